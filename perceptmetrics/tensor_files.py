@@ -1,0 +1,164 @@
+"""Reading tensors from files without running anything that the files contain.
+
+`.safetensors` is memory-mapped. PyTorch's own format is read with `weights_only=True`. OpenAI's CLIP files
+are TorchScript archives: a ZIP with the program, which is ignored, and a pickle of the module tree, which is
+read by an unpickler that knows tensors, containers and nothing else.
+"""
+
+from __future__ import annotations
+
+import collections
+import pickle
+import zipfile
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from perceptmetrics.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_tensors"]
+
+_UNWRAP = ("state_dict", "params", "model")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a state dictionary.
+
+    Args:
+        path: A `.safetensors` file, a PyTorch file (`.bin`, `.pt`, `.pth`) holding a state dictionary, bare
+            or under the key `state_dict`, `params` or `model`, or a TorchScript archive.
+
+    Returns:
+        Tensors by name, on the CPU. A `module.` prefix (DataParallel) is removed.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or holds something else.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path} does not exist or is no file; expected a weight file.")
+    try:
+        if path.suffix == ".safetensors":
+            tensors = load_file(path)
+        elif _is_torchscript(path):
+            tensors = _read_torchscript(path)
+        else:
+            tensors = _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a complete safetensors file: {error}. Fetch it again.") from error
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} cannot be read safely: it is damaged, or holds Python objects beyond tensors. perceptmetrics "
+            f"never runs code from weight files; convert it to safetensors. ({str(error).splitlines()[0]})"
+        ) from error
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path} is truncated or damaged: {str(error).splitlines()[0]}. Fetch it again.") from error
+    if not tensors:
+        raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
+    for key in _UNWRAP:
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"{path} holds a {type(loaded).__name__}; expected a state dictionary of tensors.")
+    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+class _Module:
+    """Stands for any scripted module or parameter container; keeps its attributes, runs nothing."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.attributes = state
+
+
+def _rebuild_parameter(data: Tensor, *_: object) -> Tensor:
+    return data
+
+
+def _rebuild_tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Tensor:
+    return torch.as_strided(storage, size, stride, offset)
+
+
+class _StorageType:
+    def __init__(self, name: str) -> None:
+        self.dtype = _STORAGE_DTYPES[name]
+
+
+_STORAGE_DTYPES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+
+class _TorchScriptUnpickler(pickle.Unpickler):
+    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
+        self._archive = archive
+        self._root = root
+        super().__init__(archive.open(f"{root}/data.pkl"))
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("__torch__"):
+            return _Module
+        if module in ("torch", "torch.storage") and name in _STORAGE_DTYPES:
+            return _StorageType(name)
+        allowed = {
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+            ("collections", "OrderedDict"): collections.OrderedDict,
+        }
+        if (module, name) in allowed:
+            return allowed[module, name]
+        if module == "torch.jit._pickle":
+            return lambda value, *_: value
+        self._refuse(f"{module}.{name}")
+        return None
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        kind, storage_type, key, _device, _count = pid
+        if kind != "storage":
+            self._refuse(f"persistent object {kind!r}")
+        data = bytearray(self._archive.read(f"{self._root}/data/{key}"))
+        return torch.frombuffer(data, dtype=storage_type.dtype)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"the archive refers to {what}")
+
+
+def _read_torchscript(path: Path) -> dict[str, Tensor]:
+    with zipfile.ZipFile(path) as archive:
+        root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).rsplit("/", 1)[0]
+        module = _TorchScriptUnpickler(archive, root).load()
+    tensors: dict[str, Tensor] = {}
+    _collect(module, "", tensors)
+    return tensors
+
+
+def _collect(module: _Module, prefix: str, tensors: dict[str, Tensor]) -> None:
+    for name, value in module.attributes.items():
+        if isinstance(value, Tensor):
+            tensors[prefix + name] = value
+        elif isinstance(value, _Module):
+            _collect(value, f"{prefix}{name}.", tensors)

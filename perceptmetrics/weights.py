@@ -1,0 +1,221 @@
+"""From a `WeightSource` to a verified local file.
+
+Nothing is ever downloaded when a path is given, when `local_files_only=True`, or when `HF_HUB_OFFLINE` is set.
+Every file whose hash is known is verified; for the others the hash of the first download is recorded and
+later files are held to it. Hashes are remembered by size and modification time, so a large file is read for
+this once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from perceptmetrics.errors import MissingExtraError, WeightsError
+from perceptmetrics.spec import HubFile, PackageFile, WeightSource
+
+__all__ = ["ResolveOptions", "file_sha256", "find_cached", "resolve", "source_url"]
+
+CACHE_VARIABLE = "PERCEPTMETRICS_CACHE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolveOptions:
+    """How the files of a metric are looked up.
+
+    Attributes:
+        metric: Name of the metric, for the advice in error messages.
+        cache_dir: Folder of the Hub's cache; None for its default.
+        local_files_only: Never download.
+    """
+
+    metric: str
+    cache_dir: str | os.PathLike[str] | None = None
+    local_files_only: bool = False
+
+
+def resolve(source: WeightSource, options: ResolveOptions) -> Path:
+    """Find the local file of a source, downloading it when that is allowed.
+
+    Args:
+        source: Where the weights come from.
+        options: How to look them up.
+
+    Returns:
+        Path of the verified file.
+
+    Raises:
+        WeightsError: The file is missing and cannot be fetched, or is not the file that was expected.
+        MissingExtraError: The package that carries the file is not installed.
+    """
+    if isinstance(source, PackageFile):
+        path = _package_path(source, f"The metric {options.metric!r}")
+    else:
+        path = _hub_path(source, options)
+    _verify(path, source)
+    return path
+
+
+def find_cached(source: WeightSource, cache_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """Find the local file of a source without any download and without reading the file.
+
+    Args:
+        source: Where the weights come from.
+        cache_dir: Folder of the Hub's cache; None for its default.
+
+    Returns:
+        Its path, or None when it is not on this machine.
+    """
+    if isinstance(source, PackageFile):
+        try:
+            path = _package_path(source, "It")
+        except MissingExtraError:
+            return None
+        return path if path.is_file() else None
+    cached = try_to_load_from_cache(
+        source.repo, source.filename, cache_dir=_as_str(cache_dir), revision=source.revision
+    )
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def source_url(source: WeightSource) -> str:
+    """Where a source can be downloaded from, for people to read."""
+    if isinstance(source, PackageFile):
+        return f"package {source.package}: {source.filename}"
+    return hf_hub_url(source.repo, source.filename, revision=source.revision)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file, or recall its hash if size and modification time have not changed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    stat = path.stat()
+    record = _cache_home() / "sha256" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()}.json"
+    state = {"path": str(path.resolve()), "size": stat.st_size, "modified_ns": stat.st_mtime_ns}
+    known = _read_json(record)
+    if known is not None and {key: known.get(key) for key in state} == state:
+        return str(known["sha256"])
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 22), b""):
+            digest.update(block)
+    _write_json(record, {**state, "sha256": digest.hexdigest()})
+    return digest.hexdigest()
+
+
+def _package_path(source: PackageFile, who: str) -> Path:
+    found = importlib.util.find_spec(source.package)
+    if found is None or not found.submodule_search_locations:
+        purpose = f"{who} with weights from the package {source.package!r}"
+        raise MissingExtraError(purpose, source.extra or source.package)
+    return Path(found.submodule_search_locations[0], *source.filename.split("/"))
+
+
+def _hub_path(source: HubFile, options: ResolveOptions) -> Path:
+    offline = options.local_files_only or constants.HF_HUB_OFFLINE
+    try:
+        return Path(
+            hf_hub_download(
+                source.repo,
+                source.filename,
+                revision=source.revision,
+                cache_dir=_as_str(options.cache_dir),
+                local_files_only=offline,
+            )
+        )
+    except (RepositoryNotFoundError, GatedRepoError, RevisionNotFoundError) as error:
+        reason = f"the Hub answers that the repository or revision cannot be read ({type(error).__name__})"
+        raise WeightsError(_missing_file(source, options, reason)) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        reason = "downloads are switched off" if offline else "the Hub cannot be reached"
+        raise WeightsError(_missing_file(source, options, reason)) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise WeightsError(_missing_file(source, options, f"the download failed ({error})")) from error
+
+
+def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:
+    size = f"{source.size / 1e6:.1f} MB" if source.size else "size not recorded"
+    cache = f" --cache-dir {options.cache_dir}" if options.cache_dir else ""
+    return (
+        f"The metric {options.metric!r} needs the file {source.filename!r} ({size}) of the Hub repository "
+        f"{source.repo!r} at revision {source.revision!r}; it is not in the cache and {reason}.\n"
+        f"On a machine with a connection run: perceptmetrics fetch {options.metric}{cache}\n"
+        "Then copy the cache, or pass the file itself as backbone_checkpoint=PATH (CLIP weights) or "
+        "checkpoint=PATH (the metric's own weights)."
+    )
+
+
+def _verify(path: Path, source: WeightSource) -> None:
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing. Reinstall the package that should carry it.")
+    expected, origin = source.sha256, "this release expects"
+    actual = file_sha256(path) if expected or isinstance(source, HubFile) else None
+    if expected is None and isinstance(source, HubFile) and actual is not None:
+        expected, origin = _first_seen(source, actual), "was recorded at the first download"
+    if actual != expected:
+        raise WeightsError(
+            f"{path} is not the expected file: its sha256 is {actual}, but {expected} {origin}. It is damaged or "
+            f"was changed at the source. Delete it and fetch it again; if {source_url(source)} was replaced on "
+            "purpose, pass the file as a path to accept it."
+        )
+
+
+def _first_seen(source: HubFile, actual: str) -> str:
+    """The hash that was recorded for a file of unknown hash; records this one at first sight."""
+    identity = f"{source.repo}@{source.revision}/{source.filename}"
+    record = _cache_home() / "first-seen" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
+    known = _read_json(record)
+    if known is not None and "sha256" in known:
+        return str(known["sha256"])
+    _write_json(record, {"file": identity, "sha256": actual})
+    return actual
+
+
+def _cache_home() -> Path:
+    stated = os.environ.get(CACHE_VARIABLE)
+    if stated:
+        return Path(stated)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "perceptmetrics")
+
+
+def _read_json(path: Path) -> dict[str, object] | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _write_json(path: Path, document: dict[str, object]) -> None:
+    """Write through a temporary file; a cache that cannot be written is no error, it only saves time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as stream:
+            json.dump(document, stream)
+        Path(stream.name).replace(path)
+    except OSError:
+        return
+
+
+def _as_str(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(path)
