@@ -15,6 +15,7 @@ image takes 3 bytes a pixel instead of 12.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import io
 import logging
@@ -26,9 +27,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.io import decode_png
 
 from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.png16 import is_sixteen_bit_colour_png, key_to_white, read_sixteen_bit_png
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,8 +78,8 @@ def load_image(source: ImageSource) -> Tensor:
     """Load one image as the canonical tensor.
 
     Args:
-        source: A path; encoded bytes; a PIL image; an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-            in uint8, uint16 or float in [0, 1]; or a float tensor of shape (3, H, W) in [0, 1].
+        source: A path; encoded bytes; a PIL image; an array in uint8, uint16 or float in [0, 1] of shape
+            (H, W) or (H, W, C) with C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); or a float tensor of shape (3, H, W) in [0, 1].
 
     Returns:
         Shape (3, H, W), RGB, float32 in [0, 1].
@@ -113,7 +114,8 @@ def load_pixels(source: ImageSource) -> Tensor:
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
-        return _from_pil(source, "PIL image")
+        with _damage_explained("PIL image"):
+            return _from_pil(source, "PIL image")
     if isinstance(source, bytes):
         return _from_encoded(io.BytesIO(source), f"image of {len(source)} bytes")
     if isinstance(source, (str, os.PathLike)):
@@ -192,10 +194,11 @@ def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Tr
         recursive: Whether folders are searched to any depth.
 
     Yields:
-        Files; those of a folder or pattern in alphabetical order.
+        Files; those of a pattern in alphabetical order, and those of a folder, before those of its subfolders.
 
     Raises:
-        InvalidImageError: A path does not exist, or nothing was found under it.
+        InvalidImageError: A folder holds no image, or a pattern matches no file. Whether a single file exists and
+            can be read shows when it is loaded.
     """
     for path in paths:
         name = os.fspath(path)
@@ -229,34 +232,46 @@ def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
 
 
 def _from_path(path: Path) -> Tensor:
-    if path.is_dir():
-        raise InvalidImageError(f"{path} is a folder; expected an image file.")
     try:
-        with path.open("rb") as stream:
-            return _from_encoded(stream, str(path))
+        stream = path.open("rb")
     except FileNotFoundError as error:
         raise InvalidImageError(f"{path} does not exist.") from error
+    except IsADirectoryError as error:
+        raise InvalidImageError(f"{path} is a folder; expected an image file.") from error
     except PermissionError as error:
         raise InvalidImageError(f"{path} cannot be opened: permission denied.") from error
+    except (OSError, ValueError) as error:
+        raise InvalidImageError(f"{path} cannot be opened: {error}.") from error
+    with stream:
+        return _from_encoded(stream, str(path))
 
 
 def _from_encoded(stream: IO[bytes], name: str) -> Tensor:
-    try:
-        with Image.open(stream) as image:
+    with _damage_explained(name):
+        try:
+            image = Image.open(stream)
+        except UnidentifiedImageError as error:
+            stream.seek(0, os.SEEK_END)
+            what = "is not an image in a format that can be read" if stream.tell() else "is empty (0 bytes)"
+            raise InvalidImageError(f"{name} {what}.") from error
+        with image:
             _check_pixel_count(image, name)
-            if _is_sixteen_bit_colour_png(image):
-                stream.seek(0)
-                return _from_sixteen_bit_png(stream.read())
-            return _from_pil(image, name)
+            if not is_sixteen_bit_colour_png(image):
+                return _from_pil(image, name)
+            _to_first_frame(image, name)
+        return _from_array(read_sixteen_bit_png(stream))
+
+
+@contextlib.contextmanager
+def _damage_explained(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises, and its decoders raise almost anything on damaged files, into one error."""
+    try:
+        yield
+    except (InvalidImageError, MemoryError):
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InvalidImageError(f"{name}: {_BOMB_ADVICE}") from error
-    except UnidentifiedImageError as error:
-        stream.seek(0, os.SEEK_END)
-        what = "is not an image in a format that can be read" if stream.tell() else "is empty (0 bytes)"
-        raise InvalidImageError(f"{name} {what}.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
-        if isinstance(error, InvalidImageError):
-            raise
+    except Exception as error:
         raise InvalidImageError(f"{name} is truncated or damaged: {error}.") from error
 
 
@@ -272,55 +287,60 @@ def _check_pixel_count(image: Image.Image, name: str) -> None:
         raise InvalidImageError(f"{name} is {image.width} x {image.height}: {_BOMB_ADVICE}")
 
 
-def _is_sixteen_bit_colour_png(image: Image.Image) -> bool:
-    tiles = getattr(image, "tile", [])
-    return image.format == "PNG" and len(tiles) > 0 and str(tiles[0][3]) in ("RGB;16B", "RGBA;16B", "LA;16B")
-
-
-def _from_sixteen_bit_png(encoded: bytes) -> Tensor:
-    decoded = decode_png(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
-    return _from_array(decoded.movedim(0, -1).numpy())
+def _to_first_frame(image: Image.Image, name: str) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        _log.warning("%s has %d frames; the first one is used.", name, frames)
+        image.seek(0)
 
 
 def _from_pil(image: Image.Image, name: str) -> Tensor:
     if image.width == 0 or image.height == 0:
         raise InvalidImageError(f"{name} has no pixels: {image.width} x {image.height}.")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        _log.warning("%s has %d frames; the first one is used.", name, frames)
-        image.seek(0)
+    _to_first_frame(image, name)
     image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT_GREY:
-        return _from_array(np.asarray(image).astype(np.uint16))
+        return _from_sixteen_bit_grey(image, np.asarray(image).astype(np.uint16))
     if image.mode == "I":
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise InvalidImageError(
                 f"{name} holds 32-bit integers from {values.min()} to {values.max()}; expected 0..65535. Rescale it."
             )
-        return _from_array(values.astype(np.uint16))
+        return _from_sixteen_bit_grey(image, values.astype(np.uint16))
     if image.mode == "F":
         return _from_array(np.asarray(image))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+    return _from_array(np.asarray(image.convert("RGB")))
+
+
+def _from_sixteen_bit_grey(image: Image.Image, samples: NDArray[np.uint16]) -> Tensor:
+    transparent = image.info.get("transparency")
+    return _from_array(samples if transparent is None else key_to_white(samples, transparent))
 
 
 def _from_array(array: NDArray[np.generic]) -> Tensor:
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
-        hint = " It looks like channels-first; transpose it to (H, W, 3)." if array.shape[:1] == (3,) else ""
+        hint = (
+            " It looks like channels-first; transpose it to (H, W, 3)."
+            if array.ndim == 3 and array.shape[0] == 3
+            else ""
+        )
         raise InvalidImageError(
-            f"Expected an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {array.shape}.{hint}"
+            f"Expected an array of shape (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), got {array.shape}.{hint}"
         )
     if array.size == 0:
         raise InvalidImageError(f"The array has no pixels: shape {array.shape}.")
     if array.dtype == np.uint8 and array.shape[2] in (1, 3):
-        pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
-        return pixels.expand(3, -1, -1).contiguous()
+        # Always a copy: the caller may go on writing to the array, or may not be allowed to.
+        return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C")).expand(3, -1, -1).contiguous()
     return _over_white(_to_float_pixels(array).permute(2, 0, 1)).contiguous()
 
 

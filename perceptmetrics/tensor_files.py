@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import pickle
 import zipfile
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -133,18 +133,19 @@ class _TorchScriptUnpickler(pickle.Unpickler):
             return allowed[module, name]
         if module == "torch.jit._pickle":
             return lambda value, *_: value
-        self._refuse(f"{module}.{name}")
+        raise _refusal(f"{module}.{name}")
         return None
 
     def persistent_load(self, pid: Any) -> Tensor:
         kind, storage_type, key, _device, _count = pid
         if kind != "storage":
-            self._refuse(f"persistent object {kind!r}")
+            raise _refusal(f"persistent object {kind!r}")
         data = bytearray(self._archive.read(f"{self._root}/data/{key}"))
         return torch.frombuffer(data, dtype=storage_type.dtype)
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise pickle.UnpicklingError(f"the archive refers to {what}")
+
+def _refusal(what: str) -> pickle.UnpicklingError:
+    return pickle.UnpicklingError(f"the archive refers to {what}")
 
 
 def _read_torchscript(path: Path) -> dict[str, Tensor]:

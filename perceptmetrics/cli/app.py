@@ -1,0 +1,184 @@
+"""Commands and their options. What needs PyTorch is imported when a command runs, so that help is instant."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from perceptmetrics._version import __version__
+from perceptmetrics.cli.console import fail, messages
+from perceptmetrics.errors import PerceptMetricsError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="perceptmetrics",
+    help="Score how people perceive images: quality, attributes, memorability, emotion.",
+    epilog="Start with: perceptmetrics score --samples",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+class OutputFormat(str, Enum):
+    """How results are printed or written."""
+
+    table = "table"
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+CacheDir = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+    typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except PerceptMetricsError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("Interrupted.", status=130)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"perceptmetrics {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("list")
+def list_command(
+    pattern: Annotated[str, typer.Argument(help="Shell-style pattern, such as 'clip*'.", show_default=False)] = "",
+    cache_dir: CacheDir = None,
+) -> None:
+    """List the metrics: task, range, direction, licence, size, and whether their weights are on this machine."""
+    from perceptmetrics.cli.catalogue import print_list
+
+    print_list(pattern, cache_dir)
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(help="A metric, as named by `perceptmetrics list`.", show_default=False)],
+    cache_dir: CacheDir = None,
+) -> None:
+    """Show a metric's card: what its score means, paper, training data, limits, licence, files."""
+    from perceptmetrics.cli.catalogue import print_card
+
+    print_card(name, cache_dir)
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Metrics whose weights to download.", show_default=False)],
+    cache_dir: CacheDir = None,
+) -> None:
+    """Download the weights of metrics, verify them, and print address, size and sha256.
+
+    Afterwards the metrics work offline. Set HF_ENDPOINT to download from a mirror.
+    """
+    from perceptmetrics.cli.catalogue import fetch_and_print
+
+    fetch_and_print(names, cache_dir)
+
+
+@app.command()
+def score(
+    paths: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Argument(help="Images, folders, or patterns such as 'photos/**/*.jpg'.", show_default=False),
+    ] = None,
+    metric: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option("--metric", "-m", help="Metric to score with; repeat for several. Default: lite_iqa."),
+    ] = None,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Score sample photographs beside degraded copies of them.")
+    ] = False,
+    form: Annotated[
+        Optional[OutputFormat],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option("--format", help="Default: by the suffix of --output, else a table.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option("--output", "-o", help="File to write (.csv or .jsonl), whole or not at all.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the interrupted run that wrote --output, or add to it.")
+    ] = False,
+    recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True,
+    device: Annotated[
+        str, typer.Option(help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    ] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Most images of one size to score together.")] = 8,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Most pixels to score together; a larger image goes alone.")
+    ] = 4_000_000,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(
+            min=0, help="Threads that decode images. Default: one per processor, at most 8.", show_default=False
+        ),
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first unreadable image.")] = False,
+    backbone_checkpoint: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="CLIP weights from a file or folder instead of the Hub.", show_default=False),
+    ] = None,
+    checkpoint: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="The metric's own trained weights from a file.", show_default=False),
+    ] = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Score images with one or several metrics.
+
+    Unreadable images are reported and the others scored; the exit status is then 1. Large images are scored alone, at
+    native size where the metric asks for it. Examples:
+
+    - `perceptmetrics score --samples`
+
+    - `perceptmetrics score photo.jpg -m clipiqa -m lite_iqa`
+
+    - `perceptmetrics score photos/ --output scores.csv --resume`
+    """
+    from perceptmetrics.cli.score import Request, run
+
+    request = Request(
+        paths=paths or [],
+        metrics=metric or ["lite_iqa"],
+        samples=samples,
+        form=form.value if form else None,
+        output=output,
+        resume=resume,
+        recursive=recursive,
+        device=device,
+        batch_size=batch_size,
+        max_pixels=max_pixels,
+        workers=workers,
+        fail_fast=fail_fast,
+        create_options={
+            "backbone_checkpoint": backbone_checkpoint,
+            "checkpoint": checkpoint,
+            "cache_dir": cache_dir,
+        },
+    )
+    raise typer.Exit(run(request, messages))

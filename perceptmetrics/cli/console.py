@@ -1,0 +1,30 @@
+"""Where things are printed: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from rich.console import Console
+
+__all__ = ["fail", "messages", "printable", "results"]
+
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+# A pipe has no width of its own: do not fold tables there at 80 columns.
+results = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+
+
+def fail(message: str, status: int = 2) -> NoReturn:
+    """Print an error and leave with its status."""
+    messages.print(f"[bold red]Error:[/] {_escape(message)}")
+    raise SystemExit(status)
+
+
+def printable(text: str) -> str:
+    """A file name as a terminal can show it, safe from markup: bytes that are no UTF-8 become question marks."""
+    return _escape(text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,216 @@
+"""`score`: images in, a table or a file of scores out."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from perceptmetrics.cli.console import printable, results
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.factory import create_metric
+from perceptmetrics.io import find_images
+from perceptmetrics.results import FORMATS, Format, ResultsFile, ScoredImage, format_row, format_start
+from perceptmetrics.samples import DEGRADATIONS, sample_photographs
+from perceptmetrics.scoring import score_columns, score_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+
+__all__ = ["Request", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for; see the options of `perceptmetrics score`."""
+
+    paths: list[str]
+    metrics: list[str]
+    samples: bool
+    form: str | None
+    output: Path | None
+    resume: bool
+    recursive: bool
+    device: str
+    batch_size: int
+    max_pixels: int
+    workers: int | None
+    fail_fast: bool
+    create_options: dict[str, Any] = field(default_factory=dict)
+
+    def score(self, metrics: list[Metric], sources: Iterable[ImageSource]) -> Iterator[ScoredImage]:
+        """Score a stream of images with the limits that the user set."""
+        return score_images(
+            metrics, sources, batch_size=self.batch_size, max_pixels=self.max_pixels, workers=self.workers
+        )
+
+
+def run(request: Request, messages: Console) -> int:
+    """Score and print.
+
+    Returns:
+        Exit status: 0 when every image was scored, 1 when some could not be.
+    """
+    if bool(request.paths) == request.samples:
+        raise InvalidOptionError("Give images, folders or patterns to score, or --samples, and not both.")
+    form = _format(request)
+    metrics = [_create(name, request) for name in dict.fromkeys(request.metrics)]
+    if request.samples:
+        return _run_samples(request, metrics)
+    names = [str(path) for path in find_images(request.paths, recursive=request.recursive)]
+    if request.output is not None:
+        return _run_to_file(request, metrics, names, cast("Format", form), messages)
+    return _run_to_screen(request, metrics, names, form, messages)
+
+
+def _format(request: Request) -> str:
+    if request.output is None:
+        if request.resume:
+            raise InvalidOptionError("--resume continues the file of an earlier run; name it with --output.")
+        return request.form or "table"
+    form = request.form or request.output.suffix.lstrip(".").lower()
+    if form not in FORMATS:
+        raise InvalidOptionError(
+            f"--output writes CSV or JSON Lines, got {form or 'no suffix'!r}. Name the file .csv or .jsonl, "
+            "or add --format."
+        )
+    return form
+
+
+def _create(name: str, request: Request) -> Metric:
+    device = request.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    metric: Metric = create_metric(name, device=device, **request.create_options)
+    return metric
+
+
+def _run_samples(request: Request, metrics: list[Metric]) -> int:
+    photographs = sample_photographs()
+    for metric in metrics:
+        for column in score_columns([metric]):
+            table = Table(title=f"{column} ({_direction(metric)})", title_justify="left", box=None, pad_edge=False)
+            for heading in ("photograph", "original", *DEGRADATIONS):
+                table.add_column(heading, justify="left" if heading == "photograph" else "right")
+            for name, photograph in photographs.items():
+                versions = [photograph, *(degrade(photograph) for degrade in DEGRADATIONS.values())]
+                scores = [row.scores[column] for row in request.score([metric], versions)]
+                table.add_row(name, *(f"{score:.3f}" for score in scores))
+            results.print(table)
+    return 0
+
+
+def _run_to_file(request: Request, metrics: list[Metric], names: list[str], form: Format, messages: Console) -> int:
+    output = cast("Path", request.output)
+    file = ResultsFile(output, form, score_columns(metrics), resume=request.resume)
+    fresh = request.score(metrics, (name for name in names if name not in file.done))
+    rows = (file.done[name] if name in file.done else next(fresh) for name in names)
+    tally = _Tally(request, messages, len(names))
+    try:
+        for row in tally.watch(rows):
+            file.add(row)
+    except BaseException as error:
+        file.close()
+        messages.print(
+            f"Stopped ({type(error).__name__}); the scores so far are in {file.journal}. Continue with --resume."
+        )
+        raise
+    if tally.stopped:
+        file.close()
+    else:
+        file.finish()
+        messages.print(f"Wrote {printable(str(output))}.")
+    return tally.status
+
+
+def _run_to_screen(request: Request, metrics: list[Metric], names: list[str], form: str, messages: Console) -> int:
+    columns = score_columns(metrics)
+    tally = _Tally(request, messages, len(names))
+    rows = tally.watch(request.score(metrics, names))
+    if form != "table":
+        sys.stdout.write(format_start(columns, cast("Format", form)))
+        for row in rows:
+            sys.stdout.write(format_row(row, columns, cast("Format", form)))
+            sys.stdout.flush()
+        return tally.status
+    table = Table(box=None, pad_edge=False)
+    table.add_column("image", overflow="fold")
+    for column, metric in _columns_with_metric(metrics):
+        table.add_column(f"{column}\n({_direction(metric)})", justify="right")
+    scored = [row for row in rows if row.error is None]
+    for row in scored:
+        table.add_row(printable(row.name), *(f"{row.scores[column]:.4f}" for column in columns))
+    if len(scored) > 1:
+        means = [sum(row.scores[column] for row in scored) / len(scored) for column in columns]
+        table.add_section()
+        table.add_row(f"mean of {len(scored)}", *(f"{mean:.4f}" for mean in means), style="bold")
+    if scored:
+        results.print(table)
+    return tally.status
+
+
+def _columns_with_metric(metrics: list[Metric]) -> Iterator[tuple[str, Metric]]:
+    for metric in metrics:
+        yield from zip(score_columns([metric]), itertools.repeat(metric))
+
+
+def _direction(metric: Metric) -> str:
+    low, high = metric.score_range
+    bounds = f"{'-inf' if low is None else f'{low:g}'} to {'inf' if high is None else f'{high:g}'}"
+    return f"{bounds}, {'lower' if metric.lower_better else 'higher'} is better"
+
+
+class _Tally:
+    """Counts and reports while rows go by: a progress bar on a terminal, failures as they come, a last line."""
+
+    def __init__(self, request: Request, messages: Console, total: int) -> None:
+        self._fail_fast = request.fail_fast
+        self._messages = messages
+        self._total = total
+        self.stopped = False
+        self.status = 0
+
+    def watch(self, rows: Iterator[ScoredImage]) -> Iterator[ScoredImage]:
+        """Pass rows on until the end or, with fail-fast, until the first failure."""
+        failed = seen = 0
+        start = time.monotonic()
+        with self._progress() as progress:
+            task = progress.add_task("scoring", total=self._total, rate=0.0)
+            for row in rows:
+                seen += 1
+                progress.update(task, completed=seen, rate=seen / (time.monotonic() - start))
+                if row.error is not None:
+                    failed += 1
+                    self.status = 1
+                    self._messages.print(f"[red]Not scored:[/] {printable(row.error)}")
+                yield row
+                if self._fail_fast and failed:
+                    self.stopped = True
+                    break
+        seconds = time.monotonic() - start
+        if failed or self._messages.is_terminal:
+            self._messages.print(f"{seen - failed} scored, {failed} failed, {seen / seconds:.1f} images/s.")
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.1f} images/s"),
+            TimeRemainingColumn(),
+            console=self._messages,
+            disable=not self._messages.is_terminal,
+            transient=True,
+        )

@@ -1,0 +1,102 @@
+"""Scoring many images with one or several metrics: decode ahead, batch by size, results in input order.
+
+Memory does not grow with the number of images. An image that cannot be scored is a result with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, batches_by_size
+from perceptmetrics.decoding import decode_ahead
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.results import ScoredImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from torch import Tensor
+
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+
+__all__ = ["score_columns", "score_images"]
+
+
+def score_columns(metrics: Sequence[Metric]) -> list[str]:
+    """Names of the score columns: the metric's name, or `name.label` for each label of a metric with labels.
+
+    Raises:
+        InvalidOptionError: A metric is given twice.
+    """
+    columns = [column for metric in metrics for column in _columns_of(metric)]
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise InvalidOptionError(f"Each metric can be given once; {', '.join(repeated)} would be scored twice.")
+    return columns
+
+
+def score_images(
+    metrics: Sequence[Metric],
+    sources: Iterable[ImageSource],
+    *,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    workers: int | None = None,
+) -> Iterator[ScoredImage]:
+    """Score a stream of images; each is decoded once for all metrics.
+
+    Args:
+        metrics: The metrics.
+        sources: Images: paths, or anything else that `Metric.score` takes as a single image. Consumed lazily.
+        batch_size: Most images of equal size that go through an encoder together.
+        max_pixels: Most pixels that go through it together; a larger image goes alone.
+        workers: Number of decoding threads; 0 for none, None to choose.
+
+    Yields:
+        One result per image, in the order of `sources`.
+    """
+    waiting: dict[int, str] = {}
+    ready: dict[int, ScoredImage] = {}
+
+    def decoded_images() -> Iterator[tuple[int, Tensor]]:
+        for place, decoded in enumerate(decode_ahead(sources, workers)):
+            name = _name(decoded.source, place)
+            if decoded.pixels is None:
+                ready[place] = ScoredImage(name, error=str(decoded.error))
+            else:
+                waiting[place] = name
+                yield place, decoded.pixels
+
+    next_place = 0
+    for batch in batches_by_size(decoded_images(), batch_size=batch_size, max_pixels=max_pixels):
+        names = [waiting.pop(place) for place in batch.places]
+        ready.update(zip(batch.places, _score_batch(metrics, batch, names), strict=True))
+        while next_place in ready:
+            yield ready.pop(next_place)
+            next_place += 1
+    for place in sorted(ready):
+        yield ready[place]
+
+
+def _score_batch(metrics: Sequence[Metric], batch: Batch, names: list[str]) -> list[ScoredImage]:
+    scores: list[dict[str, float]] = [{} for _ in names]
+    for metric in metrics:
+        try:
+            values = metric.score_batch(batch.images).reshape(len(names), -1).tolist()
+        except InvalidImageError as error:
+            return [ScoredImage(name, error=f"{name}: {error}") for name in names]
+        for row, numbers in zip(scores, values, strict=True):
+            row.update(zip(_columns_of(metric), numbers, strict=True))
+    return [ScoredImage(name, row) for name, row in zip(names, scores, strict=True)]
+
+
+def _columns_of(metric: Metric) -> list[str]:
+    if not metric.labels:
+        return [metric.metric_name]
+    return [f"{metric.metric_name}.{label}" for label in metric.labels]
+
+
+def _name(source: ImageSource, place: int) -> str:
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"
