@@ -76,7 +76,8 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
         `"Did you mean 'a' or 'b'?"` when something is near, else the list of all known names.
     """
     candidates = sorted(known)
-    near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.5)
+    by_lower_case = {candidate.lower(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.5)
     if near:
-        return f"Did you mean {' or '.join(repr(candidate) for candidate in near)}?"
+        return f"Did you mean {' or '.join(repr(by_lower_case[match]) for match in near)}?"
     return f"Known: {', '.join(candidates) or 'none'}."

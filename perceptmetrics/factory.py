@@ -16,7 +16,7 @@ from perceptmetrics.heads import AntonymHead, MlpHead
 from perceptmetrics.losses import PerceptualLoss, Reduction
 from perceptmetrics.metric import Metric
 from perceptmetrics.options import apply_options, pin_revision
-from perceptmetrics.registry import metric_info
+from perceptmetrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import AntonymHeadSpec, HubFile, MetricSpec, MlpHeadSpec
 from perceptmetrics.spec_json import spec_from_json
 from perceptmetrics.tensor_files import read_tensors
@@ -180,7 +180,7 @@ def _find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
             for filename in (SPEC_FILE, WEIGHTS_FILE)
         ]
         return _read_spec(files[0]), files[1]
-    if Path(name).is_dir():
+    if Path(name).is_dir() and name not in list_metrics():
         folder = Path(name)
         missing = [filename for filename in (SPEC_FILE, WEIGHTS_FILE) if not (folder / filename).is_file()]
         if missing:

@@ -78,8 +78,9 @@ def load_image(source: ImageSource) -> Tensor:
     """Load one image as the canonical tensor.
 
     Args:
-        source: A path; encoded bytes; a PIL image; an array in uint8, uint16 or float in [0, 1] of shape
-            (H, W) or (H, W, C) with C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); or a float tensor of shape (3, H, W) in [0, 1].
+        source: A path; encoded bytes; a PIL image; an array in uint8, uint16 or float in [0, 1] of shape (H, W) or
+            (H, W, C) with C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); or a float tensor of shape
+            (3, H, W) in [0, 1].
 
     Returns:
         Shape (3, H, W), RGB, float32 in [0, 1].

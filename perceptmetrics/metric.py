@@ -8,6 +8,7 @@ reads images from anywhere, checks their values, batches them and calls `forward
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -142,7 +143,8 @@ class Metric(nn.Module):
         scores: dict[int, Tensor] = {}
         pixels = _pixels_or_raise(_single_images(images), workers)
         for batch in batches_by_size(pixels, batch_size=batch_size, max_pixels=max_pixels):
-            scores.update(zip(batch.places, self.score_batch(batch.images), strict=True))
+            with _naming(batch.places):
+                scores.update(zip(batch.places, self.score_batch(batch.images), strict=True))
         if not scores:
             raise InvalidImageError("There is nothing to score: the sequence of images is empty.")
         return torch.stack([scores[place] for place in range(len(scores))])
@@ -181,13 +183,24 @@ class Metric(nn.Module):
     def _forward_list(self, images: Sequence[Any]) -> Tensor:
         by_size: dict[tuple[torch.Size, torch.dtype], list[int]] = {}
         for place, image in enumerate(images):
-            check_tensor(image, dimensions=(3,))
+            with _naming([place]):
+                check_tensor(image, dimensions=(3,))
             by_size.setdefault((image.shape, image.dtype), []).append(place)
         scores: dict[int, Tensor] = {}
         for places in by_size.values():
-            batch = self._forward_batch(torch.stack([images[place] for place in places]))
+            with _naming(places):
+                batch = self._forward_batch(torch.stack([images[place] for place in places]))
             scores.update(zip(places, batch, strict=True))
         return torch.stack([scores[place] for place in range(len(images))])
+
+
+@contextlib.contextmanager
+def _naming(places: Sequence[int]) -> Iterator[None]:
+    """Say which images of a list an error is about."""
+    try:
+        yield
+    except InvalidImageError as error:
+        raise InvalidImageError(f"Image {', '.join(map(str, places))}: {error}") from error
 
 
 def _single_images(images: Any) -> Iterable[ImageSource]:

@@ -69,7 +69,10 @@ def resolve_prompts(prompts: PromptsOption) -> tuple[PromptPair, ...]:
     Raises:
         InvalidOptionError: A name is unknown, a pair is not two texts, or there is none.
     """
-    items = [prompts] if isinstance(prompts, str) else list(prompts)
+    try:
+        items = [prompts] if isinstance(prompts, (str, PromptPair)) else list(prompts)
+    except TypeError as error:
+        raise InvalidOptionError(f"prompts= takes attribute names and pairs of texts, got {prompts!r}.") from error
     if len(items) == 2 and all(isinstance(item, str) and _canonical(item) not in ATTRIBUTES for item in items):
         raise InvalidOptionError(
             f"Neither {items[0]!r} nor {items[1]!r} names an attribute. For one custom pair of texts write "

@@ -8,6 +8,7 @@ read by an unpickler that knows tensors, containers and nothing else.
 from __future__ import annotations
 
 import collections
+import io
 import pickle
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -54,13 +55,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} cannot be read safely: it is damaged, or holds Python objects beyond tensors. perceptmetrics "
-            f"never runs code from weight files; convert it to safetensors. ({str(error).splitlines()[0]})"
+            f"never runs code from weight files; convert it to safetensors. ({_refused(error)})"
         ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path} is truncated or damaged: {str(error).splitlines()[0]}. Fetch it again.") from error
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        raise WeightsError(f"{path} is truncated or damaged: {_first_line(error)}. Fetch it again.") from error
     if not tensors:
         raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _refused(error: pickle.UnpicklingError) -> str:
+    """What the unpickler met, without torch's advice to load the file unsafely."""
+    return _first_line(error.__context__ or error).split(". ")[0]
 
 
 def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
@@ -117,7 +129,7 @@ class _TorchScriptUnpickler(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         self._archive = archive
         self._root = root
-        super().__init__(archive.open(f"{root}/data.pkl"))
+        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")))
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("__torch__"):
@@ -134,13 +146,14 @@ class _TorchScriptUnpickler(pickle.Unpickler):
         if module == "torch.jit._pickle":
             return lambda value, *_: value
         raise _refusal(f"{module}.{name}")
-        return None
 
     def persistent_load(self, pid: Any) -> Tensor:
         kind, storage_type, key, _device, _count = pid
         if kind != "storage":
             raise _refusal(f"persistent object {kind!r}")
         data = bytearray(self._archive.read(f"{self._root}/data/{key}"))
+        if not data:  # which frombuffer refuses
+            return torch.empty(0, dtype=storage_type.dtype)
         return torch.frombuffer(data, dtype=storage_type.dtype)
 
 

@@ -12,14 +12,15 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
+    EntryNotFoundError,
     GatedRepoError,
-    HfHubHTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -32,6 +33,7 @@ from perceptmetrics.spec import HubFile, PackageFile, WeightSource
 __all__ = ["ResolveOptions", "file_sha256", "find_cached", "resolve", "source_url"]
 
 CACHE_VARIABLE = "PERCEPTMETRICS_CACHE"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +115,9 @@ def file_sha256(path: Path) -> str:
     record = _cache_home() / "sha256" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()}.json"
     state = {"path": str(path.resolve()), "size": stat.st_size, "modified_ns": stat.st_mtime_ns}
     known = _read_json(record)
-    if known is not None and {key: known.get(key) for key in state} == state:
-        return str(known["sha256"])
+    recorded = _recorded_sha256(known)
+    if recorded is not None and known is not None and {key: known.get(key) for key in state} == state:
+        return recorded
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         for block in iter(lambda: stream.read(1 << 22), b""):
@@ -124,7 +127,10 @@ def file_sha256(path: Path) -> str:
 
 
 def _package_path(source: PackageFile, who: str) -> Path:
-    found = importlib.util.find_spec(source.package)
+    try:
+        found = importlib.util.find_spec(source.package)
+    except ModuleNotFoundError:  # the parent of a dotted name
+        found = None
     if found is None or not found.submodule_search_locations:
         purpose = f"{who} with weights from the package {source.package!r}"
         raise MissingExtraError(purpose, source.extra or source.package)
@@ -143,14 +149,29 @@ def _hub_path(source: HubFile, options: ResolveOptions) -> Path:
                 local_files_only=offline,
             )
         )
-    except (RepositoryNotFoundError, GatedRepoError, RevisionNotFoundError) as error:
-        reason = f"the Hub answers that the repository or revision cannot be read ({type(error).__name__})"
+    except Exception as error:  # huggingface_hub also lets the errors of its HTTP library through
+        reason = "downloads are switched off" if offline else _why(error)
         raise WeightsError(_missing_file(source, options, reason)) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        reason = "downloads are switched off" if offline else "the Hub cannot be reached"
-        raise WeightsError(_missing_file(source, options, reason)) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise WeightsError(_missing_file(source, options, f"the download failed ({error})")) from error
+
+
+def _why(error: Exception) -> str:
+    """Why the Hub did not give a file. The kinds of error derive from one another, so the order matters."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
+        return f"the Hub cannot be reached ({_first_line(error.__cause__ or error)})"
+    if isinstance(error, GatedRepoError):
+        return "the Hub gives it only to accounts that its owner admits: ask for access there, then set HF_TOKEN"
+    if isinstance(error, RevisionNotFoundError):
+        return "the Hub has no such revision of the repository"
+    if isinstance(error, EntryNotFoundError):
+        return "the Hub has no such file at that revision"
+    if isinstance(error, RepositoryNotFoundError) or status == 401:
+        return "the Hub has no such repository, or only for accounts with access: then set HF_TOKEN"
+    return f"the download failed ({_first_line(error)})"
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:
@@ -175,8 +196,8 @@ def _verify(path: Path, source: WeightSource) -> None:
     if actual != expected:
         raise WeightsError(
             f"{path} is not the expected file: its sha256 is {actual}, but {expected} {origin}. It is damaged or "
-            f"was changed at the source. Delete it and fetch it again; if {source_url(source)} was replaced on "
-            "purpose, pass the file as a path to accept it."
+            f"was changed at the source. Delete {path.resolve()} and fetch it again; if {source_url(source)} was "
+            "replaced on purpose, pass the file as a path to accept it."
         )
 
 
@@ -184,17 +205,23 @@ def _first_seen(source: HubFile, actual: str) -> str:
     """The hash that was recorded for a file of unknown hash; records this one at first sight."""
     identity = f"{source.repo}@{source.revision}/{source.filename}"
     record = _cache_home() / "first-seen" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
-    known = _read_json(record)
-    if known is not None and "sha256" in known:
-        return str(known["sha256"])
+    recorded = _recorded_sha256(_read_json(record))
+    if recorded is not None:
+        return recorded
     _write_json(record, {"file": identity, "sha256": actual})
     return actual
+
+
+def _recorded_sha256(record: dict[str, object] | None) -> str | None:
+    """The hash in a record; None when the record is missing or damaged."""
+    recorded = (record or {}).get("sha256")
+    return recorded if isinstance(recorded, str) and _SHA256.fullmatch(recorded) else None
 
 
 def _cache_home() -> Path:
     stated = os.environ.get(CACHE_VARIABLE)
     if stated:
-        return Path(stated)
+        return Path(stated).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "perceptmetrics")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import open_clip
 import timm
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from perceptmetrics.spec import BackboneSpec
 
 __all__ = ["LoadedBackbone", "build_backbone"]
+
+# What open_clip's configurations of CLIPs in OpenAI's manner consist of; other keys mean another tokenizer,
+# text tower or layout.
+_CLIP_KEYS = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
+_TEXT_KEYS = {"context_length", "vocab_size", "width", "heads", "layers"}
 
 
 class LoadedBackbone(NamedTuple):
@@ -63,10 +68,7 @@ def build_backbone(spec: BackboneSpec, weights: Path | None, seed: int = 0) -> L
 
 
 def _build_clip(spec: BackboneSpec, weights: Path | None, seed: int) -> open_clip.CLIP:
-    config = open_clip.get_model_config(spec.architecture)
-    if config is None:
-        raise InvalidSpecError(f"open_clip has no architecture {spec.architecture!r}; see open_clip.list_models().")
-    config["quick_gelu"] = spec.quick_gelu
+    config = _clip_config(spec)
     if weights is None:
         with _seeded(seed):
             model = open_clip.CLIP(**config)
@@ -77,6 +79,26 @@ def _build_clip(spec: BackboneSpec, weights: Path | None, seed: int) -> open_cli
         model.attn_mask = _causal_mask(model.context_length)  # a buffer that no file holds
     _check_quick_gelu(model, spec)
     return model.eval().requires_grad_(False)
+
+
+def _clip_config(spec: BackboneSpec) -> dict[str, Any]:
+    """Arguments of `open_clip.CLIP`. Never asks open_clip for a name outside its list, which it might download."""
+    if spec.architecture not in open_clip.list_models():
+        raise InvalidSpecError(f"open_clip has no architecture {spec.architecture!r}; see open_clip.list_models().")
+    config: dict[str, Any] = open_clip.get_model_config(spec.architecture)
+    foreign = (config.keys() - _CLIP_KEYS) | (config["text_cfg"].keys() - _TEXT_KEYS)
+    foreign |= {key for key in config["vision_cfg"] if key.startswith("timm_")}
+    if foreign:
+        raise InvalidSpecError(
+            f"{spec.architecture!r} is no CLIP as OpenAI built it: its configuration has {', '.join(sorted(foreign))}. "
+            "Only a ResNet or a vision transformer with CLIP's own text tower is supported."
+        )
+    if config.get("quick_gelu") and not spec.quick_gelu:
+        raise InvalidSpecError(
+            f"The architecture {spec.architecture!r} has QuickGELU, but its specification states quick_gelu=False. "
+            "State the activation that the weights were trained with."
+        )
+    return config | {"quick_gelu": spec.quick_gelu}
 
 
 def _causal_mask(length: int) -> torch.Tensor:

@@ -99,8 +99,9 @@ class ClipResNet(Backbone):
         visual.attnpool = nn.Identity()
         self.trunk = visual.eval()
         fold_batch_norms(self.trunk)
+        self.trunk.to(memory_format=torch.channels_last)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures; see `Backbone.encode`."""
-        features: Tensor = self.pool(self.trunk(pixels))
+        features: Tensor = self.pool(self.trunk(pixels.contiguous(memory_format=torch.channels_last)))
         return features

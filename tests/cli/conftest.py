@@ -1,0 +1,25 @@
+"""A folder of images of mixed sizes with broken files among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perceptmetrics.samples import blurred, sample_photographs
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six good images in two folders, a truncated one, a text file with an image's suffix, and no image."""
+    folder = tmp_path_factory.mktemp("gallery")
+    (folder / "inner").mkdir()
+    for name, photograph in list(sample_photographs().items())[:3]:
+        small = photograph.resize((160, 120))
+        small.save(folder / f"{name}.png")
+        blurred(small.crop((0, 0, 96, 96))).save(folder / "inner" / f"{name} [blurred].JPG")
+    encoded = (folder / "astronaut.png").read_bytes()
+    (folder / "broken.png").write_bytes(encoded[: len(encoded) // 2])
+    (folder / "text.jpg").write_text("no image")
+    (folder / "notes.txt").write_text("not asked for")
+    return folder

@@ -1,0 +1,148 @@
+"""`perceptmetrics score` through a real process, on real images."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from perceptmetrics import create_metric
+from tests.cli.run import perceptmetrics
+
+
+def read_csv(text: str) -> dict[str, dict[str, str]]:
+    return {row["image"]: row for row in csv.DictReader(io.StringIO(text))}
+
+
+def test_samples_fall_when_degraded() -> None:
+    result = perceptmetrics("score", "--samples")
+    assert result.returncode == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()[2:]]
+    assert len(rows) == 5
+    for _name, original, *degraded in rows:
+        assert all(float(score) < float(original) for score in degraded)
+
+
+def test_folder_reports_broken_images_and_scores_the_others(gallery: Path) -> None:
+    result = perceptmetrics("score", gallery, "--format", "csv")
+    assert result.returncode == 1
+    rows = read_csv(result.stdout)
+    assert list(rows) == sorted(rows, key=lambda name: (os.path.dirname(name), name))
+    assert len(rows) == 8
+    failed = {Path(name).name: row["error"] for name, row in rows.items() if row["error"]}
+    assert set(failed) == {"broken.png", "text.jpg"}
+    assert "truncated" in failed["broken.png"]
+    assert "6 scored, 2 failed" in result.stderr
+    metric = create_metric("lite_iqa")
+    for name, row in rows.items():
+        if not row["error"]:
+            assert float(row["lite_iqa"]) == pytest.approx(metric.score(name).item(), abs=2e-6)
+
+
+def test_not_recursive(gallery: Path) -> None:
+    result = perceptmetrics("score", gallery, "--no-recursive", "--format", "jsonl")
+    names = [json.loads(line)["image"] for line in result.stdout.splitlines()]
+    assert len(names) == 5
+    assert not any("inner" in name for name in names)
+
+
+def test_table_on_screen(gallery: Path) -> None:
+    result = perceptmetrics("score", gallery / "chelsea.png", gallery / "inner" / "chelsea [blurred].JPG")
+    assert result.returncode == 0
+    assert "chelsea [blurred].JPG" in result.stdout
+    assert "higher is better" in result.stdout
+    assert "mean of 2" in result.stdout
+
+
+def test_fail_fast_stops_at_the_first_unreadable_image(gallery: Path) -> None:
+    result = perceptmetrics("score", gallery, "--fail-fast", "--format", "csv")
+    assert result.returncode == 1
+    assert [Path(name).name for name in read_csv(result.stdout)] == ["astronaut.png", "broken.png"]
+
+
+def test_output_is_written_whole_and_resumed(gallery: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out" / "scores.csv"
+    pictures = tmp_path / "pictures"
+    shutil.copytree(gallery, pictures)
+    assert perceptmetrics("score", pictures, "-o", output).returncode == 1
+    first = output.read_text()
+    assert sorted(os.listdir(output.parent)) == ["scores.csv"]
+    # What is scored already is not touched again: its file may even be gone by name only.
+    shutil.copy(pictures / "coffee.png", pictures / "broken.png")
+    (pictures / "text.jpg").unlink()
+    assert perceptmetrics("score", pictures, "-o", output, "--resume").returncode == 0
+    before, after = read_csv(first), read_csv(output.read_text())
+    assert set(after) == set(before) - {str(pictures / "text.jpg")}
+    mended = after.pop(str(pictures / "broken.png"))
+    assert float(mended["lite_iqa"]) > 0
+    assert all(before[name] == row for name, row in after.items())
+
+
+def test_killed_run_resumes_to_the_same_file(gallery: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(150):
+        os.link(gallery / "chelsea.png", pictures / f"{number:03d}.png")
+    whole, resumed = tmp_path / "whole.csv", tmp_path / "resumed.csv"
+    assert perceptmetrics("score", pictures, "-o", whole).returncode == 0
+    journal = kill_in_the_middle(pictures, resumed)
+    assert not resumed.exists()
+    scored = len(journal.read_text().splitlines()) - 1
+    assert 0 < scored < 150
+    refused = perceptmetrics("score", pictures, "-o", resumed)
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+    with journal.open("a") as stream:
+        stream.write('{"name": "torn')  # what a crash in the middle of a write would leave
+    assert perceptmetrics("score", pictures, "-o", resumed, "--resume").returncode == 0
+    assert resumed.read_text() == whole.read_text()
+    assert not journal.exists()
+
+
+def kill_in_the_middle(pictures: Path, output: Path) -> Path:
+    journal = output.with_name(output.name + ".partial")
+    command = [sys.executable, "-c", "from perceptmetrics.cli import main; main()", "score", pictures, "-o", output]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (journal.exists() and journal.read_text().count("\n") > 10):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return journal
+
+
+def test_resume_with_other_metrics_is_refused(gallery: Path, tmp_path: Path) -> None:
+    output = tmp_path / "scores.csv"
+    output.write_text("image,clipiqa,error\nx.png,0.500000,\n")
+    result = perceptmetrics("score", gallery / "chelsea.png", "-o", output, "--resume")
+    assert result.returncode == 2
+    assert "holds the columns ['clipiqa']" in result.stderr
+    assert output.read_text().startswith("image,clipiqa")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--samples"),
+        (["missing.png"], "missing.png does not exist"),
+        (["*.nothing"], "No file matches"),
+        (["--samples", "-o", "scores.xlsx"], "CSV or JSON Lines"),
+        (["--samples", "--resume"], "name it with --output"),
+        (["--samples", "-m", "lite_iqua"], "Did you mean 'lite_iqa'"),
+        (["--samples", "--checkpoint", "nowhere.pth"], "Nothing was downloaded"),
+    ],
+)
+def test_bad_requests_say_what_to_do(arguments: list[str], message: str) -> None:
+    result = perceptmetrics("score", *arguments)
+    assert result.returncode in (1, 2)
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr

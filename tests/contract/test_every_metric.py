@@ -1,0 +1,126 @@
+"""What every registered metric promises, whatever it computes."""
+
+from __future__ import annotations
+
+import io
+import pickle
+
+import pytest
+import torch
+from torch import Tensor
+
+from perceptmetrics import Metric, PerceptualLoss
+from perceptmetrics.spec_json import spec_from_json, spec_to_json
+from tests.photographs import photographs
+
+TOLERANCE = {"atol": 1e-5, "rtol": 0.0}
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return photographs(96, 128)[:3]
+
+
+def expected_shape(metric: Metric, count: int) -> tuple[int, ...]:
+    return (count, len(metric.labels)) if metric.labels else (count,)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_shape_and_type(metric: Metric, images: Tensor, count: int) -> None:
+    scores = metric(images[:count])
+    assert scores.shape == expected_shape(metric, count)
+    assert scores.dtype == torch.float32
+
+
+def test_single_image_is_a_batch_of_one(metric: Metric, images: Tensor) -> None:
+    torch.testing.assert_close(metric(images[0]), metric(images[:1]))
+
+
+def test_batch_equals_one_by_one(metric: Metric, images: Tensor) -> None:
+    one_by_one = torch.cat([metric(image[None]) for image in images])
+    torch.testing.assert_close(metric(images), one_by_one, **TOLERANCE)
+
+
+def test_batch_order_does_not_matter(metric: Metric, images: Tensor) -> None:
+    torch.testing.assert_close(metric(images.flip(0)).flip(0), metric(images), **TOLERANCE)
+
+
+def test_scores_differ_between_photographs(metric: Metric, images: Tensor) -> None:
+    assert metric(images).std(dim=0).min() > 1e-6
+
+
+def test_repeatable(metric: Metric, images: Tensor) -> None:
+    assert torch.equal(metric(images), metric(images))
+
+
+def test_list_of_sizes(metric: Metric, images: Tensor) -> None:
+    mixed = [images[0], images[1, :, :64, :80], images[2]]
+    separate = torch.cat([metric(image[None]) for image in mixed])
+    torch.testing.assert_close(metric(mixed), separate, **TOLERANCE)
+    torch.testing.assert_close(metric.score(mixed), separate, **TOLERANCE)
+
+
+def test_gradients_reach_every_pixel_and_no_parameter(metric: Metric, images: Tensor) -> None:
+    pixels = images.clone().requires_grad_()
+    metric(pixels).sum().backward()
+    assert pixels.grad is not None
+    assert torch.isfinite(pixels.grad).all()
+    assert (pixels.grad.abs().amax(dim=(1, 2, 3)) > 0).all()
+    assert all(parameter.grad is None for parameter in metric.parameters())
+    assert not any(parameter.requires_grad for parameter in metric.parameters())
+
+
+def test_constant_image_has_finite_gradient(metric: Metric) -> None:
+    pixels = torch.full((1, 3, 64, 64), 0.5, requires_grad=True)
+    metric(pixels).sum().backward()
+    assert pixels.grad is not None
+    assert torch.isfinite(pixels.grad).all()
+
+
+def test_training_mode_changes_nothing(metric: Metric, images: Tensor) -> None:
+    before = metric(images)
+    state = {name: value.clone() for name, value in metric.state_dict().items()}
+    metric.train()
+    assert torch.equal(metric(images), before)
+    assert all(torch.equal(value, state[name]) for name, value in metric.state_dict().items())
+
+
+def test_pickle_and_state_dict_round_trip(metric: Metric, images: Tensor) -> None:
+    copy = pickle.loads(pickle.dumps(metric))
+    assert torch.equal(copy(images), metric(images))
+    buffer = io.BytesIO()
+    torch.save(metric.state_dict(), buffer)
+    buffer.seek(0)
+    copy.load_state_dict(torch.load(buffer, weights_only=True))
+    assert torch.equal(copy(images), metric(images))
+
+
+def test_scores_stay_in_the_declared_range(metric: Metric, images: Tensor) -> None:
+    noise = torch.rand(1, 3, 64, 64)
+    extremes = [images[0], noise[0], torch.zeros(3, 64, 64), torch.ones(3, 64, 64)]
+    lower, upper = metric.score_range
+    scores = metric.score(extremes)
+    assert lower is None or scores.min() >= lower
+    assert upper is None or scores.max() <= upper
+
+
+def test_declared_metadata(metric: Metric) -> None:
+    assert metric.metric_name == metric.spec.name
+    assert metric.metric_mode == "NR"
+    assert metric.lower_better is not metric.spec.score.higher_is_better
+    assert spec_from_json(spec_to_json(metric.spec)) == metric.spec
+    assert metric.spec.card.paper_url.startswith("https://")
+
+
+def test_loss_falls_when_the_score_gets_better(metric: Metric, images: Tensor) -> None:
+    target = metric.labels[0] if metric.labels else None
+    loss = PerceptualLoss(metric, target=target, reduction="none")
+    losses = loss(images)
+    assert loss.score is not None
+    order = loss.score.argsort(descending=not metric.lower_better)
+    assert (losses[order].diff() >= 0).all()
+
+
+def test_torch_compile_gives_the_same_graph_free_of_breaks(metric: Metric, images: Tensor) -> None:
+    explained = torch.compile(metric, backend="eager", fullgraph=True)
+    torch.testing.assert_close(explained(images), metric(images), **TOLERANCE)

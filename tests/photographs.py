@@ -1,0 +1,16 @@
+"""Real photographs for tests: those that scikit-image carries."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from perceptmetrics.functional.image import resize
+from perceptmetrics.io import load_image
+from perceptmetrics.samples import sample_photographs
+
+
+def photographs(height: int, width: int) -> Tensor:
+    """All sample photographs at one size: shape (N, 3, height, width), float32 in [0, 1]."""
+    images = [load_image(image)[None] for image in sample_photographs().values()]
+    return torch.cat([resize(image, (height, width)) for image in images]).clamp(0, 1)

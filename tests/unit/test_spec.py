@@ -1,0 +1,159 @@
+"""A specification that is incomplete or contradicts itself does not construct."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from perceptmetrics.errors import InvalidSpecError
+from perceptmetrics.metrics import BUILTIN_SPECS
+from perceptmetrics.metrics.clipiqa import CLIPIQA
+from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.spec import (
+    AntonymHeadSpec,
+    BackboneSpec,
+    CardSpec,
+    HubFile,
+    MetricSpec,
+    MlpHeadSpec,
+    PackageFile,
+    PromptPair,
+    ScoreSpec,
+    ViewsSpec,
+    WholeView,
+)
+
+FILE = HubFile(repo="organisation/name", filename="model.safetensors", revision="main")
+QUALITY = PromptPair(name="quality", positive="Good photo.", negative="Bad photo.")
+SHARP = PromptPair(name="sharpness", positive="Sharp photo.", negative="Blurry photo.")
+
+# A complete set of required fields of every part.
+COMPLETE = {
+    HubFile: {"repo": "organisation/name", "filename": "model.safetensors", "revision": "main"},
+    PackageFile: {"package": "package", "filename": "folder/file.pth"},
+    BackboneSpec: {"library": "timm", "architecture": "resnet18", "quick_gelu": False, "weights": FILE},
+    WholeView: {},
+    ViewsSpec: {"views": (WholeView(),), "mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)},
+    PromptPair: {"name": "quality", "positive": "Good photo.", "negative": "Bad photo."},
+    AntonymHeadSpec: {"pairs": (QUALITY,)},
+    MlpHeadSpec: {"widths": (4, 1), "weights": FILE},
+    ScoreSpec: {"lower": 0.0, "upper": 1.0, "higher_is_better": True},
+    CardSpec: {"summary": "Summary.", "paper": "Paper", "paper_url": "https://example.org", "licence": "MIT"},
+    MetricSpec: {field.name: getattr(CLIPIQA, field.name) for field in dataclasses.fields(MetricSpec)},
+}
+
+INVALID = [
+    (HubFile, {"repo": ""}, "HubFile.repo must be stated"),
+    (HubFile, {"repo": "name"}, "HubFile.repo must read 'organisation/name', got 'name'"),
+    (HubFile, {"repo": "a/b/c"}, "HubFile.repo must read 'organisation/name'"),
+    (HubFile, {"filename": " "}, "HubFile.filename must be stated, got ' '"),
+    (HubFile, {"revision": ""}, "HubFile.revision must be stated"),
+    (HubFile, {"sha256": "ABC"}, "HubFile.sha256 must be 64 lower-case hexadecimal digits"),
+    (HubFile, {"sha256": "A" * 64}, "HubFile.sha256 must be 64 lower-case hexadecimal digits"),
+    (PackageFile, {"package": ""}, "PackageFile.package must be stated"),
+    (PackageFile, {"filename": ""}, "PackageFile.filename must be stated"),
+    (PackageFile, {"sha256": "0" * 63}, "PackageFile.sha256 must be 64"),
+    (BackboneSpec, {"library": "keras"}, "library must be 'open_clip' or 'timm', got 'keras'"),
+    (BackboneSpec, {"architecture": ""}, "BackboneSpec.architecture must be stated"),
+    (BackboneSpec, {"quick_gelu": None}, "quick_gelu must be stated as True or False, got None"),
+    (BackboneSpec, {"positional_embedding": "keep"}, r"of a timm encoder must be one of \(None,\), got 'keep'"),
+    (BackboneSpec, {"library": "open_clip"}, r"of a open_clip encoder must be one of \('drop', .*\), got None"),
+    (BackboneSpec, {"library": "open_clip", "positional_embedding": "shift"}, "got 'shift'"),
+    (WholeView, {"max_long_side": 0}, "max_long_side must be a positive number of pixels or None, got 0"),
+    (WholeView, {"max_long_side": -3}, "got -3"),
+    (ViewsSpec, {"views": ()}, "ViewsSpec.views needs at least one view"),
+    (ViewsSpec, {"mean": (0.5, 0.5)}, r"ViewsSpec.mean needs three numbers \(R, G, B\), got \(0.5, 0.5\)"),
+    (ViewsSpec, {"std": (0.5,) * 4}, "ViewsSpec.std needs three numbers"),
+    (ViewsSpec, {"std": (0.5, 0.5, 0.0)}, "ViewsSpec.std must be positive"),
+    (PromptPair, {"name": ""}, "PromptPair.name must be stated"),
+    (PromptPair, {"positive": "  "}, "PromptPair.positive must be stated"),
+    (PromptPair, {"negative": "Good photo. "}, "The prompts of the pair 'quality' are identical"),
+    (AntonymHeadSpec, {"pairs": ()}, "AntonymHeadSpec.pairs needs at least one pair"),
+    (AntonymHeadSpec, {"pairs": (QUALITY, SHARP, QUALITY)}, r"names \['quality'\] more than once"),
+    (MlpHeadSpec, {"widths": (4,)}, "widths needs at least an input and an output size"),
+    (MlpHeadSpec, {"widths": (4, 0, 1)}, r"all positive; got \(4, 0, 1\)"),
+    (ScoreSpec, {"higher_is_better": None}, "higher_is_better must be stated as True or False, got None"),
+    (ScoreSpec, {"higher_is_better": 1}, "must be stated as True or False, got 1"),
+    (ScoreSpec, {"lower": 1.0}, "lower must be below ScoreSpec.upper, got 1.0 and 1.0"),
+    (ScoreSpec, {"lower": float("nan")}, "lower must be below ScoreSpec.upper, got nan and 1.0"),
+    (ScoreSpec, {"map": "tanh"}, "map must be 'identity' or 'logistic', got 'tanh'"),
+    (ScoreSpec, {"labels": ("a", "b", "a")}, r"labels repeat: \('a', 'b', 'a'\)"),
+    (CardSpec, {"summary": ""}, "CardSpec.summary must be stated"),
+    (CardSpec, {"paper": ""}, "CardSpec.paper must be stated"),
+    (CardSpec, {"paper_url": ""}, "CardSpec.paper_url must be stated"),
+    (CardSpec, {"licence": "\n"}, "CardSpec.licence must be stated"),
+    (MetricSpec, {"name": "my metric"}, "name must consist of letters, digits and .* got 'my metric'"),
+    (MetricSpec, {"name": "../x"}, "name must consist of"),
+    (MetricSpec, {"task": "beauty"}, "task must be 'quality', 'memorability' or 'emotion', got 'beauty'"),
+    (MetricSpec, {"head": MlpHeadSpec(widths=(1024, 2), weights=FILE)}, "2 outputs, but the score names 0 labels"),
+    (MetricSpec, {"backbone": LITE_IQA.backbone}, "needs a CLIP backbone .* got 'timm'"),
+    (MetricSpec, {"head": AntonymHeadSpec(pairs=(QUALITY, SHARP))}, r"labels must be \('quality', 'sharpness'\)"),
+]
+
+
+@pytest.mark.parametrize("part", COMPLETE)
+def test_the_required_fields_suffice(part):
+    assert part(**COMPLETE[part]) == part(**COMPLETE[part])
+
+
+@pytest.mark.parametrize(("part", "field"), [(part, field) for part, fields in COMPLETE.items() for field in fields])
+def test_no_required_field_has_a_default(part, field):
+    incomplete = {name: value for name, value in COMPLETE[part].items() if name != field}
+    with pytest.raises(TypeError, match=f"missing 1 required keyword-only argument: '{field}'"):
+        part(**incomplete)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"), INVALID, ids=[f"{part.__name__}-{change}" for part, change, _ in INVALID]
+)
+def test_invalid_values_have_their_message(part, change, message):
+    with pytest.raises(InvalidSpecError, match=message):
+        part(**COMPLETE[part] | change)
+
+
+@pytest.mark.parametrize("part", COMPLETE)
+def test_parts_are_immutable_and_named(part):
+    made = part(**COMPLETE[part])
+    name = dataclasses.fields(part)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(made, name, None)
+    with pytest.raises(TypeError, match="positional argument"):
+        part("positional")
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(None, 1.0), (0.0, None), (None, None), (-5.0, 5.0)])
+def test_a_range_may_be_open(lower, upper):
+    score = ScoreSpec(lower=lower, upper=upper, higher_is_better=False)
+    assert (score.lower, score.upper) == (lower, upper)
+
+
+def test_averaged_pairs_have_no_labels():
+    average = AntonymHeadSpec(pairs=(QUALITY, SHARP), average=True)
+    assert dataclasses.replace(CLIPIQA, head=average).score.labels == ()
+    named = dataclasses.replace(CLIPIQA.score, labels=("quality", "sharpness"))
+    with pytest.raises(InvalidSpecError, match=r"labels must be \(\) to match"):
+        dataclasses.replace(CLIPIQA, head=average, score=named)
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_lower_better_is_the_opposite_of_higher_is_better(higher):
+    score = dataclasses.replace(CLIPIQA.score, higher_is_better=higher)
+    assert dataclasses.replace(CLIPIQA, score=score).lower_better is not higher
+
+
+def test_weight_sources_are_all_files_of_a_metric():
+    assert CLIPIQA.weight_sources == (CLIPIQA.backbone.weights,)
+    assert LITE_IQA.weight_sources == (LITE_IQA.backbone.weights, LITE_IQA.head.weights)
+
+
+def test_built_in_names_are_unique():
+    assert len({spec.name for spec in BUILTIN_SPECS}) == len(BUILTIN_SPECS)
+
+
+def test_specifications_need_no_torch():
+    modules = "perceptmetrics.metrics, perceptmetrics.spec_json, perceptmetrics.registry"
+    program = f"import sys, {modules}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -1,0 +1,408 @@
+"""Weight files: from the Hub (a stand-in), the cache or a package; verified; or an error that says what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from perceptmetrics import weights
+from perceptmetrics.errors import MissingExtraError, WeightsError
+from perceptmetrics.spec import HubFile, PackageFile
+from perceptmetrics.weights import ResolveOptions, file_sha256, find_cached, resolve, source_url
+from tests.hub_stand_in import HubStandIn
+
+REPO = "organisation/encoder"
+LARGE = "open_clip_model.safetensors"
+SMALL = "spec.json"
+CONTENT = bytes(range(256)) * 40
+FILES = {LARGE: CONTENT, SMALL: b'{"format_version": 1}'}
+OPTIONS = ResolveOptions(metric="some_metric")
+OFFLINE = replace(OPTIONS, local_files_only=True)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "records"))
+    with HubStandIn() as stand_in:
+        stand_in.replace_hub(monkeypatch, tmp_path / "cache")
+        yield stand_in
+
+
+@pytest.fixture
+def source(hub):
+    """A file of a pinned revision whose size and hash are known."""
+    revision = hub.commit(REPO, FILES)
+    return HubFile(repo=REPO, filename=LARGE, revision=revision, sha256=sha256(CONTENT), size=len(CONTENT))
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def message_of(source, options=OPTIONS):
+    with pytest.raises(WeightsError) as caught:
+        resolve(source, options)
+    return str(caught.value)
+
+
+# Downloading and finding again
+
+
+@pytest.mark.parametrize("filename", [LARGE, SMALL])
+def test_a_file_is_downloaded_once(hub, source, filename):
+    source = replace(source, filename=filename, sha256=None)
+    first = resolve(source, OPTIONS)
+    assert first.read_bytes() == FILES[filename]
+    assert [request.method for request in hub.take_downloads()] == ["HEAD", "GET"]
+    assert resolve(source, OPTIONS) == first
+    assert hub.take_requests() == []
+
+
+def test_the_pinned_revision_is_asked_for_and_no_other(hub, source):
+    hub.commit(REPO, {LARGE: b"newer weights"})  # main moves on
+    assert resolve(source, OPTIONS).read_bytes() == CONTENT
+    asked = {request.revision for request in hub.take_downloads()} - {None}  # None: the redirected download
+    assert asked == {source.revision}
+
+
+def test_a_branch_is_resolved_by_the_hub(hub, source):
+    hub.commit(REPO, {LARGE: b"newer weights"})
+    branch = replace(source, revision="main", sha256=None)
+    assert resolve(branch, OPTIONS).read_bytes() == b"newer weights"
+
+
+def test_a_branch_in_the_cache_survives_a_hub_that_is_down(hub, source):
+    branch = replace(source, revision="main")
+    expected = resolve(branch, OPTIONS)
+    hub.failure = "server error"
+    assert resolve(branch, OPTIONS) == expected
+
+
+def test_cache_dir_is_where_the_file_goes(hub, source, tmp_path):
+    elsewhere = replace(OPTIONS, cache_dir=tmp_path / "elsewhere")
+    assert tmp_path / "elsewhere" in resolve(source, elsewhere).parents
+    hub.take_requests()
+    resolve(source, elsewhere)
+    assert hub.take_requests() == []
+    resolve(source, OPTIONS)  # another cache knows nothing of it
+    assert len(hub.take_downloads()) == 2
+
+
+def test_find_cached_finds_what_was_downloaded_and_asks_nobody(hub, source, tmp_path):
+    assert find_cached(source) is None
+    path = resolve(source, OPTIONS)
+    hub.take_requests()
+    assert find_cached(source) == path
+    assert find_cached(replace(source, revision="main")) is None  # only the commit was asked for
+    assert find_cached(source, cache_dir=tmp_path / "elsewhere") is None
+    assert find_cached(replace(source, filename="other.bin")) is None
+    assert hub.take_requests() == []
+
+
+def test_find_cached_does_not_take_a_remembered_absence_for_a_file(hub, source):
+    absent = replace(source, filename="absent.json", sha256=None)
+    message_of(absent)
+    assert find_cached(absent) is None
+
+
+def test_source_url_names_the_address_or_the_package(hub, source):
+    assert source_url(source) == f"{hub.endpoint}/{REPO}/resolve/{source.revision}/{LARGE}"
+    assert source_url(PackageFile(package="some_package", filename="a/b.pth")) == "package some_package: a/b.pth"
+
+
+# Offline
+
+
+@pytest.fixture(params=["local_files_only", "HF_HUB_OFFLINE"])
+def offline(request, monkeypatch):
+    """A function that switches downloads off and gives the options to look up with."""
+
+    def switch_off():
+        if request.param == "local_files_only":
+            return OFFLINE
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        return OPTIONS
+
+    return switch_off
+
+
+@pytest.mark.parametrize("revision", ["pinned", "main"])
+def test_offline_a_filled_cache_serves_without_a_request(hub, source, offline, revision):
+    if revision == "main":
+        source = replace(source, revision="main")
+    expected = resolve(source, OPTIONS)
+    hub.take_requests()
+    assert resolve(source, offline()) == expected
+    assert hub.take_requests() == []
+
+
+def test_offline_an_empty_cache_is_an_error_that_says_how_to_fill_it(hub, source, offline, tmp_path):
+    options = replace(offline(), cache_dir=tmp_path / "empty")
+    message = message_of(replace(source, size=408_291_932), options)
+    assert hub.take_requests() == []
+    for part in (REPO, LARGE, source.revision, "408.3 MB", "downloads are switched off", "backbone_checkpoint="):
+        assert part in message
+    assert f"perceptmetrics fetch some_metric --cache-dir {tmp_path / 'empty'}" in message
+
+
+def test_the_advice_leaves_out_what_is_not_known(hub, source):
+    message = message_of(replace(source, size=None), OFFLINE)
+    assert "size not recorded" in message
+    assert "--cache-dir" not in message
+    assert "perceptmetrics fetch some_metric\n" in message
+
+
+# Hashes
+
+
+def test_a_file_with_another_hash_than_the_known_one_is_refused(hub, source):
+    message = message_of(replace(source, sha256="0" * 64))
+    assert "0" * 64 in message
+    assert sha256(CONTENT) in message
+    assert "this release expects" in message
+
+
+def test_wrong_bytes_from_the_server_are_refused_and_the_advice_repairs_it(hub, source):
+    hub.failure = "wrong bytes"
+    message = message_of(source)
+    hub.failure = None
+    assert message_of(source) == message  # the damaged file stays refused
+    Path(message.split("Delete ")[1].split(" and fetch")[0]).unlink()
+    assert resolve(source, OPTIONS).read_bytes() == CONTENT
+
+
+def test_an_unknown_hash_is_recorded_and_later_files_are_held_to_it(hub, source, tmp_path):
+    unknown = replace(source, sha256=None)
+    resolve(unknown, OPTIONS)
+    hub.failure = "wrong bytes"
+    message = message_of(unknown, replace(OPTIONS, cache_dir=tmp_path / "second"))
+    assert f"{sha256(CONTENT)} was recorded at the first download" in message
+
+
+def test_a_branch_that_moves_is_noticed(hub, source):
+    branch = replace(source, revision="main", sha256=None)
+    resolve(branch, OPTIONS)
+    hub.commit(REPO, {LARGE: b"newer weights"})
+    assert "was recorded at the first download" in message_of(branch)
+
+
+def test_each_file_and_revision_has_a_record_of_its_own(hub, source):
+    resolve(replace(source, sha256=None), OPTIONS)
+    resolve(replace(source, sha256=None, filename=SMALL), OPTIONS)
+    other = hub.commit(REPO, {LARGE: b"newer weights"})
+    resolve(replace(source, sha256=None, revision=other), OPTIONS)
+
+
+@pytest.mark.parametrize("garbage", ["", "{", "[1]", '{"sha256": 5}', '{"sha256": "abc"}', "{}", "\0\xff"])
+def test_damaged_records_are_replaced(hub, source, tmp_path, garbage):
+    unknown = replace(source, sha256=None)
+    resolve(unknown, OPTIONS)
+    records = sorted((tmp_path / "records").rglob("*.json"))
+    assert len(records) == 2  # the hash of the file, and the hash that was seen first
+    for record in records:
+        known = json.loads(record.read_text())
+        state = {key: value for key, value in known.items() if key != "sha256"}
+        # A record that fits the file in all but the hash is the worst case.
+        record.write_text(json.dumps(state | json.loads(garbage)) if garbage[:2] == '{"' else garbage)
+    resolve(unknown, OPTIONS)
+    assert all(json.loads(record.read_text())["sha256"] == sha256(CONTENT) for record in records)
+
+
+@pytest.mark.parametrize("obstacle", ["file in its place", "no permission"])
+def test_records_that_cannot_be_written_cost_time_but_no_score(hub, source, tmp_path, monkeypatch, obstacle):
+    if obstacle == "file in its place":
+        (tmp_path / "records").write_text("in the way")
+    else:
+
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(weights.tempfile, "NamedTemporaryFile", refuse)
+    for _ in range(2):
+        assert resolve(replace(source, sha256=None), OPTIONS).read_bytes() == CONTENT
+    assert not list(tmp_path.glob("records/*/*"))
+    message_of(replace(source, sha256="0" * 64))  # a known hash is still checked
+
+
+def test_records_lie_where_the_environment_says(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_bytes(CONTENT)
+    for variable, home, place in [
+        ("XDG_CACHE_HOME", tmp_path / "xdg", "xdg/perceptmetrics/sha256"),
+        (weights.CACHE_VARIABLE, tmp_path / "own", "own/sha256"),
+        (weights.CACHE_VARIABLE, "~/tilde", "tilde/sha256"),
+    ]:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv(variable, str(home))
+        file_sha256(file)
+        assert len(list((tmp_path / place).iterdir())) == 1
+
+
+def test_a_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "records"))
+    file = tmp_path / "weights.bin"
+    file.write_bytes(b"first")
+    assert file_sha256(file) == sha256(b"first")
+    stat = file.stat()
+
+    file.write_bytes(b"other")  # same size and time: what a memo by size and time cannot see
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert file_sha256(file) == sha256(b"first"), "the file was read again"
+
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert file_sha256(file) == sha256(b"other")
+    file.write_bytes(b"longer than before")
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert file_sha256(file) == sha256(b"longer than before")
+
+
+# Failures of the Hub
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        ("gated", "ask for access there, then set HF_TOKEN"),
+        ("unauthorised", "no such repository, or only for accounts with access"),
+        ("server error", r"the Hub cannot be reached \(.*500"),
+        ("no metadata", "does not seem to be served by a Hugging Face Hub"),
+        ("hang up", r"the download failed \(|the Hub cannot be reached \("),
+        ("cut", r"the download failed \("),
+    ],
+)
+def test_a_failing_hub_is_an_error_that_says_why(hub, source, failure, sentence):
+    hub.failure = failure
+    message = message_of(source)
+    assert re.search(sentence, message)
+    assert "perceptmetrics fetch some_metric" in message
+    hub.failure = None
+    assert resolve(source, OPTIONS).read_bytes() == CONTENT  # nothing half-done is left behind
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"repo": "organisation/unknown"}, "no such repository"),
+        ({"revision": "0" * 40}, "no such revision"),
+        ({"filename": "unknown.bin"}, "no such file at that revision"),
+        ({"repo": "organisation/not a name"}, "the download failed (Repo id must"),
+    ],
+)
+def test_what_the_hub_does_not_have_is_named(hub, source, change, sentence):
+    message = message_of(replace(source, **change))
+    assert sentence in message
+    assert next(iter(change.values())) in message
+
+
+def test_a_hub_that_nobody_answers_for_is_out_of_reach(hub, source, monkeypatch):
+    nobody = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nobody)
+    assert "the Hub cannot be reached ([Errno" in message_of(source)
+
+
+@pytest.mark.parametrize("filename", [LARGE, SMALL])
+def test_an_interrupted_download_is_never_taken_for_a_whole_file(hub, source, filename, tmp_path):
+    source = replace(source, filename=filename, sha256=None)
+    hub.failure = "cut"
+    message_of(source)
+    assert find_cached(source) is None
+    message_of(source, OFFLINE)
+    blobs = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size]
+    assert not [path for path in blobs if FILES[filename].startswith(path.read_bytes())]
+
+
+def test_an_interrupted_download_is_resumed(hub, source, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)  # what is kept of a cut body are whole chunks
+    hub.failure = "cut once"
+    assert resolve(source, OPTIONS).read_bytes() == CONTENT
+    assert [request.range for request in hub.take_downloads()] == [None, None, f"bytes={len(CONTENT) // 2}-"]
+
+
+# Files of packages
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package on the path that carries a weight file."""
+    folder = tmp_path / "site" / "carrier_of_weights" / "models"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("raise RuntimeError('it is found, but not imported')")
+    (folder / "weights.pth").write_bytes(CONTENT)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "records"))
+    return PackageFile(package="carrier_of_weights", filename="models/weights.pth", extra="lite")
+
+
+def test_a_file_is_found_in_its_package(package):
+    path = resolve(package, OPTIONS)
+    assert path.read_bytes() == CONTENT
+    assert find_cached(package) == path
+    assert resolve(replace(package, sha256=sha256(CONTENT)), OFFLINE) == path
+
+
+def test_a_file_of_a_package_is_verified(package):
+    assert sha256(CONTENT) in message_of(replace(package, sha256="0" * 64))
+
+
+def test_a_package_without_its_file_is_an_error(package):
+    absent = replace(package, filename="models/absent.pth")
+    assert find_cached(absent) is None
+    message = message_of(absent)
+    assert "absent.pth is missing" in message
+    assert "Reinstall" in message
+
+
+@pytest.mark.parametrize("name", ["package_that_nobody_wrote", "package_that_nobody_wrote.models", "hashlib"])
+def test_a_package_that_is_not_installed_is_an_error_with_the_pip_line(package, name):
+    absent = replace(package, package=name)
+    assert find_cached(absent) is None
+    with pytest.raises(MissingExtraError) as caught:
+        resolve(absent, OPTIONS)
+    for part in ("'some_metric'", name, 'pip install "perceptmetrics[lite]"'):
+        assert part in str(caught.value)
+
+
+# In another process, where huggingface_hub itself reads the environment
+
+_RESOLVE = """
+import sys
+from perceptmetrics.spec import HubFile
+from perceptmetrics.weights import ResolveOptions, resolve
+source = HubFile(repo=sys.argv[1], filename=sys.argv[2], revision=sys.argv[3])
+print(resolve(source, ResolveOptions(metric="some_metric")))
+"""
+
+
+def test_the_environment_of_a_process_is_honoured(hub, source, tmp_path):
+    def run(**more):
+        environment = os.environ | hub.environment(tmp_path / "home") | more
+        environment.pop("HF_HUB_CACHE", None)
+        command = [sys.executable, "-c", _RESOLVE, REPO, LARGE, source.revision]
+        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    refused = run(HF_HUB_OFFLINE="1")
+    assert refused.returncode != 0
+    assert "downloads are switched off" in refused.stderr
+    assert hub.take_requests() == []
+
+    fetched = run()
+    assert fetched.returncode == 0, fetched.stderr
+    path = Path(fetched.stdout.strip())
+    assert path.read_bytes() == CONTENT
+    assert tmp_path / "home" / "hub" in path.parents
+    assert [request.method for request in hub.take_downloads()] == ["HEAD", "GET"]
+
+    again = run(HF_HUB_OFFLINE="1")
+    assert again.stdout == fetched.stdout
+    assert hub.take_requests() == []
+    assert list((tmp_path / "home" / "perceptmetrics" / "first-seen").iterdir())
