@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import io
 import pickle
+import pickletools
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_tensors"]
 
+_TORCHSCRIPT_PROTOCOL = 2
 _UNWRAP = ("state_dict", "params", "model")
 
 
@@ -125,11 +127,21 @@ _STORAGE_DTYPES = {
 }
 
 
+def _check_opcodes(program: bytes) -> None:
+    """Refuse what TorchScript does not write; a forged place in the memo would take any amount of memory."""
+    for opcode, argument, _ in pickletools.genops(program):
+        far = opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(program)
+        if far or opcode.proto > _TORCHSCRIPT_PROTOCOL:
+            raise _refusal(f"the opcode {opcode.name} {argument!r}")
+
+
 class _TorchScriptUnpickler(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         self._archive = archive
         self._root = root
-        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")))
+        program = archive.read(f"{root}/data.pkl")
+        _check_opcodes(program)
+        super().__init__(io.BytesIO(program))
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("__torch__"):

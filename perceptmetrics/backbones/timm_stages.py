@@ -27,11 +27,12 @@ class TimmStages(Backbone):
         self.network = network.eval()
         self.feature_size = 2 * sum(network.feature_info.channels())  # type: ignore[union-attr,operator]
         fold_batch_norms(self.network)
+        self.network.to(memory_format=torch.channels_last)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures: for each stage its C means, then its C standard deviations."""
         statistics: list[Tensor] = []
-        for stage in self.network(pixels):
+        for stage in self.network(pixels.contiguous(memory_format=torch.channels_last)):
             variance, mean = torch.var_mean(stage, dim=(-2, -1), correction=0)
             statistics += [mean, (variance + _VARIANCE_FLOOR).sqrt()]
         return torch.cat(statistics, dim=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,16 +13,16 @@ from perceptmetrics.registry import _specs
 from tests.tiny_clip import TINY_ARCHITECTURES
 
 
-def build(name: str) -> Metric:
+def build(name: str, **options: Any) -> Metric:
     """Build a registered metric; a CLIP is replaced by a tiny one with random weights."""
     spec = metric_info(name)
     if spec.backbone.library != "open_clip":
-        return create_metric(name)
+        return create_metric(name, **options)
     family = "RN" if spec.backbone.architecture.startswith("RN") else "ViT"
     tiny = replace(spec, backbone=replace(spec.backbone, architecture=TINY_ARCHITECTURES[family]))
     register_metric(tiny, replace=True)
     try:
-        return create_metric(name, weights=None)
+        return create_metric(name, weights=None, **options)
     finally:
         _specs[name] = spec
 

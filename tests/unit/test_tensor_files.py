@@ -250,6 +250,15 @@ def test_an_archive_may_name_tensors_and_containers_only(tmp_path, module, name)
     assert f"{module}.{name}" in message_of(write(tmp_path, "x.pt", archive_bytes(data_pkl)))
 
 
+@pytest.mark.parametrize(
+    ("data_pkl", "opcode"),
+    [(b"\x80\x02)r\x00\xe1\xf5\x05.", "LONG_BINPUT"), (pickle.dumps(bytearray(9), protocol=5), "BYTEARRAY8")],
+    ids=["a place in the memo that takes 0.8 GB", "a newer protocol"],
+)
+def test_an_archive_may_use_only_the_opcodes_of_torchscript(tmp_path, data_pkl, opcode):
+    assert opcode in message_of(write(tmp_path, "x.pt", archive_bytes(data_pkl)))
+
+
 def test_whole_models_are_refused(tmp_path):
     assert "convert it to safetensors" in message_of(write(tmp_path, "x.pt", torch_bytes(nn.Linear(2, 2))))
 

@@ -1,0 +1,55 @@
+"""README and documentation: the table follows the registry, and the Python blocks run."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import perceptmetrics
+from perceptmetrics.registry import _specs
+from perceptmetrics.samples import sample_photographs
+from tests.contract.conftest import build
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    pytest.param(block, id=f"{path.relative_to(ROOT)}-{number}")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for number, block in enumerate(BLOCK.findall(path.read_text(encoding="utf-8")))
+]
+
+
+def test_the_table_of_metrics_follows_the_registry() -> None:
+    with_table = runpy.run_path(str(ROOT / "docs" / "metric_table.py"))["with_table"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_table(readme) == readme, "run: python docs/metric_table.py"
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_python_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CLIP is replaced by a tiny random one, since its weights cannot be downloaded here."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for name, photograph in list(sample_photographs().items())[:2]:
+        photograph.resize((120, 90)).save(Path("photos", f"{name}.jpg"))
+    Path("photos", "chelsea.jpg").rename("photo.jpg")
+    monkeypatch.setattr(perceptmetrics, "create_metric", partial(create_tiny, perceptmetrics.create_metric))
+    before = dict(_specs)
+    try:
+        exec(compile(block, "documentation", "exec"), {"__name__": "documentation"})
+    finally:
+        _specs.clear()
+        _specs.update(before)
+
+
+def create_tiny(create: object, name: str, **options: object) -> object:
+    assert callable(create)
+    return create(name, **options) if name == "lite_iqa" else build(name, **options)
+
+
+def test_there_are_blocks() -> None:
+    assert len(BLOCKS) > 5
