@@ -112,49 +112,32 @@ def create_metric(
     lookup = ResolveOptions(metric=os.fspath(name), cache_dir=cache_dir, local_files_only=local_files_only)
     spec, exported = _find_spec(lookup)
     spec = pin_revision(apply_options(spec, options), revision)
-    files = _Files(spec, lookup, weights is None, _path(checkpoint) or exported, _path(backbone_checkpoint))
-    encoder = build_backbone(spec.backbone, files.backbone(), seed)
+    random = weights is None
+    head_file = _head_file(spec, lookup, _path(checkpoint) or exported, random=random)
+    backbone_file = _backbone_file(spec, lookup, _path(backbone_checkpoint), random=random)
+    encoder = build_backbone(spec.backbone, backbone_file, seed)
     if dtype is not None:
         encoder.backbone.to(dtype)
-    head = _build_head(spec, encoder.text, files.head(), seed)
+    head = _build_head(spec, encoder.text, head_file, seed)
     metric = Metric(spec, Views(spec.views), encoder.backbone, head).to(device)
     return PerceptualLoss(metric, weight=loss_weight, reduction=loss_reduction) if as_loss else metric
 
 
-class _Files:
-    """Which file each part of a metric is loaded from; None stands for random weights."""
+def _backbone_file(spec: MetricSpec, lookup: ResolveOptions, stated: Path | None, *, random: bool) -> Path | None:
+    """The encoder's weight file; None stands for random weights."""
+    return stated if stated is not None or random else resolve(spec.backbone.weights, lookup)
 
-    def __init__(
-        self,
-        spec: MetricSpec,
-        lookup: ResolveOptions,
-        random: bool,
-        checkpoint: Path | None,
-        backbone: Path | None,
-    ) -> None:
-        self._spec = spec
-        self._lookup = lookup
-        self._random = random
-        self._checkpoint = checkpoint
-        self._backbone = backbone
 
-    def backbone(self) -> Path | None:
-        if self._backbone is not None or self._random:
-            return self._backbone
-        return resolve(self._spec.backbone.weights, self._lookup)
-
-    def head(self) -> Path | None:
-        head = self._spec.head
-        if not isinstance(head, MlpHeadSpec):
-            if self._checkpoint is not None:
-                raise InvalidOptionError(
-                    f"{self._spec.name!r} has no trained part of its own, so it takes no checkpoint=. "
-                    "Pass CLIP weights as backbone_checkpoint=."
-                )
-            return None
-        if self._checkpoint is not None or self._random:
-            return self._checkpoint
-        return resolve(head.weights, self._lookup)
+def _head_file(spec: MetricSpec, lookup: ResolveOptions, stated: Path | None, *, random: bool) -> Path | None:
+    """The trained head's weight file; None when nothing is trained, or for random weights."""
+    if isinstance(spec.head, MlpHeadSpec):
+        return stated if stated is not None or random else resolve(spec.head.weights, lookup)
+    if stated is not None:
+        raise InvalidOptionError(
+            f"{spec.name!r} has no trained part of its own, so it takes no checkpoint=. Pass CLIP weights as "
+            "backbone_checkpoint=."
+        )
+    return None
 
 
 def _build_head(spec: MetricSpec, text: TextEncoder | None, weights: Path | None, seed: int) -> nn.Module:
@@ -164,7 +147,7 @@ def _build_head(spec: MetricSpec, text: TextEncoder | None, weights: Path | None
         return AntonymHead(text.encode_pairs(spec.head.pairs), text.logit_scale, average=spec.head.average)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = MlpHead(spec.head.widths)
+        head = MlpHead(spec.head)
     if weights is not None:
         load_strictly(head, read_tensors(weights), str(weights))
     return head

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from perceptmetrics.functional.score import antonym_probability
+from perceptmetrics.functional.score import antonym_probability, signed_log
+
+if TYPE_CHECKING:
+    from perceptmetrics.spec import MlpHeadSpec
 
 __all__ = ["AntonymHead", "MlpHead"]
 
@@ -44,23 +48,38 @@ class AntonymHead(nn.Module):
 
 
 class MlpHead(nn.Module):
-    """Standardised features into a multilayer perceptron with ReLU between its layers.
+    """Standardised features into a multilayer perceptron.
 
     Args:
-        widths: Sizes from the features to the output.
+        spec: Sizes, activation, and what is done to the features first.
     """
 
     feature_mean: Tensor
     feature_std: Tensor
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, spec: MlpHeadSpec) -> None:
         super().__init__()
-        self.register_buffer("feature_mean", torch.zeros(widths[0]))
-        self.register_buffer("feature_std", torch.ones(widths[0]))
+        self.feature_map = spec.feature_map
+        self.register_buffer("feature_mean", torch.zeros(spec.widths[0]))
+        self.register_buffer("feature_std", torch.ones(spec.widths[0]))
         layers: list[nn.Module] = []
-        for inputs, outputs in itertools.pairwise(widths):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        for inputs, outputs in itertools.pairwise(spec.widths):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU() if spec.activation == "relu" else nn.GELU()]
         self.layers = nn.Sequential(*layers[:-1])
+
+    def standardise(self, features: Tensor) -> Tensor:
+        """Map and standardise features.
+
+        Args:
+            features: Shape (..., widths[0]).
+
+        Returns:
+            Same shape, in the head's precision.
+        """
+        features = features.to(self.feature_mean.dtype)
+        if self.feature_map == "signed_log":
+            features = signed_log(features)
+        return (features - self.feature_mean) / self.feature_std
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict.
@@ -71,5 +90,5 @@ class MlpHead(nn.Module):
         Returns:
             Shape (N, widths[-1]).
         """
-        outputs: Tensor = self.layers((features.to(self.feature_mean.dtype) - self.feature_mean) / self.feature_std)
+        outputs: Tensor = self.layers(self.standardise(features))
         return outputs

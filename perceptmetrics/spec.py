@@ -35,6 +35,8 @@ PositionalEmbedding = Literal["drop", "keep", "interpolate"]
 Library = Literal["open_clip", "timm"]
 Task = Literal["quality", "memorability", "emotion"]
 ScoreMap = Literal["identity", "logistic"]
+Activation = Literal["relu", "gelu"]
+FeatureMap = Literal["identity", "signed_log"]
 
 POSITIONAL_EMBEDDINGS: tuple[PositionalEmbedding, ...] = ("drop", "keep", "interpolate")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -241,21 +243,34 @@ class AntonymHeadSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class MlpHeadSpec:
-    """Standardised features into a multilayer perceptron with ReLU between its layers.
+    """Standardised features into a multilayer perceptron.
 
     Attributes:
-        widths: Sizes from the features to the output, such as `(1024, 128, 1)`.
+        widths: Sizes from the features to the output, such as `(1024, 192, 1)`.
         weights: Where the trained head comes from.
+        activation: What stands between the layers, `"relu"` or `"gelu"`.
+        feature_map: What is done to the features before they are standardised: `"identity"`, or
+            `"signed_log"`, which is `sign(x) * log(1 + |x|)` and tames long tails.
     """
 
     kind: ClassVar[str] = "mlp"
     widths: tuple[int, ...]
     weights: WeightSource
+    activation: Activation = "relu"
+    feature_map: FeatureMap = "identity"
 
     def __post_init__(self) -> None:
         _require(
             len(self.widths) >= 2 and all(width > 0 for width in self.widths),
             f"MlpHeadSpec.widths needs at least an input and an output size, all positive; got {self.widths!r}.",
+        )
+        _require(
+            self.activation in ("relu", "gelu"),
+            f"MlpHeadSpec.activation must be 'relu' or 'gelu', got {self.activation!r}.",
+        )
+        _require(
+            self.feature_map in ("identity", "signed_log"),
+            f"MlpHeadSpec.feature_map must be 'identity' or 'signed_log', got {self.feature_map!r}.",
         )
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["antonym_probability", "logistic"]
+__all__ = ["antonym_probability", "logistic", "signed_log"]
 
 
 def antonym_probability(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
@@ -39,3 +39,15 @@ def logistic(raw: Tensor, scale: float, shift: float) -> Tensor:
         Same shape.
     """
     return torch.sigmoid(scale * raw + shift)
+
+
+def signed_log(values: Tensor) -> Tensor:
+    """Compress long tails on both sides: `sign(x) * log(1 + |x|)`, with slope 1 at zero.
+
+    Args:
+        values: Any shape.
+
+    Returns:
+        Same shape.
+    """
+    return values.sign() * values.abs().log1p()

