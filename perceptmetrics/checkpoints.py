@@ -101,7 +101,9 @@ def _from_hugging_face(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             renamed[name] = tensor
     for (block, kind), parts in fused.items():
         if set(parts) != set("qkv"):
-            raise WeightsError(f"The attention {block} has only {sorted(parts)} of its q, k and v {kind}s.")
+            raise WeightsError(
+                f"The attention {block} has the {kind} of {sorted(parts)} only; q, k and v are expected."
+            )
         renamed[f"{block}.in_proj_{kind}"] = torch.cat([parts[part] for part in "qkv"])
     return renamed
 

@@ -44,6 +44,7 @@ def build(architecture: str, *, quick_gelu: bool = True, seed: int = 0) -> open_
         torch.manual_seed(seed)
         model = open_clip.CLIP(**config)
         enliven(model)
+        calibrate(model.visual, torch.randn(4, 3, IMAGE_SIZE[architecture], IMAGE_SIZE[architecture]))
     return model.eval().requires_grad_(False)
 
 
@@ -54,8 +55,6 @@ def enliven(model: nn.Module) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.weight.uniform_(0.5, 1.5)
             module.bias.normal_(0, 0.3)
-            module.running_mean.normal_(0, 0.3)
-            module.running_var.uniform_(0.5, 2.0)
         if isinstance(module, nn.LayerNorm):
             module.weight.uniform_(0.5, 1.5)
             module.bias.normal_(0, 0.3)
@@ -66,6 +65,18 @@ def enliven(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if name in ("token_embedding.weight", "positional_embedding"):
             parameter.mul_(20.0)
+
+
+@torch.no_grad()
+def calibrate(network: nn.Module, pixels: Tensor) -> None:
+    """Take the statistics of batch normalisation from images; otherwise depth makes all images alike."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean over all batches since the reset
+            module.reset_running_stats()
+    network.train()
+    network(pixels)
+    network.eval()
 
 
 def state(model: nn.Module) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from perceptmetrics.backbones import Backbone
 from perceptmetrics.heads import MlpHead
 from perceptmetrics.metric import Metric
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.spec import WholeView
+from perceptmetrics.spec import MlpHeadSpec, WholeView
 from perceptmetrics.views import Views
 
 WHOLE = WholeView()
@@ -38,7 +38,7 @@ def tiny_spec(labels=(), views=(WHOLE,), **score):
         LITE_IQA,
         name="tiny",
         views=replace(LITE_IQA.views, views=views, mean=MEAN, std=STD),
-        head=replace(LITE_IQA.head, widths=(4, 5, max(1, len(labels)))),
+        head=MlpHeadSpec(widths=(4, 5, max(1, len(labels))), weights=LITE_IQA.head.weights),
         score=replace(LITE_IQA.score, **{"map": "identity", "labels": labels} | score),
     )
 
@@ -48,7 +48,7 @@ def tiny_metric(**options):
     spec = tiny_spec(**options)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Metric(spec, Views(spec.views), MeanColour(), MlpHead(spec.head.widths))
+        return Metric(spec, Views(spec.views), MeanColour(), MlpHead(spec.head))
 
 
 def by_hand(metric, image):

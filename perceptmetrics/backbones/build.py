@@ -64,7 +64,7 @@ def build_backbone(spec: BackboneSpec, weights: Path | None, seed: int = 0) -> L
     if mode is None:
         raise InvalidSpecError("BackboneSpec.positional_embedding of a CLIP must be stated.")
     tower = ClipResNet if isinstance(model.visual, ModifiedResNet) else ClipVisionTransformer
-    return LoadedBackbone(tower(model.visual, mode), TextEncoder(model))
+    return LoadedBackbone(tower(model.visual, mode).eval(), TextEncoder(model))
 
 
 def _build_clip(spec: BackboneSpec, weights: Path | None, seed: int) -> open_clip.CLIP:
@@ -129,7 +129,7 @@ def _build_timm(spec: BackboneSpec, weights: Path | None, seed: int) -> Backbone
         tensors = read_efficientnet_lite0(weights, whole)
         stages = network.state_dict().keys()
         load_strictly(network, {name: tensors[name] for name in tensors if name in stages}, str(weights))
-    return TimmStages(network.requires_grad_(False))
+    return TimmStages(network.requires_grad_(False)).eval()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, linalg
 
 __all__ = ["plcc_loss", "ranking_loss"]
 
@@ -21,19 +21,26 @@ def plcc_loss(prediction: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
     """
     prediction = prediction - prediction.mean()
     target = target - target.mean()
-    norm = (prediction.square().sum() * target.square().sum() + eps).sqrt()
-    return (1 - (prediction * target).sum() / norm) / 2
+    norms = linalg.vector_norm(prediction) * linalg.vector_norm(target)
+    return (1 - (prediction * target).sum() / (norms + eps)) / 2
 
 
-def ranking_loss(better: Tensor, worse: Tensor, margin: float) -> Tensor:
-    """Mean hinge of pairs whose order is known.
+def ranking_loss(
+    better: Tensor, worse: Tensor, margin: float, *, softness: float = 0.0, weight: Tensor | None = None
+) -> Tensor:
+    """Mean hinge, sharp or soft, of pairs whose order is known.
 
     Args:
-        better: Shape (N,): predictions of the images that should score higher.
-        worse: Shape (N,): predictions of their counterparts.
-        margin: Difference from which on a pair costs nothing.
+        better: Predictions of the images that should score higher, any shape.
+        worse: Predictions of their counterparts, same shape.
+        margin: Difference from which on a pair costs nothing (or, when soft, little).
+        softness: Width of the hinge's bend: `softness * softplus((margin - difference) / softness)`; 0 for the
+            sharp hinge `max(0, margin - difference)`.
+        weight: Weights of the pairs, broadcastable to their shape.
 
     Returns:
-        Scalar, mean of `max(0, margin - (better - worse))`.
+        Scalar.
     """
-    return F.relu(margin - (better - worse)).mean()
+    shortfall = margin - (better - worse)
+    cost = softness * F.softplus(shortfall / softness) if softness > 0 else F.relu(shortfall)
+    return (cost if weight is None else weight * cost).mean()

@@ -50,4 +50,4 @@ def signed_log(values: Tensor) -> Tensor:
     Returns:
         Same shape.
     """
-    return values.sign() * values.abs().log1p()
+    return values.abs().log1p().copysign(values)

@@ -36,7 +36,7 @@ LITE_IQA = MetricSpec(
             extra="lite",
         ),
     ),
-    views=ViewsSpec(views=(WholeView(max_long_side=1024),), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    views=ViewsSpec(views=(WholeView(max_long_side=1280),), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     head=MlpHeadSpec(
         widths=(1024, 192, 1),
         activation="gelu",

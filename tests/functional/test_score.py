@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptmetrics.functional.score import antonym_probability, logistic
+from perceptmetrics.functional.score import antonym_probability, logistic, signed_log
 
 SEEDS = st.integers(0, 10_000)
 SCALES = st.floats(0.1, 100)
@@ -117,3 +117,14 @@ def test_the_logistic_map_of_extreme_values_is_finite():
 
 def test_gradients_of_the_logistic_map():
     torch.autograd.gradcheck(lambda raw: logistic(raw, 1.7, -0.4), normal(3, 2, seed=0).requires_grad_())
+
+
+@given(value=st.floats(-1e12, 1e12))
+def test_the_signed_logarithm_is_its_formula(value):
+    expected = math.copysign(math.log(1 + abs(value)), value)
+    features = torch.tensor([value, -value], dtype=torch.float64)
+    assert signed_log(features).tolist() == pytest.approx([expected, -expected], abs=1e-12)
+
+
+def test_gradients_of_the_signed_logarithm():
+    torch.autograd.gradcheck(signed_log, normal(3, 4, seed=0).requires_grad_())

@@ -112,6 +112,26 @@ def test_no_batch_waits_longer_than_the_bound(sizes, seed):
         assert images.taken - batch.places[0] <= MAX_OVERTAKEN + 1
 
 
+def test_the_oldest_images_are_let_go_first_and_the_others_go_on_waiting():
+    sizes = itertools.chain([(1, 1)], itertools.repeat((2, 2), 499), [(3, 3)], itertools.repeat((2, 2)))
+    images = Tracked(sizes)
+    released = {}
+    for batch in batches_by_size(images, batch_size=4):
+        released.update(dict.fromkeys(batch.places, images.taken))
+        if 500 in released:
+            break
+    assert released[0] == MAX_OVERTAKEN
+    assert released[500] == 500 + MAX_OVERTAKEN
+
+
+def test_batches_fill_again_after_images_were_let_go():
+    many = [(1, 1 + width) for width in range(200)]
+    few = [(2, 2), (3, 3)] * 40
+    images = Tracked(itertools.chain(many, few))
+    lengths = [len(batch.places) for batch in batches_by_size(images, batch_size=4, max_pixels=100)]
+    assert lengths.count(4) == 20
+
+
 def test_nothing_is_read_before_it_is_asked_for():
     images = Tracked(itertools.repeat((2, 2)))
     batches = batches_by_size(images, batch_size=3)

@@ -75,6 +75,8 @@ INVALID = [
     (AntonymHeadSpec, {"pairs": (QUALITY, SHARP, QUALITY)}, r"names \['quality'\] more than once"),
     (MlpHeadSpec, {"widths": (4,)}, "widths needs at least an input and an output size"),
     (MlpHeadSpec, {"widths": (4, 0, 1)}, r"all positive; got \(4, 0, 1\)"),
+    (MlpHeadSpec, {"activation": "tanh"}, "activation must be 'relu' or 'gelu', got 'tanh'"),
+    (MlpHeadSpec, {"feature_map": "log"}, "feature_map must be 'identity' or 'signed_log', got 'log'"),
     (ScoreSpec, {"higher_is_better": None}, "higher_is_better must be stated as True or False, got None"),
     (ScoreSpec, {"higher_is_better": 1}, "must be stated as True or False, got 1"),
     (ScoreSpec, {"lower": 1.0}, "lower must be below ScoreSpec.upper, got 1.0 and 1.0"),

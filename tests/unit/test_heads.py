@@ -1,0 +1,68 @@
+"""The heads against their formulas, written out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from perceptmetrics.heads import AntonymHead, MlpHead
+from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.spec import MlpHeadSpec
+
+ACTIVATIONS = {
+    "relu": lambda x: max(0.0, x),
+    "gelu": lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2,
+}
+FEATURE_MAPS = {
+    "identity": lambda x: x,
+    "signed_log": lambda x: math.copysign(math.log(1 + abs(x)), x),
+}
+
+
+def normal(*shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("feature_map", FEATURE_MAPS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("widths", [(4, 1), (4, 5, 2), (4, 3, 5, 1)])
+def test_the_perceptron_is_its_formula(widths, activation, feature_map):
+    head = MlpHead(
+        MlpHeadSpec(widths=widths, weights=LITE_IQA.head.weights, activation=activation, feature_map=feature_map)
+    )
+    head.load_state_dict({name: normal(*value.shape, seed=1).abs() for name, value in head.state_dict().items()})
+    features = 3 * normal(6, 4, seed=2)
+    mean, std = head.feature_mean.tolist(), head.feature_std.tolist()
+    layers = [module for module in head.layers if isinstance(module, torch.nn.Linear)]
+    for row, output in zip(features.tolist(), head(features), strict=True):
+        row = [(FEATURE_MAPS[feature_map](x) - m) / s for x, m, s in zip(row, mean, std, strict=True)]
+        for place, layer in enumerate(layers):
+            row = (layer.weight @ torch.tensor(row) + layer.bias).tolist()
+            row = [ACTIVATIONS[activation](x) for x in row] if place < len(layers) - 1 else row
+        torch.testing.assert_close(output, torch.tensor(row), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_the_antonym_head_gives_one_output_a_pair_or_their_mean(average):
+    texts, features = F.normalize(normal(3, 2, 8, seed=0), dim=-1), normal(5, 8, seed=1)
+    head = AntonymHead(texts, 12.0, average=average)
+    cosines = torch.einsum("nd,pkd->npk", F.normalize(features, dim=-1), texts)
+    expected = (12.0 * cosines).softmax(dim=-1)[:, :, 0]
+    outputs = head(features)
+    torch.testing.assert_close(outputs, expected.mean(dim=1, keepdim=True) if average else expected)
+    assert outputs.shape == ((5, 1) if average else (5, 3))
+
+
+def test_the_antonym_head_works_in_float32_whatever_comes_in():
+    texts, features = F.normalize(normal(1, 2, 8, seed=0), dim=-1), normal(5, 8, seed=1).bfloat16()
+    head = AntonymHead(texts, 12.0)
+    assert torch.equal(head(features), head(features.float()))
+
+
+def test_the_prompts_are_saved_with_the_head():
+    head = AntonymHead(normal(2, 2, 8, seed=0), 12.0)
+    assert set(head.state_dict()) == {"text_features", "logit_scale"}
+    assert not list(head.parameters())
