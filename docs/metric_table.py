@@ -1,6 +1,6 @@
 """Write the table of metrics, which comes from the registry, into README.md.
 
-    python docs/metric_table.py
+python docs/metric_table.py
 """
 
 from __future__ import annotations

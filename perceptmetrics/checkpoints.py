@@ -101,9 +101,7 @@ def _from_hugging_face(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             renamed[name] = tensor
     for (block, kind), parts in fused.items():
         if set(parts) != set("qkv"):
-            raise WeightsError(
-                f"The attention {block} has the {kind} of {sorted(parts)} only; q, k and v are expected."
-            )
+            raise WeightsError(f"The attention {block} has the {kind} of {sorted(parts)} only, not of q, k and v.")
         renamed[f"{block}.in_proj_{kind}"] = torch.cat([parts[part] for part in "qkv"])
     return renamed
 

@@ -8,8 +8,8 @@ The seed fixes everything. The head is an average of small networks, each traine
 and a ranking loss on ladders of degradations of photographs (and, a few, of LIVEC's training images).
 
 Reported: SRCC over ten random 80/20 splits of LIVEC; the share of adjacent steps of ladders in the right order on
-photographs left out of training (five folds), for three fixed protocols; SRCC on BIQ2021, on which nothing was trained or
-chosen. The score's logistic map is fitted on the held-out predictions of the ten splits.
+photographs left out of training (five folds), for three fixed protocols; SRCC on BIQ2021, on which nothing was trained
+or chosen. The score's logistic map is fitted on the held-out predictions of the ten splits.
 """
 
 from __future__ import annotations
@@ -214,7 +214,11 @@ class Order:
 
 
 def cross_validate(pool: Pool, banks: FeatureBanks, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
-    """Ten splits of LIVEC; split s also leaves out the photographs of fold s % 5. Returns held-out raw outputs and MOS."""
+    """Ten splits of LIVEC; split s also leaves out the photographs of fold s % 5.
+
+    Returns:
+        Raw outputs and MOS of the held-out images of all splits.
+    """
     protocols = {name: banks.protocol(name) for name in PROTOCOLS}
     orders = {name: Order([], []) for name in PROTOCOLS}
     fold = torch.arange(len(banks.photos)) % FOLDS

@@ -42,7 +42,7 @@ def logistic(raw: Tensor, scale: float, shift: float) -> Tensor:
 
 
 def signed_log(values: Tensor) -> Tensor:
-    """Compress long tails on both sides: `sign(x) * log(1 + |x|)`, with slope 1 at zero.
+    """Compress long tails on both sides: `sign(x) * log(1 + |x|)`.
 
     Args:
         values: Any shape.

@@ -14,6 +14,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import open_clip
@@ -116,7 +117,7 @@ def report(ours: Metric, ours_pyiqa: Metric, peers: dict[str, Straightforward], 
     ):
         batch = images[:count]
         scorers = {"trunk": trunk, "ours": ours, **peers}
-        runs = {name: (lambda scorer=scorer: run(scorer, batch)) for name, scorer in scorers.items()}
+        runs = {name: partial(run, scorer, batch) for name, scorer in scorers.items()}
         seconds = fastest(runs, repeats)
         cells = "".join(f"{seconds[name]:>10.3f} ({seconds[name] / seconds['ours']:.2f}x)" for name in peers)
         limit = seconds["ours"] / seconds["trunk"]

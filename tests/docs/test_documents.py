@@ -12,7 +12,7 @@ import pytest
 import perceptmetrics
 from perceptmetrics.registry import _specs
 from perceptmetrics.samples import sample_photographs
-from tests.contract.conftest import build
+from tests.registered import build
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
