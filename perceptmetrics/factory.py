@@ -109,12 +109,13 @@ def create_metric(
     """
     if weights not in ("pretrained", None):
         raise InvalidOptionError(f"weights must be 'pretrained' or None (random weights), got {weights!r}.")
+    stated_head, stated_backbone = _path(checkpoint), _path(backbone_checkpoint)
     lookup = ResolveOptions(metric=os.fspath(name), cache_dir=cache_dir, local_files_only=local_files_only)
     spec, exported = _find_spec(lookup)
     spec = pin_revision(apply_options(spec, options), revision)
     random = weights is None
-    head_file = _head_file(spec, lookup, _path(checkpoint) or exported, random=random)
-    backbone_file = _backbone_file(spec, lookup, _path(backbone_checkpoint), random=random)
+    head_file = _head_file(spec, lookup, stated_head or exported, random=random)
+    backbone_file = _backbone_file(spec, lookup, stated_backbone, random=random)
     encoder = build_backbone(spec.backbone, backbone_file, seed)
     if dtype is not None:
         encoder.backbone.to(dtype)

@@ -16,7 +16,6 @@ image takes 3 bytes a pixel instead of 12.
 from __future__ import annotations
 
 import contextlib
-import glob
 import io
 import logging
 import os
@@ -32,17 +31,14 @@ from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.png16 import is_sixteen_bit_colour_png, key_to_white, read_sixteen_bit_png
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "ImageSource",
     "check_tensor",
     "check_unit_range",
-    "find_images",
-    "is_file_pattern",
     "load_image",
     "load_pixels",
     "to_unit_float",
@@ -50,24 +46,6 @@ __all__ = [
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic] | Tensor"
 
-IMAGE_SUFFIXES = frozenset(
-    (
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pgm",
-        ".png",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    )
-)
 RANGE_TOLERANCE = 1e-4
 
 _log = logging.getLogger(__name__)
@@ -179,57 +157,6 @@ def check_unit_range(images: Tensor) -> None:
     else:
         advice = "Clamp or rescale it, and undo any mean/std normalisation: metrics normalise by themselves."
     raise InvalidImageError(f"Expected values in [0, 1], got {low:.6g} to {high:.6g}. {advice}")
-
-
-def is_file_pattern(path: str) -> bool:
-    """Whether a path names no existing file but holds the wildcards `*`, `?` or `[`."""
-    return glob.has_magic(path) and not Path(path).exists()
-
-
-def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> Iterator[Path]:
-    """Find the image files that paths stand for.
-
-    Args:
-        paths: Files (taken whatever their suffix), folders (image files in them, see `IMAGE_SUFFIXES`), or
-            patterns with `*`, `?`, `[...]`, and `**` for any depth.
-        recursive: Whether folders are searched to any depth.
-
-    Yields:
-        Files; those of a pattern in alphabetical order, and those of a folder, before those of its subfolders.
-
-    Raises:
-        InvalidImageError: A folder holds no image, or a pattern matches no file. Whether a single file exists and
-            can be read shows when it is loaded.
-    """
-    for path in paths:
-        name = os.fspath(path)
-        files: Iterator[Path]
-        if is_file_pattern(name):
-            matches = (Path(match) for match in sorted(glob.iglob(name, recursive=True)))
-            files = (match for match in matches if match.is_file())
-            nothing = f"No file matches {name!r}."
-        elif Path(name).is_dir():
-            files = _walk(Path(name), recursive=recursive)
-            nothing = f"The folder {name!r} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})."
-        else:
-            files = iter([Path(name)])
-            nothing = ""
-        found = False
-        for file in files:
-            found = True
-            yield file
-        if not found:
-            raise InvalidImageError(nothing)
-
-
-def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            if Path(file).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(root, file)
-        if not recursive:
-            return
 
 
 def _from_path(path: Path) -> Tensor:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, batches_by_size
 from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.files import find_images
 from perceptmetrics.functional.score import logistic
-from perceptmetrics.io import ImageSource, check_tensor, find_images
+from perceptmetrics.io import ImageSource, check_tensor
 
 if TYPE_CHECKING:
     from perceptmetrics.backbones import Backbone

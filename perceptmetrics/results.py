@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["FORMATS", "Format", "ResultsFile", "ScoredImage", "format_row", "format_start"]

@@ -8,7 +8,6 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from perceptmetrics import spec as spec_module
 from perceptmetrics.errors import InvalidSpecError, nearest_names
 from perceptmetrics.spec import MetricSpec
 
@@ -80,8 +79,7 @@ def _decode_dataclass(cls: type[T], document: object, where: str) -> T:
     kind = getattr(cls, "kind", None)
     if document.get("kind") != kind:
         raise InvalidSpecError(f"{where}.kind must be {kind!r}, got {document.get('kind')!r}.")
-    # Forward references of the annotations live in the module that declares the dataclasses.
-    hints = typing.get_type_hints(cls, vars(spec_module))
+    hints = typing.get_type_hints(cls)
     known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in fields:
         if key not in known:

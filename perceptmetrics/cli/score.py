@@ -6,6 +6,7 @@ import itertools
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -15,14 +16,13 @@ from rich.table import Table
 from perceptmetrics.cli.console import printable, results
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory import create_metric
-from perceptmetrics.io import find_images
+from perceptmetrics.files import find_images
 from perceptmetrics.results import FORMATS, Format, ResultsFile, ScoredImage, format_row, format_start
 from perceptmetrics.samples import DEGRADATIONS, sample_photographs
 from perceptmetrics.scoring import score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from rich.console import Console
 

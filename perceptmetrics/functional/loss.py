@@ -21,7 +21,7 @@ def plcc_loss(prediction: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
     """
     prediction = prediction - prediction.mean()
     target = target - target.mean()
-    norms = linalg.vector_norm(prediction) * linalg.vector_norm(target)
+    norms: Tensor = linalg.vector_norm(prediction) * linalg.vector_norm(target)
     return (1 - (prediction * target).sum() / (norms + eps)) / 2
 
 

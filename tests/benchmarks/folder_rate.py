@@ -16,7 +16,8 @@ import torch
 
 from perceptmetrics import create_metric
 from perceptmetrics.batching import batches_by_size
-from perceptmetrics.io import find_images, load_pixels
+from perceptmetrics.files import find_images
+from perceptmetrics.io import load_pixels
 from perceptmetrics.metric import Metric
 from perceptmetrics.scoring import score_images
 from tests.data import data_folder

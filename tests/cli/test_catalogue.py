@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,14 +29,15 @@ def test_list_filters() -> None:
     assert "clipiqa" not in result.stdout
 
 
-def test_list_answers_within_half_a_second() -> None:
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert perceptmetrics("list").returncode == 0
-        seconds.append(time.perf_counter() - start)
-    # The figure is the issue's own; the least of three shuts out what else the machine is doing.
-    assert min(seconds) < 0.5
+def test_list_imports_nothing_heavy() -> None:
+    """`list` is to answer at once; tests/benchmarks/start_up.py measures how fast it is."""
+    program = (
+        "import sys; from perceptmetrics.cli.app import app; app(['list'], standalone_mode=False); "
+        "sys.exit(', '.join({'torch', 'numpy', 'scipy', 'PIL', 'open_clip', 'timm'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.stderr.strip() == ""
+    assert "clipiqa" in result.stdout
 
 
 @pytest.mark.parametrize("statement", ["import perceptmetrics", "import perceptmetrics; perceptmetrics.list_metrics()"])

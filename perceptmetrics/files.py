@@ -1,0 +1,68 @@
+"""Finding image files: folders, patterns, single files."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perceptmetrics.errors import InvalidImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["IMAGE_SUFFIXES", "find_images", "is_file_pattern"]
+
+IMAGE_SUFFIXES = frozenset(".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())
+
+
+def is_file_pattern(path: str) -> bool:
+    """Whether a path names no existing file but holds the wildcards `*`, `?` or `[`."""
+    return glob.has_magic(path) and not Path(path).exists()
+
+
+def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> Iterator[Path]:
+    """Find the image files that paths stand for.
+
+    Args:
+        paths: Files (taken whatever their suffix), folders (image files in them, see `IMAGE_SUFFIXES`), or
+            patterns with `*`, `?`, `[...]`, and `**` for any depth.
+        recursive: Whether folders are searched to any depth.
+
+    Yields:
+        Files; those of a pattern in alphabetical order, and those of a folder, before those of its subfolders.
+
+    Raises:
+        InvalidImageError: A folder holds no image, or a pattern matches no file. Whether a single file exists and
+            can be read shows when it is loaded.
+    """
+    for path in paths:
+        name = os.fspath(path)
+        files: Iterator[Path]
+        if is_file_pattern(name):
+            matches = (Path(match) for match in sorted(glob.iglob(name, recursive=True)))
+            files = (match for match in matches if match.is_file())
+            nothing = f"No file matches {name!r}."
+        elif Path(name).is_dir():
+            files = _walk(Path(name), recursive=recursive)
+            nothing = f"The folder {name!r} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})."
+        else:
+            files = iter([Path(name)])
+            nothing = ""
+        found = False
+        for file in files:
+            found = True
+            yield file
+        if not found:
+            raise InvalidImageError(nothing)
+
+
+def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            if Path(file).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(root, file)
+        if not recursive:
+            return

@@ -1,0 +1,41 @@
+"""What a metric is, as pure data.
+
+A `MetricSpec` says everything that is needed to build a metric and to read its scores: where the
+weights come from, how an image is seen, what becomes of the features, and what the number means.
+It holds no tensors and imports no torch, so listing and describing metrics is instant. Everything that
+would be dangerous to guess (QuickGELU, range, direction, paper, licence) has no default.
+"""
+
+from __future__ import annotations
+
+from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec
+from perceptmetrics.spec.parts import (
+    AntonymHeadSpec,
+    BackboneSpec,
+    HeadSpec,
+    MlpHeadSpec,
+    PositionalEmbedding,
+    PromptPair,
+    ViewSpec,
+    ViewsSpec,
+    WholeView,
+)
+from perceptmetrics.spec.sources import HubFile, PackageFile, WeightSource
+
+__all__ = [
+    "AntonymHeadSpec",
+    "BackboneSpec",
+    "CardSpec",
+    "HeadSpec",
+    "HubFile",
+    "MetricSpec",
+    "MlpHeadSpec",
+    "PackageFile",
+    "PositionalEmbedding",
+    "PromptPair",
+    "ScoreSpec",
+    "ViewSpec",
+    "ViewsSpec",
+    "WeightSource",
+    "WholeView",
+]

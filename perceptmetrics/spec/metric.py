@@ -1,0 +1,148 @@
+"""The whole of a metric: its parts, what its score means, and its card."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.parts import AntonymHeadSpec, BackboneSpec, HeadSpec, MlpHeadSpec, ViewsSpec
+
+if TYPE_CHECKING:
+    from perceptmetrics.spec.sources import WeightSource
+
+__all__ = ["CardSpec", "MetricSpec", "ScoreMap", "ScoreSpec", "Task"]
+
+Task = Literal["quality", "memorability", "emotion"]
+ScoreMap = Literal["identity", "logistic"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSpec:
+    """What the number means.
+
+    Attributes:
+        lower: Lowest possible score; None when it is unbounded.
+        upper: Highest possible score; None when it is unbounded.
+        higher_is_better: Direction; it decides the sign of the loss.
+        labels: Names of the outputs of a metric with several; empty for a single score.
+        map: How a raw output becomes a score: `"identity"`, or `"logistic"`, which is
+            `1 / (1 + exp(-(scale * raw + shift)))`.
+        scale: Factor of the map.
+        shift: Offset of the map.
+    """
+
+    lower: float | None
+    upper: float | None
+    higher_is_better: bool
+    labels: tuple[str, ...] = ()
+    map: ScoreMap = "identity"
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(
+            isinstance(self.higher_is_better, bool),
+            f"ScoreSpec.higher_is_better must be stated as True or False, got {self.higher_is_better!r}.",
+        )
+        require(
+            self.lower is None or self.upper is None or self.lower < self.upper,
+            f"ScoreSpec.lower must be below ScoreSpec.upper, got {self.lower!r} and {self.upper!r}.",
+        )
+        require(
+            self.map in ("identity", "logistic"),
+            f"ScoreSpec.map must be 'identity' or 'logistic', got {self.map!r}.",
+        )
+        require(len(set(self.labels)) == len(self.labels), f"ScoreSpec.labels repeat: {self.labels!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardSpec:
+    """What a user should know before relying on the metric.
+
+    Attributes:
+        summary: One sentence: what the score says.
+        paper: Authors, title, venue and year.
+        paper_url: Where the paper can be read.
+        licence: Terms of the weights; the code is Apache-2.0.
+        training_data: What the weights were trained on.
+        limits: Known limits and biases.
+    """
+
+    summary: str
+    paper: str
+    paper_url: str
+    licence: str
+    training_data: str = ""
+    limits: str = ""
+
+    def __post_init__(self) -> None:
+        require_text("CardSpec", summary=self.summary, paper=self.paper, paper_url=self.paper_url, licence=self.licence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """A metric: pure data, from which `create_metric` builds the model.
+
+    Attributes:
+        name: Unique name in the registry.
+        task: What is predicted.
+        backbone: The encoder.
+        views: How an image is shown to the encoder.
+        head: From features to raw outputs.
+        score: From raw outputs to scores, and what they mean.
+        card: Paper, licence, training data, limits.
+    """
+
+    name: str
+    task: Task
+    backbone: BackboneSpec
+    views: ViewsSpec
+    head: HeadSpec
+    score: ScoreSpec
+    card: CardSpec
+
+    def __post_init__(self) -> None:
+        require(
+            _NAME.fullmatch(self.name) is not None,
+            f"MetricSpec.name must consist of letters, digits and _ . + -, got {self.name!r}.",
+        )
+        require(
+            self.task in ("quality", "memorability", "emotion"),
+            f"MetricSpec.task must be 'quality', 'memorability' or 'emotion', got {self.task!r}.",
+        )
+        if isinstance(self.head, AntonymHeadSpec):
+            self._check_antonym_head(self.head)
+        else:
+            outputs = self.head.widths[-1]
+            require(
+                outputs == max(1, len(self.score.labels)),
+                f"{self.name}: the head has {outputs} outputs, but the score names {len(self.score.labels)} labels.",
+            )
+
+    def _check_antonym_head(self, head: AntonymHeadSpec) -> None:
+        require(
+            self.backbone.library == "open_clip",
+            f"{self.name}: an antonym head compares images with prompts, so it needs a CLIP backbone "
+            f"(library 'open_clip'), got {self.backbone.library!r}.",
+        )
+        single = head.average or len(head.pairs) == 1
+        expected = () if single else tuple(pair.name for pair in head.pairs)
+        require(
+            self.score.labels == expected,
+            f"{self.name}: ScoreSpec.labels must be {expected} to match the prompt pairs, got {self.score.labels}.",
+        )
+
+    @property
+    def lower_better(self) -> bool:
+        """Whether a lower score is better (pyiqa's spelling)."""
+        return not self.score.higher_is_better
+
+    @property
+    def weight_sources(self) -> tuple[WeightSource, ...]:
+        """Every file that the metric is built from."""
+        trained = (self.head.weights,) if isinstance(self.head, MlpHeadSpec) else ()
+        return (self.backbone.weights, *trained)
