@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IMAGE_SUFFIXES", "find_images", "is_file_pattern"]
 
-IMAGE_SUFFIXES = frozenset(".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())
+_FORMATS = ("avif", "bmp", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
+IMAGE_SUFFIXES = frozenset(f".{name}" for name in _FORMATS)
 
 
 def is_file_pattern(path: str) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidImageError
 
 __all__ = ["Backbone"]
+
+_CACHED_PIXELS_PER_THREAD = 200_000
 
 
 class Backbone(nn.Module, ABC):
@@ -51,4 +54,18 @@ class Backbone(nn.Module, ABC):
                 f"Images must be at least {self.min_size} x {self.min_size} pixels for {type(self).__name__}, "
                 f"got {height} x {width} (height x width). Enlarge or leave out smaller ones."
             )
-        return self.encode(pixels)
+        part = self._cache_sized_part(pixels)
+        if part >= pixels.shape[0]:
+            return self.encode(pixels)
+        return torch.cat([self.encode(some) for some in pixels.split(part)])
+
+    def _cache_sized_part(self, pixels: Tensor) -> int:
+        """How many pictures to encode at once.
+
+        A processor is faster on a few pictures, whose feature maps stay in its caches, than on many; a GPU the other
+        way round. Traced programs keep their batch whole.
+        """
+        if pixels.device.type != "cpu" or torch.compiler.is_compiling():
+            return pixels.shape[0]
+        area = pixels.shape[-2] * pixels.shape[-1]
+        return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // area)
