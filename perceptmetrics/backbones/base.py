@@ -57,7 +57,7 @@ class Backbone(nn.Module, ABC):
         part = self._cache_sized_part(pixels)
         if part >= pixels.shape[0]:
             return self.encode(pixels)
-        return torch.cat([self.encode(some) for some in pixels.split(part)])
+        return torch.cat([self.encode(some) for some in torch.split(pixels, part)])
 
     def _cache_sized_part(self, pixels: Tensor) -> int:
         """How many pictures to encode at once.
