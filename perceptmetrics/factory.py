@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -24,6 +25,8 @@ from perceptmetrics.views import Views
 from perceptmetrics.weights import ResolveOptions, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 __all__ = ["create_metric"]
@@ -159,21 +162,26 @@ def _find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
     name = lookup.metric
     if name.startswith(_HUB_PREFIX):
         repo, _, revision = name.removeprefix(_HUB_PREFIX).partition("@")
-        files = [
-            resolve(HubFile(repo=repo, filename=filename, revision=revision or "main"), lookup)
-            for filename in (SPEC_FILE, WEIGHTS_FILE)
-        ]
-        return _read_spec(files[0]), files[1]
+        return _read_exported(
+            lambda filename: resolve(HubFile(repo=repo, filename=filename, revision=revision or "main"), lookup)
+        )
     if Path(name).is_dir() and name not in list_metrics():
-        folder = Path(name)
-        missing = [filename for filename in (SPEC_FILE, WEIGHTS_FILE) if not (folder / filename).is_file()]
-        if missing:
-            raise WeightsError(
-                f"The folder {folder} is no exported metric: {' and '.join(missing)} missing. "
-                f"Expected {SPEC_FILE} and {WEIGHTS_FILE}."
-            )
-        return _read_spec(folder / SPEC_FILE), folder / WEIGHTS_FILE
+        return _read_exported(partial(_file_of_folder, Path(name)))
     return metric_info(name), None
+
+
+def _read_exported(find: Callable[[str], Path]) -> tuple[MetricSpec, Path | None]:
+    """Read an exported metric; only one with a trained head has a weight file."""
+    spec = _read_spec(find(SPEC_FILE))
+    return spec, find(WEIGHTS_FILE) if isinstance(spec.head, MlpHeadSpec) else None
+
+
+def _file_of_folder(folder: Path, filename: str) -> Path:
+    if not (folder / filename).is_file():
+        raise WeightsError(
+            f"The folder {folder} is no exported metric: {filename} missing. Expected {SPEC_FILE} and {WEIGHTS_FILE}."
+        )
+    return folder / filename
 
 
 def _read_spec(path: Path) -> MetricSpec:
@@ -186,6 +194,7 @@ def _read_spec(path: Path) -> MetricSpec:
 def _path(path: PathLike | None) -> Path | None:
     if path is None:
         return None
-    if not Path(path).exists():
+    found = Path(path).expanduser()
+    if not found.exists():
         raise WeightsError(f"{path} does not exist; expected a weight file or folder. Nothing was downloaded.")
-    return Path(path)
+    return found

@@ -86,7 +86,7 @@ def find_cached(source: WeightSource, cache_dir: str | os.PathLike[str] | None =
     if isinstance(source, PackageFile):
         try:
             path = _package_path(source, "It")
-        except MissingExtraError:
+        except (MissingExtraError, WeightsError):
             return None
         return path if path.is_file() else None
     cached = try_to_load_from_cache(
@@ -132,8 +132,11 @@ def _package_path(source: PackageFile, who: str) -> Path:
     except ModuleNotFoundError:  # the parent of a dotted name
         found = None
     if found is None or not found.submodule_search_locations:
-        purpose = f"{who} with weights from the package {source.package!r}"
-        raise MissingExtraError(purpose, source.extra or source.package)
+        if source.extra is None:
+            raise WeightsError(
+                f"{who} has weights in the package {source.package!r}, which is not installed. Install it."
+            )
+        raise MissingExtraError(f"{who} with weights from the package {source.package!r}", source.extra)
     return Path(found.submodule_search_locations[0], *source.filename.split("/"))
 
 
@@ -189,27 +192,30 @@ def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:
 def _verify(path: Path, source: WeightSource) -> None:
     if not path.is_file():
         raise WeightsError(f"{path} is missing. Reinstall the package that should carry it.")
-    expected, origin = source.sha256, "this release expects"
-    actual = file_sha256(path) if expected or isinstance(source, HubFile) else None
-    if expected is None and isinstance(source, HubFile) and actual is not None:
-        expected, origin = _first_seen(source, actual), "was recorded at the first download"
-    if actual != expected:
-        raise WeightsError(
-            f"{path} is not the expected file: its sha256 is {actual}, but {expected} {origin}. It is damaged or "
-            f"was changed at the source. Delete {path.resolve()} and fetch it again; if {source_url(source)} was "
-            "replaced on purpose, pass the file as a path to accept it."
-        )
+    if source.sha256 is not None:
+        if (actual := file_sha256(path)) != source.sha256:
+            raise WeightsError(
+                f"{path} is not the expected file: its sha256 is {actual}, but this release expects {source.sha256}. "
+                f"It is damaged or was changed at the source. Delete {path.resolve()} and fetch it again; if "
+                f"{source_url(source)} was replaced on purpose, pass the file as a path to accept it."
+            )
+    elif isinstance(source, HubFile):
+        _hold_to_first_seen(path, source)
 
 
-def _first_seen(source: HubFile, actual: str) -> str:
-    """The hash that was recorded for a file of unknown hash; records this one at first sight."""
+def _hold_to_first_seen(path: Path, source: HubFile) -> None:
+    """Record the hash of a file of unknown hash at first sight, and refuse another content later."""
     identity = f"{source.repo}@{source.revision}/{source.filename}"
     record = _cache_home() / "first-seen" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
-    recorded = _recorded_sha256(_read_json(record))
-    if recorded is not None:
-        return recorded
-    _write_json(record, {"file": identity, "sha256": actual})
-    return actual
+    actual, recorded = file_sha256(path), _recorded_sha256(_read_json(record))
+    if recorded is None:
+        _write_json(record, {"file": identity, "sha256": actual})
+    elif actual != recorded:
+        raise WeightsError(
+            f"{path} is not the file of the first download: its sha256 is {actual}, but {recorded} was recorded then. "
+            f"It is damaged or was changed at the source. Delete {path.resolve()} and fetch it again; if "
+            f"{source_url(source)} was replaced on purpose, delete {record} to accept it."
+        )
 
 
 def _recorded_sha256(record: dict[str, object] | None) -> str | None:

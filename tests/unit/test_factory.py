@@ -108,7 +108,7 @@ def test_an_unknown_name_is_an_error(name):
 @pytest.mark.parametrize(
     ("present", "said"),
     [
-        ([], r"spec\.json and model\.safetensors missing"),
+        ([], r": spec\.json missing"),
         (["spec.json"], r": model\.safetensors missing"),
         (["model.safetensors"], r": spec\.json missing"),
     ],
@@ -228,10 +228,11 @@ def test_an_encoder_from_the_hub_scores_like_its_file(hub, hub_metric):
     assert hub.take_requests() == []
 
 
-def test_offline_and_without_a_cache_nothing_is_asked_and_nothing_is_random(hub, hub_metric, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+@pytest.mark.parametrize("way", ["local_files_only", "HF_HUB_OFFLINE"])
+def test_offline_and_without_a_cache_nothing_is_asked_and_nothing_is_random(hub, hub_metric, monkeypatch, way):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", way == "HF_HUB_OFFLINE")
     with pytest.raises(WeightsError, match=f"perceptmetrics fetch {hub_metric[0]}\n"):
-        create_metric(hub_metric[0])
+        create_metric(hub_metric[0], local_files_only=way == "local_files_only")
     assert hub.take_requests() == []
 
 
@@ -367,3 +368,12 @@ def test_the_seed_decides_random_weights_and_the_callers_generator_is_left_alone
 def test_the_device_takes_every_tensor(folder):
     metric = create_metric(folder, device="meta")
     assert {tensor.device.type for tensor in metric.state_dict().values()} == {"meta"}
+
+
+def test_an_exported_metric_with_prompts_needs_no_weight_file(tmp_path):
+    """Its spec alone says everything; CLIP comes from the stated file."""
+    tiny_clip.register(tmp_path)
+    exported = tmp_path / "cosiness"
+    exported.mkdir()
+    (exported / "spec.json").write_text(spec_to_json(tiny_clip.spec(tiny_clip.RESNET, "drop")))
+    assert create_metric(exported, weights=None).spec.head.pairs[0].name == "quality"

@@ -186,14 +186,14 @@ def test_an_unknown_hash_is_recorded_and_later_files_are_held_to_it(hub, source,
     resolve(unknown, OPTIONS)
     hub.failure = "wrong bytes"
     message = message_of(unknown, replace(OPTIONS, cache_dir=tmp_path / "second"))
-    assert f"{sha256(CONTENT)} was recorded at the first download" in message
+    assert f"{sha256(CONTENT)} was recorded then" in message
 
 
 def test_a_branch_that_moves_is_noticed(hub, source):
     branch = replace(source, revision="main", sha256=None)
     resolve(branch, OPTIONS)
     hub.commit(REPO, {LARGE: b"newer weights"})
-    assert "was recorded at the first download" in message_of(branch)
+    assert "was recorded then" in message_of(branch)
 
 
 def test_each_file_and_revision_has_a_record_of_its_own(hub, source):
