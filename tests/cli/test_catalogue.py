@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from perceptmetrics import __version__, list_metrics
+from perceptmetrics import __version__, list_metrics, metric_info
+from perceptmetrics.spec import HubFile
 from tests.cli.run import perceptmetrics
+from tests.hub_stand_in import HubStandIn
 
 
 def test_list_names_every_metric_with_its_range_and_direction() -> None:
@@ -79,3 +81,20 @@ def test_version_and_help() -> None:
     help_text = perceptmetrics("score", "--help").stdout
     for option in ("--metric", "--samples", "--resume", "--output", "--format", "--workers", "--fail-fast", "--device"):
         assert option in help_text
+
+
+def test_fetch_downloads_from_the_endpoint_and_refuses_another_file(tmp_path: Path) -> None:
+    """The pinned revision is asked for; what comes is not the pinned content, so it is not accepted."""
+    source = metric_info("clipiqa").backbone.weights
+    assert isinstance(source, HubFile)
+    with HubStandIn() as hub:
+        commit = hub.commit(source.repo, {source.filename: b"not the weights of CLIP"})
+        repository = hub.repositories[source.repo]
+        repository.commits[source.revision] = repository.commits.pop(commit)
+        environment = hub.environment(tmp_path) | {"HF_HUB_OFFLINE": "0"}
+        result = perceptmetrics("fetch", "clipiqa", "--cache-dir", tmp_path / "cache", **environment)
+        asked = {request.revision for request in hub.take_downloads()} - {None}
+    assert asked == {source.revision}
+    assert result.returncode == 2
+    assert "is not the expected file" in result.stderr
+    assert source.sha256 in result.stderr

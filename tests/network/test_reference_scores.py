@@ -1,0 +1,28 @@
+"""Scores with the real weights, as others published them. Deselected by default: needs the Hub or a filled cache."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from perceptmetrics import create_metric
+from tests.data import data_folder
+
+pytestmark = pytest.mark.network
+
+
+def test_torchmetrics_documented_example() -> None:
+    """The example in torchmetrics' documentation of CLIP-IQA feeds values up to 254 unscaled; so does this."""
+    torch.manual_seed(42)
+    images = torch.randint(255, (2, 3, 224, 224)).float()
+    scores = create_metric("clipiqa", prompts=("quality", "brightness"))(images)
+    torch.testing.assert_close(scores, torch.tensor([[0.8894, 0.5507], [0.8902, 0.5208]]), atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [("reference_images/I01.BMP", 0.89160156), ("distorted_images/i01_01_5.bmp", 0.45898438)],
+)
+def test_values_of_piq_on_tid2013(image: str, expected: float) -> None:
+    path = data_folder("tid2013") / image
+    assert create_metric("clipiqa").score(path).item() == pytest.approx(expected, rel=1e-2)
