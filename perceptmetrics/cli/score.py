@@ -65,6 +65,10 @@ def run(request: Request, messages: Console) -> int:
     """
     if bool(request.paths) == request.samples:
         raise InvalidOptionError("Give images, folders or patterns to score, or --samples, and not both.")
+    if request.samples and (request.output or request.form or request.resume):
+        raise InvalidOptionError(
+            "--samples prints a table; --output, --format and --resume go with images of your own."
+        )
     form = _format(request)
     metrics = [_create(name, request) for name in dict.fromkeys(request.metrics)]
     if request.samples:
@@ -98,17 +102,17 @@ def _create(name: str, request: Request) -> Metric:
 
 
 def _run_samples(request: Request, metrics: list[Metric]) -> int:
-    photographs = sample_photographs()
-    for metric in metrics:
-        for column in score_columns([metric]):
-            table = Table(title=f"{column} ({_direction(metric)})", title_justify="left", box=None, pad_edge=False)
-            for heading in ("photograph", "original", *DEGRADATIONS):
-                table.add_column(heading, justify="left" if heading == "photograph" else "right")
-            for name, photograph in photographs.items():
-                versions = [photograph, *(degrade(photograph) for degrade in DEGRADATIONS.values())]
-                scores = [row.scores[column] for row in request.score([metric], versions)]
-                table.add_row(name, *(f"{score:.3f}" for score in scores))
-            results.print(table)
+    scored: dict[str, list[ScoredImage]] = {}
+    for name, photograph in sample_photographs().items():
+        versions = [photograph, *(degrade(photograph) for degrade in DEGRADATIONS.values())]
+        scored[name] = list(request.score(metrics, versions))
+    for column, metric in _columns_with_metric(metrics):
+        table = Table(title=f"{column} ({_direction(metric)})", title_justify="left", box=None, pad_edge=False)
+        for heading in ("photograph", "original", *DEGRADATIONS):
+            table.add_column(heading, justify="left" if heading == "photograph" else "right")
+        for name, rows in scored.items():
+            table.add_row(name, *(f"{row.scores[column]:.3f}" for row in rows))
+        results.print(table)
     return 0
 
 
