@@ -43,7 +43,7 @@ LITE_IQA = MetricSpec(
         feature_map="signed_log",
         weights=PackageFile(package="perceptmetrics", filename="metrics/lite_iqa/model.safetensors"),
     ),
-    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic", scale=0.8506, shift=0.3116),
+    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic", scale=0.8497, shift=0.3123),
     card=CardSpec(
         summary="Quality of photographs, offline and fast: no CLIP, no download.",
         paper="Head: this project. Encoder: Tan, Le: EfficientNet. ICML 2019. Labels: Ghadiyaram, Bovik: Massive "
