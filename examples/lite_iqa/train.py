@@ -15,6 +15,7 @@ or chosen. The score's logistic map is fitted on the held-out predictions of the
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from perceptmetrics.functional.score import logistic, signed_log
 from perceptmetrics.functional.stats import plcc, srcc
 from perceptmetrics.heads import MlpHead
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.spec import MetricSpec
 from perceptmetrics.spec_json import spec_to_json
 from perceptmetrics.weights import ResolveOptions, resolve
 
@@ -272,12 +274,18 @@ def main() -> None:
     scores = logistic(head(banks.livec())[:, 0], scale, shift)
     print(f"LIVEC scores from {scores.min():.3f} to {scores.max():.3f}; map: scale {scale:.4f}, shift {shift:.4f}")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: value.contiguous() for name, value in head.state_dict().items()}, arguments.output / "model.safetensors"
-    )
+    path = arguments.output / "model.safetensors"
+    save_file({name: value.contiguous() for name, value in head.state_dict().items()}, path)
+    (arguments.output / "spec.json").write_text(spec_to_json(describe(path, scale, shift)), encoding="utf-8")
+    print(f"Wrote {arguments.output}. Copy scale, shift, sha256 and size to perceptmetrics/metrics/lite.py.")
+
+
+def describe(weights: Path, scale: float, shift: float) -> MetricSpec:
+    """The specification of the metric with this head."""
+    content = weights.read_bytes()
+    source = replace(LITE_IQA.head.weights, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
     score = replace(LITE_IQA.score, scale=round(float(scale), 4), shift=round(float(shift), 4))
-    (arguments.output / "spec.json").write_text(spec_to_json(replace(LITE_IQA, score=score)), encoding="utf-8")
-    print(f"Wrote {arguments.output}. Copy scale and shift to perceptmetrics/metrics/lite.py.")
+    return replace(LITE_IQA, head=replace(LITE_IQA.head, weights=source), score=score)
 
 
 if __name__ == "__main__":

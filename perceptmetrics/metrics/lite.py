@@ -41,7 +41,12 @@ LITE_IQA = MetricSpec(
         widths=(1024, 192, 1),
         activation="gelu",
         feature_map="signed_log",
-        weights=PackageFile(package="perceptmetrics", filename="metrics/lite_iqa/model.safetensors"),
+        weights=PackageFile(
+            package="perceptmetrics",
+            filename="metrics/lite_iqa/model.safetensors",
+            sha256="f4b6a24596cdcf81ae9a3ead854e3b3f8d356120138049b100f40349a807c7be",
+            size=796_628,
+        ),
     ),
     score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic", scale=0.8497, shift=0.3123),
     card=CardSpec(
