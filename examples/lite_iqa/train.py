@@ -19,6 +19,7 @@ import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -34,9 +35,11 @@ from perceptmetrics.functional.score import logistic, signed_log
 from perceptmetrics.functional.stats import plcc, srcc
 from perceptmetrics.heads import MlpHead
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.spec import MetricSpec
 from perceptmetrics.spec_json import spec_to_json
 from perceptmetrics.weights import ResolveOptions, resolve
+
+if TYPE_CHECKING:
+    from perceptmetrics.spec import MetricSpec
 
 FOLDS = 5
 SPLITS = 10
