@@ -75,7 +75,7 @@ class ResultsFile:
         form: Its format.
         columns: Score columns.
         resume: Continue an interrupted run, or add to a finished file: images with a score are not scored again,
-            images that failed are tried again.
+            images that failed are tried again. Rows of images that this run is not given are kept, first.
 
     Attributes:
         done: Rows of earlier runs by image, without the failed ones.
@@ -118,7 +118,9 @@ class ResultsFile:
         rows: Iterable[ScoredImage] = _read_journal(self.journal)
         if self._order is not None:
             by_name = {**self.done, **{row.name: row for row in rows}}
-            rows = (by_name[name] for name in self._order)
+            given = set(self._order)
+            kept = [name for name in self.done if name not in given]
+            rows = (by_name[name] for name in [*kept, *self._order])
         with _replacing(self.output) as stream:
             stream.write(format_start(self._columns, self._form))
             stream.writelines(format_row(row, self._columns, self._form) for row in rows)

@@ -86,7 +86,7 @@ def _score_batch(metrics: Sequence[Metric], batch: Batch, names: list[str]) -> l
         try:
             values = metric.score_batch(batch.images).reshape(len(names), -1).tolist()
         except InvalidImageError as error:
-            return [ScoredImage(name, error=f"{name}: {error}") for name in names]
+            return [ScoredImage(name, error=str(error)) for name in names]
         for row, numbers in zip(scores, values, strict=True):
             row.update(zip(_columns_of(metric), numbers, strict=True))
     return [ScoredImage(name, row) for name, row in zip(names, scores, strict=True)]

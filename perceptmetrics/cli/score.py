@@ -198,7 +198,8 @@ class _Tally:
                 if row.error is not None:
                     failed += 1
                     self.status = 1
-                    self._messages.print(f"[red]Not scored:[/] {printable(row.error)}")
+                    reason = row.error if row.name in row.error else f"{row.name}: {row.error}"
+                    self._messages.print(f"[red]Not scored:[/] {printable(reason)}")
                 yield row
                 if self._fail_fast and failed:
                     self.stopped = True

@@ -85,6 +85,12 @@ def test_output_is_written_whole_and_resumed(gallery: Path, tmp_path: Path) -> N
     mended = after.pop(str(pictures / "broken.png"))
     assert float(mended["lite_iqa"]) > 0
     assert all(before[name] == row for name, row in after.items())
+    # Another folder is added; nothing is lost.
+    shutil.copytree(pictures / "inner", tmp_path / "more")
+    assert perceptmetrics("score", tmp_path / "more", "-o", output, "--resume").returncode == 0
+    added = read_csv(output.read_text())
+    assert len(added) == len(after) + 1 + 3
+    assert all(added[name] == row for name, row in after.items())
 
 
 def test_killed_run_resumes_to_the_same_file(gallery: Path, tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""A file of scores is whole or absent, survives odd names, and a resumed run gives what an uninterrupted one gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.results import ResultsFile, ScoredImage, format_row, format_start
+
+COLUMNS = ["lite_iqa", "clipiqa.brightness"]
+ROWS = [
+    ScoredImage("a.png", {"lite_iqa": 0.1234567, "clipiqa.brightness": 1.0}),
+    ScoredImage('comma, "quote".png', {"lite_iqa": 0.5, "clipiqa.brightness": 0.25}),
+    ScoredImage("broken.png", error='broken.png is truncated, or "worse".\nSecond line.'),
+    ScoredImage("no utf-8 \udcff.png", {"lite_iqa": 0.0, "clipiqa.brightness": 0.75}),
+]
+
+
+def write(path: Path, rows: list[ScoredImage], form: str = "csv", *, resume: bool = False) -> None:
+    file = ResultsFile(path, form, COLUMNS, resume=resume)
+    for row in rows:
+        file.add(file.done.get(row.name, row))
+    file.finish()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_finished_file_holds_every_row_and_nothing_else_is_left(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"scores.{form}"
+    write(path, ROWS, form)
+    expected = format_start(COLUMNS, form) + "".join(format_row(row, COLUMNS, form) for row in ROWS)
+    assert path.read_bytes() == expected.encode("utf-8", "surrogateescape")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("killed_after", range(len(ROWS) + 1))
+def test_resumed_equals_uninterrupted(tmp_path: Path, form: str, killed_after: int) -> None:
+    whole, resumed = tmp_path / f"whole.{form}", tmp_path / f"resumed.{form}"
+    write(whole, ROWS, form)
+    file = ResultsFile(resumed, form, COLUMNS, resume=False)
+    for row in ROWS[:killed_after]:
+        file.add(row)
+    file.close()
+    with file.journal.open("a") as stream:
+        stream.write('{"name": "half a li')
+    assert not resumed.exists()
+    write(resumed, ROWS, form, resume=True)
+    assert resumed.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_finished_file_is_added_to_and_failures_are_tried_again(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"scores.{form}"
+    write(path, ROWS, form)
+    mended = ScoredImage("broken.png", {"lite_iqa": 0.9, "clipiqa.brightness": 0.1})
+    new = ScoredImage("new.png", {"lite_iqa": 0.3, "clipiqa.brightness": 0.2})
+    write(path, [mended, new], form, resume=True)
+    kept = [row for row in ROWS if row.error is None]
+    expected = format_start(COLUMNS, form) + "".join(format_row(row, COLUMNS, form) for row in [*kept, mended, new])
+    assert path.read_bytes() == expected.encode("utf-8", "surrogateescape")
+
+
+def test_rows_of_a_resumed_run_are_not_scored_again(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    write(path, ROWS)
+    resumed = ResultsFile(path, "csv", COLUMNS, resume=True)
+    resumed.close()
+    assert set(resumed.done) == {row.name for row in ROWS if row.error is None}
+
+
+def test_an_interrupted_run_is_neither_overwritten_nor_mixed_with_other_metrics(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    file = ResultsFile(path, "csv", COLUMNS, resume=False)
+    file.add(ROWS[0])
+    file.close()
+    before = file.journal.read_text()
+    with pytest.raises(InvalidOptionError, match="--resume, or delete it"):
+        ResultsFile(path, "csv", COLUMNS, resume=False)
+    with pytest.raises(InvalidOptionError, match="holds the columns"):
+        ResultsFile(path, "csv", ["lite_iqa"], resume=True)
+    assert file.journal.read_text() == before
+
+
+def test_a_failure_while_rendering_leaves_the_old_file_and_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("old")
+    file = ResultsFile(path, "csv", COLUMNS, resume=False)
+    file.add(ROWS[0])
+
+    def full_disk(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("perceptmetrics.results.format_row", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        file.finish()
+    assert path.read_text() == "old"
+    assert json.loads(file.journal.read_text().splitlines()[1])["name"] == "a.png"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"scores.csv", "scores.csv.partial"}
