@@ -21,6 +21,7 @@ __all__ = [
     "PerceptMetricsError",
     "UnknownMetricError",
     "WeightsError",
+    "first_line",
     "nearest_names",
 ]
 
@@ -81,3 +82,8 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
     if near:
         return f"Did you mean {' or '.join(repr(by_lower_case[match]) for match in near)}?"
     return f"Known: {', '.join(candidates) or 'none'}."
+
+
+def first_line(error: BaseException) -> str:
+    """First line of another library's error, to be quoted in a message of ours; its type when it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

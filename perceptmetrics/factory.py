@@ -67,6 +67,7 @@ def create_metric(
     loss_weight: float | Tensor = 1.0,
     loss_reduction: Reduction = "mean",
     *,
+    loss_target: str | None = None,
     weights: Literal["pretrained"] | None = "pretrained",
     checkpoint: PathLike | None = None,
     backbone_checkpoint: PathLike | None = None,
@@ -86,6 +87,7 @@ def create_metric(
         as_loss: Return a `PerceptualLoss`, which is to be minimised whatever the metric's direction.
         loss_weight: Factor of the loss.
         loss_reduction: `"mean"`, `"sum"` or `"none"`.
+        loss_target: For a metric with labels: the label whose score the loss raises.
         weights: `"pretrained"`, or None for random weights (tests and benchmarks: the scores mean nothing).
         checkpoint: The metric's own trained file, in place of the one that it would look up.
         backbone_checkpoint: Weights of the encoder, in place of those that it would look up: an open_clip
@@ -124,7 +126,7 @@ def create_metric(
         encoder.backbone.to(dtype)
     head = _build_head(spec, encoder.text, head_file, seed)
     metric = Metric(spec, Views(spec.views), encoder.backbone, head).to(device)
-    return PerceptualLoss(metric, weight=loss_weight, reduction=loss_reduction) if as_loss else metric
+    return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction) if as_loss else metric
 
 
 def _backbone_file(spec: MetricSpec, lookup: ResolveOptions, stated: Path | None, *, random: bool) -> Path | None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import fnmatch
 import logging
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from perceptmetrics.errors import InvalidSpecError, UnknownMetricError, nearest_names
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownMetricError, nearest_names
 from perceptmetrics.metrics import BUILTIN_SPECS
-from perceptmetrics.spec import MetricSpec
+from perceptmetrics.spec import MetricSpec, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,12 @@ def list_metrics(filter: str = "", *, task: str | None = None) -> list[str]:  # 
 
     Returns:
         Names in alphabetical order.
+
+    Raises:
+        InvalidOptionError: `task` is none of these.
     """
+    if task is not None and task not in get_args(Task):
+        raise InvalidOptionError(f"No metric predicts the task {task!r}. {nearest_names(task, get_args(Task))}")
     return sorted(
         name
         for name, spec in _all_specs().items()

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from perceptmetrics.errors import WeightsError
+from perceptmetrics.errors import WeightsError, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,19 +62,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except WeightsError:
         raise
     except Exception as error:  # a damaged pickle can raise anything
-        raise WeightsError(f"{path} is truncated or damaged: {_first_line(error)}. Fetch it again.") from error
+        raise WeightsError(f"{path} is truncated or damaged: {first_line(error)}. Fetch it again.") from error
     if not tensors:
         raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
 def _refused(error: pickle.UnpicklingError) -> str:
     """What the unpickler met, without torch's advice to load the file unsafely."""
-    return _first_line(error.__context__ or error).split(". ")[0]
+    return first_line(error.__context__ or error).split(". ")[0]
 
 
 def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from perceptmetrics.errors import MissingExtraError, WeightsError
+from perceptmetrics.errors import MissingExtraError, WeightsError, first_line
 from perceptmetrics.spec import HubFile, PackageFile, WeightSource
 
 __all__ = ["ResolveOptions", "file_sha256", "find_cached", "resolve", "source_url"]
@@ -161,7 +161,7 @@ def _why(error: Exception) -> str:
     """Why the Hub did not give a file. The kinds of error derive from one another, so the order matters."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
-        return f"the Hub cannot be reached ({_first_line(error.__cause__ or error)})"
+        return f"the Hub cannot be reached ({first_line(error.__cause__ or error)})"
     if isinstance(error, GatedRepoError):
         return "the Hub gives it only to accounts that its owner admits: ask for access there, then set HF_TOKEN"
     if isinstance(error, RevisionNotFoundError):
@@ -170,11 +170,7 @@ def _why(error: Exception) -> str:
         return "the Hub has no such file at that revision"
     if isinstance(error, RepositoryNotFoundError) or status == 401:
         return "the Hub has no such repository, or only for accounts with access: then set HF_TOKEN"
-    return f"the download failed ({_first_line(error)})"
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return f"the download failed ({first_line(error)})"
 
 
 def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:

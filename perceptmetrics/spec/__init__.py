@@ -8,7 +8,7 @@ would be dangerous to guess (QuickGELU, range, direction, paper, licence) has no
 
 from __future__ import annotations
 
-from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec
+from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
 from perceptmetrics.spec.parts import (
     AntonymHeadSpec,
     BackboneSpec,
@@ -34,6 +34,7 @@ __all__ = [
     "PositionalEmbedding",
     "PromptPair",
     "ScoreSpec",
+    "Task",
     "ViewSpec",
     "ViewsSpec",
     "WeightSource",

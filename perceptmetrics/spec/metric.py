@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from perceptmetrics.spec.checks import require, require_text
 from perceptmetrics.spec.parts import AntonymHeadSpec, BackboneSpec, HeadSpec, MlpHeadSpec, ViewsSpec
@@ -111,7 +111,7 @@ class MetricSpec:
             f"MetricSpec.name must consist of letters, digits and _ . + -, got {self.name!r}.",
         )
         require(
-            self.task in ("quality", "memorability", "emotion"),
+            self.task in get_args(Task),
             f"MetricSpec.task must be 'quality', 'memorability' or 'emotion', got {self.task!r}.",
         )
         if isinstance(self.head, AntonymHeadSpec):

@@ -12,6 +12,7 @@ from torch import Tensor
 from perceptmetrics import Metric, PerceptualLoss
 from perceptmetrics.spec_json import spec_from_json, spec_to_json
 from tests.photographs import photographs
+from tests.registered import build
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0.0}
 
@@ -119,6 +120,12 @@ def test_loss_falls_when_the_score_gets_better(metric: Metric, images: Tensor) -
     assert loss.score is not None
     order = loss.score.argsort(descending=not metric.lower_better)
     assert (losses[order].diff() >= 0).all()
+
+
+def test_created_as_a_loss(images: Tensor) -> None:
+    loss = build("clipiqa", prompts=["quality", "brightness"], as_loss=True, loss_target="brightness", loss_weight=2.0)
+    assert isinstance(loss, PerceptualLoss)
+    torch.testing.assert_close(loss(images), 2 * (1 - loss.metric(images)[:, 1]).mean())
 
 
 def test_torch_compile_gives_the_same_graph_free_of_breaks(metric: Metric, images: Tensor) -> None:

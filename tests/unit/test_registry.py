@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from perceptmetrics import registry
-from perceptmetrics.errors import InvalidSpecError, UnknownMetricError
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownMetricError
 from perceptmetrics.metrics import BUILTIN_SPECS
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
@@ -63,7 +63,6 @@ def _more_metrics():
         ({"task": "emotion"}, ["zoo_b"]),
         ({"filter": "zoo*", "task": "memorability"}, ["zoo_a"]),
         ({"filter": "zoo*", "task": "quality"}, []),
-        ({"task": "taste"}, []),
     ],
 )
 def test_lists_are_filtered_and_sorted(arguments, expected):
@@ -155,3 +154,8 @@ def test_metrics_of_installed_packages_are_known_and_broken_ones_only_warn(tmp_p
         assert "could not be read" in warnings[0]
     else:
         assert done.stderr == ""
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(InvalidOptionError, match="Did you mean 'memorability'"):
+        list_metrics(task="memorabilty")
