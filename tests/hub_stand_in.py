@@ -120,6 +120,7 @@ class HubStandIn:
             "HF_HOME": str(home / "hub"),
             "PERCEPTMETRICS_CACHE": str(home / "perceptmetrics"),
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_OFFLINE": "0",  # whatever the tests themselves run under
             "NO_PROXY": "127.0.0.1,localhost",
         }
 

@@ -91,8 +91,7 @@ def test_fetch_downloads_from_the_endpoint_and_refuses_another_file(tmp_path: Pa
         commit = hub.commit(source.repo, {source.filename: b"not the weights of CLIP"})
         repository = hub.repositories[source.repo]
         repository.commits[source.revision] = repository.commits.pop(commit)
-        environment = hub.environment(tmp_path) | {"HF_HUB_OFFLINE": "0"}
-        result = perceptmetrics("fetch", "clipiqa", "--cache-dir", tmp_path / "cache", **environment)
+        result = perceptmetrics("fetch", "clipiqa", "--cache-dir", tmp_path / "cache", **hub.environment(tmp_path))
         asked = {request.revision for request in hub.take_downloads()} - {None}
     assert asked == {source.revision}
     assert result.returncode == 2

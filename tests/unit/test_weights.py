@@ -235,6 +235,7 @@ def test_records_that_cannot_be_written_cost_time_but_no_score(hub, source, tmp_
 
 
 def test_records_lie_where_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.delenv(weights.CACHE_VARIABLE, raising=False)
     file = tmp_path / "file"
     file.write_bytes(CONTENT)
     for variable, home, place in [
