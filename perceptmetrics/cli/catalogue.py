@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from perceptmetrics.cli.console import messages, results
+from perceptmetrics.cli.console import printable, results
 from perceptmetrics.registry import list_metrics, metric_info
 from perceptmetrics.weights import ResolveOptions, file_sha256, find_cached, resolve, source_url
 
@@ -72,10 +72,10 @@ def fetch_and_print(names: list[str], cache_dir: Path | None) -> None:
     for spec in specs:
         options = ResolveOptions(metric=spec.name, cache_dir=cache_dir)
         for source in spec.weight_sources:
-            messages.print(f"{spec.name}: {source_url(source)}")
+            results.print(f"{spec.name}: {source_url(source)}", soft_wrap=True)
             path = resolve(source, options)
-            size = path.stat().st_size
-            results.print(f"{path}\n  {size} bytes, sha256 {file_sha256(path)}", soft_wrap=True)
+            results.print(f"  {printable(str(path))}", soft_wrap=True)
+            results.print(f"  {path.stat().st_size} bytes, sha256 {file_sha256(path)}", soft_wrap=True)
 
 
 def _is_cached(spec: MetricSpec, cache_dir: Path | None) -> bool:
