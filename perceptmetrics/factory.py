@@ -12,7 +12,7 @@ from torch import nn
 
 from perceptmetrics.backbones import TextEncoder, build_backbone
 from perceptmetrics.checkpoints import load_strictly
-from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError, first_line
 from perceptmetrics.heads import AntonymHead, MlpHead
 from perceptmetrics.losses import PerceptualLoss, Reduction
 from perceptmetrics.metric import Metric
@@ -125,8 +125,17 @@ def create_metric(
     if dtype is not None:
         encoder.backbone.to(dtype)
     head = _build_head(spec, encoder.text, head_file, seed)
-    metric = Metric(spec, Views(spec.views), encoder.backbone, head).to(device)
+    metric = _to_device(Metric(spec, Views(spec.views), encoder.backbone, head), device)
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction) if as_loss else metric
+
+
+def _to_device(metric: Metric, device: torch.device | str | None) -> Metric:
+    try:
+        return metric.to(device)
+    except (RuntimeError, AssertionError) as error:  # no such device, no driver, not enough memory
+        raise InvalidOptionError(
+            f"The metric cannot be put on the device {str(device)!r}: {first_line(error)} Try 'cpu'."
+        ) from error
 
 
 def _backbone_file(spec: MetricSpec, lookup: ResolveOptions, stated: Path | None, *, random: bool) -> Path | None:

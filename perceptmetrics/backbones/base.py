@@ -51,7 +51,7 @@ class Backbone(nn.Module, ABC):
         height, width = pixels.shape[-2:]
         if min(height, width) < self.min_size:
             raise InvalidImageError(
-                f"Images must be at least {self.min_size} x {self.min_size} pixels for {type(self).__name__}, "
+                f"Images must be at least {self.min_size} x {self.min_size} pixels for this encoder, "
                 f"got {height} x {width} (height x width). Enlarge or leave out smaller ones."
             )
         part = self._cache_sized_part(pixels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
@@ -44,6 +46,11 @@ def main() -> None:
     try:
         app()
     except PerceptMetricsError as error:
+        fail(str(error))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that cannot be written
         fail(str(error))
     except KeyboardInterrupt:
         fail("Interrupted.", status=130)

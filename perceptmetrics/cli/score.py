@@ -206,7 +206,7 @@ class _Tally:
                     break
         seconds = time.monotonic() - start
         if failed or self._messages.is_terminal:
-            self._messages.print(f"{seen - failed} scored, {failed} failed, {seen / seconds:.1f} images/s.")
+            self._messages.print(f"{seen - failed} scored, {failed} failed in {seconds:.1f} s.")
 
     def _progress(self) -> Progress:
         return Progress(

@@ -144,6 +144,8 @@ def test_resume_with_other_metrics_is_refused(gallery: Path, tmp_path: Path) -> 
         (["x.png", "-o", "scores.xlsx"], "CSV or JSON Lines"),
         (["x.png", "--resume"], "name it with --output"),
         (["--samples", "-o", "scores.csv"], "go with images of your own"),
+        (["x.png", "--device", "warp"], "cannot be put on the device 'warp'"),
+        (["x.png", "-o", "/proc/scores.csv"], "No such file or directory"),
         (["--samples", "-m", "lite_iqua"], "Did you mean 'lite_iqa'"),
         (["--samples", "--checkpoint", "nowhere.pth"], "Nothing was downloaded"),
     ],
@@ -153,3 +155,13 @@ def test_bad_requests_say_what_to_do(arguments: list[str], message: str) -> None
     assert result.returncode in (1, 2)
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(gallery: Path) -> None:
+    command = (
+        f"{sys.executable} -c 'from perceptmetrics.cli import main; main()' score {gallery} --format csv | head -1"
+    )
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.stdout == "image,lite_iqa,error\n"
+    assert "Traceback" not in result.stderr
+    assert "BrokenPipe" not in result.stderr
