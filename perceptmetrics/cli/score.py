@@ -125,15 +125,15 @@ def _run_to_file(request: Request, metrics: list[Metric], names: list[str], form
     try:
         for row in tally.watch(rows):
             file.add(row)
-    except BaseException as error:
-        file.close()
-        messages.print(
-            f"Stopped ({type(error).__name__}); the scores so far are in {file.journal}. Continue with --resume."
-        )
+    except BaseException:
+        tally.stopped = True
         raise
-    if tally.stopped:
-        file.close()
-    else:
+    finally:
+        if tally.stopped:
+            file.close()
+            journal = printable(str(file.journal))
+            messages.print(f"Stopped; the scores so far are in {journal}. Continue with --resume.")
+    if not tally.stopped:
         file.finish()
         messages.print(f"Wrote {printable(str(output))}.")
     return tally.status

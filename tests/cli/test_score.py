@@ -93,14 +93,15 @@ def test_output_is_written_whole_and_resumed(gallery: Path, tmp_path: Path) -> N
     assert all(added[name] == row for name, row in after.items())
 
 
-def test_killed_run_resumes_to_the_same_file(gallery: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_stopped_run_resumes_to_the_same_file(gallery: Path, tmp_path: Path, sent: signal.Signals) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(150):
         os.link(gallery / "chelsea.png", pictures / f"{number:03d}.png")
     whole, resumed = tmp_path / "whole.csv", tmp_path / "resumed.csv"
     assert perceptmetrics("score", pictures, "-o", whole).returncode == 0
-    journal = kill_in_the_middle(pictures, resumed)
+    journal = stop_in_the_middle(pictures, resumed, sent)
     assert not resumed.exists()
     scored = len(journal.read_text().splitlines()) - 1
     assert 0 < scored < 150
@@ -114,15 +115,19 @@ def test_killed_run_resumes_to_the_same_file(gallery: Path, tmp_path: Path) -> N
     assert not journal.exists()
 
 
-def kill_in_the_middle(pictures: Path, output: Path) -> Path:
+def stop_in_the_middle(pictures: Path, output: Path, sent: signal.Signals) -> Path:
     journal = output.with_name(output.name + ".partial")
     command = [sys.executable, "-c", "from perceptmetrics.cli import main; main()", "score", pictures, "-o", output]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (journal.exists() and journal.read_text().count("\n") > 10):
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(sent)
+    said = process.communicate()[1].decode()
+    if sent == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Continue with --resume" in said
+        assert "Traceback" not in said
     return journal
 
 
