@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["DEFAULT_BATCH_SIZE", "DEFAULT_MAX_PIXELS", "Batch", "batches_by_size"]
+__all__ = ["DEFAULT_BATCH_SIZE", "DEFAULT_MAX_PIXELS", "Batch", "SizeBatcher", "batches_by_size"]
 
 DEFAULT_BATCH_SIZE = 8
 DEFAULT_MAX_PIXELS = 4_000_000
 WAITING_BATCHES = 8
-MAX_OVERTAKEN = 1024
+MAX_OVERTAKEN = 64
 
 
 class Batch(NamedTuple):
@@ -49,6 +49,56 @@ class _Group(NamedTuple):
         return Batch(self.places, to_unit_float(stacked))
 
 
+class SizeBatcher:
+    """Collects images until a batch of one size is full or the oldest has waited long enough.
+
+    Args:
+        batch_size: Most images in a batch.
+        max_pixels: Most pixels in a batch, counted over height and width; a larger image goes alone.
+
+    Raises:
+        InvalidOptionError: A limit is not positive.
+    """
+
+    def __init__(self, batch_size: int = DEFAULT_BATCH_SIZE, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+        if batch_size < 1 or max_pixels < 1:
+            raise InvalidOptionError(
+                f"batch_size and max_pixels must be at least 1, got {batch_size} and {max_pixels}."
+            )
+        self._batch_size = batch_size
+        self._max_pixels = max_pixels
+        self._waiting: OrderedDict[tuple[torch.Size, torch.dtype], _Group] = OrderedDict()
+        self._area = 0
+
+    def add(self, place: int, image: Tensor) -> Iterator[Batch]:
+        """Take an image at a place of the stream (ascending); yields the batches that are due."""
+        key = (image.shape, image.dtype)
+        group = self._waiting.setdefault(key, _Group([], []))
+        group.places.append(place)
+        group.pixels.append(image)
+        area = image.shape[-2] * image.shape[-1]
+        self._area += area
+        if len(group.pixels) == self._batch_size or group.area + area > self._max_pixels:
+            self._area -= group.area
+            yield self._waiting.pop(key).to_batch()
+        yield from self.let_go(place)
+
+    def let_go(self, place: int) -> Iterator[Batch]:
+        """Yield what has waited long enough when the stream has come to a place."""
+        while self._waiting:
+            oldest = next(iter(self._waiting.values()))
+            if self._area <= WAITING_BATCHES * self._max_pixels and place - oldest.places[0] < MAX_OVERTAKEN:
+                return
+            self._area -= oldest.area
+            yield self._waiting.popitem(last=False)[1].to_batch()
+
+    def flush(self) -> Iterator[Batch]:
+        """Yield all that waits."""
+        while self._waiting:
+            yield self._waiting.popitem(last=False)[1].to_batch()
+        self._area = 0
+
+
 def batches_by_size(
     images: Iterable[tuple[int, Tensor]],
     *,
@@ -59,8 +109,8 @@ def batches_by_size(
 
     Args:
         images: Pairs of place (ascending) and pixels (3, H, W) as `io.load_pixels` returns them.
-        batch_size: Most images in a batch.
-        max_pixels: Most pixels in a batch, counted over height and width; a larger image goes alone.
+        batch_size: See `SizeBatcher`.
+        max_pixels: See `SizeBatcher`.
 
     Yields:
         Batches; every image is in exactly one.
@@ -68,30 +118,7 @@ def batches_by_size(
     Raises:
         InvalidOptionError: A limit is not positive.
     """
-    if batch_size < 1 or max_pixels < 1:
-        raise InvalidOptionError(f"batch_size and max_pixels must be at least 1, got {batch_size} and {max_pixels}.")
-    waiting: OrderedDict[tuple[torch.Size, torch.dtype], _Group] = OrderedDict()
-    waiting_area = 0
+    batcher = SizeBatcher(batch_size, max_pixels)
     for place, image in images:
-        key = (image.shape, image.dtype)
-        group = waiting.setdefault(key, _Group([], []))
-        group.places.append(place)
-        group.pixels.append(image)
-        area = image.shape[-2] * image.shape[-1]
-        waiting_area += area
-        if len(group.pixels) == batch_size or group.area + area > max_pixels:
-            waiting_area -= group.area
-            yield waiting.pop(key).to_batch()
-        while waiting and _must_let_go(waiting, place, waiting_area, max_pixels):
-            oldest = waiting.popitem(last=False)[1]
-            waiting_area -= oldest.area
-            yield oldest.to_batch()
-    for group in waiting.values():
-        yield group.to_batch()
-
-
-def _must_let_go(
-    waiting: OrderedDict[tuple[torch.Size, torch.dtype], _Group], place: int, area: int, max_pixels: int
-) -> bool:
-    oldest = next(iter(waiting.values()))
-    return area > WAITING_BATCHES * max_pixels or place - oldest.places[0] >= MAX_OVERTAKEN
+        yield from batcher.add(place, image)
+    yield from batcher.flush()

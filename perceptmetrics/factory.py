@@ -7,17 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import torch
-from torch import nn
-
 from perceptmetrics.backbones import TextEncoder, build_backbone
 from perceptmetrics.checkpoints import load_strictly
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError, first_line
 from perceptmetrics.heads import AntonymHead, MlpHead
 from perceptmetrics.losses import PerceptualLoss, Reduction
 from perceptmetrics.metric import Metric
-from perceptmetrics.options import apply_options, pin_revision
+from perceptmetrics.options import apply_options, fetch_options, pin_revision
 from perceptmetrics.registry import list_metrics, metric_info
+from perceptmetrics.seeding import seeded
 from perceptmetrics.spec import AntonymHeadSpec, HubFile, MetricSpec, MlpHeadSpec
 from perceptmetrics.spec_json import spec_from_json
 from perceptmetrics.tensor_files import read_tensors
@@ -27,7 +25,8 @@ from perceptmetrics.weights import ResolveOptions, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
 __all__ = ["create_metric"]
 
@@ -114,8 +113,15 @@ def create_metric(
     """
     if weights not in ("pretrained", None):
         raise InvalidOptionError(f"weights must be 'pretrained' or None (random weights), got {weights!r}.")
+    if loss_target is not None and not as_loss:
+        raise InvalidOptionError("loss_target belongs to a loss; add as_loss=True.")
     stated_head, stated_backbone = _path(checkpoint), _path(backbone_checkpoint)
-    lookup = ResolveOptions(metric=os.fspath(name), cache_dir=cache_dir, local_files_only=local_files_only)
+    lookup = ResolveOptions(
+        metric=os.fspath(name),
+        fetch_options=fetch_options(options.get("backbone"), revision),
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+    )
     spec, exported = _find_spec(lookup)
     spec = pin_revision(apply_options(spec, options), revision)
     random = weights is None
@@ -160,8 +166,7 @@ def _build_head(spec: MetricSpec, text: TextEncoder | None, weights: Path | None
         if text is None:
             raise InvalidSpecError(f"{spec.name!r} compares images with prompts, but its encoder reads no text.")
         return AntonymHead(text.encode_pairs(spec.head.pairs), text.logit_scale, average=spec.head.average)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         head = MlpHead(spec.head)
     if weights is not None:
         load_strictly(head, read_tensors(weights), str(weights))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IMAGE_SUFFIXES", "find_images", "is_file_pattern"]
 
+_log = logging.getLogger(__name__)
 _FORMATS = ("avif", "bmp", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
 IMAGE_SUFFIXES = frozenset(f".{name}" for name in _FORMATS)
 
@@ -29,7 +31,8 @@ def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Tr
     Args:
         paths: Files (taken whatever their suffix), folders (image files in them, see `IMAGE_SUFFIXES`), or
             patterns with `*`, `?`, `[...]`, and `**` for any depth.
-        recursive: Whether folders are searched to any depth.
+        recursive: Whether folders are searched to any depth. Links to folders are not followed; folders that cannot
+            be read are logged and left out.
 
     Yields:
         Files; those of a pattern in alphabetical order, and those of a folder, before those of its subfolders.
@@ -59,8 +62,12 @@ def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Tr
             raise InvalidImageError(nothing)
 
 
+def _report_unreadable(error: OSError) -> None:
+    _log.warning("The folder %s cannot be read and is left out: %s.", error.filename, error.strerror)
+
+
 def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(folder, onerror=_report_unreadable):
         folders.sort()
         for file in sorted(files):
             if Path(file).suffix.lower() in IMAGE_SUFFIXES:

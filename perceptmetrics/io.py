@@ -44,7 +44,9 @@ __all__ = [
     "to_unit_float",
 ]
 
-ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic] | Tensor"
+ImageSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[np.generic] | Tensor"
+)
 
 RANGE_TOLERANCE = 1e-4
 
@@ -56,8 +58,9 @@ def load_image(source: ImageSource) -> Tensor:
     """Load one image as the canonical tensor.
 
     Args:
-        source: A path; encoded bytes; a PIL image; an array in uint8, uint16 or float in [0, 1] of shape (H, W) or
-            (H, W, C) with C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); or a float tensor of shape
+        source: A path; encoded bytes, or a binary file that holds them; a PIL image; an array in uint8, uint16 or
+            float in [0, 1] of shape (H, W) or (H, W, C) with C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB,
+            alpha); or a float tensor of shape
             (3, H, W) in [0, 1].
 
     Returns:
@@ -95,8 +98,10 @@ def load_pixels(source: ImageSource) -> Tensor:
     if isinstance(source, Image.Image):
         with _damage_explained("PIL image"):
             return _from_pil(source, "PIL image")
-    if isinstance(source, bytes):
+    if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_encoded(io.BytesIO(source), f"image of {len(source)} bytes")
+    if hasattr(source, "read"):
+        return load_pixels(source.read())
     if isinstance(source, (str, os.PathLike)):
         return _from_path(Path(source))
     raise InvalidImageError(

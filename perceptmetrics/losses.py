@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from torch import Tensor, nn
 
-from perceptmetrics.errors import InvalidOptionError, nearest_names
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 
 if TYPE_CHECKING:
     from perceptmetrics.metric import Metric
@@ -44,6 +45,8 @@ class PerceptualLoss(nn.Module):
         torch.Size([2, 3, 64, 64])
     """
 
+    weight: Tensor
+
     def __init__(
         self,
         metric: Metric,
@@ -56,16 +59,14 @@ class PerceptualLoss(nn.Module):
             raise InvalidOptionError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
         if (target is not None or metric.labels) and target not in metric.labels:
             raise InvalidOptionError(
-                f"target must name one of the outputs of {metric.metric_name!r}, got {target!r}. "
-                + (
-                    nearest_names(str(target), metric.labels)
-                    if metric.labels
-                    else "It has a single score; leave it out."
-                )
+                f"The target of the loss must name one of the outputs of {metric.metric_name!r}, got {target!r}. "
+                + (f"Labels: {', '.join(metric.labels)}." if metric.labels else "It has a single score; leave it out.")
             )
+        if (isinstance(weight, Tensor) and weight.ndim > 1) or not isinstance(weight, (Tensor, int, float)):
+            raise InvalidOptionError(f"weight must be a number or a tensor of shape (N,), got {weight!r}.")
         self.metric = metric
         self.target = target
-        self.weight = weight
+        self.register_buffer("weight", torch.as_tensor(weight, dtype=torch.float32), persistent=False)
         self.reduction = reduction
         self.score: Tensor | None = None
 
@@ -78,6 +79,8 @@ class PerceptualLoss(nn.Module):
         Returns:
             Scalar, or shape (N,) for `reduction="none"`.
         """
+        if not isinstance(images, Tensor):
+            raise InvalidImageError(f"A loss takes a tensor of shape (N, 3, H, W), got {type(images).__name__}.")
         score: Tensor = self.metric(images)
         if self.target is not None:
             score = score[:, self.metric.labels.index(self.target)]

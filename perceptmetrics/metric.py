@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,7 +160,8 @@ class Metric(nn.Module):
         Returns:
             Shape (N,) or (N, K), float32, on the CPU.
         """
-        return self._forward_batch(images.to(self.device)).cpu()
+        with torch.autocast(self.device.type, enabled=False):  # a score does not depend on who asks for it
+            return self._forward_batch(images.to(self.device)).cpu()
 
     def train(self, mode: bool = True) -> Metric:
         """Switch to training mode, except for the frozen parts, which stay in eval mode."""
@@ -207,14 +208,14 @@ def _naming(places: Sequence[int]) -> Iterator[None]:
 def _single_images(images: Any) -> Iterable[ImageSource]:
     if isinstance(images, (str, os.PathLike)):
         return find_images([images])
-    if isinstance(images, (bytes, Image.Image)):
+    if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or hasattr(images, "read"):
         return [images]
     if isinstance(images, Tensor):
         check_tensor(images)
         return images if images.ndim == 4 else [images]
     if isinstance(images, np.ndarray):
         return images if images.ndim == 4 else [images]
-    if isinstance(images, Iterable):
+    if isinstance(images, Iterable) and not isinstance(images, Mapping):
         return images
     raise InvalidImageError(
         "Expected an image (path, bytes, PIL image, array, tensor), a folder, a pattern or an iterable of images, "

@@ -13,7 +13,7 @@ from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS, openai_cl
 from perceptmetrics.prompts import PYIQA_PAIRS, PromptsOption, resolve_prompts
 from perceptmetrics.spec import AntonymHeadSpec, HubFile, MetricSpec, PositionalEmbedding
 
-__all__ = ["apply_options", "pin_revision"]
+__all__ = ["apply_options", "fetch_options", "pin_revision"]
 
 
 def apply_options(spec: MetricSpec, options: dict[str, Any]) -> MetricSpec:
@@ -72,6 +72,12 @@ def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
     return replace(spec, backbone=replace(spec.backbone, weights=other))
 
 
+def fetch_options(backbone: str | None, revision: str | None) -> str:
+    """Options of `perceptmetrics fetch` that get the files of a changed specification."""
+    stated = {"--backbone": backbone, "--revision": revision}
+    return "".join(f" {option} {value}" for option, value in stated.items() if value is not None)
+
+
 def _with_backbone(spec: MetricSpec, architecture: object) -> MetricSpec:
     canonical = {name.lower().replace("/", "-"): name for name in OPENAI_CLIP_WEIGHTS}
     name = canonical.get(str(architecture).lower().replace("/", "-"))
@@ -93,7 +99,15 @@ def _with_positional_embedding(spec: MetricSpec, mode: Any) -> MetricSpec:
 def _with_prompts(spec: MetricSpec, prompts: PromptsOption) -> MetricSpec:
     if prompts == "pyiqa":
         head = AntonymHeadSpec(pairs=PYIQA_PAIRS, average=True)
-        return replace(spec, head=head, score=replace(spec.score, labels=()))
+        return _with_head(spec, head, labels=())
     pairs = resolve_prompts(prompts)
     labels = tuple(pair.name for pair in pairs) if len(pairs) > 1 else ()
-    return replace(spec, head=AntonymHeadSpec(pairs=pairs), score=replace(spec.score, labels=labels))
+    return _with_head(spec, AntonymHeadSpec(pairs=pairs), labels)
+
+
+def _with_head(spec: MetricSpec, head: AntonymHeadSpec, labels: tuple[str, ...]) -> MetricSpec:
+    pairs = "; ".join(f"{pair.positive!r} against {pair.negative!r}" for pair in head.pairs)
+    card = replace(
+        spec.card, summary=f"How much closer an image is to one prompt than to its antonym in CLIP: {pairs}."
+    )
+    return replace(spec, head=head, score=replace(spec.score, labels=labels), card=card)

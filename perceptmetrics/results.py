@@ -14,13 +14,18 @@ import os
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows has no such locks; two runs on one file are not noticed there
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["FORMATS", "Format", "ResultsFile", "ScoredImage", "format_row", "format_start"]
 
@@ -81,22 +86,26 @@ class ResultsFile:
         done: Rows of earlier runs by image, without the failed ones.
 
     Raises:
-        InvalidOptionError: An interrupted run lies there and `resume` is False, or its columns differ.
+        InvalidOptionError: An interrupted run lies there and `resume` is False, its columns differ, another run is
+            writing the same file, or what lies there is no regular file of scores.
     """
 
     def __init__(self, output: Path, form: Format, columns: Sequence[str], *, resume: bool) -> None:
-        self.output = output
+        self.output = output = output.resolve()
+        if output.exists() and not output.is_file():
+            raise InvalidOptionError(f"{output} is no regular file; to print the scores leave out --output.")
         self.journal = output.with_name(output.name + ".partial")
         self._form = form
         self._columns = list(columns)
-        if self.journal.exists() and not resume:
-            raise InvalidOptionError(
-                f"{self.journal} holds the scores of an interrupted run. Continue it with --resume, or delete it."
-            )
-        self.done = {row.name: row for row in self._earlier_rows() if row.error is None} if resume else {}
-        self._order: list[str] | None = [] if resume else None
         output.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = self._start_journal()
+        self._lock = _lock(output.with_name(f".{output.name}.lock"))
+        try:
+            self.done = self._take_over(resume=resume)
+            self._order: list[str] | None = [] if resume else None
+            self._stream = self._start_journal()
+        except BaseException:
+            self._unlock()
+            raise
 
     def add(self, row: ScoredImage) -> None:
         """Append one row; earlier rows are given again, in their place, when a run is resumed."""
@@ -109,9 +118,16 @@ class ResultsFile:
     def close(self) -> None:
         """Stop without finishing: the journal stays for `resume`."""
         self._stream.close()
+        self._unlock()
 
     def finish(self) -> None:
         """Render the journal to the finished file and remove it."""
+        try:
+            self._render()
+        finally:
+            self._unlock()
+
+    def _render(self) -> None:
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
@@ -126,6 +142,17 @@ class ResultsFile:
             stream.writelines(format_row(row, self._columns, self._form) for row in rows)
         self.journal.unlink()
 
+    def _take_over(self, *, resume: bool) -> dict[str, ScoredImage]:
+        if not resume and self.journal.exists():
+            raise InvalidOptionError(
+                f"{self.journal} holds the scores of an interrupted run. Continue it with --resume, or delete it."
+            )
+        return {row.name: row for row in self._earlier_rows() if row.error is None} if resume else {}
+
+    def _unlock(self) -> None:
+        Path(self._lock.name).unlink(missing_ok=True)
+        self._lock.close()
+
     def _start_journal(self) -> TextIO:
         """Rewrite the journal with the earlier rows, through a temporary file, and leave it open for more."""
         with _replacing(self.journal) as stream:
@@ -138,10 +165,26 @@ class ResultsFile:
             yield from _read_finished(self.output, self._form, self._columns)
         if self.journal.exists():
             with _open(self.journal) as stream:
-                first = stream.readline()
-            columns = json.loads(first)["columns"] if first.endswith("\n") else self._columns
-            _require_same_columns(self.journal, columns, self._columns)
+                first = _parse_line(stream.readline())
+            if "columns" not in first:
+                raise InvalidOptionError(f"{self.journal} is damaged: its first line names no columns. Delete it.")
+            _require_same_columns(self.journal, first["columns"], self._columns)
             yield from _read_journal(self.journal)
+
+
+def _lock(path: Path) -> TextIO:
+    """Hold a lock file; the system frees it when the process ends, however it ends."""
+    stream = path.open("w", encoding="utf-8")
+    if fcntl is not None:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.close()
+            raise InvalidOptionError(
+                f"Another run is writing {path.parent / path.name[1:].removesuffix('.lock')} at this moment. "
+                "Wait for it, or write to another file."
+            ) from error
+    return stream
 
 
 def _open(path: Path, mode: Literal["r", "w", "a"] = "r") -> TextIO:
@@ -170,12 +213,33 @@ def _journal_line(row: ScoredImage) -> str:
 def _read_journal(path: Path) -> Iterator[ScoredImage]:
     with _open(path) as stream:
         stream.readline()
-        for line in stream:
-            if line.endswith("\n"):  # a killed run may leave half a line at the end
-                yield ScoredImage(**json.loads(line))
+        for record in map(_parse_line, stream):
+            if record.keys() == {"name", "scores", "error"}:
+                yield ScoredImage(**record)
+
+
+def _parse_line(line: str) -> dict[str, Any]:
+    """A line of the journal; empty when it is damaged, as a killed run may leave it: its image is scored again."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _read_finished(path: Path, form: Format, columns: Sequence[str]) -> Iterator[ScoredImage]:
+    try:
+        yield from _finished_rows(path, form, columns)
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        if isinstance(error, InvalidOptionError):
+            raise
+        raise InvalidOptionError(
+            f"{path} is not a file of scores as this program writes them ({error!r}). Move it away, or choose "
+            "another name."
+        ) from error
+
+
+def _finished_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[ScoredImage]:
     with _open(path) as stream:
         if form == "csv":
             reader = csv.DictReader(stream)
@@ -202,5 +266,5 @@ def _require_same_columns(path: Path, found: Sequence[str], expected: Sequence[s
 
 def _csv_line(cells: Sequence[str]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)  # so that a carriage return in a name is quoted
+    return buffer.getvalue().removesuffix("\r\n") + "\n"

@@ -8,15 +8,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, batches_by_size
+from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, SizeBatcher
 from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.results import ScoredImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from torch import Tensor
 
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
@@ -57,25 +55,28 @@ def score_images(
     Yields:
         One result per image, in the order of `sources`.
     """
-    waiting: dict[int, str] = {}
+    names: dict[int, str] = {}
     ready: dict[int, ScoredImage] = {}
-
-    def decoded_images() -> Iterator[tuple[int, Tensor]]:
-        for place, decoded in enumerate(decode_ahead(sources, workers)):
-            name = _name(decoded.source, place)
-            if decoded.pixels is None:
-                ready[place] = ScoredImage(name, error=str(decoded.error))
-            else:
-                waiting[place] = name
-                yield place, decoded.pixels
-
+    batcher = SizeBatcher(batch_size, max_pixels)
     next_place = 0
-    for batch in batches_by_size(decoded_images(), batch_size=batch_size, max_pixels=max_pixels):
-        names = [waiting.pop(place) for place in batch.places]
-        ready.update(zip(batch.places, _score_batch(metrics, batch, names), strict=True))
+
+    def score_all(batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            rows = _score_batch(metrics, batch, [names.pop(place) for place in batch.places])
+            ready.update(zip(batch.places, rows, strict=True))
+
+    for place, decoded in enumerate(decode_ahead(sources, workers)):
+        name = _name(decoded.source, place)
+        if decoded.pixels is None:
+            ready[place] = ScoredImage(name, error=str(decoded.error))
+            score_all(batcher.let_go(place))
+        else:
+            names[place] = name
+            score_all(batcher.add(place, decoded.pixels))
         while next_place in ready:
             yield ready.pop(next_place)
             next_place += 1
+    score_all(batcher.flush())
     for place in sorted(ready):
         yield ready[place]
 

@@ -42,11 +42,13 @@ class ResolveOptions:
 
     Attributes:
         metric: Name of the metric, for the advice in error messages.
+        fetch_options: Options of `perceptmetrics fetch` with which it gets the same files, for that advice.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download.
     """
 
     metric: str
+    fetch_options: str = ""
     cache_dir: str | os.PathLike[str] | None = None
     local_files_only: bool = False
 
@@ -176,10 +178,13 @@ def _why(error: Exception) -> str:
 def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:
     size = f"{source.size / 1e6:.1f} MB" if source.size else "size not recorded"
     cache = f" --cache-dir {options.cache_dir}" if options.cache_dir else ""
+    command = f"perceptmetrics fetch {options.metric}{options.fetch_options}{cache}"
+    if options.metric.startswith("hub:"):
+        command = f"hf download {source.repo} --revision {source.revision}{cache}"
     return (
         f"The metric {options.metric!r} needs the file {source.filename!r} ({size}) of the Hub repository "
         f"{source.repo!r} at revision {source.revision!r}; it is not in the cache and {reason}.\n"
-        f"On a machine with a connection run: perceptmetrics fetch {options.metric}{cache}\n"
+        f"On a machine with a connection run: {command}\n"
         "Then copy the cache, or pass the file itself as backbone_checkpoint=PATH (CLIP weights) or "
         "checkpoint=PATH (the metric's own weights)."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import open_clip
@@ -17,9 +16,9 @@ from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
 from perceptmetrics.backbones.timm_stages import TimmStages
 from perceptmetrics.checkpoints import load_strictly, read_clip, read_efficientnet_lite0
 from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.seeding import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import nn
@@ -70,7 +69,7 @@ def build_backbone(spec: BackboneSpec, weights: Path | None, seed: int = 0) -> L
 def _build_clip(spec: BackboneSpec, weights: Path | None, seed: int) -> open_clip.CLIP:
     config = _clip_config(spec)
     if weights is None:
-        with _seeded(seed):
+        with seeded(seed):
             model = open_clip.CLIP(**config)
     else:
         with torch.device("meta"):
@@ -119,7 +118,7 @@ def _build_timm(spec: BackboneSpec, weights: Path | None, seed: int) -> Backbone
         raise InvalidSpecError(f"timm has no architecture {spec.architecture!r}; see timm.list_models().")
     if spec.quick_gelu:
         raise InvalidSpecError(f"timm builds {spec.architecture} without QuickGELU; state quick_gelu=False.")
-    with _seeded(seed):
+    with seeded(seed):
         network = timm.create_model(spec.architecture, pretrained=False, features_only=True)
     if weights is not None:
         if spec.architecture != "tf_efficientnet_lite0":
@@ -130,11 +129,3 @@ def _build_timm(spec: BackboneSpec, weights: Path | None, seed: int) -> Backbone
         stages = network.state_dict().keys()
         load_strictly(network, {name: tensors[name] for name in tensors if name in stages}, str(weights))
     return TimmStages(network.requires_grad_(False)).eval()
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Draw from a seeded generator and leave the caller's state as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

@@ -52,8 +52,6 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that cannot be written
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("Interrupted.", status=130)
 
 
 def _print_version(value: bool) -> None:
@@ -96,6 +94,14 @@ def info(
 @app.command()
 def fetch(
     names: Annotated[list[str], typer.Argument(help="Metrics whose weights to download.", show_default=False)],
+    backbone: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="The CLIP that backbone= will name, such as ViT-L-14.", show_default=False),
+    ] = None,
+    revision: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Another revision of its Hub repository.", show_default=False),
+    ] = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Download the weights of metrics, verify them, and print address, size and sha256.
@@ -104,7 +110,7 @@ def fetch(
     """
     from perceptmetrics.cli.catalogue import fetch_and_print
 
-    fetch_and_print(names, cache_dir)
+    fetch_and_print(names, backbone, revision, cache_dir)
 
 
 @app.command()
@@ -132,9 +138,7 @@ def score(
         bool, typer.Option("--resume", help="Continue the interrupted run that wrote --output, or add to it.")
     ] = False,
     recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True,
-    device: Annotated[
-        str, typer.Option(help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1', 'mps'.")
-    ] = "auto",
+    device: Annotated[str, typer.Option(help="'auto' (a CUDA GPU if there is one), 'cpu', 'cuda:1', 'mps'.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Most images of one size to score together.")] = 8,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Most pixels to score together; a larger image goes alone.")
@@ -188,4 +192,8 @@ def score(
             "cache_dir": cache_dir,
         },
     )
-    raise typer.Exit(run(request, messages))
+    try:
+        status = run(request, messages)
+    except KeyboardInterrupt:
+        fail("Interrupted.", status=130)
+    raise typer.Exit(status)

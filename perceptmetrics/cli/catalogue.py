@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from perceptmetrics.cli.console import printable, results
+from perceptmetrics.options import apply_options, fetch_options, pin_revision
 from perceptmetrics.registry import list_metrics, metric_info
 from perceptmetrics.weights import ResolveOptions, file_sha256, find_cached, resolve, source_url
 
@@ -66,15 +67,16 @@ def print_card(name: str, cache_dir: Path | None) -> None:
     results.print(table)
 
 
-def fetch_and_print(names: list[str], cache_dir: Path | None) -> None:
+def fetch_and_print(names: list[str], backbone: str | None, revision: str | None, cache_dir: Path | None) -> None:
     """Download and verify the files of metrics."""
-    specs = [metric_info(name) for name in names]
+    options_of_metric = {} if backbone is None else {"backbone": backbone}
+    specs = [pin_revision(apply_options(metric_info(name), options_of_metric), revision) for name in names]
     for spec in specs:
-        options = ResolveOptions(metric=spec.name, cache_dir=cache_dir)
+        options = ResolveOptions(metric=spec.name, fetch_options=fetch_options(backbone, revision), cache_dir=cache_dir)
         for source in spec.weight_sources:
             results.print(f"{spec.name}: {source_url(source)}", soft_wrap=True)
             path = resolve(source, options)
-            results.print(f"  {printable(str(path))}", soft_wrap=True)
+            results.print(f"  {printable(str(path))}", soft_wrap=True, markup=False)
             results.print(f"  {path.stat().st_size} bytes, sha256 {file_sha256(path)}", soft_wrap=True)
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
 __all__ = ["fail", "messages", "printable", "results"]
 
@@ -17,14 +18,10 @@ results = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS
 
 def fail(message: str, status: int = 2) -> NoReturn:
     """Print an error and leave with its status."""
-    messages.print(f"[bold red]Error:[/] {_escape(message)}")
+    messages.print(Text("Error: ", style="bold red"), Text(message), sep="")
     raise SystemExit(status)
 
 
 def printable(text: str) -> str:
-    """A file name as a terminal can show it, safe from markup: bytes that are no UTF-8 become question marks."""
-    return _escape(text.encode("utf-8", "replace").decode("utf-8"))
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+    """Foreign text as a terminal can show it: no markup, and control characters and broken UTF-8 spelled out."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

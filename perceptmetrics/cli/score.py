@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from perceptmetrics.cli.console import printable, results
 from perceptmetrics.errors import InvalidOptionError
@@ -70,10 +71,10 @@ def run(request: Request, messages: Console) -> int:
             "--samples prints a table; --output, --format and --resume go with images of your own."
         )
     form = _format(request)
+    names = [str(path) for path in find_images(request.paths, recursive=request.recursive)]
     metrics = [_create(name, request) for name in dict.fromkeys(request.metrics)]
     if request.samples:
         return _run_samples(request, metrics)
-    names = [str(path) for path in find_images(request.paths, recursive=request.recursive)]
     if request.output is not None:
         return _run_to_file(request, metrics, names, cast("Format", form), messages)
     return _run_to_screen(request, metrics, names, form, messages)
@@ -132,10 +133,10 @@ def _run_to_file(request: Request, metrics: list[Metric], names: list[str], form
         if tally.stopped:
             file.close()
             journal = printable(str(file.journal))
-            messages.print(f"Stopped; the scores so far are in {journal}. Continue with --resume.")
+            messages.print(f"Stopped; the scores so far are in {journal}. Continue with --resume.", markup=False)
     if not tally.stopped:
         file.finish()
-        messages.print(f"Wrote {printable(str(output))}.")
+        messages.print(f"Wrote {printable(str(output))}.", markup=False)
     return tally.status
 
 
@@ -155,7 +156,7 @@ def _run_to_screen(request: Request, metrics: list[Metric], names: list[str], fo
         table.add_column(f"{column}\n({_direction(metric)})", justify="right")
     scored = [row for row in rows if row.error is None]
     for row in scored:
-        table.add_row(printable(row.name), *(f"{row.scores[column]:.4f}" for column in columns))
+        table.add_row(Text(printable(row.name)), *(f"{row.scores[column]:.4f}" for column in columns))
     if len(scored) > 1:
         means = [sum(row.scores[column] for row in scored) / len(scored) for column in columns]
         table.add_section()
@@ -199,7 +200,7 @@ class _Tally:
                     failed += 1
                     self.status = 1
                     reason = row.error if row.name in row.error else f"{row.name}: {row.error}"
-                    self._messages.print(f"[red]Not scored:[/] {printable(reason)}")
+                    self._messages.print(Text("Not scored: ", style="red"), Text(printable(reason)), sep="")
                 yield row
                 if self._fail_fast and failed:
                     self.stopped = True

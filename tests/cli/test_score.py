@@ -170,3 +170,16 @@ def test_a_reader_that_has_seen_enough_is_no_error(gallery: Path) -> None:
     assert result.stdout == "image,lite_iqa,error\n"
     assert "Traceback" not in result.stderr
     assert "BrokenPipe" not in result.stderr
+
+
+def test_hostile_file_names_are_spelled_out(gallery: Path, tmp_path: Path) -> None:
+    names = ["back\\[slash.png", "c\\[red]d.png", "\x1b]0;title\x07.png", "new\nline.png", "-m.png", "[bold].png"]
+    for name in names:
+        shutil.copy(gallery / "chelsea.png", tmp_path / name)
+    (tmp_path / "broken [red].png").write_text("no image")
+    result = perceptmetrics("score", tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
+    for shown in ("back\\[slash.png", "c\\[red]d.png", "\\x1b]0;title\\x07.png", "new\\nline.png", "[bold].png"):
+        assert shown in result.stdout.replace("\n", "")
+    assert "broken [red].png is not an image" in result.stderr

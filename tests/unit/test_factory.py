@@ -193,7 +193,7 @@ def test_a_repository_that_lacks_a_file_says_which(hub, folder, file):
     upload(hub, folder)
     with pytest.raises(WeightsError, match=f"needs the file '{file}'.*no such file") as caught:
         create_metric(f"hub:{REPO}")
-    assert f"perceptmetrics fetch hub:{REPO}" in str(caught.value)
+    assert f"hf download {REPO} --revision main" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["hub:", "hub:metric", "hub:a/b/c", "hub:@main"])
@@ -377,3 +377,12 @@ def test_an_exported_metric_with_prompts_needs_no_weight_file(tmp_path):
     exported.mkdir()
     (exported / "spec.json").write_text(spec_to_json(tiny_clip.spec(tiny_clip.RESNET, "drop")))
     assert create_metric(exported, weights=None).spec.head.pairs[0].name == "quality"
+
+
+def test_seeding_leaves_the_random_state_of_gpus_alone(monkeypatch):
+    touched = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: touched.append(seed))
+    before = torch.get_rng_state()
+    create_metric("lite_iqa", weights=None, seed=3)
+    assert touched == []
+    assert torch.equal(torch.get_rng_state(), before)

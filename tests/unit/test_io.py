@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -98,3 +100,10 @@ def test_eight_bit_pixels_stay_eight_bit_until_they_are_scored():
 def test_rounding_beyond_the_unit_range_passes(value, kind):
     source = np.full((4, 4, 3), value) if kind == "array" else torch.full((3, 4, 4), value, dtype=torch.float64)
     assert load_image(source).shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize("wrap", [bytearray, memoryview, io.BytesIO], ids=lambda wrap: wrap.__name__)
+def test_other_holders_of_encoded_bytes(wrap):
+    buffer = io.BytesIO()
+    Image.new("RGB", (3, 2), (255, 0, 0)).save(buffer, "PNG")
+    assert load_image(wrap(buffer.getvalue()))[:, 0, 0].tolist() == [1.0, 0.0, 0.0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.losses import PerceptualLoss
 from tests.tiny_metric import tiny_metric
 
@@ -71,8 +71,8 @@ def test_the_score_of_the_target_label_counts(target):
 @pytest.mark.parametrize(
     ("labels", "target", "message"),
     [
-        (LABELS, None, "must name one of the outputs of 'tiny', got None. Known: awe, fear, joy."),
-        (LABELS, "fera", "must name one of the outputs of 'tiny', got 'fera'. Did you mean 'fear'"),
+        (LABELS, None, "must name one of the outputs of 'tiny', got None. Labels: " + ", ".join(LABELS)),
+        (LABELS, "fera", "must name one of the outputs of 'tiny', got 'fera'. Labels: " + ", ".join(LABELS)),
         ((), "joy", "got 'joy'. It has a single score; leave it out."),
     ],
 )
@@ -124,3 +124,20 @@ def test_autocast_gives_a_float32_loss():
     torch.testing.assert_close(value, loss(BATCH), rtol=0, atol=0.05)
     value.backward()
     assert pixels.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("weight", [torch.ones(2, 1), "1", [1.0, 2.0], None])
+def test_a_wrong_weight_is_refused(weight):
+    with pytest.raises(InvalidOptionError, match="a number or a tensor of shape"):
+        PerceptualLoss(tiny_metric(), weight=weight)
+
+
+def test_the_weight_moves_with_the_loss():
+    loss = PerceptualLoss(tiny_metric(), weight=torch.ones(2))
+    assert loss.to("meta").weight.device.type == "meta"
+    assert "weight" not in loss.state_dict()
+
+
+def test_a_loss_takes_tensors_only(tmp_path):
+    with pytest.raises(InvalidImageError, match="takes a tensor"):
+        PerceptualLoss(tiny_metric())(str(tmp_path / "photo.png"))

@@ -25,7 +25,10 @@ def test_no_option_changes_nothing(spec, options):
 @pytest.mark.parametrize("prompts", ["brightness", ["brightness"], ("Brightness",)])
 def test_one_prompt_gives_one_score_without_labels(prompts):
     changed = apply_options(CLIPIQA, {"prompts": prompts})
-    assert changed == replace(CLIPIQA, head=AntonymHeadSpec(pairs=(ATTRIBUTES["brightness"],)))
+    assert replace(changed, card=CLIPIQA.card) == replace(
+        CLIPIQA, head=AntonymHeadSpec(pairs=(ATTRIBUTES["brightness"],))
+    )
+    assert "'Bright photo.' against 'Dark photo.'" in changed.card.summary
     assert changed.score.labels == ()
 
 
@@ -33,7 +36,7 @@ def test_several_prompts_give_labels():
     changed = apply_options(CLIPIQA, {"prompts": ["quality", ("Cosy.", "Bleak."), "colourfulness"]})
     assert changed.score.labels == ("quality", "user_defined_0", "colorfulness")
     assert [pair.name for pair in changed.head.pairs] == list(changed.score.labels)
-    assert apply_options(changed, {"prompts": "quality"}) == CLIPIQA
+    assert replace(apply_options(changed, {"prompts": "quality"}), card=CLIPIQA.card) == CLIPIQA
 
 
 @pytest.mark.parametrize("spec", [CLIPIQA, apply_options(CLIPIQA, {"prompts": ["new", "happy"]})])

@@ -15,6 +15,7 @@ ROWS = [
     ScoredImage("a.png", {"lite_iqa": 0.1234567, "clipiqa.brightness": 1.0}),
     ScoredImage('comma, "quote".png', {"lite_iqa": 0.5, "clipiqa.brightness": 0.25}),
     ScoredImage("broken.png", error='broken.png is truncated, or "worse".\nSecond line.'),
+    ScoredImage("carriage\rreturn.png", {"lite_iqa": 0.75, "clipiqa.brightness": 0.5}),
     ScoredImage("no utf-8 \udcff.png", {"lite_iqa": 0.0, "clipiqa.brightness": 0.75}),
 ]
 
@@ -101,3 +102,56 @@ def test_a_failure_while_rendering_leaves_the_old_file_and_the_journal(
     assert path.read_text() == "old"
     assert json.loads(file.journal.read_text().splitlines()[1])["name"] == "a.png"
     assert {entry.name for entry in tmp_path.iterdir()} == {"scores.csv", "scores.csv.partial"}
+
+
+def test_two_runs_on_one_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    first = ResultsFile(path, "csv", COLUMNS, resume=False)
+    for resume in (False, True):
+        with pytest.raises(InvalidOptionError, match="Another run is writing"):
+            ResultsFile(path, "csv", COLUMNS, resume=resume)
+    first.add(ROWS[0])
+    first.finish()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["scores.csv"]
+
+
+@pytest.mark.parametrize("first_line", ["garbage\n", "[]\n", ""])
+def test_a_journal_with_a_damaged_head_is_refused(tmp_path: Path, first_line: str) -> None:
+    (tmp_path / "scores.csv.partial").write_text(first_line)
+    with pytest.raises(InvalidOptionError, match="is damaged"):
+        ResultsFile(tmp_path / "scores.csv", "csv", COLUMNS, resume=True)
+
+
+def test_damaged_lines_of_a_journal_are_scored_again(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    file = ResultsFile(path, "csv", COLUMNS, resume=False)
+    file.add(ROWS[0])
+    file.add(ROWS[1])
+    file.close()
+    lines = file.journal.read_text().splitlines(keepends=True)
+    file.journal.write_text(lines[0] + lines[1][:20] + "\n" + lines[2])
+    resumed = ResultsFile(path, "csv", COLUMNS, resume=True)
+    resumed.close()
+    assert list(resumed.done) == [ROWS[1].name]
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("csv", "image,lite_iqa,clipiqa.brightness,error\na.png,abc,0.5,\n"),
+        ("jsonl", "hello\n"),
+        ("jsonl", "[1]\n"),
+        ("jsonl", '{"lite_iqa": 1}\n'),
+    ],
+)
+def test_a_file_of_another_kind_is_not_resumed_and_not_touched(tmp_path: Path, form: str, content: str) -> None:
+    path = tmp_path / f"scores.{form}"
+    path.write_text(content)
+    with pytest.raises(InvalidOptionError, match=r"is not a file of scores|holds the columns"):
+        ResultsFile(path, form, COLUMNS, resume=True)
+    assert path.read_text() == content
+
+
+def test_a_folder_or_device_is_no_output(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOptionError, match="no regular file"):
+        ResultsFile(tmp_path, "csv", COLUMNS, resume=False)

@@ -86,3 +86,33 @@ def test_batch_limits_do_not_change_scores(metric: Metric) -> None:
 def test_metrics_of_other_names_have_other_columns(metric: Metric) -> None:
     renamed = Metric(replace(metric.spec, name="other"), metric.views, metric.backbone, metric.head)
     assert score_columns([metric, renamed]) == ["lite_iqa", "other"]
+
+
+def test_failures_are_told_at_once(metric: Metric) -> None:
+    """However many files are missing, the first is reported before they are all looked at."""
+    taken = 0
+
+    def missing() -> Iterator[str]:
+        nonlocal taken
+        while taken < 5000:
+            taken += 1
+            yield f"missing {taken}.png"
+
+    rows = score_images([metric], missing(), workers=1)
+    assert next(rows).error is not None
+    rows.close()
+    assert taken < 20
+
+
+def test_a_rare_size_does_not_hold_the_others_back(metric: Metric) -> None:
+    taken = 0
+
+    def stream() -> Iterator[NDArray[np.uint8]]:
+        nonlocal taken
+        for taken in range(1, 500):
+            yield picture(taken, 40, 56) if taken == 1 else picture(taken, 32, 32)
+
+    rows = score_images([metric], stream(), workers=0)
+    next(rows)
+    rows.close()
+    assert taken <= 70

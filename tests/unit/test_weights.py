@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from perceptmetrics import weights
+from perceptmetrics import create_metric, weights
 from perceptmetrics.errors import MissingExtraError, WeightsError
 from perceptmetrics.spec import HubFile, PackageFile
 from perceptmetrics.weights import ResolveOptions, file_sha256, find_cached, resolve, source_url
@@ -407,3 +407,10 @@ def test_the_environment_of_a_process_is_honoured(hub, source, tmp_path):
     assert again.stdout == fetched.stdout
     assert hub.take_requests() == []
     assert list((tmp_path / "home" / "perceptmetrics" / "first-seen").iterdir())
+
+
+def test_the_fetch_line_gets_the_files_that_are_missing(tmp_path):
+    with pytest.raises(WeightsError, match="perceptmetrics fetch clipiqa --backbone ViT-B/32 --cache-dir"):
+        create_metric("clipiqa", backbone="ViT-B/32", cache_dir=tmp_path, local_files_only=True)
+    with pytest.raises(WeightsError, match="perceptmetrics fetch clipiqa --revision main --cache-dir"):
+        create_metric("clipiqa", revision="main", cache_dir=tmp_path, local_files_only=True)
