@@ -127,11 +127,7 @@ def create_metric(
     random = weights is None
     head_file = _head_file(spec, lookup, stated_head or exported, random=random)
     backbone_file = _backbone_file(spec, lookup, stated_backbone, random=random)
-    encoder = build_backbone(spec.backbone, backbone_file, seed)
-    if dtype is not None:
-        encoder.backbone.to(dtype)
-    head = _build_head(spec, encoder.text, head_file, seed)
-    metric = _to_device(Metric(spec, Views(spec.views), encoder.backbone, head), device)
+    metric = _to_device(_build(spec, backbone_file, head_file, dtype, seed), device)
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction) if as_loss else metric
 
 
@@ -159,6 +155,16 @@ def _head_file(spec: MetricSpec, lookup: ResolveOptions, stated: Path | None, *,
             "backbone_checkpoint=."
         )
     return None
+
+
+def _build(
+    spec: MetricSpec, backbone_file: Path | None, head_file: Path | None, dtype: torch.dtype | None, seed: int
+) -> Metric:
+    encoder = build_backbone(spec.backbone, backbone_file, seed)
+    if dtype is not None:
+        encoder.backbone.to(dtype)
+    head = _build_head(spec, encoder.text, head_file, seed)
+    return Metric(spec, Views(spec.views), encoder.backbone, head)
 
 
 def _build_head(spec: MetricSpec, text: TextEncoder | None, weights: Path | None, seed: int) -> nn.Module:
