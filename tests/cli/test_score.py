@@ -117,7 +117,12 @@ def test_stopped_run_resumes_to_the_same_file(gallery: Path, tmp_path: Path, sen
 
 def stop_in_the_middle(pictures: Path, output: Path, sent: signal.Signals) -> Path:
     journal = output.with_name(output.name + ".partial")
-    command = [sys.executable, "-c", "from perceptmetrics.cli import main; main()", "score", pictures, "-o", output]
+    # Where tests run in the background, interrupts are ignored and programs inherit that; a user's terminal does not.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from perceptmetrics.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "score", pictures, "-o", output]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (journal.exists() and journal.read_text().count("\n") > 10):
