@@ -1,8 +1,8 @@
 """Scores on disk: an append-only journal while a run goes on, one finished file at its end.
 
 Rows are appended to the journal `OUTPUT.partial` in input order and flushed, so a killed run loses no more than
-the few images that were in work or waited for their turn. At the end the journal is rendered, in input order, to a temporary file that then takes the place of
-`OUTPUT`: the finished file is either the old or the new one, never half of it.
+the few images that were in work or waited for their turn. At the end the journal is rendered to a temporary file
+that then takes the place of `OUTPUT`: the finished file is either the old or the new one, never half of it.
 """
 
 from __future__ import annotations
