@@ -12,6 +12,7 @@ from perceptmetrics._version import __version__
 
 if TYPE_CHECKING:
     from perceptmetrics.errors import (
+        DatasetError,
         InvalidImageError,
         InvalidOptionError,
         InvalidSpecError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from perceptmetrics.spec import MetricSpec
 
 __all__ = [
+    "DatasetError",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidSpecError",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "DatasetError": "errors",
     "InvalidImageError": "errors",
     "InvalidOptionError": "errors",
     "InvalidSpecError": "errors",

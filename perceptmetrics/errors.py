@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "DatasetError",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidSpecError",
@@ -44,6 +45,10 @@ class InvalidOptionError(PerceptMetricsError, ValueError):
 
 class InvalidImageError(PerceptMetricsError, ValueError):
     """An image cannot be read, or an array or tensor is not an image of the expected form."""
+
+
+class DatasetError(PerceptMetricsError, ValueError):
+    """A folder of images or a file of human ratings or choices does not have the expected form."""
 
 
 class WeightsError(PerceptMetricsError, RuntimeError):

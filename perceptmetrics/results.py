@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from perceptmetrics.atomic import replacement
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -195,15 +196,10 @@ def _open(path: Path, mode: Literal["r", "w", "a"] = "r") -> TextIO:
 @contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     """Write a file beside `path`, which takes its place when everything is written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _open(temporary, "w") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacement(path) as temporary, _open(temporary, "w") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _journal_line(row: ScoredImage) -> str:

@@ -9,6 +9,8 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
+from perceptmetrics.text import printable
+
 __all__ = ["fail", "messages", "printable", "results"]
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -20,8 +22,3 @@ def fail(message: str, status: int = 2) -> NoReturn:
     """Print an error and leave with its status."""
     messages.print(Text("Error: ", style="bold red"), Text(message), sep="")
     raise SystemExit(status)
-
-
-def printable(text: str) -> str:
-    """Foreign text as a terminal can show it: no markup, and control characters and broken UTF-8 spelled out."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
