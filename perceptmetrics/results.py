@@ -28,7 +28,7 @@ try:
 except ModuleNotFoundError:  # Windows has no such locks; two runs on one file are not noticed there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FORMATS", "Format", "ResultsFile", "ScoredImage", "format_row", "format_start"]
+__all__ = ["FORMATS", "Format", "ResultsFile", "ScoredImage", "csv_line", "format_row", "format_start"]
 
 Format = Literal["csv", "jsonl"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl")
@@ -52,7 +52,7 @@ class ScoredImage:
 
 def format_start(columns: Sequence[str], form: Format) -> str:
     """What stands before the first row of a file: the header of a CSV, nothing in JSON Lines."""
-    return _csv_line(["image", *columns, "error"]) if form == "csv" else ""
+    return csv_line(["image", *columns, "error"]) if form == "csv" else ""
 
 
 def format_row(row: ScoredImage, columns: Sequence[str], form: Format) -> str:
@@ -68,7 +68,7 @@ def format_row(row: ScoredImage, columns: Sequence[str], form: Format) -> str:
     """
     if form == "csv":
         scores = [f"{row.scores[column]:.{DECIMALS}f}" if column in row.scores else "" for column in columns]
-        return _csv_line([row.name, *scores, row.error or ""])
+        return csv_line([row.name, *scores, row.error or ""])
     rounded = {column: round(row.scores[column], DECIMALS) for column in columns if column in row.scores}
     return json.dumps({"image": row.name, **(rounded if row.error is None else {"error": row.error})}) + "\n"
 
@@ -260,7 +260,8 @@ def _require_same_columns(path: Path, found: Sequence[str], expected: Sequence[s
         )
 
 
-def _csv_line(cells: Sequence[str]) -> str:
+def csv_line(cells: Sequence[str]) -> str:
+    """One line of a CSV with its end; whatever would break the line is quoted."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\r\n").writerow(cells)  # so that a carriage return in a name is quoted
     return buffer.getvalue().removesuffix("\r\n") + "\n"

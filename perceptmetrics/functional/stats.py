@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
-from scipy.stats import ConstantInputWarning, binomtest, kendalltau, pearsonr, spearmanr
+from scipy.stats import binomtest, kendalltau, pearsonr, spearmanr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +35,9 @@ def srcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1].
+        Coefficient in [-1, 1]; NaN where all numbers of one side are equal.
     """
-    return float(spearmanr(np.asarray(prediction), np.asarray(target)).statistic)
+    return _unless_constant(spearmanr, prediction, target)
 
 
 def plcc(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -49,9 +48,9 @@ def plcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1].
+        Coefficient in [-1, 1]; NaN where all numbers of one side are equal.
     """
-    return float(pearsonr(np.asarray(prediction), np.asarray(target)).statistic)
+    return _unless_constant(pearsonr, prediction, target)
 
 
 def krcc(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -62,9 +61,9 @@ def krcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1].
+        Coefficient in [-1, 1]; NaN where all numbers of one side are equal.
     """
-    return float(kendalltau(np.asarray(prediction), np.asarray(target)).statistic)
+    return _unless_constant(kendalltau, prediction, target)
 
 
 def rmse(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -167,9 +166,7 @@ def bootstrap_interval(
     arrays = [_floats(sample) for sample in samples]
     size = len(arrays[0])
     draws = np.random.default_rng(seed).integers(0, size, (repeats, size))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)
-        values = np.array([statistic(*(array[rows] for array in arrays)) for rows in draws], dtype=np.float64)
+    values = np.array([statistic(*(array[rows] for array in arrays)) for rows in draws], dtype=np.float64)
     values = values[~np.isnan(values)]
     if values.size == 0:
         return float("nan"), float("nan")
@@ -204,6 +201,14 @@ def sign_test(positive: int, negative: int) -> float:
     """
     trials = positive + negative
     return float(binomtest(positive, trials).pvalue) if trials else 1.0
+
+
+def _unless_constant(coefficient: Callable[..., Any], prediction: ArrayLike, target: ArrayLike) -> float:
+    """A correlation without the warning that SciPy gives where it is not defined."""
+    x, y = _floats(prediction), _floats(target)
+    if x.size and (x.min() == x.max() or y.min() == y.max()):
+        return float("nan")
+    return float(coefficient(x, y).statistic)
 
 
 def _floats(values: ArrayLike) -> NDArray[np.float64]:

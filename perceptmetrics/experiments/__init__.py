@@ -1,0 +1,46 @@
+"""The papers' experiments as functions: results are frozen dataclasses, nothing is printed, drawn or written.
+
+`perceptmetrics.reports` turns results into pages, plots and tables.
+"""
+
+from __future__ import annotations
+
+from perceptmetrics.experiments.agreement import Agreement, Choice, score_study
+from perceptmetrics.experiments.attributes import AttributeProfiles, attribute_profiles
+from perceptmetrics.experiments.compare import Comparison, compare_folders
+from perceptmetrics.experiments.correlate import Correlation, Correlations, correlate
+from perceptmetrics.experiments.ladder import AttributeLadder, Ladders, climb_ladders
+from perceptmetrics.experiments.rank import Ranking, rank_images
+from perceptmetrics.experiments.ratings import Ratings, read_ratings
+from perceptmetrics.experiments.scored import Scorer, images_of_folder
+from perceptmetrics.experiments.study import Study, StudyPair, make_study, rescore
+from perceptmetrics.experiments.study_files import read_choices, read_pairs, write_pairs
+
+__all__ = [
+    "Agreement",
+    "AttributeLadder",
+    "AttributeProfiles",
+    "Choice",
+    "Comparison",
+    "Correlation",
+    "Correlations",
+    "Ladders",
+    "Ranking",
+    "Ratings",
+    "Scorer",
+    "Study",
+    "StudyPair",
+    "attribute_profiles",
+    "climb_ladders",
+    "compare_folders",
+    "correlate",
+    "images_of_folder",
+    "make_study",
+    "rank_images",
+    "read_choices",
+    "read_pairs",
+    "read_ratings",
+    "rescore",
+    "score_study",
+    "write_pairs",
+]

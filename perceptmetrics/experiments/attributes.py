@@ -1,0 +1,100 @@
+"""Several attributes of an image side by side.
+
+CLIP-IQA (AAAI 2023, sections 4.2 and 4.3) scores attributes with antonym prompts; CLIP-UIQA (2024) draws those of one
+image in polar coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.experiments.scored import Scorer, score_set
+from perceptmetrics.results import ScoredImage
+from perceptmetrics.scoring import score_columns, score_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+
+__all__ = ["Attribute", "AttributeProfiles", "Profile", "attribute_profiles"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """One axis.
+
+    Attributes:
+        name: Label of the output, or name of a metric with a single score.
+        lower: Lowest possible score; None when it is unbounded.
+        upper: Highest possible score; None when it is unbounded.
+        lower_better: Whether a lower score is better.
+    """
+
+    name: str
+    lower: float | None
+    upper: float | None
+    lower_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """The scores of one image, one for each attribute."""
+
+    image: str
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeProfiles:
+    """Images by attributes.
+
+    Attributes:
+        attributes: The axes, two or more.
+        images: The images that have scores.
+        failed: Images that could not be scored.
+    """
+
+    attributes: tuple[Attribute, ...]
+    images: tuple[Profile, ...]
+    failed: tuple[ScoredImage, ...] = ()
+
+
+def attribute_profiles(
+    metrics: Sequence[Metric], sources: Iterable[ImageSource], *, scorer: Scorer = score_images
+) -> AttributeProfiles:
+    """Score images with a metric with labels, or with several metrics.
+
+    Args:
+        metrics: Metrics that together give at least two scores.
+        sources: Images.
+        scorer: How to score them.
+
+    Returns:
+        One profile for each image.
+
+    Raises:
+        InvalidOptionError: There is a single score, which makes no profile.
+        DatasetError: No image could be scored.
+    """
+    columns = score_columns(metrics)
+    if len(columns) < 2:
+        raise InvalidOptionError(
+            f"Expected two or more scores to set side by side, got one: {', '.join(columns)}. Give a metric with "
+            "several labels, such as clipiqa with the prompts quality,brightness,sharpness, or several metrics."
+        )
+    scored, failed = score_set(metrics, sources, scorer)
+    return AttributeProfiles(
+        attributes=tuple(attribute for metric in metrics for attribute in _attributes(metric, alone=len(metrics) == 1)),
+        images=tuple(Profile(image=row.name, scores=tuple(row.scores[column] for column in columns)) for row in scored),
+        failed=tuple(failed),
+    )
+
+
+def _attributes(metric: Metric, *, alone: bool) -> list[Attribute]:
+    names = metric.labels if alone and metric.labels else score_columns([metric])
+    lower, upper = metric.score_range
+    return [Attribute(name=name, lower=lower, upper=upper, lower_better=metric.lower_better) for name in names]

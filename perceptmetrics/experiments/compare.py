@@ -1,0 +1,201 @@
+"""Two versions of the same images: which one does a metric prefer?
+
+CLIP-IQA (AAAI 2023) compares low-quality images with their ground truth in Fig. 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perceptmetrics.errors import DatasetError
+from perceptmetrics.experiments.scored import TIE, Scorer, images_of_folder, score_set, single_column
+from perceptmetrics.functional.stats import binomial_interval, bootstrap_interval, sign_test
+from perceptmetrics.results import ScoredImage
+from perceptmetrics.scoring import score_images
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from perceptmetrics.metric import Metric
+
+__all__ = ["ComparedPair", "Comparison", "compare_folders"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedPair:
+    """One image in both versions.
+
+    Attributes:
+        name: Path below the folder, without suffix.
+        image_a: File in folder A.
+        image_b: File in folder B.
+        score_a: Score of the first.
+        score_b: Score of the second.
+    """
+
+    name: str
+    image_a: str
+    image_b: str
+    score_a: float
+    score_b: float
+
+    @property
+    def difference(self) -> float:
+        """A minus B."""
+        return self.score_a - self.score_b
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Folder A against folder B.
+
+    Attributes:
+        column: Which score.
+        lower_better: Whether a lower score is better.
+        pairs: Images that have a score in both folders.
+        wins_a: Pairs in which A scores better.
+        wins_b: Pairs in which B scores better.
+        ties: Pairs with equal scores (to six decimals).
+        win_rate: Share of A's wins among the pairs that are decided, in [0, 1]; NaN when none is.
+        win_rate_interval: Its exact 95 % interval (Clopper-Pearson).
+        p_value: Two-sided sign test of both being equally likely to win.
+        mean_difference: Mean of A minus B, in units of the score.
+        mean_difference_interval: Its 95 % bootstrap interval.
+        seed: Seed of the bootstrap.
+        only_a: Images without a partner in folder A.
+        only_b: Images without a partner in folder B.
+        failed: Images that could not be scored.
+    """
+
+    column: str
+    lower_better: bool
+    pairs: tuple[ComparedPair, ...]
+    wins_a: int
+    wins_b: int
+    ties: int
+    win_rate: float
+    win_rate_interval: tuple[float, float]
+    p_value: float
+    mean_difference: float
+    mean_difference_interval: tuple[float, float]
+    seed: int
+    only_a: tuple[str, ...] = ()
+    only_b: tuple[str, ...] = ()
+    failed: tuple[ScoredImage, ...] = ()
+
+
+def compare_folders(
+    metric: Metric,
+    folder_a: str | os.PathLike[str],
+    folder_b: str | os.PathLike[str],
+    *,
+    label: str | None = None,
+    seed: int = 0,
+    scorer: Scorer = score_images,
+) -> Comparison:
+    """Compare images that have the same name in two folders.
+
+    Args:
+        metric: The metric.
+        folder_a: First folder, searched to any depth.
+        folder_b: Second folder. Partners have the same path below their folder; the suffix may differ.
+        label: Which score, for a metric with labels.
+        seed: Seed of the bootstrap.
+        scorer: How to score them.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        DatasetError: A folder is none, two of its images differ in the suffix alone, or there is no pair.
+        InvalidOptionError: The label is missing or unknown.
+    """
+    column = single_column(metric, label)
+    images_a, images_b = _by_name(folder_a), _by_name(folder_b)
+    names = sorted(images_a.keys() & images_b.keys())
+    if not names:
+        raise DatasetError(
+            f"No image of {folder_a} has a partner in {folder_b}: expected equal names apart from the suffix, "
+            f"got {_example(images_a)} and {_example(images_b)}."
+        )
+    paths = [images[name] for name in names for images in (images_a, images_b)]
+    scored, failed = score_set([metric], paths, scorer)
+    score_of = {row.name: row.scores[column] for row in scored}
+    both = [name for name in names if str(images_a[name]) in score_of and str(images_b[name]) in score_of]
+    if not both:
+        raise DatasetError(f"No pair has a score on both sides. The first failure: {failed[0].error}")
+    pairs = [
+        ComparedPair(
+            name=name,
+            image_a=str(images_a[name]),
+            image_b=str(images_b[name]),
+            score_a=score_of[str(images_a[name])],
+            score_b=score_of[str(images_b[name])],
+        )
+        for name in both
+    ]
+    return _summarise(
+        pairs,
+        column=column,
+        lower_better=metric.lower_better,
+        seed=seed,
+        only_a=tuple(str(images_a[name]) for name in sorted(images_a.keys() - images_b.keys())),
+        only_b=tuple(str(images_b[name]) for name in sorted(images_b.keys() - images_a.keys())),
+        failed=tuple(failed),
+    )
+
+
+def _summarise(
+    pairs: Sequence[ComparedPair],
+    *,
+    column: str,
+    lower_better: bool,
+    seed: int,
+    only_a: tuple[str, ...],
+    only_b: tuple[str, ...],
+    failed: tuple[ScoredImage, ...],
+) -> Comparison:
+    differences = [pair.difference for pair in pairs]
+    gains = [-difference if lower_better else difference for difference in differences]
+    wins_a, wins_b = sum(gain > TIE for gain in gains), sum(gain < -TIE for gain in gains)
+    decided = wins_a + wins_b
+    return Comparison(
+        column=column,
+        lower_better=lower_better,
+        pairs=tuple(pairs),
+        wins_a=wins_a,
+        wins_b=wins_b,
+        ties=len(pairs) - decided,
+        win_rate=wins_a / decided if decided else float("nan"),
+        win_rate_interval=binomial_interval(wins_a, decided) if decided else (0.0, 1.0),
+        p_value=sign_test(wins_a, wins_b),
+        mean_difference=float(np.mean(differences)),
+        mean_difference_interval=bootstrap_interval(np.mean, differences, seed=seed),
+        seed=seed,
+        only_a=only_a,
+        only_b=only_b,
+        failed=failed,
+    )
+
+
+def _by_name(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """Images of a folder by their path below it, without suffix."""
+    found: dict[str, Path] = {}
+    for path in images_of_folder(folder):
+        name = path.relative_to(Path(folder)).with_suffix("").as_posix()
+        if name in found:
+            raise DatasetError(
+                f"{found[name]} and {path} differ in the suffix alone, so it is not clear which one to compare. "
+                "Move one of them away."
+            )
+        found[name] = path
+    return found
+
+
+def _example(images: dict[str, Path]) -> str:
+    return repr(next(iter(images.values())).name)

@@ -1,0 +1,186 @@
+"""Changing an attribute of photographs step by step: does the score follow?
+
+CLIP-IQA (AAAI 2023) does this in Fig. 4 with prompts for the very attribute that changes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError
+from perceptmetrics.experiments.adjust import Adjustment, adjustment
+from perceptmetrics.experiments.scored import Scorer, first_failure, single_column
+from perceptmetrics.functional.stats import srcc
+from perceptmetrics.io import load_image
+from perceptmetrics.results import ScoredImage
+from perceptmetrics.scoring import score_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+
+__all__ = ["AttributeLadder", "Climb", "Ladders", "climb_ladders"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Climb:
+    """One photograph on one ladder.
+
+    Attributes:
+        image: Path as it was given.
+        scores: Score at each step.
+        srcc: Spearman's correlation of step and score; NaN when the score does not change.
+    """
+
+    image: str
+    scores: tuple[float, ...]
+    srcc: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeLadder:
+    """One attribute.
+
+    Attributes:
+        attribute: What grows from step to step.
+        unit: What an amount means.
+        amounts: Amount at each step.
+        column: Which score.
+        climbs: One for each photograph.
+    """
+
+    attribute: str
+    unit: str
+    amounts: tuple[float, ...]
+    column: str
+    climbs: tuple[Climb, ...]
+
+    @property
+    def mean_srcc(self) -> float:
+        """Mean over the photographs whose score changes; NaN when there is none."""
+        values = [climb.srcc for climb in self.climbs if climb.srcc == climb.srcc]
+        return sum(values) / len(values) if values else float("nan")
+
+    @property
+    def mean_scores(self) -> tuple[float, ...]:
+        """Mean score at each step."""
+        return tuple(np.mean([climb.scores for climb in self.climbs], axis=0).tolist())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladders:
+    """All attributes, and the images that could not be used."""
+
+    ladders: tuple[AttributeLadder, ...]
+    failed: tuple[ScoredImage, ...] = ()
+
+
+def climb_ladders(
+    metric: Metric,
+    sources: Sequence[ImageSource],
+    attributes: Sequence[str],
+    *,
+    steps: int = 7,
+    label: str | None = None,
+    scorer: Scorer = score_images,
+) -> Ladders:
+    """Change attributes of photographs step by step and correlate the steps with the scores.
+
+    Args:
+        metric: A metric with a single score; or one with a label for each attribute, such as `clipiqa` with prompts.
+        sources: The photographs; each is read once.
+        attributes: What to change: brightness, noise, colour, contrast, sharpness.
+        steps: Number of steps, 3 or more.
+        label: Which score of a metric with labels; None for the label that is named like the attribute.
+        scorer: How to score.
+
+    Returns:
+        The ladders, in the order of `attributes`.
+
+    Raises:
+        InvalidOptionError: An attribute is unknown or given twice, or the metric has no score for it.
+        DatasetError: No photograph could be used.
+    """
+    adjustments = [adjustment(attribute) for attribute in attributes]
+    if not adjustments or len({item.attribute for item in adjustments}) < len(adjustments):
+        raise InvalidOptionError(f"Expected one or more different attributes, got {list(attributes)}.")
+    columns = [_column(metric, item, label) for item in adjustments]
+    variants = _Variants(sources, adjustments, steps)
+    rows = iter(list(scorer([metric], variants)))
+    climbs: list[list[Climb]] = [[] for _ in adjustments]
+    failed = list(variants.failed)
+    for name in variants.names:
+        rungs = list(itertools.islice(rows, steps * len(adjustments)))
+        error = next((rung.error for rung in rungs if rung.error is not None), None)
+        if error is not None:
+            failed.append(ScoredImage(name, error=error))
+            continue
+        for place, column in enumerate(columns):
+            scores = tuple(rung.scores[column] for rung in rungs[place * steps : (place + 1) * steps])
+            climbs[place].append(Climb(image=name, scores=scores, srcc=srcc(range(steps), scores)))
+    if not climbs[0]:
+        raise DatasetError(f"None of {len(failed)} photographs could be used.{first_failure(failed)}")
+    return Ladders(
+        ladders=tuple(
+            AttributeLadder(
+                attribute=item.attribute,
+                unit=item.unit,
+                amounts=item.amounts(steps),
+                column=column,
+                climbs=tuple(climbed),
+            )
+            for item, column, climbed in zip(adjustments, columns, climbs, strict=True)
+        ),
+        failed=tuple(failed),
+    )
+
+
+def _column(metric: Metric, item: Adjustment, label: str | None) -> str:
+    if label is None and metric.labels:
+        label = next((name for name in (item.prompt, item.attribute) if name in metric.labels), None)
+        if label is None:
+            raise InvalidOptionError(
+                f"{metric.metric_name!r} has no label for {item.attribute}: expected {item.prompt!r}, got "
+                f"{', '.join(metric.labels)}. Choose one of them as label, or other prompts."
+            )
+    return single_column(metric, label)
+
+
+class _Variants:
+    """The changed photographs one after the other; each photograph is read once, when its turn comes."""
+
+    def __init__(self, sources: Sequence[ImageSource], adjustments: Sequence[Adjustment], steps: int) -> None:
+        self._sources = sources
+        self._adjustments = adjustments
+        self._amounts = [item.amounts(steps) for item in adjustments]
+        self.names: list[str] = []
+        self.failed: list[ScoredImage] = []
+
+    def __length_hint__(self) -> int:
+        return len(self._sources) * sum(map(len, self._amounts))
+
+    def __iter__(self) -> Iterator[Image.Image]:
+        for place, source in enumerate(self._sources):
+            name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"
+            try:
+                photograph = _as_pil(source)
+            except InvalidImageError as error:
+                self.failed.append(ScoredImage(name, error=str(error)))
+                continue
+            self.names.append(name)
+            for item, amounts in zip(self._adjustments, self._amounts, strict=True):
+                for amount in amounts:
+                    yield item.apply(photograph, amount)
+
+
+def _as_pil(source: ImageSource) -> Image.Image:
+    pixels = load_image(source).mul(255).round().byte()
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())

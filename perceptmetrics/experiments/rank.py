@@ -1,0 +1,103 @@
+"""The best and the worst images of a folder.
+
+CLIP-IQA (Wang, Chan, Loy, AAAI 2023) shows them for quality in Fig. 3 and for abstract attributes in Fig. 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perceptmetrics.experiments.scored import Scorer, score_set, single_column
+from perceptmetrics.results import ScoredImage
+from perceptmetrics.scoring import score_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+
+__all__ = ["RankedImage", "Ranking", "rank_images"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedImage:
+    """An image and its place.
+
+    Attributes:
+        place: 1 for the best.
+        image: Path as it was given.
+        score: Its score.
+    """
+
+    place: int
+    image: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Images from the best to the worst.
+
+    Attributes:
+        column: Which score.
+        lower_better: Whether the best has the lowest score.
+        images: All that have a score, best first; equal scores in alphabetical order.
+        failed: Images that could not be scored.
+    """
+
+    column: str
+    lower_better: bool
+    images: tuple[RankedImage, ...]
+    failed: tuple[ScoredImage, ...] = ()
+
+    def best(self, top: int) -> tuple[RankedImage, ...]:
+        """The `top` best, best first; at most the better half, so that no image is both best and worst."""
+        return self.images[: min(top, (len(self.images) + 1) // 2)]
+
+    def worst(self, top: int) -> tuple[RankedImage, ...]:
+        """The `top` worst, worst first; at most the worse half."""
+        count = min(top, len(self.images) // 2)
+        return self.images[::-1][:count]
+
+
+def rank_images(
+    metric: Metric, sources: Iterable[ImageSource], *, label: str | None = None, scorer: Scorer = score_images
+) -> Ranking:
+    """Rank images by a metric.
+
+    Args:
+        metric: The metric.
+        sources: Images, such as `find_images(["photos/"])`.
+        label: Which score, for a metric with labels.
+        scorer: How to score them.
+
+    Returns:
+        The ranking.
+
+    Raises:
+        InvalidOptionError: The label is missing or unknown.
+        DatasetError: No image could be scored.
+
+    Example:
+        >>> import perceptmetrics
+        >>> from perceptmetrics.samples import blurred, sample_photographs
+        >>> cat = sample_photographs()["chelsea"]
+        >>> ranking = rank_images(perceptmetrics.create_metric("lite_iqa"), [blurred(cat), cat])
+        >>> [row.image for row in ranking.best(1)]
+        ['image 1']
+    """
+    column = single_column(metric, label)
+    scored, failed = score_set([metric], sources, scorer)
+    sign = 1 if metric.lower_better else -1
+    ordered = sorted(scored, key=lambda row: (sign * row.scores[column], row.name))
+    return Ranking(
+        column=column,
+        lower_better=metric.lower_better,
+        images=tuple(
+            RankedImage(place=place, image=row.name, score=row.scores[column])
+            for place, row in enumerate(ordered, start=1)
+        ),
+        failed=tuple(failed),
+    )

@@ -1,0 +1,88 @@
+"""What the experiments share: scoring a set of images, and choosing one score of a metric with several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
+from perceptmetrics.files import find_images
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+    from perceptmetrics.results import ScoredImage
+
+__all__ = ["TIE", "Scorer", "first_failure", "images_of_folder", "score_set", "single_column"]
+
+Scorer: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
+"""How images are scored: `scoring.score_images`, or that with other limits or a progress bar around it."""
+
+TIE = 1e-6
+"""Scores nearer than this are equal: rounding differs by as much between batches of different sizes."""
+
+
+def images_of_folder(folder: str | os.PathLike[str]) -> list[Path]:
+    """The images of a folder, searched to any depth.
+
+    Raises:
+        DatasetError: It is no folder.
+        InvalidImageError: It holds no image.
+    """
+    if not Path(folder).is_dir():
+        raise DatasetError(f"Expected a folder of images, got {str(folder)!r}, which is none.")
+    return list(find_images([folder]))
+
+
+def score_set(
+    metrics: Sequence[Metric], sources: Iterable[ImageSource], scorer: Scorer
+) -> tuple[list[ScoredImage], list[ScoredImage]]:
+    """Score images and tell apart what worked.
+
+    Returns:
+        The images with scores, and those that could not be scored, both in the order of `sources`.
+
+    Raises:
+        DatasetError: Not one image could be scored.
+    """
+    scored: list[ScoredImage] = []
+    failed: list[ScoredImage] = []
+    for row in scorer(metrics, sources):
+        (scored if row.error is None else failed).append(row)
+    if not scored:
+        raise DatasetError(f"None of {len(failed)} images could be scored.{first_failure(failed)}")
+    return scored, failed
+
+
+def first_failure(failed: Sequence[ScoredImage]) -> str:
+    """Why the first of the images failed, as a further sentence of an error message."""
+    return f" The first failed because: {failed[0].error}" if failed else ""
+
+
+def single_column(metric: Metric, label: str | None = None) -> str:
+    """Name of the one score column that an experiment is about.
+
+    Args:
+        metric: The metric.
+        label: Which of its outputs, for a metric with labels.
+
+    Raises:
+        InvalidOptionError: The metric has labels and none is chosen, or has no such label.
+    """
+    if not metric.labels:
+        if label is not None:
+            raise InvalidOptionError(f"{metric.metric_name!r} gives a single score, so there is no label {label!r}.")
+        return metric.metric_name
+    if label is None:
+        raise InvalidOptionError(
+            f"{metric.metric_name!r} gives several scores and this experiment is about one. "
+            f"Choose a label: {', '.join(metric.labels)}."
+        )
+    if label not in metric.labels:
+        raise InvalidOptionError(
+            f"{metric.metric_name!r} has no label {label!r}. {nearest_names(label, metric.labels)}"
+        )
+    return f"{metric.metric_name}.{label}"

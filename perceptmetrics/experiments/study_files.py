@@ -1,0 +1,111 @@
+"""The files of a study: its pairs, and what people chose, both CSV."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, get_args
+
+from perceptmetrics.errors import DatasetError
+from perceptmetrics.experiments.agreement import Choice
+from perceptmetrics.experiments.study import Side, Study, StudyPair
+from perceptmetrics.results import csv_line
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["CHOICE_COLUMNS", "PAIR_COLUMNS", "read_choices", "read_pairs", "write_pairs"]
+
+PAIR_COLUMNS = ("pair", "left", "right", "left_score", "right_score", "metric_choice", "score")
+CHOICE_COLUMNS = ("study", "participant", "pair", "choice", "seconds")
+
+
+def write_pairs(study: Study) -> bytes:
+    """The pairs of a study as a CSV with the columns `PAIR_COLUMNS`, in UTF-8."""
+    lines = [csv_line(PAIR_COLUMNS)]
+    for pair in study.pairs:
+        scores = (f"{pair.left_score:.6f}", f"{pair.right_score:.6f}")
+        lines.append(csv_line([str(pair.pair), pair.left, pair.right, *scores, pair.metric_choice, study.column]))
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def read_pairs(path: str | os.PathLike[str]) -> Study:
+    """Read what `write_pairs` wrote.
+
+    Raises:
+        DatasetError: It is not such a file.
+    """
+    rows = _read(path, PAIR_COLUMNS)
+    try:
+        pairs = tuple(
+            StudyPair(
+                pair=int(row["pair"]),
+                left=row["left"],
+                right=row["right"],
+                left_score=float(row["left_score"]),
+                right_score=float(row["right_score"]),
+                metric_choice=_side(row["metric_choice"]),
+            )
+            for row in rows
+        )
+    except ValueError as error:
+        raise DatasetError(f"{path} is damaged: {error}. Make the study again, or take its first copy.") from error
+    if not pairs:
+        raise DatasetError(f"{path} holds no pair.")
+    return Study(column=rows[0]["score"], pairs=pairs)
+
+
+def read_choices(paths: Iterable[str | os.PathLike[str]], study: Study) -> list[Choice]:
+    """Read what the page of a study let its participants save.
+
+    Args:
+        paths: One or several files. An answer that is in several of them counts once.
+        study: The study that they belong to.
+
+    Returns:
+        The choices.
+
+    Raises:
+        DatasetError: A file is of another form or of another study, or one person answered a pair in two ways.
+    """
+    answers: dict[tuple[str, int], Choice] = {}
+    for path in paths:
+        for row in _read(path, CHOICE_COLUMNS):
+            if row["study"] != study.identity:
+                raise DatasetError(
+                    f"{path} belongs to the study {row['study']}, but the pairs are those of {study.identity}. "
+                    "Give the pairs.csv that was made together with the page."
+                )
+            try:
+                choice = Choice(participant=row["participant"], pair=int(row["pair"]), choice=_side(row["choice"]))
+            except ValueError as error:
+                raise DatasetError(f"{path} is damaged: {error}.") from error
+            if answers.setdefault((choice.participant, choice.pair), choice) != choice:
+                raise DatasetError(
+                    f"{path}: {choice.participant!r} answered pair {choice.pair} in two ways. If two people share the "
+                    "name, give them different ones; else leave out the older file."
+                )
+    return list(answers.values())
+
+
+def _side(text: str) -> Side:
+    for side in get_args(Side):
+        if text == side:
+            return side  # type: ignore[no-any-return] # one of the literals
+    raise ValueError(f"expected one of {', '.join(get_args(Side))}, got {text!r}")
+
+
+def _read(path: str | os.PathLike[str], columns: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:  # noqa: PTH123
+            reader = csv.DictReader(stream)
+            missing = [column for column in columns if column not in (reader.fieldnames or [])]
+            if missing:
+                raise DatasetError(
+                    f"{path} has no column {', '.join(missing)}; expected a CSV with {', '.join(columns)}."
+                )
+            return [{column: row[column] or "" for column in columns} for row in reader]
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} does not exist.") from error
+    except (OSError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read: {error}.") from error
