@@ -12,6 +12,7 @@ import typer
 
 from perceptmetrics._version import __version__
 from perceptmetrics.cli.console import fail, messages
+from perceptmetrics.cli.experiments import add_experiments
 from perceptmetrics.errors import PerceptMetricsError
 
 __all__ = ["app", "main"]
@@ -197,3 +198,6 @@ def score(
     except KeyboardInterrupt:
         fail("Interrupted.", status=130)
     raise typer.Exit(status)
+
+
+add_experiments(app)

@@ -1,0 +1,103 @@
+"""Creating the metrics of an experiment and scoring with a progress bar."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from perceptmetrics.errors import UnknownMetricError
+from perceptmetrics.factory import create_metric
+from perceptmetrics.registry import metric_info
+from perceptmetrics.scoring import score_images
+from perceptmetrics.spec import AntonymHeadSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from perceptmetrics.cli.arguments import How
+    from perceptmetrics.experiments import Scorer
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+    from perceptmetrics.results import ScoredImage
+
+__all__ = ["create_metrics", "parse_prompts", "scorer_with_progress"]
+
+
+def create_metrics(names: Sequence[str], how: How, default_prompts: Sequence[str] | None = None) -> list[Metric]:
+    """Create metrics.
+
+    Args:
+        names: Their names.
+        how: Device, weights, prompts.
+        default_prompts: What a metric that takes prompts gets when the user names none.
+
+    Returns:
+        The metrics, each name once.
+    """
+    device = how.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    names = list(dict.fromkeys(names))
+    metrics = []
+    for name in names:
+        options: dict[str, Any] = {}
+        if how.prompts is not None and (len(names) == 1 or _takes_prompts(name)):
+            options["prompts"] = parse_prompts(how.prompts)
+        elif how.prompts is None and default_prompts and _takes_prompts(name):
+            options["prompts"] = list(default_prompts)
+        metrics.append(
+            create_metric(
+                name,
+                device=device,
+                checkpoint=how.checkpoint,
+                backbone_checkpoint=how.backbone_checkpoint,
+                cache_dir=how.cache_dir,
+                **options,
+            )
+        )
+    return metrics
+
+
+def parse_prompts(text: str) -> list[str | tuple[str, str]]:
+    """Read `--prompts`: attribute names and pairs `Positive.|Negative.`, separated by commas."""
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    prompts: list[str | tuple[str, str]] = []
+    for item in items:
+        positive, bar, negative = (part.strip() for part in item.partition("|"))
+        prompts.append((positive, negative) if bar else item)
+    return prompts
+
+
+def scorer_with_progress(how: How, messages: Console) -> Scorer:
+    """Score as the user asked for, with a bar on a terminal."""
+
+    def scorer(metrics: Sequence[Metric], sources: Iterable[ImageSource]) -> Iterator[ScoredImage]:
+        rows = score_images(metrics, sources, batch_size=how.batch_size, workers=how.workers)
+        with _progress(messages) as progress:
+            yield from progress.track(rows, total=operator.length_hint(sources) or None, description="scoring")
+
+    return scorer
+
+
+def _takes_prompts(name: str) -> bool:
+    try:
+        return isinstance(metric_info(name).head, AntonymHeadSpec)
+    except UnknownMetricError:  # a folder or a repository
+        return False
+
+
+def _progress(messages: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=messages,
+        disable=not messages.is_terminal,
+        transient=True,
+    )

@@ -1,0 +1,8 @@
+"""Self-contained HTML pages; they need the extra `plots`. Templates extend `templates/base.html`."""
+
+from __future__ import annotations
+
+from perceptmetrics.pages.embed import faithful_uri, jpeg_uri, thumbnail
+from perceptmetrics.pages.render import render_page
+
+__all__ = ["faithful_uri", "jpeg_uri", "render_page", "thumbnail"]

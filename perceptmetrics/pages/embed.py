@@ -1,0 +1,73 @@
+"""Images inside a page, as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from perceptmetrics.io import load_image
+
+if TYPE_CHECKING:
+    from perceptmetrics.io import ImageSource
+
+__all__ = ["faithful_uri", "jpeg_uri", "thumbnail"]
+
+_DISPLAYED = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+
+
+def thumbnail(source: ImageSource, max_side: int) -> Image.Image:
+    """Load an image as it is scored (turned upright, over white) and shrink it.
+
+    Args:
+        source: See `io.load_image`.
+        max_side: Longest side in pixels; smaller images stay as they are.
+
+    Returns:
+        RGB image.
+
+    Raises:
+        InvalidImageError: It cannot be read.
+    """
+    pixels = load_image(source).mul(255).round().byte()
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    return image
+
+
+def jpeg_uri(image: Image.Image, quality: int = 85) -> str:
+    """A data URI of an image as JPEG of the given quality (1 to 95)."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=quality, optimize=True)
+    return _uri("image/jpeg", buffer.getvalue())
+
+
+def faithful_uri(path: str | Path, max_side: int) -> str:
+    """A data URI that shows an image as it is.
+
+    A JPEG, PNG or WebP file that is not larger than `max_side` is taken byte for byte, with whatever information it
+    carries. Anything else becomes a PNG, or a JPEG of quality 95 when it had to be shrunk.
+
+    Args:
+        path: The file.
+        max_side: Longest side in pixels.
+
+    Raises:
+        InvalidImageError: It cannot be read.
+    """
+    content = Path(path).read_bytes()
+    image = Image.open(io.BytesIO(content))
+    if image.format in _DISPLAYED and max(image.size) <= max_side and getattr(image, "n_frames", 1) == 1:
+        return _uri(_DISPLAYED[image.format], content)
+    if max(image.size) > max_side:
+        return jpeg_uri(thumbnail(content, max_side), quality=95)
+    buffer = io.BytesIO()
+    thumbnail(content, max_side).save(buffer, format="PNG")
+    return _uri("image/png", buffer.getvalue())
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,64 @@
+"""Scores against ratings, one panel for each pair, with the fitted curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perceptmetrics.plots.style import PALETTE, caption, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["ScatterPanel", "draw_scatter"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScatterPanel:
+    """One panel.
+
+    Attributes:
+        x: N values.
+        y: N values.
+        x_name: Title of the horizontal axis.
+        y_name: Title of the vertical axis.
+        note: Coefficients, written above the points.
+        curve_x: Points of a curve through them; may be empty.
+        curve_y: Its values.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float]
+    x_name: str
+    y_name: str
+    note: str
+    curve_x: Sequence[float] = ()
+    curve_y: Sequence[float] = ()
+
+
+@styled
+def draw_scatter(panels: Sequence[ScatterPanel]) -> Figure:
+    """Draw up to three panels in a row."""
+    columns = min(3, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = new_figure(3.5 * columns if columns > 1 else 4.2, 3.2 * rows if columns > 1 else 3.7)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _draw_panel(axes, panel)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _draw_panel(axes: Axes, panel: ScatterPanel) -> None:
+    alpha = min(0.75, max(0.15, 60 / len(panel.x)))
+    axes.scatter(panel.x, panel.y, s=14, color=PALETTE[0], alpha=alpha, linewidths=0, label="image")
+    if len(panel.curve_x):
+        axes.plot(panel.curve_x, panel.curve_y, color=PALETTE[1], label="logistic fit")
+        axes.legend(loc="best")
+    axes.set_title(panel.note, loc="left", fontsize=8.5)
+    axes.set_xlabel(caption(panel.x_name, 48))
+    axes.set_ylabel(caption(panel.y_name, 40))

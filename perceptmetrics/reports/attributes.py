@@ -1,0 +1,65 @@
+"""Attribute profiles as a plot and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perceptmetrics.plots import RadarAxis, draw_radar
+from perceptmetrics.reports.files import Makers, csv_bytes, json_bytes, plot_makers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from perceptmetrics.experiments.attributes import Attribute, AttributeProfiles
+
+__all__ = ["ATTRIBUTE_FORMS", "attribute_makers", "short_names"]
+
+ATTRIBUTE_FORMS = ("png", "svg", "pdf", "csv", "json")
+
+
+def attribute_makers(profiles: AttributeProfiles, *, title: str = "") -> Makers:
+    """Makers of `ATTRIBUTE_FORMS`."""
+
+    def draw() -> Figure:
+        axes = [_axis(profiles, place, attribute) for place, attribute in enumerate(profiles.attributes)]
+        names = short_names([profile.image for profile in profiles.images])
+        rows = {name: profile.scores for name, profile in zip(names, profiles.images, strict=True)}
+        return draw_radar(axes, rows, title)
+
+    return {
+        **plot_makers(draw),
+        "csv": lambda: csv_bytes(
+            ("image", *(attribute.name for attribute in profiles.attributes)),
+            ((profile.image, *profile.scores) for profile in profiles.images),
+        ),
+        "json": lambda: json_bytes(
+            "attributes",
+            {
+                "attributes": profiles.attributes,
+                "images": profiles.images,
+                "failed": [{"image": row.name, "reason": row.error} for row in profiles.failed],
+            },
+        ),
+    }
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """File names, or whole paths where two file names are equal; repeated paths are numbered."""
+    names = [Path(path).name for path in paths]
+    shown = [path if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
+    return [
+        f"{name} ({shown[:place].count(name) + 1})" if shown.count(name) > 1 else name
+        for place, name in enumerate(shown)
+    ]
+
+
+def _axis(profiles: AttributeProfiles, place: int, attribute: Attribute) -> RadarAxis:
+    """A spoke over the range of the score; where that has no end, over the scores that there are."""
+    scores = [profile.scores[place] for profile in profiles.images]
+    lower = min(scores) if attribute.lower is None else attribute.lower
+    upper = max(scores) if attribute.upper is None else attribute.upper
+    name = f"{attribute.name} (lower is better)" if attribute.lower_better else attribute.name
+    return RadarAxis(name=name, lower=lower, upper=upper if upper > lower else lower + 1)

@@ -1,0 +1,97 @@
+"""A ranking as a page, a picture and tables."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.pages import jpeg_uri, render_page, thumbnail
+from perceptmetrics.plots import GalleryImage, draw_gallery
+from perceptmetrics.reports.files import Makers, csv_bytes, json_bytes, plot_makers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from perceptmetrics.experiments.rank import RankedImage, Ranking
+
+__all__ = ["RANK_FORMS", "rank_makers"]
+
+RANK_FORMS = ("html", "png", "pdf", "csv", "json")
+_THUMBNAIL = 320  # pixels
+
+
+def rank_makers(ranking: Ranking, *, top: int, title: str) -> Makers:
+    """Makers of `RANK_FORMS`; page and picture show the `top` best and worst, the tables hold all images.
+
+    Args:
+        ranking: A ranking of image files.
+        top: How many to show of either end.
+        title: Title of page and picture.
+    """
+
+    @lru_cache(maxsize=2 * top)
+    def small(path: str) -> Image.Image:
+        try:
+            return thumbnail(path, _THUMBNAIL)
+        except InvalidImageError:  # it was there when it was scored
+            return Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), "#9ca3af")
+
+    sections = (("best", "Best", ranking.best(top)), ("worst", "Worst", ranking.worst(top)))
+
+    def page() -> bytes:
+        return render_page(
+            "rank.html",
+            title=title,
+            column=ranking.column,
+            direction=_direction(ranking),
+            count=len(ranking.images),
+            sections=[
+                {"kind": kind, "heading": heading, "images": [_entry(row, small(row.image)) for row in rows]}
+                for kind, heading, rows in sections
+            ],
+            failed=ranking.failed,
+        )
+
+    def draw() -> Figure:
+        galleries = [(heading, [_cell(row, small(row.image)) for row in rows]) for _, heading, rows in sections]
+        return draw_gallery(galleries, title=f"{title}\n{len(ranking.images)} images by {ranking.column}")
+
+    return {
+        "html": page,
+        **plot_makers(draw, ("png", "pdf")),
+        "csv": lambda: csv_bytes(
+            ("place", "image", ranking.column), ((row.place, row.image, row.score) for row in ranking.images)
+        ),
+        "json": lambda: json_bytes(
+            "rank",
+            {
+                "score": ranking.column,
+                "lower_better": ranking.lower_better,
+                "images": ranking.images,
+                "failed": [{"image": row.name, "reason": row.error} for row in ranking.failed],
+            },
+        ),
+    }
+
+
+def _direction(ranking: Ranking) -> str:
+    return "lower is better" if ranking.lower_better else "higher is better"
+
+
+def _entry(row: RankedImage, image: Image.Image) -> dict[str, object]:
+    return {
+        "uri": jpeg_uri(image),
+        "place": row.place,
+        "score": f"{row.score:.4f}",
+        "name": Path(row.image).name,
+        "path": row.image,
+    }
+
+
+def _cell(row: RankedImage, image: Image.Image) -> GalleryImage:
+    return GalleryImage(pixels=np.asarray(image), text=f"{row.score:.3f}", name=Path(row.image).name)
