@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -46,7 +47,6 @@ from perceptmetrics.reports import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from perceptmetrics.cli.arguments import How
     from perceptmetrics.reports import Makers
@@ -74,7 +74,7 @@ def run_rank(
     (created,) = create_metrics([metric], how)
     ranking = rank_images(created, images, label=label, scorer=scorer_with_progress(how, messages))
     results.print(tables.ranking_table(ranking, top))
-    shown = title if title is not None else f"Best and worst of {', '.join(paths)}"
+    shown = title if title is not None else f"Best and worst of {', '.join(Path(path).name or path for path in paths)}"
     return _finish(output, "rank", rank_makers(ranking, top=top, title=printable(shown)), ranking.failed)
 
 

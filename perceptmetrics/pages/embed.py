@@ -48,8 +48,8 @@ def jpeg_uri(image: Image.Image, quality: int = 85) -> str:
 def faithful_uri(path: str | Path, max_side: int) -> str:
     """A data URI that shows an image as it is.
 
-    A JPEG, PNG or WebP file that is not larger than `max_side` is taken byte for byte, with whatever information it
-    carries. Anything else becomes a PNG, or a JPEG of quality 95 when it had to be shrunk.
+    An opaque JPEG, PNG or WebP file that is not larger than `max_side` is taken byte for byte, with whatever
+    information it carries. Anything else becomes a PNG, or a JPEG of quality 95 when it had to be shrunk.
 
     Args:
         path: The file.
@@ -60,7 +60,8 @@ def faithful_uri(path: str | Path, max_side: int) -> str:
     """
     content = Path(path).read_bytes()
     image = Image.open(io.BytesIO(content))
-    if image.format in _DISPLAYED and max(image.size) <= max_side and getattr(image, "n_frames", 1) == 1:
+    plain = getattr(image, "n_frames", 1) == 1 and not image.has_transparency_data
+    if image.format in _DISPLAYED and plain and max(image.size) <= max_side:
         return _uri(_DISPLAYED[image.format], content)
     if max(image.size) > max_side:
         return jpeg_uri(thumbnail(content, max_side), quality=95)

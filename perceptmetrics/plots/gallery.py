@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,12 @@ from perceptmetrics.plots.style import PALETTE, caption, new_figure, styled
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
 
 __all__ = ["GalleryImage", "draw_gallery"]
 
-_CELL = 1.35  # inches
+_WIDTH, _GAP, _TEXT, _HEADING, _TITLE = 1.35, 0.12, 0.42, 0.36, 0.5  # inches
+_TALLEST = 1.25  # height over width; taller images are drawn narrower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +50,37 @@ def draw_gallery(sections: Sequence[tuple[str, Sequence[GalleryImage]]], title: 
     """
     sections = [(heading, images) for heading, images in sections if images]
     columns = min(columns, max(len(images) for _, images in sections))
-    rows = [math.ceil(len(images) / columns) for _, images in sections]
-    figure = new_figure(max(4.5, _CELL * columns), 0.4 + sum(0.3 + (_CELL + 0.15) * count for count in rows))
-    figure.suptitle(caption(title, 90), fontsize=11)
-    parts = figure.subfigures(len(sections), 1, squeeze=False, height_ratios=[0.3 + count for count in rows])
-    for place, ((heading, images), part) in enumerate(zip(sections, parts[:, 0], strict=True)):
-        _draw_section(part, heading, images, columns, PALETTE[place % len(PALETTE)])
+    rows = [[images[start : start + columns] for start in range(0, len(images), columns)] for _, images in sections]
+    width = max(4.0, columns * (_WIDTH + _GAP) + _GAP)
+    height = _TITLE + sum(_HEADING + sum(_height(row) + _TEXT for row in section) for section in rows)
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")
+    figure.text(0.5, 1 - 0.1 / height, caption(title, 80), fontsize=11, ha="center", va="top")
+    top = height - _TITLE
+    for place, ((heading, _), section) in enumerate(zip(sections, rows, strict=True)):
+        colour = PALETTE[place % len(PALETTE)]
+        figure.text(_GAP / width, (top - 0.06) / height, heading, fontsize=10, color=colour, weight="bold", va="top")
+        top -= _HEADING
+        for row in section:
+            top -= _height(row)
+            _draw_row(figure, row, top)
+            top -= _TEXT
     return figure
 
 
-def _draw_section(part: SubFigure, heading: str, images: Sequence[GalleryImage], columns: int, colour: str) -> None:
-    part.suptitle(heading, fontsize=10, color=colour, fontweight="bold", x=0.01, ha="left")
-    grid = part.subplots(math.ceil(len(images) / columns), columns, squeeze=False)
-    for axes in grid.flat:
+def _height(row: Sequence[GalleryImage]) -> float:
+    """Inches that the images of a row need."""
+    tallest: float = max(image.pixels.shape[0] / image.pixels.shape[1] for image in row)
+    return _WIDTH * min(_TALLEST, tallest)
+
+
+def _draw_row(figure: Figure, row: Sequence[GalleryImage], bottom: float) -> None:
+    width, height = figure.get_size_inches()
+    for place, image in enumerate(row):
+        left = _GAP + place * (_WIDTH + _GAP)
+        axes = figure.add_axes((left / width, bottom / height, _WIDTH / width, _height(row) / height))
         axes.set_axis_off()
-    for axes, image in zip(grid.flat, images, strict=False):
         axes.imshow(image.pixels, interpolation="antialiased")
-        axes.set_title(f"{image.text}\n{caption(image.name, 20)}", fontsize=7, y=0, va="top", pad=-3, linespacing=1.3)
         axes.set_anchor("S")
+        text = f"{image.text}\n{caption(image.name, 20)}"
+        figure.text((left + _WIDTH / 2) / width, (bottom - 0.05) / height, text, fontsize=7, ha="center", va="top")

@@ -28,11 +28,13 @@ class RadarAxis:
         name: What is drawn along it.
         lower: Value in the centre.
         upper: Value at the rim.
+        note: A further line under the name.
     """
 
     name: str
     lower: float
     upper: float
+    note: str = ""
 
     def share(self, value: float) -> float:
         """Where a value lies between centre (0) and rim (1)."""
@@ -100,11 +102,11 @@ def _draw_bars(axes: Axes, names: Sequence[str], rows: Mapping[str, Sequence[flo
         axes.bar(places + offset, row, width * 0.92, color=PALETTE[number % len(PALETTE)], label=name)
     axes.set_xticks(places, names)
     axes.set_ylim(0, 1)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], rings)
-    axes.set_ylabel("score" if rings[0] else "score between its lower and upper end")
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], rings if rings[0] else ["lower end", "", "", "", "upper end"])
+    axes.set_ylabel("score")
     axes.grid(visible=False, axis="x")
 
 
 def _name(axis: RadarAxis, *, with_range: bool) -> str:
-    name = caption(axis.name)
-    return f"{name}\n({axis.lower:g} to {axis.upper:g})" if with_range else name
+    lines = [caption(axis.name), axis.note, f"({axis.lower:g} to {axis.upper:g})" if with_range else ""]
+    return "\n".join(line for line in lines if line)

@@ -54,7 +54,7 @@ def draw_scatter(panels: Sequence[ScatterPanel]) -> Figure:
 
 
 def _draw_panel(axes: Axes, panel: ScatterPanel) -> None:
-    alpha = min(0.75, max(0.15, 60 / len(panel.x)))
+    alpha = min(0.75, max(0.15, 120 / len(panel.x)))
     axes.scatter(panel.x, panel.y, s=14, color=PALETTE[0], alpha=alpha, linewidths=0, label="image")
     if len(panel.curve_x):
         axes.plot(panel.curve_x, panel.curve_y, color=PALETTE[1], label="logistic fit")

@@ -45,9 +45,13 @@ def draw_steps(panels: Sequence[StepPanel]) -> Figure:
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = new_figure(3.4 * columns if columns > 1 else 4.2, 2.9 * rows if columns > 1 else 3.4)
-    grid = figure.subplots(rows, columns, squeeze=False)
+    same_score = len({panel.score_name for panel in panels}) == 1
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=same_score)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw_panel(axes, panel)
+    if any(len(panel.rows) > 1 for panel in panels):
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=2)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     return figure
@@ -64,5 +68,4 @@ def _draw_panel(axes: Axes, panel: StepPanel) -> None:
     axes.set_xlabel(f"more {panel.attribute} →\n{panel.unit}")
     axes.set_ylabel(caption(panel.score_name, 40))
     axes.set_title(f"{panel.attribute}: {panel.note}", loc="left")
-    if len(panel.rows) > 1:
-        axes.legend(loc="best")
+    axes.tick_params(labelleft=True)

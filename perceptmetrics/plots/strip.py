@@ -44,7 +44,7 @@ def draw_strips(
     first, second = np.asarray(scores_a), np.asarray(scores_b)
     sideways = np.random.default_rng(0).uniform(-0.09, 0.09, len(first))  # so that equal scores do not hide each other
     figure = new_figure(6.2, 3.8)
-    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    left, right = figure.subplots(1, 2, width_ratios=(1.8, 1))
     _draw_pairs(left, first, second, sideways)
     left.set_xticks([0, 1], [f"A: {caption(names[0], 24)}", f"B: {caption(names[1], 24)}"])
     left.set_ylabel(caption(score_name, 48))
@@ -62,15 +62,15 @@ def _draw_pairs(
         colour, marker = PALETTE[place], MARKERS[place]
         axes.scatter(place + sideways, scores, s=16, color=colour, marker=marker, alpha=0.7, linewidths=0)
         _draw_mean(axes, place, float(scores.mean()))
-    axes.set_xlim(-0.45, 1.45)
+    axes.set_xlim(-0.65, 1.65)
     axes.grid(visible=False, axis="x")
-    axes.legend(loc="best")
 
 
 def _draw_mean(axes: Axes, place: float, mean: float) -> None:
-    axes.hlines(
-        mean, place - 0.25, place + 0.25, color="black", linewidth=2, zorder=4, label="mean" if place == 0 else "_other"
-    )
+    axes.hlines(mean, place - 0.22, place + 0.22, color="black", linewidth=2, zorder=4)
+    side = -1 if place == 0 else 1
+    align = "right" if place == 0 else "left"
+    axes.annotate(f"mean\n{mean:.3g}", (place + side * 0.25, mean), fontsize=8, ha=align, va="center")
 
 
 def _draw_differences(
@@ -80,7 +80,7 @@ def _draw_differences(
     axes.axhline(0, color=GREY, linewidth=0.9, linestyle="--")
     axes.scatter(sideways, differences, s=16, color=PALETTE[2], marker=MARKERS[2], alpha=0.6, linewidths=0)
     axes.errorbar(
-        [0.25],
+        [0.5],
         [mean],
         yerr=[[max(0.0, mean - interval[0])], [max(0.0, interval[1] - mean)]],
         color="black",
@@ -88,10 +88,8 @@ def _draw_differences(
         markersize=5,
         capsize=4,
         linewidth=1.4,
-        label="mean, 95 % interval",
     )
-    axes.set_xlim(-0.4, 0.55)
-    axes.set_xticks([0], ["A minus B"])
-    axes.set_ylabel("difference of the scores")
+    axes.set_xlim(-0.25, 0.75)
+    axes.set_xticks([0, 0.5], ["each pair", "mean,\n95 % interval"])
+    axes.set_ylabel("A minus B")
     axes.grid(visible=False, axis="x")
-    axes.legend(loc="best")

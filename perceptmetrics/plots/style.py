@@ -67,6 +67,8 @@ _STYLE: Any = {
     "ytick.labelcolor": "black",
     "lines.linewidth": 1.6,
     "figure.facecolor": "white",
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.08,
     "text.parse_math": False,  # a file name may hold dollar signs
     "pdf.fonttype": 42,  # TrueType, which publishers ask for
     "svg.hashsalt": "perceptmetrics",  # the same plot is the same file

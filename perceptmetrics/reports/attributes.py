@@ -61,5 +61,9 @@ def _axis(profiles: AttributeProfiles, place: int, attribute: Attribute) -> Rada
     scores = [profile.scores[place] for profile in profiles.images]
     lower = min(scores) if attribute.lower is None else attribute.lower
     upper = max(scores) if attribute.upper is None else attribute.upper
-    name = f"{attribute.name} (lower is better)" if attribute.lower_better else attribute.name
-    return RadarAxis(name=name, lower=lower, upper=upper if upper > lower else lower + 1)
+    return RadarAxis(
+        name=attribute.name,
+        lower=lower,
+        upper=upper if upper > lower else lower + 1,
+        note="lower is better" if attribute.lower_better else "",
+    )

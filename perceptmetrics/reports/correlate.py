@@ -65,7 +65,7 @@ def _coefficients(row: Correlation) -> dict[str, object]:
 
 
 def _panel(row: Correlation) -> ScatterPanel:
-    x = np.linspace(min(row.scores), max(row.scores), 200) if row.curve else np.empty(0)
+    x = np.linspace(min(row.scores), max(row.scores), 800) if row.curve else np.empty(0)
     return ScatterPanel(
         x=row.scores,
         y=row.ratings,

@@ -52,7 +52,7 @@ def ladder_makers(ladders: Ladders) -> Makers:
 
 def _panel(ladder: AttributeLadder) -> StepPanel:
     mean, count = ladder.mean_srcc, len(ladder.climbs)
-    coefficient = "score does not change" if math.isnan(mean) else f"SRCC {mean:.2f}"
+    coefficient = "score does not change" if math.isnan(mean) else f"SRCC {mean:.2f}".replace("-", "\N{MINUS SIGN}")
     return StepPanel(
         attribute=ladder.attribute,
         unit=ladder.unit,

@@ -59,7 +59,7 @@ def rank_makers(ranking: Ranking, *, top: int, title: str) -> Makers:
 
     def draw() -> Figure:
         galleries = [(heading, [_cell(row, small(row.image)) for row in rows]) for _, heading, rows in sections]
-        return draw_gallery(galleries, title=f"{title}\n{len(ranking.images)} images by {ranking.column}")
+        return draw_gallery(galleries, title=f"{title}: {len(ranking.images)} images by {ranking.column}")
 
     return {
         "html": page,

@@ -34,6 +34,7 @@
     find("end").hidden = !state.started || !finished;
     find("saving").hidden = !state.started;
     find("save").classList.toggle("primary", finished);
+    find("back").disabled = place === 0;
     if (!state.started) return;
     if (finished) {
       find("end-heading").focus();
@@ -49,7 +50,6 @@
     }
     find("progress").textContent = `Pair ${place + 1} of ${study.pairs.length}, ${answered()} answered`;
     find("done").style.width = `${(100 * answered()) / study.pairs.length}%`;
-    find("back").disabled = place === 0;
     shownAt = performance.now();
   }
 
