@@ -15,6 +15,7 @@ from perceptmetrics.plots import PLOT_FORMS, figure_bytes
 from perceptmetrics.results import csv_line
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ def check_output(output: Path, forms: Iterable[str]) -> None:
         )
 
 
-def write_report(output: Path, stem: str, makers: Makers) -> list[Path]:
+def write_report(output: str | os.PathLike[str], stem: str, makers: Makers) -> list[Path]:
     """Write one file, or all files of a report into a folder, each whole or not at all.
 
     Args:
@@ -61,6 +62,7 @@ def write_report(output: Path, stem: str, makers: Makers) -> list[Path]:
     Raises:
         InvalidOptionError: See `check_output`.
     """
+    output = Path(output)
     check_output(output, makers)
     form = output.suffix.lstrip(".").lower()
     if not output.is_dir() and form:
