@@ -192,6 +192,7 @@ def run_study_score(
         raise InvalidOptionError("--label and --prompts go with --metric, which scores the images anew.")
     agreement = score_study(study, answers)
     results.print(tables.agreement_table(agreement))
+    results.print(tables.agreement_summary(agreement), markup=False, soft_wrap=True)
     return _finish(output, "agreement", agreement_makers(agreement), ())
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "agreement_summary",
     "agreement_table",
     "attribute_table",
     "comparison_table",
@@ -143,12 +144,15 @@ def agreement_table(agreement: Agreement) -> Table:
         name = f"score difference {share.name}" if share in agreement.by_difference else share.name
         interval = _interval(share.interval, ".1%")
         table.add_row(_foreign(name), str(share.agreed), str(share.count), f"{share.share:.1%}", interval)
-    table.caption = (
+    return table
+
+
+def agreement_summary(agreement: Agreement) -> str:
+    """What stands under the table."""
+    return (
         f"{agreement.column}; sign test p = {agreement.p_value:.3g}; left out: {agreement.undecided} undecided, "
         f"{agreement.ties} on equal scores"
     )
-    table.caption_justify = "left"
-    return table
 
 
 def _table(left: Sequence[str], right: Sequence[str]) -> Table:

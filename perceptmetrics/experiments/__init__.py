@@ -8,7 +8,7 @@ from __future__ import annotations
 from perceptmetrics.experiments.agreement import Agreement, Choice, score_study
 from perceptmetrics.experiments.attributes import AttributeProfiles, attribute_profiles
 from perceptmetrics.experiments.compare import Comparison, compare_folders
-from perceptmetrics.experiments.correlate import Correlation, Correlations, correlate
+from perceptmetrics.experiments.correlation import Correlation, Correlations, correlate
 from perceptmetrics.experiments.ladder import AttributeLadder, Ladders, climb_ladders
 from perceptmetrics.experiments.rank import Ranking, rank_images
 from perceptmetrics.experiments.ratings import Ratings, read_ratings

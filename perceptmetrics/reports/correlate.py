@@ -13,7 +13,7 @@ from perceptmetrics.reports.files import Makers, csv_bytes, json_bytes, plot_mak
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from perceptmetrics.experiments.correlate import Correlation, Correlations
+    from perceptmetrics.experiments.correlation import Correlation, Correlations
 
 __all__ = ["CORRELATE_FORMS", "correlate_makers"]
 

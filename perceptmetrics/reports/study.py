@@ -24,6 +24,7 @@ __all__ = ["AGREEMENT_FORMS", "agreement_makers", "check_study_folder", "study_p
 AGREEMENT_FORMS = ("png", "svg", "pdf", "csv", "json")
 PAIRS_FILE = "pairs.csv"
 PAGE_FILE = "study.html"
+_MOST_PARTICIPANTS = 20
 
 
 def check_study_folder(folder: Path) -> None:
@@ -87,11 +88,12 @@ def study_page(study: Study, *, question: str, max_side: int) -> bytes:
 
 
 def agreement_makers(agreement: Agreement) -> Makers:
-    """Makers of `AGREEMENT_FORMS`."""
+    """Makers of `AGREEMENT_FORMS`; the plot shows single participants when there are at most 20."""
     shares = list(_shares(agreement))
 
     def draw() -> Figure:
         kinds = list(dict.fromkeys(kind for kind, _ in shares))
+        crowded = len(agreement.participants) > _MOST_PARTICIPANTS
         bars = [
             ShareBar(
                 name=f"{kind} {share.name}" if kind == "score difference" else share.name,
@@ -101,6 +103,7 @@ def agreement_makers(agreement: Agreement) -> Makers:
                 group=kinds.index(kind),
             )
             for kind, share in shares
+            if not (crowded and kind == "participant")
         ]
         return draw_shares(
             bars,

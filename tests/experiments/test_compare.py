@@ -37,8 +37,8 @@ def test_the_winner_has_the_lower_score_where_lower_is_better(tmp_path):
 
 
 def test_rounding_is_a_tie(tmp_path):
-    result = compared(tmp_path, [0.5, 0.5], [0.5 + 1e-7, 0.5])
-    assert (result.ties, result.wins_b) == (2, 0)
+    result = compared(tmp_path, [0.5, 0.5 + 1e-7], [0.5 + 1e-7, 0.5])
+    assert (result.ties, result.wins_a, result.wins_b) == (2, 0, 0)
     assert math.isnan(result.win_rate)
     assert result.p_value == 1
 

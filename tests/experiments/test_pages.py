@@ -52,7 +52,7 @@ def hostile_page(tmp_path):
     scores = {name: number / 10 for number, name in enumerate(HOSTILE)}
     paths = [str(tmp_path / name) for name in HOSTILE] + ["<b>gone"]
     ranking = rank_images(metric(), paths, scorer=known_scores(scores, failed=("<b>gone",)))
-    return rank_makers(ranking, top=2, title="<i>Title</i>")["html"]()
+    return rank_makers(ranking, top=2, title="<i>Title</i>\udcff")["html"]()
 
 
 def test_hostile_names_are_text(hostile_page):
@@ -62,7 +62,7 @@ def test_hostile_names_are_text(hostile_page):
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     for shown in ("<script>alert(2)<.png", '"><img src=x onerror=alert(1)>.png', "\\udcff.png", "\\u202egnp.png"):
         assert shown in page.text
-    assert "<i>Title</i>" in page.text
+    assert "<i>Title</i>\\udcff" in page.text
     assert "<b>gone is broken." in page.text
 
 
@@ -161,6 +161,14 @@ def test_a_report_goes_to_a_folder_or_to_one_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InvalidOptionError, match="Expected a folder or a file"):
         check_output(tmp_path / "file", makers)
+
+
+def test_who_reads_the_old_file_goes_on_reading_it(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"old")
+    with (tmp_path / "a.csv").open("rb") as reader:
+        write_report(tmp_path / "a.csv", "a", {"csv": lambda: b"new"})
+        assert reader.read() == b"old"
+    assert (tmp_path / "a.csv").read_bytes() == b"new"
 
 
 def test_a_report_that_fails_leaves_the_old_file(tmp_path):

@@ -132,6 +132,7 @@ def test_a_gallery_has_a_picture_for_each_image():
     [
         ("plain.jpg", "plain.jpg"),
         ("$\\frac{1}{2}$.png", "$\\frac{1}{2}$.png"),
+        ("$\\nonsense{$", "$\\nonsense{$"),
         ("two\nlines", "two\\nlines"),
         ("\u6771.png", "?.png"),
         ("\udcff.png", "\\udcff.png"),

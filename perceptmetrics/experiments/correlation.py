@@ -122,7 +122,10 @@ def _check(rating: str, rated: Sequence[tuple[str, float]]) -> None:
             f"Expected {FEWEST_IMAGES} or more images with a score and a rating {rating!r}, got {len(rated)}."
         )
     if len({number for _, number in rated}) == 1:
-        raise DatasetError(f"All ratings {rating!r} are equal ({rated[0][1]:g}), so nothing can correlate with them.")
+        raise DatasetError(
+            f"All ratings {rating!r} are equal ({rated[0][1]:g}), so nothing can correlate with them. Name the columns "
+            "of ratings without this one."
+        )
 
 
 def _columns_of(rating: str, columns: Sequence[str]) -> list[str]:
