@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perceptmetrics.metric import Metric
     from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
     from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.suite import MetricSuite
 
 __all__ = [
     "InvalidImageError",
@@ -33,6 +34,7 @@ __all__ = [
     "InvalidSpecError",
     "Metric",
     "MetricSpec",
+    "MetricSuite",
     "MissingExtraError",
     "PerceptMetricsError",
     "PerceptualLoss",
@@ -53,6 +55,7 @@ _MODULE_OF = {
     "InvalidSpecError": "errors",
     "Metric": "metric",
     "MetricSpec": "spec",
+    "MetricSuite": "suite",
     "MissingExtraError": "errors",
     "PerceptMetricsError": "errors",
     "PerceptualLoss": "losses",
