@@ -44,6 +44,7 @@ class Files:
     encoder: Path | None = None
 
 
+@torch.inference_mode(mode=False)  # whose tensors could never be differentiated, by no metric that shares them
 def assemble(
     spec: MetricSpec, files: Files, placement: Placement, *, precision: Precision | None = None, seed: int = 0
 ) -> Metric:

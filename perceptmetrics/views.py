@@ -48,6 +48,7 @@ class Views(nn.Module):
         self.seed = seed
         self.register_buffer("mean", torch.tensor(spec.mean), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std), persistent=False)
+        self._offsets = {view: _offsets(view, seed) for view in spec.views if isinstance(view, CropsView)}
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Make the views of a batch.
@@ -74,14 +75,15 @@ class Views(nn.Module):
         if isinstance(view, CentreCropView):
             return self._normalise(centre_crop(resize_short_side(images, view.size), view.size))
         resized = self._normalise(resize(images, (view.height, view.width)))
-        return crops(resized, self._offsets(view), view.size)
-
-    def _offsets(self, view: CropsView) -> list[tuple[int, int]]:
-        slack = (view.height - view.size, view.width - view.size)
-        if view.mode == "grid":
-            return grid_crop_offsets(slack, view.count)
-        return random_crop_offsets(slack, view.count, self.seed)
+        return crops(resized, self._offsets[view], view.size)
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         pixels = to_unit_float(pixels.to(self.mean.device))
         return normalise(pixels, self.mean.to(pixels.dtype), self.std.to(pixels.dtype))
+
+
+def _offsets(view: CropsView, seed: int) -> list[tuple[int, int]]:
+    slack = (view.height - view.size, view.width - view.size)
+    if view.mode == "grid":
+        return grid_crop_offsets(slack, view.count)
+    return random_crop_offsets(slack, view.count, seed)

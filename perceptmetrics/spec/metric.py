@@ -173,5 +173,4 @@ class MetricSpec:
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Every file that the metric is built from."""
         trained = (self.head.weights,) if isinstance(self.head, MlpHeadSpec) else ()
-        lora = self.backbone.lora
-        return trained if lora is not None and lora.with_base else (self.backbone.weights, *trained)
+        return trained if trained and self.backbone.in_trained_file else (self.backbone.weights, *trained)
