@@ -19,8 +19,7 @@ def metric_table() -> str:
     for name in list_metrics():
         spec = metric_info(name)
         better = "lower" if spec.lower_better else "higher"
-        bounds = f"{spec.score.lower:g} to {spec.score.upper:g}"
-        lines.append(f"| `{name}` | {spec.card.summary} | {bounds} | {better} | {spec.card.licence} |")
+        lines.append(f"| `{name}` | {spec.card.summary} | {spec.score.range_text} | {better} | {spec.card.licence} |")
     return "\n".join(lines) + "\n"
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from perceptmetrics.metric import Metric
     from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
     from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.suite import MetricSuite
 
 __all__ = [
     "DatasetError",
@@ -35,6 +36,7 @@ __all__ = [
     "InvalidSpecError",
     "Metric",
     "MetricSpec",
+    "MetricSuite",
     "MissingExtraError",
     "PerceptMetricsError",
     "PerceptualLoss",
@@ -56,6 +58,7 @@ _MODULE_OF = {
     "InvalidSpecError": "errors",
     "Metric": "metric",
     "MetricSpec": "spec",
+    "MetricSuite": "suite",
     "MissingExtraError": "errors",
     "PerceptMetricsError": "errors",
     "PerceptualLoss": "losses",

@@ -1,8 +1,9 @@
-"""Writing a file whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
-import os
+import secrets
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["replacement", "write_bytes"]
+__all__ = ["replacing", "replacing_folder"]
 
 
 @contextmanager
-def replacement(path: Path) -> Iterator[Path]:
-    """Name a file beside `path` to write to; it takes the place of `path` when the block ends without an error.
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name beside it; it takes the file's place when the block ends without error.
+
+    Args:
+        path: The file; its folder is made when it is missing.
 
     Yields:
-        Path of the temporary file, in the same folder. It is removed when the block fails.
+        The temporary file's name; nothing lies there yet.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_name(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -28,15 +33,28 @@ def replacement(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, and the folders that lead to it, whole or not at all.
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder under a temporary name beside it; it takes the folder's name when the block ends without error.
 
     Args:
-        path: The file; what lies there is replaced.
-        content: All of its bytes.
+        path: The folder; what it held before is removed then.
+
+    Yields:
+        The temporary folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacement(path) as temporary, temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    temporary = _temporary_name(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_name(path: Path) -> Path:
+    """A name beside the path that nobody else uses."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.io import to_unit_float
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +32,7 @@ class Batch(NamedTuple):
     """Images of one size and their places in the stream."""
 
     places: list[int]
-    images: Tensor  # (N, 3, H, W), float32 in [0, 1]
+    images: Tensor  # (N, 3, H, W), float32 in [0, 1] or uint8
 
 
 class _Group(NamedTuple):
@@ -46,7 +45,7 @@ class _Group(NamedTuple):
 
     def to_batch(self) -> Batch:
         stacked = torch.stack(self.pixels) if len(self.pixels) > 1 else self.pixels[0][None]
-        return Batch(self.places, to_unit_float(stacked))
+        return Batch(self.places, stacked)
 
 
 class SizeBatcher:

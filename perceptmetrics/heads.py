@@ -13,7 +13,7 @@ from perceptmetrics.functional.score import antonym_probability, signed_log
 if TYPE_CHECKING:
     from perceptmetrics.spec import MlpHeadSpec
 
-__all__ = ["AntonymHead", "MlpHead"]
+__all__ = ["AntonymHead", "MlpHead", "head_shapes"]
 
 
 class AntonymHead(nn.Module):
@@ -48,7 +48,7 @@ class AntonymHead(nn.Module):
 
 
 class MlpHead(nn.Module):
-    """Standardised features into a multilayer perceptron.
+    """Features into a multilayer perceptron.
 
     Args:
         spec: Sizes, activation, and what is done to the features first.
@@ -60,15 +60,19 @@ class MlpHead(nn.Module):
     def __init__(self, spec: MlpHeadSpec) -> None:
         super().__init__()
         self.feature_map = spec.feature_map
-        self.register_buffer("feature_mean", torch.zeros(spec.widths[0]))
-        self.register_buffer("feature_std", torch.ones(spec.widths[0]))
+        self.standardises = spec.standardise
+        if spec.standardise:
+            self.register_buffer("feature_mean", torch.zeros(spec.widths[0]))
+            self.register_buffer("feature_std", torch.ones(spec.widths[0]))
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(spec.widths):
             layers += [nn.Linear(inputs, outputs), nn.ReLU() if spec.activation == "relu" else nn.GELU()]
-        self.layers = nn.Sequential(*layers[:-1])
+            layers += [nn.Dropout(spec.dropout)] if spec.dropout else []
+        last = max(place for place, layer in enumerate(layers) if isinstance(layer, nn.Linear))
+        self.layers = nn.Sequential(*layers[: last + 1])
 
     def standardise(self, features: Tensor) -> Tensor:
-        """Map and standardise features.
+        """Map features and, where the head was trained so, standardise them.
 
         Args:
             features: Shape (..., widths[0]).
@@ -76,10 +80,10 @@ class MlpHead(nn.Module):
         Returns:
             Same shape, in the head's precision.
         """
-        features = features.to(self.feature_mean.dtype)
+        features = features.to(next(self.layers.parameters()).dtype)
         if self.feature_map == "signed_log":
             features = signed_log(features)
-        return (features - self.feature_mean) / self.feature_std
+        return (features - self.feature_mean) / self.feature_std if self.standardises else features
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict.
@@ -92,3 +96,9 @@ class MlpHead(nn.Module):
         """
         outputs: Tensor = self.layers(self.standardise(features))
         return outputs
+
+
+def head_shapes(spec: MlpHeadSpec) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of a trained head."""
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in MlpHead(spec).state_dict().items()}

@@ -11,7 +11,15 @@ from typing import Any, get_args
 from perceptmetrics.errors import InvalidOptionError, nearest_names
 from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS, openai_clip
 from perceptmetrics.prompts import PYIQA_PAIRS, PromptsOption, resolve_prompts
-from perceptmetrics.spec import AntonymHeadSpec, HubFile, MetricSpec, PositionalEmbedding
+from perceptmetrics.spec import (
+    AntonymHeadSpec,
+    CropMode,
+    CropsView,
+    HubFile,
+    MetricSpec,
+    MlpHeadSpec,
+    PositionalEmbedding,
+)
 
 __all__ = ["apply_options", "fetch_options", "pin_revision"]
 
@@ -22,7 +30,8 @@ def apply_options(spec: MetricSpec, options: dict[str, Any]) -> MetricSpec:
     Args:
         spec: The registered specification.
         options: Options by name. Metrics with antonym prompts take `prompts`, `backbone` and
-            `positional_embedding`.
+            `positional_embedding`; those that look at crops, `crops` and `crop_mode`; those that map raw outputs
+            to a range, `raw`.
 
     Returns:
         The changed specification.
@@ -30,8 +39,7 @@ def apply_options(spec: MetricSpec, options: dict[str, Any]) -> MetricSpec:
     Raises:
         InvalidOptionError: The metric does not take an option, or its value is not allowed.
     """
-    antonym = isinstance(spec.head, AntonymHeadSpec)
-    allowed = ("prompts", "backbone", "positional_embedding") if antonym else ()
+    allowed = _options_of(spec)
     for name in options:
         if name not in allowed:
             takes = nearest_names(name, allowed) if allowed else "It takes none."
@@ -42,11 +50,20 @@ def apply_options(spec: MetricSpec, options: dict[str, Any]) -> MetricSpec:
         spec = _with_positional_embedding(spec, options["positional_embedding"])
     if options.get("prompts") is not None:
         spec = _with_prompts(spec, options["prompts"])
-    return spec
+    if options.get("crops") is not None or options.get("crop_mode") is not None:
+        spec = _with_crops(spec, options.get("crops"), options.get("crop_mode"))
+    return _with_raw_scores(spec) if options.get("raw") else spec
+
+
+def _options_of(spec: MetricSpec) -> tuple[str, ...]:
+    antonym = ("prompts", "backbone", "positional_embedding") if isinstance(spec.head, AntonymHeadSpec) else ()
+    crops = ("crops", "crop_mode") if any(isinstance(view, CropsView) for view in spec.views.views) else ()
+    raw = ("raw",) if spec.score.map in ("affine", "softmax") else ()
+    return (*antonym, *crops, *raw)
 
 
 def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
-    """Take the backbone's file from another revision of its Hub repository.
+    """Take the encoder's file from another revision of its Hub repository.
 
     Args:
         spec: The specification.
@@ -56,11 +73,12 @@ def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
         The changed specification; size and hash of the other revision are unknown.
 
     Raises:
-        InvalidOptionError: The backbone does not come from the Hub.
+        InvalidOptionError: The encoder does not come from the Hub.
     """
     if revision is None:
         return spec
-    source = spec.backbone.weights
+    trained = _trained_file_with_encoder(spec)
+    source = spec.backbone.weights if trained is None else trained.weights
     if not isinstance(source, HubFile):
         raise InvalidOptionError(
             f"revision= chooses a commit on the Hub, but the weights of {spec.name!r} come from the package "
@@ -69,7 +87,14 @@ def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
     if revision == source.revision:
         return spec
     other = replace(source, revision=revision, sha256=None, size=None)
+    if trained is not None:
+        return replace(spec, head=replace(trained, weights=other))
     return replace(spec, backbone=replace(spec.backbone, weights=other))
+
+
+def _trained_file_with_encoder(spec: MetricSpec) -> MlpHeadSpec | None:
+    """The head whose trained file holds the encoder too; None where the encoder has a file of its own."""
+    return spec.head if isinstance(spec.head, MlpHeadSpec) and spec.backbone.in_trained_file else None
 
 
 def fetch_options(backbone: str | None, revision: str | None) -> str:
@@ -94,6 +119,25 @@ def _with_positional_embedding(spec: MetricSpec, mode: Any) -> MetricSpec:
     if mode not in get_args(PositionalEmbedding):
         raise InvalidOptionError(f"positional_embedding= must be one of {get_args(PositionalEmbedding)}, got {mode!r}.")
     return replace(spec, backbone=replace(spec.backbone, positional_embedding=mode))
+
+
+def _with_crops(spec: MetricSpec, count: Any, mode: Any) -> MetricSpec:
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+        raise InvalidOptionError(f"crops= must be a positive number of crops, got {count!r}.")
+    if mode is not None and mode not in get_args(CropMode):
+        raise InvalidOptionError(f"crop_mode= must be one of {get_args(CropMode)}, got {mode!r}.")
+    views = tuple(
+        replace(view, count=view.count if count is None else count, mode=view.mode if mode is None else mode)
+        if isinstance(view, CropsView)
+        else view
+        for view in spec.views.views
+    )
+    return replace(spec, views=replace(spec.views, views=views))
+
+
+def _with_raw_scores(spec: MetricSpec) -> MetricSpec:
+    score = replace(spec.score, map="identity", scale=1.0, shift=0.0, lower=None, upper=None)
+    return replace(spec, score=score)
 
 
 def _with_prompts(spec: MetricSpec, prompts: PromptsOption) -> MetricSpec:

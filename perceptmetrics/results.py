@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from perceptmetrics.atomic import replacement
+from perceptmetrics.atomic import replacing
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _open(path: Path, mode: Literal["r", "w", "a"] = "r") -> TextIO:
 @contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     """Write a file beside `path`, which takes its place when everything is written."""
-    with replacement(path) as temporary, _open(temporary, "w") as stream:
+    with replacing(path) as temporary, _open(temporary, "w") as stream:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())

@@ -12,6 +12,7 @@ from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batc
 from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.results import ScoredImage
+from perceptmetrics.suite import MetricSuite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,6 +56,7 @@ def score_images(
     Yields:
         One result per image, in the order of `sources`.
     """
+    suite, columns = MetricSuite(metrics), score_columns(metrics)
     names: dict[int, str] = {}
     ready: dict[int, ScoredImage] = {}
     batcher = SizeBatcher(batch_size, max_pixels)
@@ -62,7 +64,7 @@ def score_images(
 
     def score_all(batches: Iterable[Batch]) -> None:
         for batch in batches:
-            rows = _score_batch(metrics, batch, [names.pop(place) for place in batch.places])
+            rows = _score_batch(suite, columns, batch, [names.pop(place) for place in batch.places])
             ready.update(zip(batch.places, rows, strict=True))
 
     for place, decoded in enumerate(decode_ahead(sources, workers)):
@@ -81,16 +83,12 @@ def score_images(
         yield ready[place]
 
 
-def _score_batch(metrics: Sequence[Metric], batch: Batch, names: list[str]) -> list[ScoredImage]:
-    scores: list[dict[str, float]] = [{} for _ in names]
-    for metric in metrics:
-        try:
-            values = metric.score_batch(batch.images).reshape(len(names), -1).tolist()
-        except InvalidImageError as error:
-            return [ScoredImage(name, error=str(error)) for name in names]
-        for row, numbers in zip(scores, values, strict=True):
-            row.update(zip(_columns_of(metric), numbers, strict=True))
-    return [ScoredImage(name, row) for name, row in zip(names, scores, strict=True)]
+def _score_batch(suite: MetricSuite, columns: list[str], batch: Batch, names: list[str]) -> list[ScoredImage]:
+    try:
+        rows = suite.score_batch(batch.images).tolist()
+    except InvalidImageError as error:
+        return [ScoredImage(name, error=str(error)) for name in names]
+    return [ScoredImage(name, dict(zip(columns, row, strict=True))) for name, row in zip(names, rows, strict=True)]
 
 
 def _columns_of(metric: Metric) -> list[str]:

@@ -112,7 +112,9 @@ def _decode_union(members: tuple[Any, ...], value: object, where: str) -> Any:
     concrete = [member for member in members if member is not types.NoneType]
     if len(concrete) == 1:
         return _decode(concrete[0], value, where)
-    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        raise InvalidSpecError(f"{where} must be a JSON object, got {value!r}.")
+    kind = value.get("kind")
     for member in concrete:
         if getattr(member, "kind", None) == kind:
             return _decode_dataclass(member, value, where)

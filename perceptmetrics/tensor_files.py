@@ -1,7 +1,7 @@
 """Reading tensors from files without running anything that the files contain.
 
-`.safetensors` is memory-mapped. PyTorch's own format is read with `weights_only=True`. OpenAI's CLIP files
-are TorchScript archives: a ZIP with the program, which is ignored, and a pickle of the module tree, which is
+`.safetensors` is memory-mapped. So is PyTorch's own format, which is read with `weights_only=True`. OpenAI's CLIP
+files are TorchScript archives: a ZIP with the program, which is ignored, and a pickle of the module tree, which is
 read by an unpickler that knows tensors, containers and nothing else.
 """
 
@@ -15,7 +15,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from perceptmetrics.errors import WeightsError, first_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["read_tensors"]
+__all__ = ["read_metadata", "read_tensors"]
 
 _TORCHSCRIPT_PROTOCOL = 2
 _UNWRAP = ("state_dict", "params", "model")
@@ -51,7 +51,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         elif _is_torchscript(path):
             tensors = _read_torchscript(path)
         else:
-            tensors = _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
+            mapped = zipfile.is_zipfile(path)  # the format of PyTorch before 1.6 cannot be memory-mapped
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            tensors = _state_dict(loaded, path)
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a complete safetensors file: {error}. Fetch it again.") from error
     except pickle.UnpicklingError as error:
@@ -66,6 +68,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the notes in the header of a safetensors file.
+
+    Args:
+        path: A file that `read_tensors` can read.
+
+    Returns:
+        The notes; empty when there are none or the format has no place for them.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
 
 
 def _refused(error: pickle.UnpicklingError) -> str:

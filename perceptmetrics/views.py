@@ -11,10 +11,21 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from perceptmetrics.functional.image import normalise, shrink_to_long_side
+from perceptmetrics.functional.image import (
+    centre_crop,
+    crops,
+    grid_crop_offsets,
+    normalise,
+    random_crop_offsets,
+    resize,
+    resize_short_side,
+    shrink_to_long_side,
+)
+from perceptmetrics.io import to_unit_float
+from perceptmetrics.spec import CentreCropView, CropsView, WholeView
 
 if TYPE_CHECKING:
-    from perceptmetrics.spec import ViewsSpec
+    from perceptmetrics.spec import ViewSpec, ViewsSpec
 
 __all__ = ["Views"]
 
@@ -24,29 +35,55 @@ class Views(nn.Module):
 
     Args:
         spec: Which views, and the normalisation of their pixels.
+        seed: Seed of the places of random crops. They are the same for every image, whatever its content,
+            its batch or its place in it.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: ViewsSpec) -> None:
+    def __init__(self, spec: ViewsSpec, seed: int = 0) -> None:
         super().__init__()
         self.spec = spec
+        self.seed = seed
         self.register_buffer("mean", torch.tensor(spec.mean), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std), persistent=False)
+        self._offsets = {view: _offsets(view, seed) for view in spec.views if isinstance(view, CropsView)}
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Make the views of a batch.
 
         Args:
-            images: Shape (N, 3, H, W), RGB in [0, 1].
+            images: Shape (N, 3, H, W), RGB in [0, 1] on any device, or in 0..255 as uint8 on the CPU. Fixed-size views
+                resize 8-bit pixels as Pillow, and with it the published models, does.
 
         Returns:
-            Groups of shape (N * V, 3, h, w), normalised; differentiable in `images`.
+            Groups of shape (N * V, 3, h, w), normalised; differentiable in floating-point `images`.
         """
-        mean, std = self.mean.to(images.dtype), self.std.to(images.dtype)
-        groups = []
-        for view in self.spec.views:
-            pixels = images if view.max_long_side is None else shrink_to_long_side(images, view.max_long_side)
-            groups.append(normalise(pixels, mean, std))
-        return groups
+        if images.dtype != torch.uint8:
+            images = images.to(self.mean.device)
+        if images.dtype in (torch.float16, torch.bfloat16):  # too coarse for geometry
+            images = images.float()
+        return [self._view(view, images) for view in self.spec.views]
+
+    def _view(self, view: ViewSpec, images: Tensor) -> Tensor:
+        if isinstance(view, WholeView):
+            pixels = to_unit_float(images.to(self.mean.device))
+            return self._normalise(
+                pixels if view.max_long_side is None else shrink_to_long_side(pixels, view.max_long_side)
+            )
+        if isinstance(view, CentreCropView):
+            return self._normalise(centre_crop(resize_short_side(images, view.size), view.size))
+        resized = self._normalise(resize(images, (view.height, view.width)))
+        return crops(resized, self._offsets[view], view.size)
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        pixels = to_unit_float(pixels.to(self.mean.device))
+        return normalise(pixels, self.mean.to(pixels.dtype), self.std.to(pixels.dtype))
+
+
+def _offsets(view: CropsView, seed: int) -> list[tuple[int, int]]:
+    slack = (view.height - view.size, view.width - view.size)
+    if view.mode == "grid":
+        return grid_crop_offsets(slack, view.count)
+    return random_crop_offsets(slack, view.count, seed)

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +25,12 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from perceptmetrics.cache import cache_home, read_record, remember_of_file, write_record
 from perceptmetrics.errors import MissingExtraError, WeightsError, first_line
 from perceptmetrics.spec import HubFile, PackageFile, WeightSource
 
 __all__ = ["ResolveOptions", "file_sha256", "find_cached", "resolve", "source_url"]
 
-CACHE_VARIABLE = "PERCEPTMETRICS_CACHE"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -113,18 +111,14 @@ def file_sha256(path: Path) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    stat = path.stat()
-    record = _cache_home() / "sha256" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()}.json"
-    state = {"path": str(path.resolve()), "size": stat.st_size, "modified_ns": stat.st_mtime_ns}
-    known = _read_json(record)
-    recorded = _recorded_sha256(known)
-    if recorded is not None and known is not None and {key: known.get(key) for key in state} == state:
-        return recorded
+    return remember_of_file("sha256", path, lambda: _sha256_of(path), _is_sha256)
+
+
+def _sha256_of(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         for block in iter(lambda: stream.read(1 << 22), b""):
             digest.update(block)
-    _write_json(record, {**state, "sha256": digest.hexdigest()})
     return digest.hexdigest()
 
 
@@ -207,10 +201,10 @@ def _verify(path: Path, source: WeightSource) -> None:
 def _hold_to_first_seen(path: Path, source: HubFile) -> None:
     """Record the hash of a file of unknown hash at first sight, and refuse another content later."""
     identity = f"{source.repo}@{source.revision}/{source.filename}"
-    record = _cache_home() / "first-seen" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
-    actual, recorded = file_sha256(path), _recorded_sha256(_read_json(record))
+    record = cache_home() / "first-seen" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
+    actual, recorded = file_sha256(path), _recorded_sha256(read_record(record))
     if recorded is None:
-        _write_json(record, {"file": identity, "sha256": actual})
+        write_record(record, {"file": identity, "sha256": actual})
     elif actual != recorded:
         raise WeightsError(
             f"{path} is not the file of the first download: its sha256 is {actual}, but {recorded} was recorded then. "
@@ -222,33 +216,11 @@ def _hold_to_first_seen(path: Path, source: HubFile) -> None:
 def _recorded_sha256(record: dict[str, object] | None) -> str | None:
     """The hash in a record; None when the record is missing or damaged."""
     recorded = (record or {}).get("sha256")
-    return recorded if isinstance(recorded, str) and _SHA256.fullmatch(recorded) else None
+    return recorded if isinstance(recorded, str) and _is_sha256(recorded) else None
 
 
-def _cache_home() -> Path:
-    stated = os.environ.get(CACHE_VARIABLE)
-    if stated:
-        return Path(stated).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "perceptmetrics")
-
-
-def _read_json(path: Path) -> dict[str, object] | None:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _write_json(path: Path, document: dict[str, object]) -> None:
-    """Write through a temporary file; a cache that cannot be written is no error, it only saves time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as stream:
-            json.dump(document, stream)
-        Path(stream.name).replace(path)
-    except OSError:
-        return
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def _as_str(path: str | os.PathLike[str] | None) -> str | None:

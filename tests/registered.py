@@ -7,8 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from perceptmetrics import Metric, create_metric, metric_info, register_metric
+from perceptmetrics import Metric, MetricSpec, create_metric, metric_info, register_metric
+from perceptmetrics.spec import MlpHeadSpec
 from tests import tiny_clip
+
+
+def tiny(spec: MetricSpec) -> MetricSpec:
+    """The same metric on a tiny CLIP."""
+    architecture = tiny_clip.RESNET if spec.backbone.architecture.startswith("RN") else tiny_clip.VIT_224
+    head = spec.head
+    if isinstance(head, MlpHeadSpec):
+        head = replace(head, widths=(tiny_clip.FEATURE_SIZE, *head.widths[1:]))
+    return replace(spec, backbone=replace(spec.backbone, architecture=architecture), head=head)
 
 
 def build(name: str, **options: Any) -> Metric:
@@ -18,8 +28,7 @@ def build(name: str, **options: Any) -> Metric:
         return create_metric(name, **options)
     with tempfile.TemporaryDirectory() as folder:
         tiny_clip.register(Path(folder))
-    architecture = tiny_clip.RESNET if spec.backbone.architecture.startswith("RN") else tiny_clip.VIT
-    register_metric(replace(spec, backbone=replace(spec.backbone, architecture=architecture)), replace=True)
+    register_metric(tiny(spec), replace=True)
     try:
         return create_metric(name, weights=None, **options)
     finally:

@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 
 RESNET = "tiny-clip-resnet"
 VIT = "tiny-clip-vit"
-IMAGE_SIZE = {RESNET: 96, VIT: 64}
+VIT_224 = "tiny-clip-vit-224"
+IMAGE_SIZE = {RESNET: 96, VIT: 64, VIT_224: 224}
+FEATURE_SIZE = 64
 
 _TEXT = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
 _VISION = {
     RESNET: {"image_size": IMAGE_SIZE[RESNET], "layers": [1, 2, 1, 1], "width": 16, "patch_size": None},
     VIT: {"image_size": IMAGE_SIZE[VIT], "layers": 3, "width": 64, "head_width": 32, "patch_size": 16},
+    VIT_224: {"image_size": IMAGE_SIZE[VIT_224], "layers": 3, "width": 64, "head_width": 32, "patch_size": 32},
 }
 
 
 def register(folder: Path) -> None:
     """Make the architectures known to open_clip."""
     for name, vision in _VISION.items():
-        (folder / f"{name}.json").write_text(json.dumps({"embed_dim": 64, "vision_cfg": vision, "text_cfg": _TEXT}))
+        (folder / f"{name}.json").write_text(
+            json.dumps({"embed_dim": FEATURE_SIZE, "vision_cfg": vision, "text_cfg": _TEXT})
+        )
     open_clip.add_model_config(folder)
 
 

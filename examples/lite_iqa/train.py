@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from degradations import KINDS, STRENGTHS
 from features import PROTOCOLS, FeatureBanks, Ladders, join
-from safetensors.torch import save_file
 from scipy.optimize import curve_fit
 from torch import Tensor, nn
 
 from perceptmetrics import create_metric
+from perceptmetrics.checkpoints import TrainedWeights, write_trained
 from perceptmetrics.functional.loss import plcc_loss, ranking_loss
 from perceptmetrics.functional.score import logistic, signed_log
 from perceptmetrics.functional.stats import plcc, srcc
@@ -278,7 +278,7 @@ def main() -> None:
     print(f"LIVEC scores from {scores.min():.3f} to {scores.max():.3f}; map: scale {scale:.4f}, shift {shift:.4f}")
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "model.safetensors"
-    save_file({name: value.contiguous() for name, value in head.state_dict().items()}, path)
+    write_trained(path, TrainedWeights(head=head.state_dict()))
     (arguments.output / "spec.json").write_text(spec_to_json(describe(path, scale, shift)), encoding="utf-8")
     print(f"Wrote {arguments.output}. Copy scale, shift, sha256 and size to perceptmetrics/metrics/lite.py.")
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from perceptmetrics.backbones.attention import FusedAttention
 from perceptmetrics.backbones.base import Backbone
-from perceptmetrics.backbones.build import LoadedBackbone, build_backbone
+from perceptmetrics.backbones.build import (
+    LoadedBackbone,
+    Placement,
+    TowerWeights,
+    build_backbone,
+    build_image_tower,
+    image_tower_shapes,
+)
 from perceptmetrics.backbones.clip_resnet import ClipResNet
 from perceptmetrics.backbones.clip_text import TextEncoder
 from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
@@ -13,8 +21,13 @@ __all__ = [
     "Backbone",
     "ClipResNet",
     "ClipVisionTransformer",
+    "FusedAttention",
     "LoadedBackbone",
+    "Placement",
     "TextEncoder",
     "TimmStages",
+    "TowerWeights",
     "build_backbone",
+    "build_image_tower",
+    "image_tower_shapes",
 ]

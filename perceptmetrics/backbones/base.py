@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.sharing import SharedTensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
 
 __all__ = ["Backbone"]
 
@@ -20,10 +27,24 @@ class Backbone(nn.Module, ABC):
     Attributes:
         feature_size: Length D of a feature vector.
         min_size: Smallest height and width, in pixels, from which features can be computed.
+        shared: Tensors that other encoders of the process may use too. Who changes weights in place first calls
+            `shared.separate(encoder)`.
     """
 
     feature_size: int
     min_size: int
+    shared: SharedTensors
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = SharedTensors()
+        self.register_load_state_dict_pre_hook(_separate)  # type: ignore[no-untyped-call]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if not self.shared.used_by(self):  # moved to another device or precision
+            self.shared = SharedTensors()
+        return self
 
     @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:
@@ -54,18 +75,22 @@ class Backbone(nn.Module, ABC):
                 f"Images must be at least {self.min_size} x {self.min_size} pixels for this encoder, "
                 f"got {height} x {width} (height x width). Enlarge or leave out smaller ones."
             )
-        part = self._cache_sized_part(pixels)
-        if part >= pixels.shape[0]:
-            return self.encode(pixels)
-        return torch.cat([self.encode(some) for some in torch.split(pixels, part)])
-
-    def _cache_sized_part(self, pixels: Tensor) -> int:
-        """How many pictures to encode at once.
-
-        A processor is faster on a few pictures, whose feature maps stay in its caches, than on many; a GPU the other
-        way round. Traced programs keep their batch whole.
-        """
+        # Traced programs keep their batch whole; so do GPUs, which are faster the larger it is.
         if pixels.device.type != "cpu" or torch.compiler.is_compiling():
-            return pixels.shape[0]
-        area = pixels.shape[-2] * pixels.shape[-1]
-        return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // area)
+            return self.encode(pixels)
+        parts = -(-pixels.shape[0] // self.cache_sized_part(height, width))
+        if parts == 1:
+            return self.encode(pixels)
+        return torch.cat([self.encode(some) for some in torch.tensor_split(pixels, parts)])
+
+    def cache_sized_part(self, height: int, width: int) -> int:
+        """How many pictures of a size to encode at once on a processor.
+
+        It is faster on a few pictures, whose feature maps stay in its caches, than on many.
+        """
+        return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // (height * width))
+
+
+def _separate(backbone: Backbone, *_: object) -> None:
+    """Loading weights into one encoder must not change another."""
+    backbone.shared.separate(backbone)

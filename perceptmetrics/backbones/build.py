@@ -14,19 +14,29 @@ from perceptmetrics.backbones.clip_resnet import ClipResNet
 from perceptmetrics.backbones.clip_text import TextEncoder
 from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
 from perceptmetrics.backbones.timm_stages import TimmStages
-from perceptmetrics.checkpoints import load_strictly, read_clip, read_efficientnet_lite0
+from perceptmetrics.checkpoints import IMAGE_TOWER, load_strictly, read_clip, read_efficientnet_lite0
 from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.fingerprints import digests_of
 from perceptmetrics.seeding import seeded
+from perceptmetrics.sharing import share
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from perceptmetrics.backbones.base import Backbone
     from perceptmetrics.spec import BackboneSpec
 
-__all__ = ["LoadedBackbone", "build_backbone"]
+__all__ = [
+    "LoadedBackbone",
+    "Placement",
+    "TowerWeights",
+    "build_backbone",
+    "build_image_tower",
+    "image_tower_shapes",
+]
 
 # What open_clip's configurations of CLIPs in OpenAI's manner consist of; other keys mean another tokenizer,
 # text tower or layout.
@@ -41,13 +51,40 @@ class LoadedBackbone(NamedTuple):
     text: TextEncoder | None
 
 
-def build_backbone(spec: BackboneSpec, weights: Path | None, seed: int = 0) -> LoadedBackbone:
-    """Build an encoder.
+class Placement(NamedTuple):
+    """Where an encoder is wanted, and in which precision; None for the CPU and float32."""
+
+    device: torch.device | str | None = None
+    dtype: torch.dtype | None = None
+
+
+AS_IT_IS = Placement()
+
+
+class TowerWeights(NamedTuple):
+    """The image tower of a CLIP.
+
+    Attributes:
+        tensors: State dictionary in open_clip's layout (`visual.*`), float32.
+        digests: Hashes of the content, by name, of those tensors that other encoders may have too.
+        origin: Where they come from, for error messages.
+    """
+
+    tensors: Mapping[str, Tensor]
+    digests: Mapping[str, str]
+    origin: str
+
+
+def build_backbone(
+    spec: BackboneSpec, weights: Path | None, seed: int = 0, placement: Placement = AS_IT_IS
+) -> LoadedBackbone:
+    """Build an encoder from its weight file; a CLIP with its text tower.
 
     Args:
-        spec: What to build.
+        spec: What to build. Adapters (`spec.lora`) are not in such a file and not looked at.
         weights: Its weight file; None for random weights, which score nothing meaningful.
         seed: Seed of the random weights.
+        placement: Where the encoder is wanted, and in which precision. The text tower stays as it is.
 
     Returns:
         The encoder in eval mode.
@@ -57,25 +94,82 @@ def build_backbone(spec: BackboneSpec, weights: Path | None, seed: int = 0) -> L
         InvalidSpecError: The library does not know the architecture, or builds it otherwise than specified.
     """
     if spec.library == "timm":
-        return LoadedBackbone(_build_timm(spec, weights, seed), None)
-    model = _build_clip(spec, weights, seed)
+        return LoadedBackbone(_placed(_build_timm(spec, weights, seed), placement), None)
+    model = _empty_clip(spec) if weights is not None else _random_clip(spec, seed)
+    if weights is None:
+        return LoadedBackbone(_placed(_encoder(model.visual, spec), placement), TextEncoder(model))
+    tensors = read_clip(weights)
+    load_strictly(model, tensors, str(weights))
+    model.attn_mask = _causal_mask(model.context_length)  # a buffer that no file holds
+    text = TextEncoder(model)
+    if isinstance(model.visual, ModifiedResNet):
+        return LoadedBackbone(_placed(_encoder(model.visual, spec), placement), text)
+    tower = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_TOWER)}
+    tower_weights = TowerWeights(tower, digests_of(tower, weights), str(weights))
+    return LoadedBackbone(build_image_tower(spec, tower_weights, placement=placement), text)
+
+
+def build_image_tower(
+    spec: BackboneSpec, weights: TowerWeights | None, seed: int = 0, placement: Placement = AS_IT_IS
+) -> Backbone:
+    """Build the image tower of a CLIP alone.
+
+    Args:
+        spec: What to build.
+        weights: Its tensors; None for random weights, which score nothing meaningful. Tensors that are in memory
+            already, on the same device and in the same precision, are shared.
+        seed: Seed of the random weights.
+        placement: Where the encoder is wanted, and in which precision.
+
+    Returns:
+        The encoder in eval mode.
+
+    Raises:
+        WeightsError: The tensors do not fit the architecture.
+        InvalidSpecError: The library does not know the architecture, or builds it otherwise than specified.
+    """
+    if weights is None:
+        return _placed(_encoder(_random_clip(spec, seed).visual, spec), placement)
+    visual = _empty_clip(spec).visual
+    tensors, shared = share(weights.tensors, weights.digests, *placement)
+    load_strictly(visual, {name.removeprefix(IMAGE_TOWER): tensors[name] for name in tensors}, weights.origin)
+    encoder = _placed(_encoder(visual, spec), placement)
+    encoder.shared = shared
+    return encoder
+
+
+def image_tower_shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of a CLIP's image tower, in open_clip's layout (`visual.*`)."""
+    state = _empty_clip(spec).visual.state_dict()
+    return {IMAGE_TOWER + name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _placed(encoder: Backbone, placement: Placement) -> Backbone:
+    return encoder.to(device=placement.device, dtype=placement.dtype)
+
+
+def _encoder(visual: nn.Module, spec: BackboneSpec) -> Backbone:
     mode = spec.positional_embedding
     if mode is None:
         raise InvalidSpecError("BackboneSpec.positional_embedding of a CLIP must be stated.")
-    tower = ClipResNet if isinstance(model.visual, ModifiedResNet) else ClipVisionTransformer
-    return LoadedBackbone(tower(model.visual, mode).eval(), TextEncoder(model))
+    tower = ClipResNet if isinstance(visual, ModifiedResNet) else ClipVisionTransformer
+    return tower(visual, mode).eval().requires_grad_(False)
 
 
-def _build_clip(spec: BackboneSpec, weights: Path | None, seed: int) -> open_clip.CLIP:
-    config = _clip_config(spec)
-    if weights is None:
-        with seeded(seed):
-            model = open_clip.CLIP(**config)
-    else:
-        with torch.device("meta"):
-            model = open_clip.CLIP(**config)
-        load_strictly(model, read_clip(weights), str(weights))
-        model.attn_mask = _causal_mask(model.context_length)  # a buffer that no file holds
+def _random_clip(spec: BackboneSpec, seed: int) -> open_clip.CLIP:
+    with seeded(seed):
+        model = open_clip.CLIP(**_clip_config(spec))
+    return _checked(model, spec)
+
+
+def _empty_clip(spec: BackboneSpec) -> open_clip.CLIP:
+    """A CLIP without memory for its weights, which are loaded by assignment."""
+    with torch.device("meta"):
+        model = open_clip.CLIP(**_clip_config(spec))
+    return _checked(model, spec)
+
+
+def _checked(model: open_clip.CLIP, spec: BackboneSpec) -> open_clip.CLIP:
     _check_quick_gelu(model, spec)
     return model.eval().requires_grad_(False)
 

@@ -28,12 +28,25 @@ app = typer.Typer(
 )
 
 
+class WeightsForm(str, Enum):
+    """How converted weights are laid out."""
+
+    slim = "slim"
+    merged = "merged"
+
+
 class OutputFormat(str, Enum):
     """How results are printed or written."""
 
     table = "table"
     csv = "csv"
     jsonl = "jsonl"
+
+
+class Precision(str, Enum):
+    """In what arithmetic encoders run."""
+
+    int8 = "int8"
 
 
 CacheDir = Annotated[
@@ -115,6 +128,48 @@ def fetch(
 
 
 @app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="A released file (.pth), or a metric that was exported or converted.", metavar="SRC")
+    ],
+    destination: Annotated[Path, typer.Argument(help="Folder to write.", metavar="DST")],
+    metric: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option("--metric", "-m", help="Whose file it is, where its name does not say.", show_default=False),
+    ] = None,
+    form: Annotated[
+        WeightsForm, typer.Option(help="slim: adapters and head, to go with the CLIP they tune. merged: all in one.")
+    ] = WeightsForm.slim,
+    half: Annotated[bool, typer.Option("--half", help="Store a merged encoder in float16.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")] = False,
+    backbone_checkpoint: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="The CLIP of a slim source, instead of the one in the cache.", show_default=False),
+    ] = None,
+) -> None:
+    """Convert trained weights to safetensors: 11.5 MB of adapters and head, or one file with everything.
+
+    The folder holds `model.safetensors`, `spec.json` and `golden.safetensors` (pictures and their scores). It is read
+    again and compared with the source before it appears. Examples:
+
+    - `perceptmetrics convert perceptCLIP_IQA.pth iqa-slim`
+
+    - `perceptmetrics convert iqa-slim iqa-merged --form merged --half`
+    """
+    from perceptmetrics.cli.convert import convert_and_print
+
+    convert_and_print(
+        source,
+        destination,
+        metric=metric,
+        form=form.value,
+        half=half,
+        overwrite=overwrite,
+        encoder=backbone_checkpoint,
+    )
+
+
+@app.command()
 def score(
     paths: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
@@ -156,8 +211,15 @@ def score(
         typer.Option(help="CLIP weights from a file or folder instead of the Hub.", show_default=False),
     ] = None,
     checkpoint: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="The metric's own trained weights from a file.", show_default=False),
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(
+            help="A metric's own trained weights, file or folder: PATH, or with several metrics METRIC=PATH; repeat.",
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[
+        Optional[Precision],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="int8: faster on a processor, scores shift a little.", show_default=False),
     ] = None,
     cache_dir: CacheDir = None,
 ) -> None:
@@ -187,9 +249,10 @@ def score(
         max_pixels=max_pixels,
         workers=workers,
         fail_fast=fail_fast,
+        checkpoints=checkpoint or [],
         create_options={
             "backbone_checkpoint": backbone_checkpoint,
-            "checkpoint": checkpoint,
+            "precision": precision.value if precision else None,
             "cache_dir": cache_dir,
         },
     )

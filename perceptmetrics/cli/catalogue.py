@@ -14,7 +14,7 @@ from perceptmetrics.weights import ResolveOptions, file_sha256, find_cached, res
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perceptmetrics.spec import MetricSpec, ScoreSpec
+    from perceptmetrics.spec import MetricSpec
 
 __all__ = ["fetch_and_print", "print_card", "print_list"]
 
@@ -29,7 +29,7 @@ def print_list(pattern: str, cache_dir: Path | None) -> None:
         table.add_row(
             name,
             spec.task,
-            _range(spec.score),
+            spec.score.range_text,
             _better(spec),
             _total_size(spec, cache_dir),
             "yes" if _is_cached(spec, cache_dir) else "no",
@@ -49,7 +49,7 @@ def print_card(name: str, cache_dir: Path | None) -> None:
         "metric": spec.name,
         "score": spec.card.summary,
         "task": spec.task,
-        "range": f"{_range(spec.score)}, {_better(spec)} is better",
+        "range": f"{spec.score.range_text}, {_better(spec)} is better",
         "labels": labels,
         "encoder": f"{spec.backbone.architecture} ({spec.backbone.library})",
         "paper": f"{spec.card.paper}. {spec.card.paper_url}",
@@ -94,12 +94,6 @@ def _total_size(spec: MetricSpec, cache_dir: Path | None) -> str:
 
 def _megabytes(size: int | None) -> str:
     return "?" if size is None else f"{size / 1e6:.1f} MB"
-
-
-def _range(score: ScoreSpec) -> str:
-    lower = "-inf" if score.lower is None else f"{score.lower:g}"
-    upper = "inf" if score.upper is None else f"{score.upper:g}"
-    return f"{lower} to {upper}"
 
 
 def _better(spec: MetricSpec) -> str:

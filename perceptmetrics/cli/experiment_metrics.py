@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from perceptmetrics.errors import UnknownMetricError
+from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory import create_metric
 from perceptmetrics.registry import metric_info
 from perceptmetrics.scoring import score_images
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from perceptmetrics.cli.arguments import How
-    from perceptmetrics.experiments import Scorer
+    from perceptmetrics.experiments import ScoreImages
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
     from perceptmetrics.results import ScoredImage
@@ -43,6 +43,8 @@ def create_metrics(names: Sequence[str], how: How, default_prompts: Sequence[str
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     names = list(dict.fromkeys(names))
+    if how.checkpoint is not None and len(names) > 1:
+        raise InvalidOptionError(f"--checkpoint goes with a single metric, got {', '.join(names)}.")
     metrics = []
     for name in names:
         options: dict[str, Any] = {}
@@ -73,7 +75,7 @@ def parse_prompts(text: str) -> list[str | tuple[str, str]]:
     return prompts
 
 
-def scorer_with_progress(how: How, messages: Console) -> Scorer:
+def scorer_with_progress(how: How, messages: Console) -> ScoreImages:
     """Score as the user asked for, with a bar on a terminal."""
 
     def scorer(metrics: Sequence[Metric], sources: Iterable[ImageSource]) -> Iterator[ScoredImage]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perceptmetrics.cli.console import printable, results
+from perceptmetrics.cli.tables import columns_with_metric, direction, print_table
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory import create_metric
 from perceptmetrics.files import find_images
@@ -49,6 +49,7 @@ class Request:
     max_pixels: int
     workers: int | None
     fail_fast: bool
+    checkpoints: list[str]
     create_options: dict[str, Any] = field(default_factory=dict)
 
     def score(self, metrics: list[Metric], sources: Iterable[ImageSource]) -> Iterator[ScoredImage]:
@@ -72,7 +73,9 @@ def run(request: Request, messages: Console) -> int:
         )
     form = _format(request)
     names = [str(path) for path in find_images(request.paths, recursive=request.recursive)]
-    metrics = [_create(name, request) for name in dict.fromkeys(request.metrics)]
+    wanted = list(dict.fromkeys(request.metrics))
+    checkpoints = _checkpoint_of(wanted, request.checkpoints)
+    metrics = [_create(name, checkpoints.get(name), request) for name in wanted]
     if request.samples:
         return _run_samples(request, metrics)
     if request.output is not None:
@@ -94,11 +97,29 @@ def _format(request: Request) -> str:
     return form
 
 
-def _create(name: str, request: Request) -> Metric:
+def _checkpoint_of(metrics: list[str], checkpoints: list[str]) -> dict[str, str]:
+    """Which metric each checkpoint belongs to: METRIC=PATH, or just PATH for a single metric."""
+    belongs: dict[str, str] = {}
+    for checkpoint in checkpoints:
+        name, _, path = checkpoint.partition("=")
+        if name not in metrics:
+            if len(metrics) > 1:
+                raise InvalidOptionError(
+                    f"--checkpoint {checkpoint} does not say which metric it is for. Write METRIC=PATH, with one of "
+                    f"{', '.join(metrics)}."
+                )
+            name, path = metrics[0], checkpoint
+        if name in belongs:
+            raise InvalidOptionError(f"--checkpoint is given twice for {name}.")
+        belongs[name] = path
+    return belongs
+
+
+def _create(name: str, checkpoint: str | None, request: Request) -> Metric:
     device = request.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    metric: Metric = create_metric(name, device=device, **request.create_options)
+    metric: Metric = create_metric(name, device=device, checkpoint=checkpoint, **request.create_options)
     return metric
 
 
@@ -107,8 +128,8 @@ def _run_samples(request: Request, metrics: list[Metric]) -> int:
     for name, photograph in sample_photographs().items():
         versions = [photograph, *(degrade(photograph) for degrade in DEGRADATIONS.values())]
         scored[name] = list(request.score(metrics, versions))
-    for column, metric in _columns_with_metric(metrics):
-        table = Table(title=f"{column} ({_direction(metric)})", title_justify="left", box=None, pad_edge=False)
+    for column, metric in columns_with_metric(metrics):
+        table = Table(title=f"{column} ({direction(metric)})", title_justify="left", box=None, pad_edge=False)
         for heading in ("photograph", "original", *DEGRADATIONS):
             table.add_column(heading, justify="left" if heading == "photograph" else "right")
         for name, rows in scored.items():
@@ -144,37 +165,14 @@ def _run_to_screen(request: Request, metrics: list[Metric], names: list[str], fo
     columns = score_columns(metrics)
     tally = _Tally(request, messages, len(names))
     rows = tally.watch(request.score(metrics, names))
-    if form != "table":
-        sys.stdout.write(format_start(columns, cast("Format", form)))
-        for row in rows:
-            sys.stdout.write(format_row(row, columns, cast("Format", form)))
-            sys.stdout.flush()
+    if form == "table":
+        print_table([row for row in rows if row.error is None], metrics)
         return tally.status
-    table = Table(box=None, pad_edge=False)
-    table.add_column("image", overflow="fold")
-    for column, metric in _columns_with_metric(metrics):
-        table.add_column(f"{column}\n({_direction(metric)})", justify="right")
-    scored = [row for row in rows if row.error is None]
-    for row in scored:
-        table.add_row(Text(printable(row.name)), *(f"{row.scores[column]:.4f}" for column in columns))
-    if len(scored) > 1:
-        means = [sum(row.scores[column] for row in scored) / len(scored) for column in columns]
-        table.add_section()
-        table.add_row(f"mean of {len(scored)}", *(f"{mean:.4f}" for mean in means), style="bold")
-    if scored:
-        results.print(table)
+    sys.stdout.write(format_start(columns, cast("Format", form)))
+    for row in rows:
+        sys.stdout.write(format_row(row, columns, cast("Format", form)))
+        sys.stdout.flush()
     return tally.status
-
-
-def _columns_with_metric(metrics: list[Metric]) -> Iterator[tuple[str, Metric]]:
-    for metric in metrics:
-        yield from zip(score_columns([metric]), itertools.repeat(metric))
-
-
-def _direction(metric: Metric) -> str:
-    low, high = metric.score_range
-    bounds = f"{'-inf' if low is None else f'{low:g}'} to {'inf' if high is None else f'{high:g}'}"
-    return f"{bounds}, {'lower' if metric.lower_better else 'higher'} is better"
 
 
 class _Tally:

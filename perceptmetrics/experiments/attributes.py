@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.experiments.scored import Scorer, score_set
+from perceptmetrics.experiments.scored import ScoreImages, score_set
 from perceptmetrics.results import ScoredImage
 from perceptmetrics.scoring import score_columns, score_images
 
@@ -64,7 +64,7 @@ class AttributeProfiles:
 
 
 def attribute_profiles(
-    metrics: Sequence[Metric], sources: Iterable[ImageSource], *, scorer: Scorer = score_images
+    metrics: Sequence[Metric], sources: Iterable[ImageSource], *, scorer: ScoreImages = score_images
 ) -> AttributeProfiles:
     """Score images with a metric with labels, or with several metrics.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.experiments.scored import TIE, Scorer, images_of_folder, score_set, single_column
+from perceptmetrics.experiments.scored import TIE, ScoreImages, images_of_folder, score_set, single_column
 from perceptmetrics.functional.stats import binomial_interval, bootstrap_interval, sign_test
 from perceptmetrics.results import ScoredImage
 from perceptmetrics.scoring import score_images
@@ -96,7 +96,7 @@ def compare_folders(
     *,
     label: str | None = None,
     seed: int = 0,
-    scorer: Scorer = score_images,
+    scorer: ScoreImages = score_images,
 ) -> Comparison:
     """Compare images that have the same name in two folders.
 

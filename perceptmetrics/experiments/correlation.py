@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.experiments.scored import Scorer, score_set
+from perceptmetrics.experiments.scored import ScoreImages, score_set
 from perceptmetrics.functional.stats import bootstrap_interval, fit_logistic4, krcc, logistic4, plcc, rmse, srcc
 from perceptmetrics.results import ScoredImage
 from perceptmetrics.scoring import score_columns, score_images
@@ -80,7 +80,7 @@ class Correlations:
 
 
 def correlate(
-    metrics: Sequence[Metric], ratings: Ratings, *, seed: int = 0, scorer: Scorer = score_images
+    metrics: Sequence[Metric], ratings: Ratings, *, seed: int = 0, scorer: ScoreImages = score_images
 ) -> Correlations:
     """Correlate scores with ratings.
 

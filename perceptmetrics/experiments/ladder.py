@@ -15,7 +15,7 @@ from PIL import Image
 
 from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError
 from perceptmetrics.experiments.adjust import Adjustment, adjustment
-from perceptmetrics.experiments.scored import Scorer, first_failure, single_column
+from perceptmetrics.experiments.scored import ScoreImages, first_failure, single_column
 from perceptmetrics.functional.stats import srcc
 from perceptmetrics.io import load_image
 from perceptmetrics.results import ScoredImage
@@ -90,7 +90,7 @@ def climb_ladders(
     *,
     steps: int = 7,
     label: str | None = None,
-    scorer: Scorer = score_images,
+    scorer: ScoreImages = score_images,
 ) -> Ladders:
     """Change attributes of photographs step by step and correlate the steps with the scores.
 

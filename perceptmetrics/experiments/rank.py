@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perceptmetrics.experiments.scored import Scorer, score_set, single_column
+from perceptmetrics.experiments.scored import ScoreImages, score_set, single_column
 from perceptmetrics.results import ScoredImage
 from perceptmetrics.scoring import score_images
 
@@ -63,7 +63,7 @@ class Ranking:
 
 
 def rank_images(
-    metric: Metric, sources: Iterable[ImageSource], *, label: str | None = None, scorer: Scorer = score_images
+    metric: Metric, sources: Iterable[ImageSource], *, label: str | None = None, scorer: ScoreImages = score_images
 ) -> Ranking:
     """Rank images by a metric.
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from perceptmetrics.metric import Metric
     from perceptmetrics.results import ScoredImage
 
-__all__ = ["TIE", "Scorer", "first_failure", "images_of_folder", "score_set", "single_column"]
+__all__ = ["TIE", "ScoreImages", "first_failure", "images_of_folder", "score_set", "single_column"]
 
-Scorer: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
+ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
 """How images are scored: `scoring.score_images`, or that with other limits or a progress bar around it."""
 
 TIE = 1e-6
@@ -38,7 +38,7 @@ def images_of_folder(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def score_set(
-    metrics: Sequence[Metric], sources: Iterable[ImageSource], scorer: Scorer
+    metrics: Sequence[Metric], sources: Iterable[ImageSource], scorer: ScoreImages
 ) -> tuple[list[ScoredImage], list[ScoredImage]]:
     """Score images and tell apart what worked.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.experiments.pairs import choose_pairs
-from perceptmetrics.experiments.scored import TIE, Scorer, score_set, single_column
+from perceptmetrics.experiments.scored import TIE, ScoreImages, score_set, single_column
 from perceptmetrics.results import ScoredImage
 from perceptmetrics.scoring import score_images
 
@@ -74,7 +74,7 @@ def make_study(
     pairs: int = 40,
     seed: int = 0,
     label: str | None = None,
-    scorer: Scorer = score_images,
+    scorer: ScoreImages = score_images,
 ) -> Study:
     """Make pairs with a wide range of score differences.
 
@@ -115,7 +115,7 @@ def make_study(
     )
 
 
-def rescore(study: Study, metric: Metric, *, label: str | None = None, scorer: Scorer = score_images) -> Study:
+def rescore(study: Study, metric: Metric, *, label: str | None = None, scorer: ScoreImages = score_images) -> Study:
     """Put the scores of another metric in place of those that the study was made with.
 
     Raises:

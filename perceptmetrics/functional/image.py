@@ -1,31 +1,73 @@
-"""Geometry and normalisation of image batches. Everything here is differentiable in the pixels."""
+"""Geometry and normalisation of image batches. On floating-point pixels all of it is differentiable."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, addcmul
 
-__all__ = ["normalise", "resize", "shrink_to_long_side"]
+__all__ = [
+    "centre_crop",
+    "crops",
+    "grid_crop_offsets",
+    "normalise",
+    "random_crop_offsets",
+    "resize",
+    "resize_short_side",
+    "shrink_to_long_side",
+]
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize with bilinear interpolation and an antialiasing filter (as Pillow does, in float).
+    """Resize with bilinear interpolation and an antialiasing filter.
 
     Args:
-        images: Shape (N, C, H, W).
+        images: Shape (N, C, H, W). Floating-point pixels stay exact. 8-bit pixels, of shape (N, 3, H, W) on the CPU,
+            are resized by Pillow itself, which rounds to 8 bits after each of its two passes: what published models
+            were trained on.
         size: Target height and width in pixels.
 
     Returns:
-        Shape (N, C, *size).
+        Shape (N, C, *size), of the same type.
     """
+    if images.dtype == torch.uint8:
+        return torch.stack([_resize_by_pillow(image, size) for image in images])
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def _resize_by_pillow(image: Tensor, size: tuple[int, int]) -> Tensor:
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    resized = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+
+def resize_short_side(images: Tensor, size: int) -> Tensor:
+    """Resize so that the short side has a given length; the long side is rounded down, as torchvision does.
+
+    Args:
+        images: Shape (N, C, H, W); see `resize`.
+        size: Target length of the short side in pixels.
+
+    Returns:
+        Shape (N, C, h, w) with min(h, w) == size.
+    """
+    height, width = images.shape[-2:]
+    short, long = min(height, width), max(height, width)
+    if short == size:
+        return images
+    other = int(size * long / short)
+    return resize(images, (size, other) if height <= width else (other, size))
 
 
 def shrink_to_long_side(images: Tensor, max_long_side: int) -> Tensor:
     """Shrink images whose longer side is above a limit; leave smaller ones untouched.
 
     Args:
-        images: Shape (N, C, H, W).
+        images: Shape (N, C, H, W); see `resize`.
         max_long_side: Limit in pixels.
 
     Returns:
@@ -37,6 +79,74 @@ def shrink_to_long_side(images: Tensor, max_long_side: int) -> Tensor:
         return images
     scale = max_long_side / long_side
     return resize(images, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def centre_crop(images: Tensor, size: int) -> Tensor:
+    """Cut out the square in the middle; an odd margin is split as torchvision does.
+
+    Args:
+        images: Shape (N, C, H, W), H and W at least `size`.
+        size: Side of the square in pixels.
+
+    Returns:
+        Shape (N, C, size, size), a view.
+    """
+    top = round((images.shape[-2] - size) / 2)
+    left = round((images.shape[-1] - size) / 2)
+    return images[..., top : top + size, left : left + size]
+
+
+def crops(images: Tensor, offsets: list[tuple[int, int]], size: int) -> Tensor:
+    """Cut squares out of each image, all images at the same places.
+
+    Args:
+        images: Shape (N, C, H, W).
+        offsets: Top and left edge of each of the V squares, in pixels.
+        size: Side of a square in pixels.
+
+    Returns:
+        Shape (N * V, C, size, size), the squares of an image next to each other.
+    """
+    cut = [images[..., top : top + size, left : left + size] for top, left in offsets]
+    return torch.stack(cut, dim=1).flatten(0, 1)
+
+
+def random_crop_offsets(slack: tuple[int, int], count: int, seed: int) -> list[tuple[int, int]]:
+    """Draw places for crops: those that torchvision's `RandomCrop` draws after `torch.manual_seed(seed)`.
+
+    Args:
+        slack: How far a crop can move down and to the right, in pixels.
+        count: Number of crops.
+        seed: Seed.
+
+    Returns:
+        Top and left edge of each crop.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [[int(torch.randint(0, room + 1, (), generator=generator)) for room in slack] for _ in range(count)]
+    return [(top, left) for top, left in drawn]
+
+
+def grid_crop_offsets(slack: tuple[int, int], count: int) -> list[tuple[int, int]]:
+    """Spread places for crops evenly over rows and columns.
+
+    Args:
+        slack: How far a crop can move down and to the right, in pixels.
+        count: Number of crops. It is split into the rows and columns whose ratio is nearest to that of the slack:
+            15 crops over 288 x 160 pixels make 5 rows of 3.
+
+    Returns:
+        Top and left edge of each crop, row by row; a single row or column lies in the middle.
+    """
+    down, right = slack
+    wanted = math.log((down + 1) / (right + 1))
+    factors = [rows for rows in range(1, count + 1) if count % rows == 0]
+    rows = min(factors, key=lambda rows: abs(math.log(rows * rows / count) - wanted))
+    return [(top, left) for top in _spread(down, rows) for left in _spread(right, count // rows)]
+
+
+def _spread(slack: int, count: int) -> list[int]:
+    return [slack // 2] if count == 1 else [round(slack * step / (count - 1)) for step in range(count)]
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

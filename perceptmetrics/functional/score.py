@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["antonym_probability", "logistic", "signed_log"]
+__all__ = ["antonym_probability", "logistic", "map_to_scores", "signed_log"]
 
 
 def antonym_probability(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
@@ -39,6 +39,27 @@ def logistic(raw: Tensor, scale: float, shift: float) -> Tensor:
         Same shape.
     """
     return torch.sigmoid(scale * raw + shift)
+
+
+def map_to_scores(raw: Tensor, kind: str, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+    """Turn raw outputs into scores.
+
+    Args:
+        raw: Shape (..., K).
+        kind: `"identity"`, `"affine"`, `"logistic"` or `"softmax"` (over K); see `ScoreSpec.map`.
+        scale: Factor of the affine and the logistic map.
+        shift: Their offset.
+
+    Returns:
+        Same shape.
+    """
+    if kind == "affine":
+        return scale * raw + shift
+    if kind == "logistic":
+        return logistic(raw, scale, shift)
+    if kind == "softmax":
+        return raw.softmax(dim=-1)
+    return raw
 
 
 def signed_log(values: Tensor) -> Tensor:

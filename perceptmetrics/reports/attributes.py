@@ -57,10 +57,10 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def _axis(profiles: AttributeProfiles, place: int, attribute: Attribute) -> RadarAxis:
-    """A spoke over the range of the score; where that has no end, over the scores that there are."""
+    """A spoke over the range of the score, made longer for scores outside; where it has no end, over the scores."""
     scores = [profile.scores[place] for profile in profiles.images]
-    lower = min(scores) if attribute.lower is None else attribute.lower
-    upper = max(scores) if attribute.upper is None else attribute.upper
+    lower = min(scores) if attribute.lower is None else min(attribute.lower, *scores)
+    upper = max(scores) if attribute.upper is None else max(attribute.upper, *scores)
     return RadarAxis(
         name=attribute.name,
         lower=lower,

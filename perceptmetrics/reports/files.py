@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perceptmetrics._version import __version__
-from perceptmetrics.atomic import write_bytes
+from perceptmetrics.atomic import replacing
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.plots import PLOT_FORMS, figure_bytes
 from perceptmetrics.results import csv_line
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from matplotlib.figure import Figure
@@ -66,12 +66,20 @@ def write_report(output: str | os.PathLike[str], stem: str, makers: Makers) -> l
     check_output(output, makers)
     form = output.suffix.lstrip(".").lower()
     if not output.is_dir() and form:
-        write_bytes(output, makers[form]())
+        _write(output, makers[form])
         return [output]
     files = {output / f"{stem}.{form}": make for form, make in makers.items() if form not in _ONLY_BY_NAME}
     for path, make in files.items():
-        write_bytes(path, make())
+        _write(path, make)
     return list(files)
+
+
+def _write(path: Path, make: Callable[[], bytes]) -> None:
+    content = make()
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def plot_makers(draw: Callable[[], Figure], forms: Sequence[str] = PLOT_FORMS) -> dict[str, Callable[[], bytes]]:

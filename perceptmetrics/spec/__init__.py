@@ -8,26 +8,22 @@ would be dangerous to guess (QuickGELU, range, direction, paper, licence) has no
 
 from __future__ import annotations
 
+from perceptmetrics.spec.backbone import BackboneSpec, LoraSpec, PositionalEmbedding
+from perceptmetrics.spec.heads import AntonymHeadSpec, HeadSpec, MlpHeadSpec, PromptPair
 from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
-from perceptmetrics.spec.parts import (
-    AntonymHeadSpec,
-    BackboneSpec,
-    HeadSpec,
-    MlpHeadSpec,
-    PositionalEmbedding,
-    PromptPair,
-    ViewSpec,
-    ViewsSpec,
-    WholeView,
-)
 from perceptmetrics.spec.sources import HubFile, PackageFile, WeightSource
+from perceptmetrics.spec.views import CentreCropView, CropMode, CropsView, ViewSpec, ViewsSpec, WholeView
 
 __all__ = [
     "AntonymHeadSpec",
     "BackboneSpec",
     "CardSpec",
+    "CentreCropView",
+    "CropMode",
+    "CropsView",
     "HeadSpec",
     "HubFile",
+    "LoraSpec",
     "MetricSpec",
     "MlpHeadSpec",
     "PackageFile",

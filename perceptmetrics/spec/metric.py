@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from perceptmetrics.spec.backbone import BackboneSpec
 from perceptmetrics.spec.checks import require, require_text
-from perceptmetrics.spec.parts import AntonymHeadSpec, BackboneSpec, HeadSpec, MlpHeadSpec, ViewsSpec
+from perceptmetrics.spec.heads import AntonymHeadSpec, HeadSpec, MlpHeadSpec
+from perceptmetrics.spec.views import ViewsSpec
 
 if TYPE_CHECKING:
     from perceptmetrics.spec.sources import WeightSource
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["CardSpec", "MetricSpec", "ScoreMap", "ScoreSpec", "Task"]
 
 Task = Literal["quality", "memorability", "emotion"]
-ScoreMap = Literal["identity", "logistic"]
+ScoreMap = Literal["identity", "affine", "logistic", "softmax"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -25,12 +27,16 @@ class ScoreSpec:
     """What the number means.
 
     Attributes:
-        lower: Lowest possible score; None when it is unbounded.
-        upper: Highest possible score; None when it is unbounded.
+        lower: Lowest score; None when it is unbounded.
+        upper: Highest score; None when it is unbounded.
         higher_is_better: Direction; it decides the sign of the loss.
+        strict_range: Whether no score can lie outside. False where `lower` and `upper` are those of the
+            training data and nothing holds a prediction to them.
         labels: Names of the outputs of a metric with several; empty for a single score.
-        map: How a raw output becomes a score: `"identity"`, or `"logistic"`, which is
-            `1 / (1 + exp(-(scale * raw + shift)))`.
+        positive_labels: Of labels that are emotions: the pleasant ones.
+        map: How raw outputs become scores: `"identity"`; `"affine"`, which is `scale * raw + shift`;
+            `"logistic"`, which is `1 / (1 + exp(-(scale * raw + shift)))`; or `"softmax"` over the labels, so that
+            the scores are probabilities.
         scale: Factor of the map.
         shift: Offset of the map.
     """
@@ -38,7 +44,9 @@ class ScoreSpec:
     lower: float | None
     upper: float | None
     higher_is_better: bool
+    strict_range: bool = True
     labels: tuple[str, ...] = ()
+    positive_labels: tuple[str, ...] = ()
     map: ScoreMap = "identity"
     scale: float = 1.0
     shift: float = 0.0
@@ -53,10 +61,26 @@ class ScoreSpec:
             f"ScoreSpec.lower must be below ScoreSpec.upper, got {self.lower!r} and {self.upper!r}.",
         )
         require(
-            self.map in ("identity", "logistic"),
-            f"ScoreSpec.map must be 'identity' or 'logistic', got {self.map!r}.",
+            self.map in get_args(ScoreMap),
+            f"ScoreSpec.map must be one of {', '.join(get_args(ScoreMap))}, got {self.map!r}.",
+        )
+        require(
+            self.map != "softmax" or len(self.labels) > 1,
+            "ScoreSpec.map 'softmax' needs several labels to share the probability between.",
+        )
+        require(
+            set(self.positive_labels) <= set(self.labels),
+            f"ScoreSpec.positive_labels must be among the labels, got {self.positive_labels!r}.",
         )
         require(len(set(self.labels)) == len(self.labels), f"ScoreSpec.labels repeat: {self.labels!r}.")
+
+    @property
+    def range_text(self) -> str:
+        """The range for people to read, with a tilde where scores may lie slightly outside."""
+        about = "" if self.strict_range else "~"
+        lower = "-inf" if self.lower is None else f"{about}{self.lower:g}"
+        upper = "inf" if self.upper is None else f"{about}{self.upper:g}"
+        return f"{lower} to {upper}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +153,10 @@ class MetricSpec:
             f"{self.name}: an antonym head compares images with prompts, so it needs a CLIP backbone "
             f"(library 'open_clip'), got {self.backbone.library!r}.",
         )
+        require(
+            self.backbone.lora is None,
+            f"{self.name}: LoRA's weights lie in a trained file, and an antonym head has none.",
+        )
         single = head.average or len(head.pairs) == 1
         expected = () if single else tuple(pair.name for pair in head.pairs)
         require(
@@ -145,4 +173,4 @@ class MetricSpec:
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Every file that the metric is built from."""
         trained = (self.head.weights,) if isinstance(self.head, MlpHeadSpec) else ()
-        return (self.backbone.weights, *trained)
+        return trained if trained and self.backbone.in_trained_file else (self.backbone.weights, *trained)

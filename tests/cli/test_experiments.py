@@ -222,6 +222,7 @@ def test_a_ladder_asks_clipiqa_about_the_attribute_that_changes(
         (["rank", "x.png", "-m", "lite"], "Did you mean 'lite_iqa'"),
         (["rank", "x.png", "--prompts", "quality"], "has no option 'prompts'"),
         (["rank", "x.png", "--label", "joy"], "gives a single score"),
+        (["attributes", "x.png", "-m", "lite_iqa", "-m", "clipiqa", "--checkpoint", "a"], "goes with a single metric"),
         (["compare", "x.png", "y"], "Expected a folder of images"),
         (["ladder", "x.png", "-a", "warmth"], "No attribute to change is named 'warmth'"),
         (["correlate", "none.csv"], "does not exist"),

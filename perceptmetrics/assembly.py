@@ -1,0 +1,146 @@
+"""From a specification and its files to a metric: the only place that knows how the parts are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from perceptmetrics.backbones import Backbone, Placement, build_backbone, build_image_tower
+from perceptmetrics.checkpoints import load_strictly
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, first_line
+from perceptmetrics.heads import AntonymHead, MlpHead
+from perceptmetrics.metric import Metric
+from perceptmetrics.quantise import Precision, quantise
+from perceptmetrics.seeding import seeded
+from perceptmetrics.spec import AntonymHeadSpec, MetricSpec
+from perceptmetrics.tuned import TunedWeights, cached_tower, read_tuned, tuned_tower
+from perceptmetrics.views import Views
+from perceptmetrics.weights import ResolveOptions, resolve
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+__all__ = ["Files", "assemble", "encoder_file"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Where the weights of a metric are taken from.
+
+    Attributes:
+        lookup: How files are looked up that are not stated.
+        random: No files at all: random weights, which score nothing meaningful.
+        trained: The metric's own trained file, when it is stated.
+        encoder: The encoder's file, when it is stated.
+    """
+
+    lookup: ResolveOptions
+    random: bool = False
+    trained: Path | None = None
+    encoder: Path | None = None
+
+
+@torch.inference_mode(mode=False)  # whose tensors could never be differentiated, by no metric that shares them
+def assemble(
+    spec: MetricSpec, files: Files, placement: Placement, *, precision: Precision | None = None, seed: int = 0
+) -> Metric:
+    """Build a metric.
+
+    Args:
+        spec: What to build.
+        files: Where its weights are.
+        placement: Device of the metric, and precision of its encoder.
+        precision: `"int8"` to quantise the encoder; None to leave it as it is.
+        seed: Seed of random crops, and of random weights.
+
+    Returns:
+        The metric, frozen and in eval mode.
+
+    Raises:
+        WeightsError: A file is missing, damaged, or does not fit.
+        InvalidOptionError: The device or the precision is not possible.
+    """
+    _check_device(placement.device)
+    backbone, head = _parts(spec, files, placement, seed)
+    metric = Metric(spec, Views(spec.views, seed), backbone, head).to(placement.device)
+    if precision is not None:
+        quantise(metric.backbone, precision)
+    return metric
+
+
+def _check_device(device: torch.device | str | None) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # no such device, no driver
+        raise InvalidOptionError(
+            f"The metric cannot be put on the device {str(device)!r}: {first_line(error)} Try 'cpu'."
+        ) from error
+
+
+def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> tuple[Backbone, nn.Module]:
+    if isinstance(spec.head, AntonymHeadSpec):
+        return _compare_with_prompts(spec, spec.head, files, placement, seed)
+    with seeded(seed):
+        head = MlpHead(spec.head)
+    if files.random and files.trained is None:
+        return _encoder(spec, None, files, placement, seed), head
+    tuned = read_tuned(files.trained or resolve(spec.head.weights, files.lookup), spec)
+    load_strictly(head, tuned.trained.head, str(tuned.path))
+    return _encoder(spec, tuned, files, placement, seed), head
+
+
+def _compare_with_prompts(
+    spec: MetricSpec, head: AntonymHeadSpec, files: Files, placement: Placement, seed: int
+) -> tuple[Backbone, nn.Module]:
+    if files.trained is not None:
+        raise InvalidOptionError(
+            f"{spec.name!r} has no trained part of its own, so it takes no checkpoint=. Pass CLIP weights as "
+            "backbone_checkpoint=."
+        )
+    encoder = build_backbone(spec.backbone, _encoder_file(spec, files), seed, placement)
+    if encoder.text is None:
+        raise InvalidSpecError(f"{spec.name!r} compares images with prompts, but its encoder reads no text.")
+    text_features = encoder.text.encode_pairs(head.pairs)
+    return encoder.backbone, AntonymHead(text_features, encoder.text.logit_scale, average=head.average)
+
+
+def _encoder(spec: MetricSpec, tuned: TunedWeights | None, files: Files, placement: Placement, seed: int) -> Backbone:
+    """The encoder of a metric with a trained head."""
+    if spec.backbone.library == "timm":
+        return build_backbone(spec.backbone, _encoder_file(spec, files), seed, placement).backbone
+    if tuned is None:
+        return build_image_tower(spec.backbone, None, seed, placement)
+    elsewhere = encoder_file(spec, tuned, files)
+    if elsewhere is None and not tuned.trained.encoder:
+        return build_image_tower(spec.backbone, None, seed, placement)
+    return build_image_tower(spec.backbone, tuned_tower(tuned, spec.backbone, elsewhere), seed, placement)
+
+
+def encoder_file(spec: MetricSpec, tuned: TunedWeights, files: Files) -> Path | None:
+    """The encoder's file of a metric with a trained one.
+
+    Args:
+        spec: The metric.
+        tuned: Its trained file.
+        files: Where weights are taken from.
+
+    Returns:
+        The file; None where the trained file holds the encoder, or for random weights.
+
+    Raises:
+        WeightsError: The file is missing.
+    """
+    return None if tuned.trained.encoder else _encoder_file(spec, files, tuned.trained.base)
+
+
+def _encoder_file(spec: MetricSpec, files: Files, base: str | None = None) -> Path | None:
+    """The encoder's file; None for random weights.
+
+    `base` is the fingerprint of the encoder that is wanted, when it is known.
+    """
+    stated = files.encoder or (cached_tower(base) if base is not None else None)
+    return stated if stated is not None or files.random else resolve(spec.backbone.weights, files.lookup)

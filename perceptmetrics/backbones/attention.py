@@ -1,0 +1,82 @@
+"""Self-attention with one fused projection for queries, keys and values."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["FusedAttention"]
+
+
+class FusedAttention(nn.Module):
+    """The self-attention of a `torch.nn.MultiheadAttention`, with its weights, as two linear layers around it.
+
+    PyTorch's module keeps its first projection as a bare parameter; here it is a linear layer like any other, which
+    can carry adapters or be quantised, and whose attention can ask for the output of a few tokens only.
+
+    Args:
+        attention: The module to take over: batch first, keys and values as wide as queries, with biases.
+    """
+
+    def __init__(self, attention: nn.MultiheadAttention) -> None:
+        super().__init__()
+        if attention.in_proj_weight is None or attention.in_proj_bias is None or not attention.batch_first:
+            raise ValueError("Expected self-attention with one fused, biased projection and the batch first.")
+        self.num_heads = attention.num_heads
+        self.in_proj = _linear(attention.in_proj_weight, attention.in_proj_bias)
+        self.out_proj = _linear(attention.out_proj.weight, attention.out_proj.bias)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        need_weights: bool = False,
+        attn_mask: Tensor | None = None,
+    ) -> tuple[Tensor, None]:
+        """Attend, called like the module that was taken over.
+
+        Args:
+            query: Shape (N, L, C).
+            key: The same tensor, or None.
+            value: The same tensor, or None.
+            need_weights: Must be False.
+            attn_mask: Shape (L, L), added to the logits; None for none.
+
+        Returns:
+            Shape (N, L, C), and None in place of the weights.
+
+        Raises:
+            ValueError: It is asked for cross-attention or for the weights.
+        """
+        if need_weights or any(other is not None and other is not query for other in (key, value)):
+            raise ValueError("FusedAttention is self-attention that does not return its weights.")
+        return self.attend(query, attn_mask=attn_mask), None
+
+    def attend(self, tokens: Tensor, queries: int | None = None, attn_mask: Tensor | None = None) -> Tensor:
+        """Attend from the first tokens to all.
+
+        Args:
+            tokens: Shape (N, L, C).
+            queries: For how many of the first tokens the output is wanted; None for all.
+            attn_mask: Shape (L, L), added to the logits; None for none.
+
+        Returns:
+            Shape (N, queries, C).
+        """
+        projected = self.in_proj(tokens).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = projected.permute(2, 0, 3, 1, 4)  # each (N, heads, L, C / heads)
+        mask = None if attn_mask is None else attn_mask[:queries].to(query.dtype)
+        attended = F.scaled_dot_product_attention(query[:, :, :queries], key, value, attn_mask=mask)
+        outputs: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return outputs
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A linear layer with these very parameters."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    layer.register_parameter("weight", cast("nn.Parameter", weight))
+    layer.register_parameter("bias", cast("nn.Parameter", bias))
+    return layer

@@ -1,0 +1,23 @@
+"""The layouts in which weights are published, brought to this package's names; and loading that must fit exactly."""
+
+from __future__ import annotations
+
+from perceptmetrics.checkpoints.clip import IMAGE_TOWER, read_clip, read_image_tower
+from perceptmetrics.checkpoints.efficientnet import read_efficientnet_lite0
+from perceptmetrics.checkpoints.perceptclip import is_released_perceptclip, read_released_perceptclip
+from perceptmetrics.checkpoints.strict import check_shapes, load_strictly
+from perceptmetrics.checkpoints.trained import TrainedWeights, read_trained, write_trained
+
+__all__ = [
+    "IMAGE_TOWER",
+    "TrainedWeights",
+    "check_shapes",
+    "is_released_perceptclip",
+    "load_strictly",
+    "read_clip",
+    "read_efficientnet_lite0",
+    "read_image_tower",
+    "read_released_perceptclip",
+    "read_trained",
+    "write_trained",
+]

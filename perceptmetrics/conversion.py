@@ -1,0 +1,150 @@
+"""Converting trained files: slim (adapters and head alone) or merged (all in one file), as exported metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+
+from perceptmetrics.assembly import Files, assemble, encoder_file
+from perceptmetrics.atomic import replacing_folder
+from perceptmetrics.backbones import Placement
+from perceptmetrics.checkpoints import TrainedWeights, read_image_tower
+from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics.exported import WEIGHTS_FILE, largest_deviation, read_folder, write_folder
+from perceptmetrics.fingerprints import digests_of, fingerprint
+from perceptmetrics.registry import list_metrics, metric_info
+from perceptmetrics.spec import HubFile, MetricSpec, MlpHeadSpec
+from perceptmetrics.tuned import TunedWeights, read_tuned, tuned_tower
+from perceptmetrics.weights import ResolveOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+__all__ = ["Converted", "Form", "convert"]
+
+Form = Literal["slim", "merged"]
+
+# By how much a score may move, as a share of the range of 1 that scores have.
+_TOLERANCE = 1e-5
+_HALF_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """What a conversion wrote.
+
+    Attributes:
+        folder: The exported metric.
+        spec: Its specification.
+        deviation: Largest difference between a golden score of the source and of what was written and read again.
+    """
+
+    folder: Path
+    spec: MetricSpec
+    deviation: float
+
+
+def convert(
+    source: Path,
+    destination: Path,
+    *,
+    metric: str | None = None,
+    form: Form = "slim",
+    half: bool = False,
+    overwrite: bool = False,
+    encoder: Path | None = None,
+) -> Converted:
+    """Convert a metric's trained file into an exported metric.
+
+    What is written is read again and must give the scores of the source; otherwise nothing is left behind.
+
+    Args:
+        source: A released `.pth`, a trained file of this package, or the folder of an exported metric.
+        destination: Folder to write.
+        metric: The metric that the file belongs to; None where the file's name or folder says it.
+        form: `"slim"`: adapters and head, to be used with the encoder that they were trained on; `"merged"`: encoder
+            with the adapters in it, and head.
+        half: Store a merged encoder in float16. It is computed in float32 all the same.
+        overwrite: Whether `destination` may be replaced.
+        encoder: The encoder of a slim source, in place of the one that would be looked up.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InvalidOptionError: The options contradict each other, or the destination exists.
+        WeightsError: The source is missing, damaged or does not fit, or the copy would score otherwise.
+    """
+    if form not in get_args(Form) or (half and form == "slim"):
+        raise InvalidOptionError(
+            f"form must be 'slim' or 'merged', and half precision is for 'merged'; got {form!r}, half={half}."
+        )
+    if destination.exists() and not overwrite and (destination.is_file() or any(destination.iterdir())):
+        raise InvalidOptionError(f"{destination} exists already. Choose another folder, or allow it to be replaced.")
+    spec, path = _identify(source, metric)
+    files = Files(lookup=ResolveOptions(metric=spec.name), trained=path, encoder=encoder)
+    original = assemble(spec, files, Placement())
+    tuned = read_tuned(path, spec)
+    new_spec, weights = (_slim if form == "slim" else _merged)(spec, tuned, encoder_file(spec, tuned, files))
+    if half:
+        weights = replace(weights, encoder=_halved(weights.encoder))
+    with replacing_folder(destination) as temporary:
+        write_folder(temporary, new_spec, weights, original)
+        copy = assemble(new_spec, replace(files, trained=temporary / WEIGHTS_FILE), Placement())
+        deviation = largest_deviation(temporary, copy)
+        if deviation > (_HALF_TOLERANCE if half else _TOLERANCE):
+            raise WeightsError(
+                f"The converted copy of {source} scores otherwise than the original, by up to {deviation:.2g}. "
+                "Nothing was written."
+            )
+    return Converted(folder=destination, spec=new_spec, deviation=deviation)
+
+
+def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:
+    """The metric that a file or folder belongs to, and its trained file."""
+    if source.is_dir():
+        spec, path = read_folder(source)
+        if path is None:
+            raise WeightsError(f"The metric in {source} has no trained part, so there is nothing to convert.")
+        return spec, path
+    if metric is not None:
+        return metric_info(metric), source
+    for name in list_metrics():
+        head = metric_info(name).head
+        if isinstance(head, MlpHeadSpec) and isinstance(head.weights, HubFile) and head.weights.filename == source.name:
+            return metric_info(name), source
+    raise InvalidOptionError(f"The name of {source} does not say which metric it belongs to; name it with metric=.")
+
+
+def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
+    trained = tuned.trained
+    if not trained.lora:
+        raise InvalidOptionError(
+            f"{tuned.path} holds no adapters (any more), so there is nothing slim in it. Convert the original file."
+        )
+    base = trained.base or fingerprint(_tower_digests(tuned, encoder))
+    slim_spec = replace(spec, backbone=replace(spec.backbone, in_trained_file=False))
+    return slim_spec, TrainedWeights(head=trained.head, lora=trained.lora, base=base)
+
+
+def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
+    if spec.backbone.library != "open_clip":
+        raise InvalidOptionError(f"Only CLIP encoders are merged into the trained file; {spec.name!r} has none.")
+    tower = tuned_tower(tuned, spec.backbone, encoder)
+    merged_spec = replace(spec, backbone=replace(spec.backbone, lora=None, in_trained_file=True))
+    return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=tower.tensors)
+
+
+def _tower_digests(tuned: TunedWeights, encoder: Path | None) -> dict[str, str]:
+    if encoder is None:
+        return digests_of(tuned.trained.encoder, tuned.path)
+    return digests_of(read_image_tower(encoder), encoder)
+
+
+def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.to(torch.float16) for name, tensor in tensors.items()}

@@ -1,0 +1,138 @@
+"""Exported metrics: a folder, on disk or on the Hub, with all that a metric needs.
+
+- `spec.json`: the specification;
+- `model.safetensors`: what was trained, see `checkpoints.trained`;
+- `golden.safetensors`: a few pictures and their scores, by which a copy of the folder can be verified.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from perceptmetrics.checkpoints import TrainedWeights, write_trained
+from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.spec import HubFile, MetricSpec, MlpHeadSpec
+from perceptmetrics.spec_json import spec_from_json, spec_to_json
+from perceptmetrics.tensor_files import read_tensors
+from perceptmetrics.weights import ResolveOptions, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from perceptmetrics.metric import Metric
+
+__all__ = ["GOLDEN_FILE", "SPEC_FILE", "WEIGHTS_FILE", "largest_deviation", "read_folder", "read_hub", "write_folder"]
+
+SPEC_FILE = "spec.json"
+WEIGHTS_FILE = "model.safetensors"
+GOLDEN_FILE = "golden.safetensors"
+
+_GOLDEN_COUNT = 3
+_GOLDEN_SIZE = (240, 320)
+
+
+def read_folder(folder: Path) -> tuple[MetricSpec, Path | None]:
+    """Open an exported metric.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The specification and, for a metric with a trained part, its file.
+
+    Raises:
+        WeightsError: A file is missing.
+        InvalidSpecError: The specification cannot be read.
+    """
+    return _read(partial(_file_of, folder))
+
+
+def read_hub(name: str, lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
+    """Open an exported metric on the Hub.
+
+    Args:
+        name: `"organisation/name"` or `"organisation/name@revision"`.
+        lookup: How files are looked up.
+
+    Returns:
+        The specification and, for a metric with a trained part, its file.
+
+    Raises:
+        WeightsError: A file is missing and cannot be fetched.
+        InvalidSpecError: The specification cannot be read.
+    """
+    repo, _, revision = name.partition("@")
+    return _read(lambda file: resolve(HubFile(repo=repo, filename=file, revision=revision or "main"), lookup))
+
+
+def write_folder(folder: Path, spec: MetricSpec, weights: TrainedWeights, golden: Metric) -> None:
+    """Write the files of an exported metric.
+
+    Args:
+        folder: An existing folder; see `atomic.replacing_folder` for one that appears whole or not at all.
+        spec: The specification.
+        weights: What was trained.
+        golden: The metric itself, for the golden scores.
+    """
+    pictures = _golden_pictures()
+    write_trained(folder / WEIGHTS_FILE, weights)
+    (folder / SPEC_FILE).write_text(spec_to_json(spec), encoding="utf-8")
+    save_file({"pictures": pictures, "scores": golden.score_batch(pictures)}, folder / GOLDEN_FILE)
+
+
+def largest_deviation(folder: Path, metric: Metric) -> float:
+    """Score the golden pictures of an exported metric again.
+
+    Args:
+        folder: The folder.
+        metric: The metric as it was made from it.
+
+    Returns:
+        The largest difference from a golden score.
+
+    Raises:
+        WeightsError: The golden file is missing or damaged.
+    """
+    golden = read_tensors(_file_of(folder, GOLDEN_FILE))
+    if golden.keys() != {"pictures", "scores"}:
+        raise WeightsError(f"{folder / GOLDEN_FILE} should hold 'pictures' and 'scores', got {sorted(golden)}.")
+    scores = metric.score_batch(golden["pictures"])
+    return float((scores - golden["scores"]).abs().max())
+
+
+def _read(find: Callable[[str], Path]) -> tuple[MetricSpec, Path | None]:
+    spec = _read_spec(find(SPEC_FILE))
+    return spec, find(WEIGHTS_FILE) if isinstance(spec.head, MlpHeadSpec) else None
+
+
+def _file_of(folder: Path, filename: str) -> Path:
+    if not (folder / filename).is_file():
+        raise WeightsError(
+            f"The folder {folder} is no exported metric: {filename} missing. Expected {SPEC_FILE} and {WEIGHTS_FILE}."
+        )
+    return folder / filename
+
+
+def _read_spec(path: Path) -> MetricSpec:
+    try:
+        return spec_from_json(path.read_text(encoding="utf-8"))
+    except (InvalidSpecError, UnicodeDecodeError) as error:
+        raise InvalidSpecError(f"{path}: {error}") from error
+
+
+def _golden_pictures() -> Tensor:
+    """Clouds of colour with some grain: shape (N, 3, H, W), uint8."""
+    generator = torch.Generator().manual_seed(0)
+    clouds = torch.rand(_GOLDEN_COUNT, 3, 6, 8, generator=generator)
+    grain = torch.randn(_GOLDEN_COUNT, 3, *_GOLDEN_SIZE, generator=generator)
+    strength = torch.linspace(0, 0.1, _GOLDEN_COUNT)[:, None, None, None]
+    pictures = F.interpolate(clouds, size=_GOLDEN_SIZE, mode="bicubic", align_corners=False) + strength * grain
+    return pictures.clamp(0, 1).mul(255).round().to(torch.uint8)

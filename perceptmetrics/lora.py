@@ -1,0 +1,258 @@
+"""Low-rank adaptation of fused attention projections.
+
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022; as PerceptCLIP (section 4) uses it, on the
+queries, keys and values of every layer.
+
+CLIP and timm compute the three in one linear layer, `[q; k; v] = W x + b`, whose output rows are cut into thirds.
+An adapter adds `alpha / rank * up(down(dropout(x)))` to its third. Trained adapters are merged into W, after which the
+layer costs what it did before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from perceptmetrics.backbones.attention import FusedAttention
+from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.spec.backbone import ATTENTION_PARTS, AttentionPart, LoraSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = [
+    "Adapter",
+    "LoraProjection",
+    "adapter_name",
+    "adapter_shapes",
+    "attach_lora",
+    "bake_lora",
+    "load_lora",
+    "lora_state",
+    "merge_lora",
+    "merge_projection",
+    "unmerge_lora",
+]
+
+# Where a fused projection lies in the attention modules that can be adapted.
+_FUSED_NAMES = ("in_proj", "qkv")
+
+
+def adapter_name(attention: str, part: AttentionPart, matrix: str) -> str:
+    """Name of an adapter's matrix in a file.
+
+    Args:
+        attention: Path of the attention module, such as `visual.transformer.resblocks.0.attn`.
+        part: `"q"`, `"k"` or `"v"`.
+        matrix: `"down"`, shape (rank, C), or `"up"`, shape (C, rank).
+
+    Returns:
+        The name.
+    """
+    return f"{attention}.{part}.{matrix}"
+
+
+def adapter_shapes(attention: str, width: int, spec: LoraSpec) -> dict[str, tuple[int, int]]:
+    """Names and shapes of all matrices that a file holds for an attention module.
+
+    Args:
+        attention: Path of the attention module.
+        width: Its number of channels C.
+        spec: Rank and targets.
+
+    Returns:
+        Shape by name.
+    """
+    shapes = {"down": (spec.rank, width), "up": (width, spec.rank)}
+    return {adapter_name(attention, part, matrix): shapes[matrix] for part in spec.targets for matrix in shapes}
+
+
+def merge_projection(weight: Tensor, updates: Mapping[AttentionPart, tuple[Tensor, Tensor]], scale: float) -> Tensor:
+    """Add trained updates to a fused weight.
+
+    Args:
+        weight: Shape (3 C, C), the rows of q, then k, then v; not changed.
+        updates: The matrices down (rank, C) and up (C, rank) of the parts that are adapted.
+        scale: `alpha / rank`.
+
+    Returns:
+        Shape (3 C, C).
+    """
+    merged = weight.detach().clone()
+    for part, third in zip(ATTENTION_PARTS, merged.chunk(3), strict=True):
+        if part in updates:
+            down, up = (matrix.detach().to(weight.dtype) for matrix in updates[part])
+            third.addmm_(up, down, alpha=scale)
+    return merged
+
+
+class Adapter(nn.Module):
+    """A trainable update of low rank; it starts as no update at all.
+
+    Args:
+        inputs: Number of input channels.
+        outputs: Number of output channels.
+        spec: Rank, scale, dropout.
+    """
+
+    def __init__(self, inputs: int, outputs: int, spec: LoraSpec) -> None:
+        super().__init__()
+        self.scale = spec.scale
+        self.dropout = nn.Dropout(spec.dropout)
+        self.down = nn.Linear(inputs, spec.rank, bias=False)
+        self.up = nn.Linear(spec.rank, outputs, bias=False)
+        nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The update of shape (..., outputs) for inputs of shape (..., inputs)."""
+        update: Tensor = self.up(self.down(self.dropout(inputs))) * self.scale
+        return update
+
+
+class LoraProjection(nn.Module):
+    """A fused projection of queries, keys and values with an adapter for each target.
+
+    The projection itself is frozen; the adapters train. Each adapter has a dropout of its own.
+
+    Args:
+        base: Linear layer from C to 3 C channels.
+        spec: Rank, alpha, dropout, targets.
+    """
+
+    def __init__(self, base: nn.Linear, spec: LoraSpec) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.third = base.out_features // 3
+        self.scale = spec.scale
+        self.adapters = nn.ModuleDict({part: Adapter(base.in_features, self.third, spec) for part in spec.targets})
+        self.adapters.to(base.weight.device)
+        self._unmerged: nn.Parameter | None = None
+
+    @property
+    def merged(self) -> bool:
+        """Whether the adapters are part of the base's weight at the moment."""
+        return self._unmerged is not None
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Project tokens of shape (..., C) to (..., 3 C)."""
+        outputs: Tensor = self.base(tokens)
+        if self.merged:
+            return outputs
+        none = tokens.new_zeros(()).expand(*tokens.shape[:-1], self.third)
+        updates = [self.adapters[part](tokens) if part in self.adapters else none for part in ATTENTION_PARTS]
+        return outputs + torch.cat(updates, dim=-1)
+
+    def updates(self) -> dict[AttentionPart, tuple[Tensor, Tensor]]:
+        """Matrices down and up of each adapted part."""
+        adapters = {part: cast("Adapter", self.adapters[part]) for part in ATTENTION_PARTS if part in self.adapters}
+        return {part: (adapter.down.weight, adapter.up.weight) for part, adapter in adapters.items()}
+
+    def merge(self) -> None:
+        """Make the adapters part of the base's weight; `unmerge` takes it back exactly."""
+        if self._unmerged is None:
+            self._unmerged = cast("nn.Parameter", self.base.weight)
+            merged = merge_projection(self.base.weight, self.updates(), self.scale)
+            self.base.weight = nn.Parameter(merged, requires_grad=False)
+
+    def unmerge(self) -> None:
+        """Take the adapters out of the base's weight again."""
+        if self._unmerged is not None:
+            self.base.weight, self._unmerged = self._unmerged, None
+
+    def baked(self) -> nn.Linear:
+        """The base alone, with the adapters in its weight for good."""
+        self.merge()
+        return self.base
+
+
+def attach_lora(module: nn.Module, spec: LoraSpec) -> list[str]:
+    """Attach adapters to the attention of every block inside a module.
+
+    Args:
+        module: An encoder of this package, of open_clip (`torch.nn.MultiheadAttention`, which is replaced by
+            `FusedAttention` with the same weights) or of timm (attention with a fused `qkv` layer).
+        spec: Rank, alpha, dropout, targets.
+
+    Returns:
+        Paths of the adapted attention modules.
+
+    Raises:
+        InvalidSpecError: The module has no attention that can be adapted, or has adapters already.
+    """
+    if next(_projections(module), None) is not None:
+        raise InvalidSpecError("The encoder has LoRA adapters already; merge or bake them before attaching others.")
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.MultiheadAttention):
+                setattr(parent, name, FusedAttention(child))
+    adapted = []
+    for path, attention in list(module.named_modules()):
+        for name in _FUSED_NAMES:
+            base = getattr(attention, name, None)
+            if isinstance(base, nn.Linear) and base.out_features == 3 * base.in_features:
+                setattr(attention, name, LoraProjection(base, spec))
+                adapted.append(path)
+    if not adapted:
+        raise InvalidSpecError(
+            f"{type(module).__name__} has no attention with a fused projection of queries, keys and values, to which "
+            "LoRA could be attached. Use a vision transformer of open_clip or timm."
+        )
+    return adapted
+
+
+def merge_lora(module: nn.Module) -> None:
+    """Merge all adapters inside a module; `unmerge_lora` takes it back exactly."""
+    for _, projection in _projections(module):
+        projection.merge()
+
+
+def unmerge_lora(module: nn.Module) -> None:
+    """Take all adapters inside a module out of the weights again."""
+    for _, projection in _projections(module):
+        projection.unmerge()
+
+
+def bake_lora(module: nn.Module) -> None:
+    """Merge all adapters inside a module and remove them: what remains is a plain encoder."""
+    for path, projection in list(_projections(module)):
+        parent, _, name = path.rpartition(".")
+        setattr(module.get_submodule(parent), name, projection.baked())
+
+
+def lora_state(module: nn.Module) -> dict[str, Tensor]:
+    """The adapters' matrices by their names in a file, see `adapter_name`."""
+    return {
+        adapter_name(path.rpartition(".")[0], part, matrix): tensor.detach()
+        for path, projection in _projections(module)
+        for part, pair in projection.updates().items()
+        for matrix, tensor in zip(("down", "up"), pair, strict=True)
+    }
+
+
+def load_lora(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load the adapters' matrices, which must fit exactly.
+
+    Args:
+        module: A module with adapters.
+        tensors: What `lora_state` returned.
+
+    Raises:
+        WeightsError: A matrix is missing, unexpected or of another shape.
+    """
+    own = lora_state(module)
+    wrong = sorted(own.keys() ^ tensors.keys()) or sorted(n for n in own if own[n].shape != tensors[n].shape)
+    if wrong:
+        raise WeightsError(f"The LoRA weights do not fit the adapters: {wrong[0]} is missing, unexpected or misshapen.")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)
+
+
+def _projections(module: nn.Module) -> Iterator[tuple[str, LoraProjection]]:
+    for path, child in module.named_modules():
+        if isinstance(child, LoraProjection):
+            yield path, child

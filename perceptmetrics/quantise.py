@@ -1,0 +1,50 @@
+"""Integer arithmetic for encoders on a processor.
+
+Weights are rounded to 8 bits once, a scale for each output channel; activations at each call, a scale for each token
+(dynamic quantisation), by PyTorch's library for it, torchao.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Literal
+
+from perceptmetrics.backbones import ClipVisionTransformer
+from perceptmetrics.errors import InvalidOptionError, MissingExtraError
+
+if TYPE_CHECKING:
+    from perceptmetrics.backbones import Backbone
+
+__all__ = ["Precision", "quantise"]
+
+Precision = Literal["int8"]
+
+
+def quantise(backbone: Backbone, precision: Precision) -> None:
+    """Quantise the linear layers of an encoder in place; nothing that other encoders share is changed.
+
+    Args:
+        backbone: A CLIP vision transformer in float32 on the CPU.
+        precision: `"int8"`.
+
+    Raises:
+        InvalidOptionError: The precision is unknown, or not possible for this encoder.
+        MissingExtraError: torchao is not installed.
+    """
+    if precision != "int8":
+        raise InvalidOptionError(f"precision= must be 'int8', got {precision!r}. For bfloat16 or float16 pass dtype=.")
+    weight = next(backbone.parameters())
+    if not isinstance(backbone, ClipVisionTransformer) or weight.device.type != "cpu" or not weight.dtype.itemsize == 4:
+        raise InvalidOptionError(
+            f"precision='int8' is for CLIP's vision transformers in float32 on the CPU, got {type(backbone).__name__} "
+            f"in {weight.dtype} on {weight.device.type!r}. Leave it out, or leave dtype= and device= out."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about accelerators that are not there
+            from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+    except ImportError as error:
+        raise MissingExtraError("precision='int8'", "int8") from error
+    quantize_(backbone.visual.transformer, Int8DynamicActivationInt8WeightConfig())
+    for module in backbone.modules():
+        module.__dict__.pop("extra_repr", None)  # torchao's own, which cannot be pickled

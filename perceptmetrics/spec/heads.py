@@ -1,0 +1,98 @@
+"""From features to raw outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.sources import WeightSource
+
+__all__ = ["Activation", "AntonymHeadSpec", "FeatureMap", "HeadSpec", "MlpHeadSpec", "PromptPair"]
+
+Activation = Literal["relu", "gelu"]
+FeatureMap = Literal["identity", "signed_log"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptPair:
+    """An antonym pair: the score is the share of the positive prompt.
+
+    Attributes:
+        name: Label of the score.
+        positive: Prompt that a score of 1 stands for, such as `"Good photo."`.
+        negative: Prompt that a score of 0 stands for, such as `"Bad photo."`.
+    """
+
+    name: str
+    positive: str
+    negative: str
+
+    def __post_init__(self) -> None:
+        require_text("PromptPair", name=self.name, positive=self.positive, negative=self.negative)
+        require(
+            self.positive.strip() != self.negative.strip(),
+            f"The prompts of the pair {self.name!r} are identical ({self.positive!r}); its score would always be 0.5.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AntonymHeadSpec:
+    """CLIP-IQA's head: softmax over the scaled cosines with an antonym pair (section 3.1, Eq. 3).
+
+    Attributes:
+        pairs: The antonym pairs, one output each.
+        average: Average the pairs into one output.
+    """
+
+    kind: ClassVar[str] = "antonym"
+    pairs: tuple[PromptPair, ...]
+    average: bool = False
+
+    def __post_init__(self) -> None:
+        require(len(self.pairs) > 0, "AntonymHeadSpec.pairs needs at least one pair of prompts.")
+        names = [pair.name for pair in self.pairs]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        require(not repeated, f"AntonymHeadSpec.pairs names {repeated} more than once; labels must be unique.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpHeadSpec:
+    """Features into a multilayer perceptron.
+
+    Attributes:
+        widths: Sizes from the features to the output, such as `(1024, 192, 1)`.
+        weights: The metric's own trained file: the head and, where the encoder was tuned, what tuned it.
+        activation: What stands between the layers, `"relu"` or `"gelu"`.
+        feature_map: What is done to the features first: `"identity"`, or `"signed_log"`, which is
+            `sign(x) * log(1 + |x|)` and tames long tails.
+        standardise: Whether the features are then standardised, with mean and standard deviation of the
+            training data.
+        dropout: Probability with which a hidden value is zeroed in training.
+    """
+
+    kind: ClassVar[str] = "mlp"
+    widths: tuple[int, ...]
+    weights: WeightSource
+    activation: Activation = "relu"
+    feature_map: FeatureMap = "identity"
+    standardise: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.widths) >= 2 and all(width > 0 for width in self.widths),
+            f"MlpHeadSpec.widths needs at least an input and an output size, all positive; got {self.widths!r}.",
+        )
+        require(
+            self.activation in ("relu", "gelu"),
+            f"MlpHeadSpec.activation must be 'relu' or 'gelu', got {self.activation!r}.",
+        )
+        require(
+            self.feature_map in ("identity", "signed_log"),
+            f"MlpHeadSpec.feature_map must be 'identity' or 'signed_log', got {self.feature_map!r}.",
+        )
+        require(0 <= self.dropout < 1, f"MlpHeadSpec.dropout must be in [0, 1), got {self.dropout!r}.")
+
+
+HeadSpec: TypeAlias = AntonymHeadSpec | MlpHeadSpec

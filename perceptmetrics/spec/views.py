@@ -1,0 +1,100 @@
+"""How an image is shown to the encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+from perceptmetrics.spec.checks import require, require_rgb
+
+__all__ = ["CentreCropView", "CropMode", "CropsView", "ViewSpec", "ViewsSpec", "WholeView"]
+
+CropMode = Literal["random", "grid"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeView:
+    """The whole image at its native size.
+
+    Attributes:
+        max_long_side: Images whose longer side is above this many pixels are shrunk to it (bilinear,
+            antialiased, aspect ratio kept). None leaves every size as it is. Nothing is enlarged.
+    """
+
+    kind: ClassVar[str] = "whole"
+    max_long_side: int | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            self.max_long_side is None or self.max_long_side > 0,
+            f"WholeView.max_long_side must be a positive number of pixels or None, got {self.max_long_side!r}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreCropView:
+    """The middle of the image, its short side resized first (bilinear, antialiased, aspect ratio kept).
+
+    Attributes:
+        size: Side of the square in pixels; the short side is resized to it, up or down.
+    """
+
+    kind: ClassVar[str] = "centre_crop"
+    size: int
+
+    def __post_init__(self) -> None:
+        require(self.size > 0, f"CentreCropView.size must be a positive number of pixels, got {self.size!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropsView:
+    """Square crops of the image, which is resized to a fixed size first, whatever its aspect ratio.
+
+    Every image is cropped at the same places, so a score depends on nothing but the image and the seed.
+
+    Attributes:
+        height: Height in pixels to which the image is resized (bilinear, antialiased).
+        width: Width in pixels to which it is resized.
+        size: Side of a crop in pixels.
+        count: Number of crops.
+        mode: `"random"`: places drawn from the metric's seed; `"grid"`: places spread evenly over rows and
+            columns, without chance.
+    """
+
+    kind: ClassVar[str] = "crops"
+    height: int
+    width: int
+    size: int
+    count: int
+    mode: CropMode = "random"
+
+    def __post_init__(self) -> None:
+        require(
+            0 < self.size <= min(self.height, self.width),
+            f"CropsView.size must be positive and fit into {self.height} x {self.width}, got {self.size!r}.",
+        )
+        require(self.count > 0, f"CropsView.count must be positive, got {self.count!r}.")
+        require(self.mode in get_args(CropMode), f"CropsView.mode must be 'random' or 'grid', got {self.mode!r}.")
+
+
+ViewSpec: TypeAlias = WholeView | CentreCropView | CropsView
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsSpec:
+    """How an image is shown to the encoder.
+
+    Attributes:
+        views: The views of one image; scores of several views are averaged.
+        mean: Per-channel mean that is subtracted from RGB in [0, 1].
+        std: Per-channel standard deviation by which the difference is divided.
+    """
+
+    views: tuple[ViewSpec, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        require(len(self.views) > 0, "ViewsSpec.views needs at least one view.")
+        require_rgb("ViewsSpec", mean=self.mean, std=self.std)
+        require(all(value > 0 for value in self.std), f"ViewsSpec.std must be positive, got {self.std!r}.")

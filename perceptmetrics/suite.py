@@ -1,0 +1,121 @@
+"""Several metrics as one: each image is read once, each view made once, each encoder run once.
+
+CLIP-IQA with other prompts is the same encoder with another head; PerceptCLIP's memorability and emotion look at the
+same view with encoders that differ. What is common to several metrics is found by comparing them, not by names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.factory import create_metric
+from perceptmetrics.metric import Metric
+from perceptmetrics.scorer import Scorer
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from perceptmetrics.backbones import Backbone
+    from perceptmetrics.views import Views
+
+__all__ = ["MetricSuite"]
+
+
+class MetricSuite(Scorer[dict[str, Tensor]]):
+    """Metrics that score the same images together.
+
+    Args:
+        metrics: Names (see `create_metric`), or metrics that exist, all on one device; not empty, no two with the
+            same name.
+        **create_options: Passed to `create_metric` for each of the names: `device`, `dtype`, `cache_dir`, ...
+
+    Raises:
+        InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices.
+
+    Example:
+        >>> import torch
+        >>> suite = MetricSuite(["lite_iqa"])
+        >>> {name: scores.shape for name, scores in suite(torch.rand(2, 3, 64, 64)).items()}
+        {'lite_iqa': torch.Size([2])}
+    """
+
+    def __init__(self, metrics: Sequence[str | os.PathLike[str] | Metric], **create_options: Any) -> None:
+        super().__init__()
+        made = [one if isinstance(one, Metric) else create_metric(one, **create_options) for one in metrics]
+        names = [metric.metric_name for metric in made]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated or not made:
+            raise InvalidOptionError(
+                f"A suite takes each metric once; {', '.join(repeated)} is given more than once."
+                if repeated
+                else "A suite needs at least one metric."
+            )
+        if len({metric.device for metric in made}) > 1:
+            raise InvalidOptionError("The metrics of a suite must be on one device; move them there first.")
+        self.metrics = nn.ModuleList(made)
+        views: list[Views] = []
+        encoders: list[Metric] = []
+        self._plan: list[tuple[Metric, Metric, Views]] = []
+        for metric in made:
+            view = next((other for other in views if _same_views(other, metric.views)), metric.views)
+            encoder = next((other for other in encoders if _same_encoder(other, metric)), metric)
+            views.append(view)
+            encoders.append(encoder)
+            self._plan.append((metric, encoder, view))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoders live."""
+        return self._plan[0][0].device
+
+    def rows(self, images: Tensor) -> Tensor:
+        """Score a batch; the columns of all metrics side by side. See `Scorer.rows`."""
+        views: dict[int, list[Tensor]] = {}
+        features: dict[tuple[int, int], list[Tensor]] = {}
+        columns = []
+        for metric, encoder, view in self._plan:
+            if id(view) not in views:
+                views[id(view)] = view(images)
+            key = (id(encoder), id(view))
+            if key not in features:
+                features[key] = encoder.encode(views[id(view)])
+            columns.append(metric.rate(features[key], images.shape[0]))
+        return torch.cat(columns, dim=1)
+
+    def present(self, rows: Tensor) -> dict[str, Tensor]:
+        """Scores by the metric's name: shape (N,), or (N, K) for a metric with K labels."""
+        metrics = [metric for metric, _, _ in self._plan]
+        columns = torch.split(rows, [max(1, len(metric.labels)) for metric in metrics], dim=1)
+        return {metric.metric_name: metric.present(part) for metric, part in zip(metrics, columns, strict=True)}
+
+
+def _same_views(one: Views, other: Views) -> bool:
+    return one.spec == other.spec and one.seed == other.seed
+
+
+def _same_encoder(one: Metric, other: Metric) -> bool:
+    """Whether two metrics have the same encoder with the same weights, which may lie twice in memory."""
+    specs = one.spec.backbone, other.spec.backbone
+    same_kind = all(
+        getattr(specs[0], field) == getattr(specs[1], field)
+        for field in ("library", "architecture", "quick_gelu", "positional_embedding")
+    )
+    return same_kind and _same_tensors(one.backbone, other.backbone)
+
+
+def _same_tensors(one: Backbone, other: Backbone) -> bool:
+    mine, theirs = one.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(_equal(mine[name], theirs[name]) for name in mine)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    if type(one) is not type(other) or one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    if type(one) is not Tensor:  # quantised
+        return one is other
+    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
