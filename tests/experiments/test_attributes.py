@@ -6,7 +6,9 @@ import pytest
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.experiments import attribute_profiles
+from perceptmetrics.experiments import AttributeProfiles, attribute_profiles
+from perceptmetrics.experiments.attributes import Attribute, Profile
+from perceptmetrics.reports import attribute_makers
 from tests.experiments.stand_in import metric
 from tests.registered import build
 
@@ -46,3 +48,23 @@ def test_labels_carry_the_name_of_their_metric_when_there_are_several_metrics(im
 def test_a_single_score_makes_no_profile(images):
     with pytest.raises(InvalidOptionError, match=r"got one: tiny. Give a metric with several labels"):
         attribute_profiles([metric()], images)
+
+
+def test_axes_reach_as_far_as_the_scores():
+    attributes = (
+        Attribute(name="bounded", lower=0, upper=1, lower_better=False),
+        Attribute(name="usual range", lower=0, upper=1, lower_better=True),
+        Attribute(name="unbounded", lower=None, upper=None, lower_better=False),
+    )
+    rows = (Profile(image="x/a.png", scores=(0.5, 1.25, -3.0)), Profile(image="y/a.png", scores=(0.2, 0.5, 5.0)))
+    makers = attribute_makers(AttributeProfiles(attributes=attributes, images=rows))
+    drawing = makers["svg"]()
+    for text in (
+        b"bounded\n(0 to 1)",
+        b"lower is better\n(0 to 1.25)",
+        b"unbounded\n(-3 to 5)",
+        b"x/a.png",
+        b"y/a.png",
+    ):
+        for line in text.splitlines():
+            assert line in drawing  # Matplotlib keeps the text of a drawing in comments
