@@ -6,13 +6,17 @@ Weights are rounded to 8 bits once, a scale for each output channel; activations
 
 from __future__ import annotations
 
+import logging
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from perceptmetrics.backbones import ClipVisionTransformer
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from perceptmetrics.backbones import Backbone
 
 __all__ = ["Precision", "quantise"]
@@ -40,11 +44,25 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
             f"in {weight.dtype} on {weight.device.type!r}. Leave it out, or leave dtype= and device= out."
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about accelerators that are not there
+        with _quiet_import():
             from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
     except ImportError as error:
         raise MissingExtraError("precision='int8'", "int8") from error
     quantize_(backbone.visual.transformer, Int8DynamicActivationInt8WeightConfig())
     for module in backbone.modules():
         module.__dict__.pop("extra_repr", None)  # torchao's own, which cannot be pickled
+    backbone.shared.forget_unused(backbone)
+
+
+@contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Without the warnings and log lines about accelerators that are missing and PyTorch's internals."""
+    logger = logging.getLogger("torch.utils._pytree")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -36,10 +36,10 @@ class SharedTensors:
     def __reduce__(self) -> tuple[type[SharedTensors], tuple[()]]:
         return SharedTensors, ()
 
-    def used_by(self, module: nn.Module) -> bool:
-        """Whether a module (still) has one of the tensors as its parameter."""
-        places = {tensor.data_ptr() for tensor in self._tensors}
-        return any(parameter.data_ptr() in places for parameter in module.parameters())
+    def forget_unused(self, module: nn.Module) -> None:
+        """Let go of the tensors that a module no longer has, since they were replaced by others."""
+        used = {parameter.data_ptr() for parameter in module.parameters()}
+        self._tensors = [tensor for tensor in self._tensors if tensor.data_ptr() in used]
 
     def separate(self, module: nn.Module) -> None:
         """Give a module copies of its own of the tensors that it shares, so that they can be changed."""

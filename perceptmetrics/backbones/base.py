@@ -42,8 +42,7 @@ class Backbone(nn.Module, ABC):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if not self.shared.used_by(self):  # moved to another device or precision
-            self.shared = SharedTensors()
+        self.shared.forget_unused(self)  # those that were moved to another device or precision
         return self
 
     @abstractmethod
