@@ -114,6 +114,8 @@ def create_metric(
         raise InvalidOptionError(f"weights must be 'pretrained' or None (random weights), got {weights!r}.")
     if loss_target is not None and not as_loss:
         raise InvalidOptionError("loss_target belongs to a loss; add as_loss=True.")
+    if as_loss and precision is not None:
+        raise InvalidOptionError(f"A loss needs gradients, which precision={precision!r} does not give. Leave it out.")
     lookup = ResolveOptions(
         metric=os.fspath(name),
         fetch_options=fetch_options(options.get("backbone"), revision),

@@ -129,13 +129,13 @@ class LoraProjection(nn.Module):
         self.third = base.out_features // 3
         self.scale = spec.scale
         self.adapters = nn.ModuleDict({part: Adapter(base.in_features, self.third, spec) for part in spec.targets})
-        self.adapters.to(base.weight.device)
-        self._unmerged: nn.Parameter | None = None
+        self.adapters.to(base.weight.device, base.weight.dtype)
+        self._unmerged: list[nn.Parameter] = []  # in a list, so that it is no parameter of the module
 
     @property
     def merged(self) -> bool:
         """Whether the adapters are part of the base's weight at the moment."""
-        return self._unmerged is not None
+        return bool(self._unmerged)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Project tokens of shape (..., C) to (..., 3 C)."""
@@ -153,15 +153,17 @@ class LoraProjection(nn.Module):
 
     def merge(self) -> None:
         """Make the adapters part of the base's weight; `unmerge` takes it back exactly."""
-        if self._unmerged is None:
-            self._unmerged = cast("nn.Parameter", self.base.weight)
+        if not self.merged:
+            self._unmerged = [cast("nn.Parameter", self.base.weight)]
             merged = merge_projection(self.base.weight, self.updates(), self.scale)
             self.base.weight = nn.Parameter(merged, requires_grad=False)
 
     def unmerge(self) -> None:
         """Take the adapters out of the base's weight again."""
-        if self._unmerged is not None:
-            self.base.weight, self._unmerged = self._unmerged, None
+        if self.merged:
+            merged, weight = self.base.weight, self._unmerged.pop()
+            weight.data = weight.data.to(merged.device, merged.dtype)  # the module may have been moved meanwhile
+            self.base.weight = weight
 
     def baked(self) -> nn.Linear:
         """The base alone, with the adapters in its weight for good."""
@@ -185,10 +187,14 @@ def attach_lora(module: nn.Module, spec: LoraSpec) -> list[str]:
     """
     if next(_projections(module), None) is not None:
         raise InvalidSpecError("The encoder has LoRA adapters already; merge or bake them before attaching others.")
-    for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.MultiheadAttention):
-                setattr(parent, name, FusedAttention(child))
+    replacements = [
+        (parent, name, FusedAttention(child))
+        for parent in module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.MultiheadAttention)
+    ]
+    for parent, name, attention in replacements:
+        setattr(parent, name, attention)
     adapted = []
     for path, attention in list(module.named_modules()):
         for name in _FUSED_NAMES:
@@ -234,7 +240,7 @@ def lora_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_lora(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load the adapters' matrices, which must fit exactly.
+    """Load the adapters' matrices, which must fit exactly; merged adapters are unmerged first.
 
     Args:
         module: A module with adapters.
@@ -243,6 +249,7 @@ def load_lora(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         WeightsError: A matrix is missing, unexpected or of another shape.
     """
+    unmerge_lora(module)
     own = lora_state(module)
     wrong = sorted(own.keys() ^ tensors.keys()) or sorted(n for n in own if own[n].shape != tensors[n].shape)
     if wrong:

@@ -6,6 +6,7 @@ Pure data in, pure data out: which options a metric takes follows from the parts
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, get_args
 
 from perceptmetrics.errors import InvalidOptionError, nearest_names
@@ -52,7 +53,10 @@ def apply_options(spec: MetricSpec, options: dict[str, Any]) -> MetricSpec:
         spec = _with_prompts(spec, options["prompts"])
     if options.get("crops") is not None or options.get("crop_mode") is not None:
         spec = _with_crops(spec, options.get("crops"), options.get("crop_mode"))
-    return _with_raw_scores(spec) if options.get("raw") else spec
+    raw = options.get("raw")
+    if raw is not None and not isinstance(raw, bool):
+        raise InvalidOptionError(f"raw= must be True or False, got {raw!r}.")
+    return _with_raw_scores(spec) if raw else spec
 
 
 def _options_of(spec: MetricSpec) -> tuple[str, ...]:
@@ -122,12 +126,12 @@ def _with_positional_embedding(spec: MetricSpec, mode: Any) -> MetricSpec:
 
 
 def _with_crops(spec: MetricSpec, count: Any, mode: Any) -> MetricSpec:
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+    if count is not None and (isinstance(count, bool) or not isinstance(count, Integral) or count < 1):
         raise InvalidOptionError(f"crops= must be a positive number of crops, got {count!r}.")
     if mode is not None and mode not in get_args(CropMode):
         raise InvalidOptionError(f"crop_mode= must be one of {get_args(CropMode)}, got {mode!r}.")
     views = tuple(
-        replace(view, count=view.count if count is None else count, mode=view.mode if mode is None else mode)
+        replace(view, count=view.count if count is None else int(count), mode=view.mode if mode is None else mode)
         if isinstance(view, CropsView)
         else view
         for view in spec.views.views

@@ -6,6 +6,7 @@ same view with encoders that differ. What is common to several metrics is found 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,6 @@ from perceptmetrics.metric import Metric
 from perceptmetrics.scorer import Scorer
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from perceptmetrics.backbones import Backbone
@@ -28,6 +28,9 @@ __all__ = ["MetricSuite"]
 
 class MetricSuite(Scorer[dict[str, Tensor]]):
     """Metrics that score the same images together.
+
+    What they have in common is found when the suite is made or loads a state dictionary. After changing the weights of
+    one of them in any other way, make a new suite.
 
     Args:
         metrics: Names (see `create_metric`), or metrics that exist, all on one device; not empty, no two with the
@@ -46,7 +49,9 @@ class MetricSuite(Scorer[dict[str, Tensor]]):
 
     def __init__(self, metrics: Sequence[str | os.PathLike[str] | Metric], **create_options: Any) -> None:
         super().__init__()
-        made = [one if isinstance(one, Metric) else create_metric(one, **create_options) for one in metrics]
+        if isinstance(metrics, (str, os.PathLike, Metric)):
+            raise InvalidOptionError(f"A suite takes a list of metrics, got {metrics!r}. Write MetricSuite([...]).")
+        made = [_metric(one, create_options) for one in metrics]
         names = [metric.metric_name for metric in made]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated or not made:
@@ -58,15 +63,8 @@ class MetricSuite(Scorer[dict[str, Tensor]]):
         if len({metric.device for metric in made}) > 1:
             raise InvalidOptionError("The metrics of a suite must be on one device; move them there first.")
         self.metrics = nn.ModuleList(made)
-        views: list[Views] = []
-        encoders: list[Metric] = []
-        self._plan: list[tuple[Metric, Metric, Views]] = []
-        for metric in made:
-            view = next((other for other in views if _same_views(other, metric.views)), metric.views)
-            encoder = next((other for other in encoders if _same_encoder(other, metric)), metric)
-            views.append(view)
-            encoders.append(encoder)
-            self._plan.append((metric, encoder, view))
+        self._plan = _plan(made)
+        self.register_load_state_dict_post_hook(_plan_anew)  # type: ignore[no-untyped-call]
 
     @property
     def device(self) -> torch.device:
@@ -92,6 +90,30 @@ class MetricSuite(Scorer[dict[str, Tensor]]):
         metrics = [metric for metric, _, _ in self._plan]
         columns = torch.split(rows, [max(1, len(metric.labels)) for metric in metrics], dim=1)
         return {metric.metric_name: metric.present(part) for metric, part in zip(metrics, columns, strict=True)}
+
+
+def _metric(one: str | os.PathLike[str] | Metric, create_options: dict[str, Any]) -> Metric:
+    if isinstance(one, (str, os.PathLike)):
+        one = create_metric(one, **create_options)
+    if not isinstance(one, Metric):
+        raise InvalidOptionError(
+            f"A suite takes names and metrics, got {type(one).__name__}. (Losses are made from the metrics, one each.)"
+        )
+    return one
+
+
+def _plan(metrics: Sequence[Metric]) -> list[tuple[Metric, Metric, Views]]:
+    """For each metric, the metric whose encoder and the views that are to be used."""
+    plan: list[tuple[Metric, Metric, Views]] = []
+    for metric in metrics:
+        view = next((other for _, _, other in plan if _same_views(other, metric.views)), metric.views)
+        encoder = next((other for _, other, _ in plan if _same_encoder(other, metric)), metric)
+        plan.append((metric, encoder, view))
+    return plan
+
+
+def _plan_anew(suite: MetricSuite, *_: object) -> None:
+    suite._plan = _plan([metric for metric, _, _ in suite._plan])  # noqa: SLF001 - a method that PyTorch calls
 
 
 def _same_views(one: Views, other: Views) -> bool:

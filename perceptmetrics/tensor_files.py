@@ -24,7 +24,7 @@ from perceptmetrics.errors import WeightsError, first_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["read_metadata", "read_tensors"]
+__all__ = ["check_archive", "read_metadata", "read_tensors"]
 
 _TORCHSCRIPT_PROTOCOL = 2
 _UNWRAP = ("state_dict", "params", "model")
@@ -68,6 +68,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def check_archive(path: Path) -> None:
+    """Compare the content of a PyTorch file with its checksums, which memory-mapped reading does not do.
+
+    Args:
+        path: A file. One that is no ZIP archive has no checksums and passes.
+
+    Raises:
+        WeightsError: A part of the archive is damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise WeightsError(f"{path} is damaged: its part {damaged!r} does not have its checksum. Fetch it again.")
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ memory once, since every tensor that LoRA left alone is shared by content.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from perceptmetrics.fingerprints import digests_of, fingerprint
 from perceptmetrics.heads import head_shapes
 from perceptmetrics.lora import adapter_name, adapter_shapes, merge_projection
 from perceptmetrics.spec import MlpHeadSpec
-from perceptmetrics.tensor_files import read_tensors
+from perceptmetrics.tensor_files import check_archive, read_tensors
 from perceptmetrics.weights import file_sha256
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def read_tuned(path: Path, spec: MetricSpec) -> TunedWeights:
     slim = cache_home() / "converted" / f"{digest}.safetensors"
     if (converted := _read_converted(slim, spec)) is not None:
         return converted
+    check_archive(path)
     tensors = read_tensors(path)
     if not is_released_perceptclip(tensors):
         return TunedWeights(trained=_checked(read_trained(path), spec, str(path)), path=path)
@@ -193,7 +195,7 @@ def _record_path(slim: Path) -> Path:
 
 def _write_converted(slim: Path, trained: TrainedWeights, base: str, source: Path) -> None:
     tower = _tower_path(base)
-    if not tower.is_file():
+    if not _is_intact(tower, base):
         with replacing(tower) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in trained.encoder.items()}, temporary)
     write_trained(slim, TrainedWeights(head=trained.head, lora=trained.lora, base=base))
@@ -221,5 +223,6 @@ def _is_intact(tower: Path, base: str) -> bool:
             return True
     except WeightsError:
         _log.warning("%s is damaged and is made anew.", tower)
-    tower.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a cache that cannot be written
+        tower.unlink(missing_ok=True)
     return False

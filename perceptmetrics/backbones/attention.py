@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from perceptmetrics.errors import InvalidSpecError
 
 __all__ = ["FusedAttention"]
 
@@ -17,13 +20,19 @@ class FusedAttention(nn.Module):
     can carry adapters or be quantised, and whose attention can ask for the output of a few tokens only.
 
     Args:
-        attention: The module to take over: batch first, keys and values as wide as queries, with biases.
+        attention: The module to take over: batch first, keys and values as wide as queries, with biases, no dropout.
+
+    Raises:
+        InvalidSpecError: It is built otherwise.
     """
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
-        if attention.in_proj_weight is None or attention.in_proj_bias is None or not attention.batch_first:
-            raise ValueError("Expected self-attention with one fused, biased projection and the batch first.")
+        fused = attention.in_proj_weight is not None and attention.in_proj_bias is not None
+        if not fused or not attention.batch_first or attention.dropout:
+            raise InvalidSpecError(
+                "Only self-attention with one fused, biased projection, the batch first and no dropout is supported."
+            )
         self.num_heads = attention.num_heads
         self.in_proj = _linear(attention.in_proj_weight, attention.in_proj_bias)
         self.out_proj = _linear(attention.out_proj.weight, attention.out_proj.bias)
@@ -43,7 +52,7 @@ class FusedAttention(nn.Module):
             key: The same tensor, or None.
             value: The same tensor, or None.
             need_weights: Must be False.
-            attn_mask: Shape (L, L), added to the logits; None for none.
+            attn_mask: Shape (L, L), see `attend`.
 
         Returns:
             Shape (N, L, C), and None in place of the weights.
@@ -61,14 +70,17 @@ class FusedAttention(nn.Module):
         Args:
             tokens: Shape (N, L, C).
             queries: For how many of the first tokens the output is wanted; None for all.
-            attn_mask: Shape (L, L), added to the logits; None for none.
+            attn_mask: Shape (L, L), added to the logits; or boolean, True where nothing is to be read, as
+                `torch.nn.MultiheadAttention` has it. None for none.
 
         Returns:
             Shape (N, queries, C).
         """
         projected = self.in_proj(tokens).unflatten(-1, (3, self.num_heads, -1))
         query, key, value = projected.permute(2, 0, 3, 1, 4)  # each (N, heads, L, C / heads)
-        mask = None if attn_mask is None else attn_mask[:queries].to(query.dtype)
+        mask = None if attn_mask is None else attn_mask[:queries]
+        if mask is not None:
+            mask = ~mask if mask.dtype == torch.bool else mask.to(query.dtype)
         attended = F.scaled_dot_product_attention(query[:, :, :queries], key, value, attn_mask=mask)
         outputs: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return outputs

@@ -27,8 +27,8 @@ class Backbone(nn.Module, ABC):
     Attributes:
         feature_size: Length D of a feature vector.
         min_size: Smallest height and width, in pixels, from which features can be computed.
-        shared: Tensors that other encoders of the process may use too. Who changes weights in place first calls
-            `shared.separate(encoder)`.
+        shared: Tensors that other encoders of the process may use too. Who changes weights in place, or loads weights
+            into a part of the encoder, first calls `shared.separate(encoder)`.
     """
 
     feature_size: int

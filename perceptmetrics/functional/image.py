@@ -36,6 +36,9 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if images.dtype == torch.uint8:
         return torch.stack([_resize_by_pillow(image, size) for image in images])
+    if size[1] == 1 < size[0]:  # for which PyTorch gives all rows the same value: along the height first, then turned
+        along_height = F.interpolate(images, (size[0], images.shape[-1]), mode="bilinear", antialias=True)
+        return F.interpolate(along_height.mT, (1, size[0]), mode="bilinear", antialias=True).mT
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 

@@ -93,7 +93,16 @@ def named(path):
 def required_fields():
     optional = {"sha256", "size", "extra", "positional_embedding", "max_long_side", "average", "labels", "map"}
     optional |= {"activation", "feature_map", "scale", "shift", "training_data", "limits", "kind", "format_version"}
-    optional |= {"lora", "dropout", "targets", "in_trained_file", "mode", "standardise", "strict_range", "positive_labels"}
+    optional |= {
+        "lora",
+        "dropout",
+        "targets",
+        "in_trained_file",
+        "mode",
+        "standardise",
+        "strict_range",
+        "positive_labels",
+    }
     for spec in BUILTIN_SPECS:
         for path in places(json.loads(spec_to_json(spec))):
             if isinstance(path[-1], str) and path[-1] not in optional:

@@ -1,0 +1,214 @@
+"""`perceptmetrics convert`: what it writes scores the same, and it never writes half of it or over something."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from perceptmetrics import create_metric
+from perceptmetrics.cache import CACHE_VARIABLE
+from perceptmetrics.exported import largest_deviation
+from tests import tiny_perceptclip
+from tests.cli.in_process import Command
+from tests.photographs import photographs
+from tests.tiny_perceptclip import NAMES, write_released
+
+IQA, MEM, EMO = NAMES
+FILES = ["golden.safetensors", "model.safetensors", "spec.json"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return photographs(230, 260)[:2]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """A released file under its published name."""
+    return write_released(tmp_path / "perceptCLIP_Memorability.pth", MEM)
+
+
+def tensors_in(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "filename"),
+    [(IQA, "perceptCLIP_IQA.pth"), (MEM, "perceptCLIP_Memorability.pth"), (EMO, "perceptCLIP_Emotions.pth")],
+)
+@pytest.mark.parametrize("form", ["slim", "merged"])
+def test_a_released_file_says_by_its_name_what_it_is(
+    run: Command, tmp_path: Path, images: torch.Tensor, name: str, filename: str, form: str
+) -> None:
+    source, folder = write_released(tmp_path / filename, name), tmp_path / "out" / form
+    result = run("convert", source, folder, "--form", form)
+    assert result.returncode == 0, result.stderr
+    assert sorted(os.listdir(folder)) == FILES
+    assert sorted(os.listdir(folder.parent)) == [form]
+    lines = result.stdout.splitlines()
+    assert [Path(line.split("  ")[0]).name for line in lines[:3]] == FILES
+    assert lines[3].startswith(f"{name}, {form}: its scores differ from the source's by at most ")
+    expected = create_metric(name, checkpoint=source)(images)
+    for metric in (create_metric(folder), create_metric(name, checkpoint=folder)):
+        torch.testing.assert_close(metric(images), expected, atol=1e-6, rtol=0)
+        assert metric.metric_name == name
+
+
+def test_slim_holds_adapters_and_head_alone(run: Command, tmp_path: Path, released: Path) -> None:
+    run("convert", released, tmp_path / "slim")
+    parts = {name.partition(".")[0] for name in tensors_in(tmp_path / "slim")}
+    assert parts == {"head", "lora"}
+
+
+def test_merged_needs_nothing_else(
+    run: Command, tmp_path: Path, released: Path, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("convert", released, tmp_path / "merged", "--form", "merged")
+    assert {name.partition(".")[0] for name in tensors_in(tmp_path / "merged")} == {"head", "encoder"}
+    expected = create_metric(MEM, checkpoint=released)(images)
+    released.unlink()
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
+    metric = create_metric(tmp_path / "merged", local_files_only=True, cache_dir=tmp_path / "hub")
+    torch.testing.assert_close(metric(images), expected, atol=1e-6, rtol=0)
+
+
+def test_half_stores_the_encoder_in_half_the_bytes(
+    run: Command, tmp_path: Path, released: Path, images: torch.Tensor
+) -> None:
+    result = run("convert", released, tmp_path / "half", "--form", "merged", "--half")
+    assert result.returncode == 0, result.stderr
+    types = {name.partition(".")[0]: tensor.dtype for name, tensor in tensors_in(tmp_path / "half").items()}
+    assert types == {"head": torch.float32, "encoder": torch.float16}
+    metric = create_metric(tmp_path / "half")
+    assert {parameter.dtype for parameter in metric.parameters()} == {torch.float32}
+    expected = create_metric(MEM, checkpoint=released)(images)
+    torch.testing.assert_close(metric(images), expected, atol=1e-2, rtol=0)
+    assert not torch.equal(metric(images), expected)
+
+
+def test_slim_can_be_merged_later(run: Command, tmp_path: Path, released: Path, images: torch.Tensor) -> None:
+    run("convert", released, tmp_path / "slim")
+    result = run("convert", tmp_path / "slim", tmp_path / "merged", "--form", "merged")
+    assert result.returncode == 0, result.stderr
+    expected = create_metric(MEM, checkpoint=released)(images)
+    torch.testing.assert_close(create_metric(tmp_path / "merged")(images), expected, atol=1e-6, rtol=0)
+
+
+# Refusals
+
+
+def test_what_exists_is_replaced_only_when_asked(run: Command, tmp_path: Path, released: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    result = run("convert", released, folder)
+    assert result.returncode == 2
+    assert f"{folder} exists already" in result.stderr
+    assert os.listdir(folder) == ["mine.txt"]
+    assert run("convert", released, folder, "--overwrite").returncode == 0
+    assert sorted(os.listdir(folder)) == FILES
+
+
+def test_an_empty_folder_is_filled(run: Command, tmp_path: Path, released: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert run("convert", released, tmp_path / "out").returncode == 0
+
+
+def test_a_file_in_the_way_is_refused(run: Command, tmp_path: Path, released: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    result = run("convert", released, tmp_path / "out")
+    assert result.returncode == 2
+    assert "exists already" in result.stderr
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_an_unknown_file_name_asks_for_the_metric(run: Command, tmp_path: Path, released: Path) -> None:
+    source = released.rename(tmp_path / "weights.pth")
+    result = run("convert", source, tmp_path / "out")
+    assert result.returncode == 2
+    assert "does not say which metric it belongs to" in result.stderr
+    assert "metric" in result.stderr
+    assert not (tmp_path / "out").exists()
+    result = run("convert", source, tmp_path / "out", "--metric", MEM)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--half"], "half precision is for 'merged'"),
+        (["--form", "fat"], "'fat' is not one of"),
+        (["-m", "perceptclip_memo"], "Did you mean 'perceptclip_mem'"),
+        (["-m", "clipiqa"], "clipiqa"),
+        (["-m", "lite_iqa"], "lite_iqa"),
+        (["-m", EMO], "(1, 256), expected (8, 256)"),
+    ],
+)
+def test_bad_requests_say_why_and_write_nothing(
+    run: Command, tmp_path: Path, released: Path, words: list[str], said: str
+) -> None:
+    result = run("convert", released, tmp_path / "out", *words)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("source", ["missing.pth", "missing", "text.pth", "empty"])
+def test_a_source_that_is_none_is_refused(run: Command, tmp_path: Path, source: str) -> None:
+    (tmp_path / "text.pth").write_text("no weights")
+    (tmp_path / "empty").mkdir()
+    result = run("convert", tmp_path / source, tmp_path / "out", "-m", MEM)
+    assert result.returncode == 2
+    assert str(tmp_path / source) in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_merged_source_holds_nothing_slim(run: Command, tmp_path: Path, released: Path) -> None:
+    run("convert", released, tmp_path / "merged", "--form", "merged")
+    result = run("convert", tmp_path / "merged", tmp_path / "slim")
+    assert result.returncode == 2
+    assert "holds no adapters" in result.stderr
+
+
+def test_a_copy_that_scores_otherwise_is_not_written(
+    run: Command, tmp_path: Path, released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the merging were wrong."""
+    monkeypatch.setattr("perceptmetrics.conversion.largest_deviation", lambda *_: 0.5)
+    (tmp_path / "out").mkdir()
+    result = run("convert", released, tmp_path / "out")
+    assert result.returncode == 2
+    assert "scores otherwise than the original, by up to 0.5" in result.stderr
+    assert os.listdir(tmp_path / "out") == []
+    assert not [entry for entry in os.listdir(tmp_path) if entry.startswith(".")]
+
+
+def test_a_damaged_copy_is_noticed_by_its_golden_scores(run: Command, tmp_path: Path, released: Path) -> None:
+    run("convert", released, tmp_path / "merged", "--form", "merged")
+    weights = tensors_in(tmp_path / "merged")
+    weights["head.layers.0.bias"] += 0.5
+    save_file(weights, tmp_path / "merged" / "model.safetensors")
+    assert largest_deviation(tmp_path / "merged", create_metric(tmp_path / "merged")) > 1e-3
