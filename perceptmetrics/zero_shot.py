@@ -1,0 +1,160 @@
+"""Encoders and heads of metrics that compare images with prompts: the texts as they are, or among learned vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from perceptmetrics.backbones import (
+    Backbone,
+    LoadedBackbone,
+    Placement,
+    TextEncoder,
+    build_backbone,
+    build_image_tower,
+    read_tower_weights,
+)
+from perceptmetrics.backbones.clip_text import tokenize_with_context
+from perceptmetrics.checkpoints import weight_file
+from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.heads import AntonymHead, CosineHead
+from perceptmetrics.spec import AntonymHeadSpec, CosineHeadSpec, MetricSpec
+from perceptmetrics.text_features import TextFeatures, features_of
+from perceptmetrics.weights import file_sha256
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perceptmetrics.checkpoints import PromptWeights
+    from perceptmetrics.spec import ContextSpec
+
+__all__ = ["compare_with_prompts"]
+
+# Least cosine between a file's token embeddings and the CLIP's: equal up to half precision, or of another CLIP.
+_SAME_TOKENS = 0.99
+
+
+def compare_with_prompts(
+    spec: MetricSpec,
+    clip_file: Path | None,
+    learned: PromptWeights | None = None,
+    placement: Placement | None = None,
+    seed: int = 0,
+) -> tuple[Backbone, nn.Module]:
+    """Build the encoder and the head of a metric with prompts.
+
+    Args:
+        spec: The metric.
+        clip_file: Weights of the CLIP; None for random weights.
+        learned: Learned vectors, for a metric that has them.
+        placement: Where the encoder is wanted, and in which precision.
+        seed: Seed of random weights, and of random vectors where none are given.
+
+    Returns:
+        The image tower and the head. The text tower is built only for prompts that are not in the cache.
+
+    Raises:
+        WeightsError: A file does not fit.
+        InvalidOptionError: A prompt is too long.
+    """
+    clip = _Clip(spec, clip_file, placement or Placement(), seed)
+    if isinstance(spec.head, CosineHeadSpec):
+        head: nn.Module = CosineHead(clip.features_of([spec.head.prompt]).features[0])
+    elif isinstance(spec.head, AntonymHeadSpec):
+        head = _antonym_head(spec.head, clip, learned, seed)
+    else:
+        raise InvalidSpecError(f"{spec.name!r} has no prompts.")
+    return clip.image_tower(), head
+
+
+class _Clip:
+    """A CLIP of which no more is built than is asked for."""
+
+    def __init__(self, spec: MetricSpec, file: Path | None, placement: Placement, seed: int) -> None:
+        self._spec, self._file, self._placement, self._seed = spec.backbone, file, placement, seed
+        self._loaded: LoadedBackbone | None = None
+
+    def text_tower(self) -> TextEncoder:
+        """The text tower; the image tower is built with it."""
+        if self._loaded is None:
+            self._loaded = build_backbone(self._spec, self._file, self._seed, self._placement)
+        if self._loaded.text is None:
+            raise InvalidSpecError(f"{self._spec.architecture!r} reads no text, so images cannot be compared with it.")
+        return self._loaded.text
+
+    def image_tower(self) -> Backbone:
+        """The image tower, alone if it can be."""
+        if self._loaded is not None:
+            return self._loaded.backbone
+        tower = None if self._file is None else read_tower_weights(self._file)
+        return build_image_tower(self._spec, tower, self._seed, self._placement)
+
+    def features_of(
+        self, texts: list[str], context: Tensor | None = None, spec: ContextSpec | None = None
+    ) -> TextFeatures:
+        """Features of texts, alone or among learned vectors."""
+
+        def compute() -> TextFeatures:
+            text = self.text_tower()
+            if context is None or spec is None:
+                return TextFeatures(text.encode(texts), text.logit_scale)
+            with torch.no_grad():
+                return TextFeatures(text.encode_with_context(texts, context, spec.position), text.logit_scale)
+
+        names = texts
+        if context is not None and spec is not None:
+            digest = hashlib.sha256(context.contiguous().numpy().data).hexdigest()
+            names = [json.dumps([number, text, spec.position, digest]) for number, text in enumerate(texts)]
+        return features_of(names, self._identity(), compute)
+
+    def _identity(self) -> str | None:
+        if self._file is None:
+            return None
+        return f"{file_sha256(weight_file(self._file))} {self._spec.architecture} {self._spec.quick_gelu}"
+
+
+def _antonym_head(spec: AntonymHeadSpec, clip: _Clip, learned: PromptWeights | None, seed: int) -> AntonymHead:
+    texts = [text for pair in spec.pairs for text in (pair.positive, pair.negative)]
+    if spec.context is None:
+        found = clip.features_of(texts)
+    else:
+        context = _context(spec.context, texts, clip, learned, seed)
+        found = clip.features_of(texts, context, spec.context)
+    pairs = found.features.reshape(len(spec.pairs), 2, -1)
+    return AntonymHead(pairs, found.logit_scale, average=spec.average)
+
+
+def _context(spec: ContextSpec, texts: list[str], clip: _Clip, learned: PromptWeights | None, seed: int) -> Tensor:
+    """The learned vectors, checked against the CLIP; random ones, as at the start of training, where none are given."""
+    if learned is None:
+        width = clip.text_tower().width
+        return 0.02 * torch.randn(spec.length, width, generator=torch.Generator().manual_seed(seed))
+    context = learned.context
+    allowed = ([spec.length], [len(texts), spec.length])
+    if context is None or list(context.shape[:-1]) not in allowed:
+        raise WeightsError(
+            f"The learned prompts should be of shape ({spec.length}, channels) or ({len(texts)}, {spec.length}, channels), "
+            f"got {None if context is None else tuple(context.shape)}. Check that the file belongs to this metric."
+        )
+    if learned.before is not None and learned.after is not None:
+        _check_same_tokens(spec, texts, clip.text_tower(), learned)
+    return context
+
+
+def _check_same_tokens(spec: ContextSpec, texts: list[str], text: TextEncoder, learned: PromptWeights) -> None:
+    """Check the token embeddings that a file holds against the CLIP's."""
+    embedded = text.embed(tokenize_with_context(texts, spec.length, text.context_length)).detach()
+    own = torch.cat([embedded[:, :1], embedded[:, 1 + spec.length :]], dim=1)
+    if learned.before is None or learned.after is None:
+        return
+    given = torch.cat([learned.before, learned.after], dim=1)
+    if own.shape != given.shape or F.cosine_similarity(own.flatten(), given.flatten(), dim=0) < _SAME_TOKENS:
+        raise WeightsError(
+            f"The learned prompts were trained with another CLIP: the token embeddings in their file, of shape "
+            f"{tuple(given.shape)}, are not those of the CLIP at hand, of shape {tuple(own.shape)}. Check backbone_checkpoint=."
+        )
