@@ -25,6 +25,8 @@ from perceptmetrics.zero_shot import compare_with_prompts
 if TYPE_CHECKING:
     from torch import nn
 
+    from perceptmetrics.checkpoints import PromptWeights
+
 
 __all__ = ["Files", "assemble", "encoder_file"]
 
@@ -46,6 +48,7 @@ class Files:
     encoder: Path | None = None
 
 
+@torch.inference_mode(mode=False)  # whose tensors could never be differentiated, by no metric that shares them
 def assemble(
     spec: MetricSpec, files: Files, placement: Placement, *, precision: Precision | None = None, seed: int = 0
 ) -> Metric:

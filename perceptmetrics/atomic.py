@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["replacing", "replacing_folder"]
 
@@ -23,15 +22,12 @@ def replacing(path: Path) -> Iterator[Path]:
         path: The file; its folder is made when it is missing.
 
     Yields:
-        The temporary file.
+        The temporary file's name; nothing lies there yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary_name(path)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp gives access to the owner alone
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -48,10 +44,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         The temporary folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary = _temporary_name(path)
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         if path.exists():
             shutil.rmtree(path)
         temporary.rename(path)
@@ -59,7 +55,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary_name(path: Path) -> Path:
+    """A name beside the path that nobody else uses."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")

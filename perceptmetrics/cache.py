@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from perceptmetrics.atomic import replacing
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["CACHE_VARIABLE", "cache_home", "read_record", "remember_of_file", "write_record"]
 
 CACHE_VARIABLE = "PERCEPTMETRICS_CACHE"
+
+T = TypeVar("T")
 
 
 def cache_home() -> Path:
@@ -47,24 +49,25 @@ def write_record(path: Path, document: dict[str, object]) -> None:
         return
 
 
-def remember_of_file(kind: str, path: Path, compute: Callable[[], object]) -> object:
+def remember_of_file(kind: str, path: Path, compute: Callable[[], T], is_valid: Callable[[object], bool]) -> T:
     """Compute something about a file's content, or recall it if size and modification time have not changed.
 
     Args:
         kind: What is computed; a folder of the cache.
         path: The file.
         compute: Computes a value that JSON can hold.
+        is_valid: Whether a value has the right form; a record with another is replaced.
 
     Returns:
-        The value. It may come from a damaged record: check its form.
+        The value.
     """
     stat = path.stat()
     resolved = str(path.resolve())
     record = cache_home() / kind / f"{hashlib.sha256(resolved.encode()).hexdigest()}.json"
     state = {"path": resolved, "size": stat.st_size, "modified_ns": stat.st_mtime_ns}
     known = read_record(record)
-    if known is not None and "value" in known and {key: known.get(key) for key in state} == state:
-        return known["value"]
+    if known is not None and {key: known.get(key) for key in state} == state and is_valid(known.get("value")):
+        return cast("T", known["value"])
     value = compute()
     write_record(record, {**state, "value": value})
     return value

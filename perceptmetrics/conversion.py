@@ -122,13 +122,13 @@ def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:
 
 
 def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
-    trained, lora = tuned.trained, spec.backbone.lora
-    if lora is None or not trained.lora:
+    trained = tuned.trained
+    if not trained.lora:
         raise InvalidOptionError(
             f"{tuned.path} holds no adapters (any more), so there is nothing slim in it. Convert the original file."
         )
     base = trained.base or fingerprint(_tower_digests(tuned, encoder))
-    slim_spec = replace(spec, backbone=replace(spec.backbone, lora=replace(lora, with_base=False)))
+    slim_spec = replace(spec, backbone=replace(spec.backbone, in_trained_file=False))
     return slim_spec, TrainedWeights(head=trained.head, lora=trained.lora, base=base)
 
 
@@ -136,7 +136,7 @@ def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tupl
     if spec.backbone.library != "open_clip":
         raise InvalidOptionError(f"Only CLIP encoders are merged into the trained file; {spec.name!r} has none.")
     tower = tuned_tower(tuned, spec.backbone, encoder)
-    merged_spec = replace(spec, backbone=replace(spec.backbone, lora=None))
+    merged_spec = replace(spec, backbone=replace(spec.backbone, lora=None, in_trained_file=True))
     return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=tower.tensors)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["digests_of", "fingerprint"]
 
+_DIGITS = 64
+
 
 def digests_of(tensors: Mapping[str, Tensor], path: Path) -> dict[str, str]:
     """Hash tensors one by one, or recall their hashes if the file they were read from has not changed.
@@ -30,10 +32,15 @@ def digests_of(tensors: Mapping[str, Tensor], path: Path) -> dict[str, str]:
     Returns:
         A sha256 of type, shape and content by name.
     """
-    recalled = remember_of_file("digests", path, lambda: _digests(tensors))
-    if isinstance(recalled, dict) and recalled.keys() == tensors.keys():
-        return recalled
-    return _digests(tensors)
+
+    def is_valid(value: object) -> bool:
+        return (
+            isinstance(value, dict)
+            and value.keys() == tensors.keys()
+            and all(isinstance(digest, str) and len(digest) == _DIGITS for digest in value.values())
+        )
+
+    return remember_of_file("digests", path, lambda: _digests(tensors), is_valid)
 
 
 def fingerprint(digests: Mapping[str, str]) -> str:

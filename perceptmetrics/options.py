@@ -94,8 +94,7 @@ def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
 
 def _trained_file_with_encoder(spec: MetricSpec) -> MlpHeadSpec | None:
     """The head whose trained file holds the encoder too; None where the encoder has a file of its own."""
-    with_base = spec.backbone.lora is not None and spec.backbone.lora.with_base
-    return spec.head if isinstance(spec.head, MlpHeadSpec) and with_base else None
+    return spec.head if isinstance(spec.head, MlpHeadSpec) and spec.backbone.in_trained_file else None
 
 
 def fetch_options(backbone: str | None, revision: str | None) -> str:

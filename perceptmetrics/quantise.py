@@ -46,3 +46,5 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
     except ImportError as error:
         raise MissingExtraError("precision='int8'", "int8") from error
     quantize_(backbone.visual.transformer, Int8DynamicActivationInt8WeightConfig())
+    for module in backbone.modules():
+        module.__dict__.pop("extra_repr", None)  # torchao's own, which cannot be pickled

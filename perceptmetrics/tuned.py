@@ -209,7 +209,10 @@ def _read_converted(slim: Path, spec: MetricSpec) -> TunedWeights | None:
     trained = read_trained(slim)
     if trained.base is None or not _is_intact(_tower_path(trained.base), trained.base):
         return None
-    return TunedWeights(trained=_checked(trained, spec, str(slim)), path=slim)
+    try:
+        return TunedWeights(trained=_checked(trained, spec, str(slim)), path=slim)
+    except WeightsError:  # of another metric; the file itself tells better what is wrong
+        return None
 
 
 def _is_intact(tower: Path, base: str) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from perceptmetrics.functional.image import (
     centre_crop,
     crops,
+    draw_places,
     enlarge_to,
     fragments,
     grid_crop_offsets,
@@ -50,6 +51,8 @@ class Views(nn.Module):
         self.seed = seed
         self.register_buffer("mean", torch.tensor(spec.mean), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std), persistent=False)
+        self._offsets = {view: _offsets(view, seed) for view in spec.views if isinstance(view, CropsView)}
+        self._places = {view: draw_places(view.grid, seed) for view in spec.views if isinstance(view, FragmentsView)}
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Make the views of a batch.
@@ -79,15 +82,9 @@ class Views(nn.Module):
             return self._normalise(centre_crop(enlarge_to(self._to_float(images), view.size), view.size))
         if isinstance(view, FragmentsView):
             pixels = enlarge_to(self._to_float(images), view.grid * view.cell)
-            return self._normalise(fragments(pixels, view.grid, view.cell, self.seed))
+            return self._normalise(fragments(pixels, view.cell, self._places[view]))
         resized = self._normalise(resize(images, (view.height, view.width)))
-        return crops(resized, self._offsets(view), view.size)
-
-    def _offsets(self, view: CropsView) -> list[tuple[int, int]]:
-        slack = (view.height - view.size, view.width - view.size)
-        if view.mode == "grid":
-            return grid_crop_offsets(slack, view.count)
-        return random_crop_offsets(slack, view.count, self.seed)
+        return crops(resized, self._offsets[view], view.size)
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         pixels = self._to_float(pixels)
@@ -95,3 +92,10 @@ class Views(nn.Module):
 
     def _to_float(self, pixels: Tensor) -> Tensor:
         return to_unit_float(pixels.to(self.mean.device))
+
+
+def _offsets(view: CropsView, seed: int) -> list[tuple[int, int]]:
+    slack = (view.height - view.size, view.width - view.size)
+    if view.mode == "grid":
+        return grid_crop_offsets(slack, view.count)
+    return random_crop_offsets(slack, view.count, seed)

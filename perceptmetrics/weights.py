@@ -111,8 +111,7 @@ def file_sha256(path: Path) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    digest = remember_of_file("sha256", path, lambda: _sha256_of(path))
-    return digest if isinstance(digest, str) and _SHA256.fullmatch(digest) else _sha256_of(path)
+    return remember_of_file("sha256", path, lambda: _sha256_of(path), _is_sha256)
 
 
 def _sha256_of(path: Path) -> str:
@@ -217,7 +216,11 @@ def _hold_to_first_seen(path: Path, source: HubFile) -> None:
 def _recorded_sha256(record: dict[str, object] | None) -> str | None:
     """The hash in a record; None when the record is missing or damaged."""
     recorded = (record or {}).get("sha256")
-    return recorded if isinstance(recorded, str) and _SHA256.fullmatch(recorded) else None
+    return recorded if isinstance(recorded, str) and _is_sha256(recorded) else None
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def _as_str(path: str | os.PathLike[str] | None) -> str | None:

@@ -138,8 +138,8 @@ def _context(spec: ContextSpec, texts: list[str], clip: _Clip, learned: PromptWe
     allowed = ([spec.length], [len(texts), spec.length])
     if context is None or list(context.shape[:-1]) not in allowed:
         raise WeightsError(
-            f"The learned prompts should be of shape ({spec.length}, channels) or ({len(texts)}, {spec.length}, channels), "
-            f"got {None if context is None else tuple(context.shape)}. Check that the file belongs to this metric."
+            f"The learned prompts should be of shape ({spec.length}, channels) or "
+            f"({len(texts)}, {spec.length}, channels), got {None if context is None else tuple(context.shape)}. Check that the file belongs to this metric."
         )
     if learned.before is not None and learned.after is not None:
         _check_same_tokens(spec, texts, clip.text_tower(), learned)
@@ -156,5 +156,6 @@ def _check_same_tokens(spec: ContextSpec, texts: list[str], text: TextEncoder, l
     if own.shape != given.shape or F.cosine_similarity(own.flatten(), given.flatten(), dim=0) < _SAME_TOKENS:
         raise WeightsError(
             f"The learned prompts were trained with another CLIP: the token embeddings in their file, of shape "
-            f"{tuple(given.shape)}, are not those of the CLIP at hand, of shape {tuple(own.shape)}. Check backbone_checkpoint=."
+            f"{tuple(given.shape)}, are not those of the CLIP at hand, of shape {tuple(own.shape)}. "
+            "Check backbone_checkpoint=."
         )

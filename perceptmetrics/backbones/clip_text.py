@@ -1,7 +1,7 @@
 """CLIP's text tower, for as long as it takes to encode the prompts, as texts or among learned vectors.
 
-Learned vectors: Zhou et al., "Learning to Prompt for Vision-Language Models" (CoOp), IJCV 2022. A text "Good photo." behind
-16 placeholders and with CoOp's own full stop is tokenised as a whole: its two stops are one token of CLIP, "..".
+Learned vectors: Zhou et al., "Learning to Prompt for Vision-Language Models" (CoOp), IJCV 2022. A text such as
+"Good photo." is tokenised as a whole behind placeholders and with CoOp's own full stop: its two stops are one token, "..".
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ from perceptmetrics.errors import WeightsError
 from perceptmetrics.tensor_files import BARE_TENSOR, read_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["PromptWeights", "read_prompts"]
@@ -64,8 +64,9 @@ def read_prompts(path: Path) -> PromptWeights:
     }
     if (context is None and not regressor) or (context is not None and context.ndim not in (2, 3)):
         raise WeightsError(
-            f"{path} holds no learned prompts: expected a tensor named {', '.join(_CONTEXT_NAMES[2:])} or {_OURS} of shape "
-            f"(length, channels) or (prompts, length, channels), or such a tensor alone. It holds {some(tensors)}."
+            f"{path} holds no learned prompts: expected a tensor named {', '.join(_CONTEXT_NAMES[2:])} or {_OURS} of "
+            "shape (length, channels) or (prompts, length, channels), or such a tensor alone. "
+            f"It holds {some(tensors)}."
         )
     return PromptWeights(
         context=context,

@@ -13,6 +13,7 @@ from torch import Tensor, addcmul
 __all__ = [
     "centre_crop",
     "crops",
+    "draw_places",
     "enlarge_to",
     "fragments",
     "grid_crop_offsets",
@@ -169,24 +170,26 @@ def enlarge_to(images: Tensor, side: int) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
-def fragments(images: Tensor, grid: int, cell: int, seed: int) -> Tensor:
-    """Cut a cell out of each field of a grid over the image and put the cells together (CLIP-UIQA; FAST-VQA).
+def draw_places(grid: int, seed: int) -> Tensor:
+    """Draw where in the fields of a grid cells are to be cut: shape (2, grid, grid), relative, in [0, 1)."""
+    return torch.rand(2, grid, grid, generator=torch.Generator().manual_seed(seed))
 
-    Where a cell is cut inside its field is drawn from the seed, for all images at the same relative places.
+
+def fragments(images: Tensor, cell: int, places: Tensor) -> Tensor:
+    """Cut a cell out of each field of a grid over the image and put the cells together (CLIP-UIQA; FAST-VQA).
 
     Args:
         images: Shape (N, C, H, W), H and W at least `grid * cell`.
-        grid: Number of fields along each side.
         cell: Side of a cell in pixels.
-        seed: Seed.
+        places: Shape (2, grid, grid): how far down and to the right a cell lies in its field, in [0, 1).
 
     Returns:
         Shape (N, C, grid * cell, grid * cell), of native pixels only.
     """
     height, width = images.shape[-2:]
-    drawn = torch.rand(2, grid, grid, generator=torch.Generator().manual_seed(seed))
-    rows = _cell_places(height, grid, cell, drawn[0])
-    columns = _cell_places(width, grid, cell, drawn[1].T).transpose(0, 1)
+    grid = places.shape[-1]
+    rows = _cell_places(height, grid, cell, places[0])
+    columns = _cell_places(width, grid, cell, places[1].T).transpose(0, 1)
     inside = torch.arange(cell)
     # From (grid row, grid column) to (grid row, pixel row, grid column, pixel column).
     rows = (rows[:, None, :, None] + inside[None, :, None, None]).expand(-1, -1, -1, cell)

@@ -32,7 +32,7 @@ EMOTIONS = ("amusement", "awe", "contentment", "excitement", "anger", "disgust",
 PLEASANT_EMOTIONS = EMOTIONS[:4]
 
 # Section 4 and the release: rank 16, alpha 8, on the queries, keys and values of all 24 layers.
-_LORA = LoraSpec(rank=16, alpha=8.0, dropout=0.1, targets=("q", "k", "v"), with_base=True)
+_LORA = LoraSpec(rank=16, alpha=8.0, dropout=0.1, targets=("q", "k", "v"))
 # The release maps the raw mean of the crops, about -6.52 to 3.11, to about [0, 1]: (raw + 6.52) / 9.63.
 _RAW_LOWEST, _RAW_SPAN = -6.52, 9.63
 
@@ -42,7 +42,7 @@ _LICENCE = "Not stated by the authors; CLIP weights by OpenAI: MIT"
 
 
 def _backbone() -> BackboneSpec:
-    return replace(openai_clip("ViT-L-14", positional_embedding="keep"), lora=_LORA)
+    return replace(openai_clip("ViT-L-14", positional_embedding="keep"), lora=_LORA, in_trained_file=True)
 
 
 def _views(view: ViewSpec) -> ViewsSpec:

@@ -29,15 +29,12 @@ class LoraSpec:
         alpha: The update is scaled by `alpha / rank`.
         dropout: Probability with which an input of the update is zeroed in training.
         targets: Which of the queries', keys' and values' projections are adapted, in this order.
-        with_base: Whether the metric's trained file also holds the encoder under the adapters, so that
-            nothing else is needed. Otherwise the encoder comes from `BackboneSpec.weights`.
     """
 
     rank: int
     alpha: float
     dropout: float = 0.0
     targets: tuple[AttentionPart, ...] = ATTENTION_PARTS
-    with_base: bool = False
 
     def __post_init__(self) -> None:
         require(self.rank > 0, f"LoraSpec.rank must be positive, got {self.rank!r}.")
@@ -71,6 +68,8 @@ class BackboneSpec:
             picture of tokens by channels: some published prompts were trained so). None for encoders that have none.
         lora: Adapters that have tuned the attention of a CLIP vision transformer; None for none. Their weights
             lie in the metric's own trained file.
+        in_trained_file: Whether that file holds the encoder too, so that nothing else is needed. Otherwise the encoder
+            comes from `weights`.
     """
 
     library: Library
@@ -79,6 +78,7 @@ class BackboneSpec:
     weights: WeightSource
     positional_embedding: PositionalEmbedding | None = None
     lora: LoraSpec | None = None
+    in_trained_file: bool = False
 
     def __post_init__(self) -> None:
         require(

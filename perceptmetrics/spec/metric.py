@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from perceptmetrics.spec.backbone import BackboneSpec
@@ -129,7 +129,7 @@ class MetricSpec:
     head: HeadSpec
     score: ScoreSpec
     card: CardSpec
-    pool: PoolSpec = PoolSpec()
+    pool: PoolSpec = field(default_factory=PoolSpec)
 
     def __post_init__(self) -> None:
         require(
@@ -199,8 +199,7 @@ class MetricSpec:
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Every file that the metric is built from."""
         own = () if self.trained_file is None else (self.trained_file,)
-        lora = self.backbone.lora
-        return own if lora is not None and lora.with_base else (self.backbone.weights, *own)
+        return own if own and self.backbone.in_trained_file else (self.backbone.weights, *own)
 
     @property
     def trained_file(self) -> WeightSource | None:

@@ -14,7 +14,15 @@ from open_clip.modified_resnet import AttentionPool2d
 from safetensors.torch import save_file
 from torch import nn
 
-from perceptmetrics.backbones import ClipResNet, ClipVisionTransformer, TextEncoder, TimmStages, build, build_backbone
+from perceptmetrics.backbones import (
+    ClipResNet,
+    ClipVisionTransformer,
+    TextEncoder,
+    TimmStages,
+    build,
+    build_backbone,
+    build_image_tower,
+)
 from perceptmetrics.backbones.clip_resnet import MeanTokenAttentionPool
 from perceptmetrics.backbones.clip_text import tokenize
 from perceptmetrics.backbones.fold import fold_batch_norms
@@ -352,8 +360,11 @@ def test_open_clip_is_never_let_download_a_configuration(monkeypatch, name):
 @pytest.mark.parametrize("quick_gelu", [True, False])
 def test_quick_gelu_is_as_stated_and_checked_on_the_built_model(monkeypatch, architecture, quick_gelu):
     backbone = tiny_clip.spec(architecture, quick_gelu=quick_gelu).backbone
-    model = build._build_clip(backbone, None, 0)
-    assert any(type(module).__name__ == "QuickGELU" for module in model.modules()) == quick_gelu
+    for model in (build._random_clip(backbone, 0), build._empty_clip(backbone)):
+        assert any(type(module).__name__ == "QuickGELU" for module in model.modules()) == quick_gelu
+    if architecture == VIT:
+        kinds = {type(module).__name__ for module in build_backbone(backbone, None).backbone.modules()}
+        assert kinds & {"FastQuickGelu", "QuickGELU", "GELU"} == {"FastQuickGelu" if quick_gelu else "GELU"}
 
     builds_otherwise = open_clip.CLIP
 
@@ -361,8 +372,9 @@ def test_quick_gelu_is_as_stated_and_checked_on_the_built_model(monkeypatch, arc
         return builds_otherwise(**config | {"quick_gelu": not quick_gelu})
 
     monkeypatch.setattr(open_clip, "CLIP", ignore)
-    with pytest.raises(InvalidSpecError, match=f"its specification states quick_gelu={quick_gelu}"):
-        build_backbone(backbone, None)
+    for construct in (build_backbone, build_image_tower):
+        with pytest.raises(InvalidSpecError, match=f"its specification states quick_gelu={quick_gelu}"):
+            construct(backbone, None)
 
 
 @pytest.mark.parametrize(

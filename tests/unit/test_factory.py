@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from perceptmetrics import PerceptualLoss, create_metric, registry, weights
+from perceptmetrics import PerceptualLoss, cache, create_metric, registry
 from perceptmetrics.backbones import build_backbone
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownMetricError, WeightsError
 from perceptmetrics.heads import MlpHead
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "records"))
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "records"))
     with HubStandIn() as stand_in:
         stand_in.replace_hub(monkeypatch, tmp_path / "cache")
         yield stand_in
@@ -52,13 +52,18 @@ def random_head(spec, seed=5):
     return head.requires_grad_(False)
 
 
+def trained_file(head):
+    """Tensors of a trained metric's file."""
+    return {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
+
+
 @pytest.fixture
 def folder(tmp_path, exported_spec):
     """An exported metric."""
     folder = tmp_path / "my_metric"
     folder.mkdir()
     (folder / "spec.json").write_text(spec_to_json(exported_spec), encoding="utf-8")
-    save_file(random_head(exported_spec).state_dict(), folder / "model.safetensors")
+    save_file(trained_file(random_head(exported_spec)), folder / "model.safetensors")
     return folder
 
 
@@ -277,7 +282,7 @@ def test_another_process_fetches_a_hub_metric_and_later_ones_need_no_hub(hub, fo
 
 def test_a_checkpoint_takes_the_place_of_the_trained_part(folder, exported_spec, tmp_path):
     other = random_head(exported_spec, seed=6)
-    torch.save({"state_dict": other.state_dict()}, tmp_path / "other.pt")
+    torch.save({"state_dict": trained_file(other)}, tmp_path / "other.pt")
     expected = expected_scores(exported_spec, other)
     torch.testing.assert_close(create_metric(folder, checkpoint=tmp_path / "other.pt")(pixels()), expected)
 

@@ -29,13 +29,23 @@ def normal(*shape, seed):
 @pytest.mark.parametrize("feature_map", FEATURE_MAPS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("widths", [(4, 1), (4, 5, 2), (4, 3, 5, 1)])
-def test_the_perceptron_is_its_formula(widths, activation, feature_map):
-    head = MlpHead(
-        MlpHeadSpec(widths=widths, weights=LITE_IQA.head.weights, activation=activation, feature_map=feature_map)
+@pytest.mark.parametrize(("standardise", "dropout"), [(True, 0.0), (True, 0.5), (False, 0.0), (False, 0.5)])
+def test_the_perceptron_is_its_formula(widths, activation, feature_map, standardise, dropout):
+    spec = MlpHeadSpec(
+        widths=widths,
+        weights=LITE_IQA.head.weights,
+        activation=activation,
+        feature_map=feature_map,
+        standardise=standardise,
+        dropout=dropout,
     )
+    head = MlpHead(spec).eval()
     head.load_state_dict({name: normal(*value.shape, seed=1).abs() for name, value in head.state_dict().items()})
     features = 3 * normal(6, 4, seed=2)
-    mean, std = head.feature_mean.tolist(), head.feature_std.tolist()
+    mean, std = (head.feature_mean.tolist(), head.feature_std.tolist()) if standardise else ([0.0] * 4, [1.0] * 4)
+    assert {"feature_mean", "feature_std"} & set(head.state_dict()) == (
+        {"feature_mean", "feature_std"} if standardise else set()
+    )
     layers = [module for module in head.layers if isinstance(module, torch.nn.Linear)]
     for row, output in zip(features.tolist(), head(features), strict=True):
         row = [(FEATURE_MAPS[feature_map](x) - m) / s for x, m, s in zip(row, mean, std, strict=True)]

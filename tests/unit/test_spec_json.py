@@ -93,6 +93,7 @@ def named(path):
 def required_fields():
     optional = {"sha256", "size", "extra", "positional_embedding", "max_long_side", "average", "labels", "map"}
     optional |= {"activation", "feature_map", "scale", "shift", "training_data", "limits", "kind", "format_version"}
+    optional |= {"lora", "dropout", "targets", "in_trained_file", "mode", "standardise", "strict_range", "positive_labels"}
     for spec in BUILTIN_SPECS:
         for path in places(json.loads(spec_to_json(spec))):
             if isinstance(path[-1], str) and path[-1] not in optional:
@@ -118,13 +119,21 @@ def test_a_missing_field_is_named(spec, path):
         (("backbone", "quick_gelu"), 0, "spec.backbone.quick_gelu must be of type bool, got 0"),
         (("backbone", "library"), "keras", "library must be 'open_clip' or 'timm'"),
         (("backbone", "weights", "kind"), "ftp", r"spec.backbone.weights.kind must be one of \['hub', 'package'\]"),
-        (("backbone", "weights"), "file.pt", r"spec.backbone.weights.kind must be one of .* got None"),
+        (("backbone", "weights"), "file.pt", "spec.backbone.weights must be a JSON object, got 'file.pt'"),
+        (("backbone", "weights"), {}, r"spec.backbone.weights.kind must be one of .* got None"),
+        (("backbone", "lora"), "r16", "spec.backbone.lora must be a JSON object, got 'r16'"),
+        (("backbone", "lora"), {"rank": 2.5, "alpha": 1}, "spec.backbone.lora.rank must be of type int, got 2.5"),
+        (("backbone", "lora"), {"rank": 4}, "spec.backbone.lora must state alpha"),
         (("backbone", "weights", "size"), 1.5, "spec.backbone.weights.size must be of type int, got 1.5"),
         (("backbone", "weights", "size"), True, "spec.backbone.weights.size must be of type int, got True"),
         (("backbone", "weights", "sha256"), "xyz", "HubFile.sha256 must be 64"),
         (("views", "views"), {}, "spec.views.views must be a list"),
         (("views", "views", 0), 3, r"spec.views.views\[0\] must be a JSON object, got 3"),
-        (("views", "views", 0, "kind"), "crop", r"spec.views.views\[0\].kind must be 'whole', got 'crop'"),
+        (
+            ("views", "views", 0, "kind"),
+            "crop",
+            r"views\[0\].kind must be one of \['whole', 'centre_crop', 'crops'\], got 'crop'",
+        ),
         (("views", "mean", 1), "half", r"spec.views.mean\[1\] must be of type float, got 'half'"),
         (("views", "mean", 1), True, r"spec.views.mean\[1\] must be of type float, got True"),
         (("views", "mean"), [0.5], "ViewsSpec.mean needs three numbers"),
@@ -134,6 +143,8 @@ def test_a_missing_field_is_named(spec, path):
         (("score", "higher_is_better"), None, "spec.score.higher_is_better must be of type bool, got None"),
         (("score", "labels"), "quality", "spec.score.labels must be a list"),
         (("score", "map"), "tanh", "ScoreSpec.map must be"),
+        (("score", "strict_range"), 1, "spec.score.strict_range must be of type bool, got 1"),
+        (("score", "positive_labels"), ["awe"], r"positive_labels must be among the labels, got \('awe',\)"),
         (("card", "licence"), "", "CardSpec.licence must be stated"),
     ],
 )

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from perceptmetrics import create_metric, weights
+from perceptmetrics import cache, create_metric
+from perceptmetrics.cache import CACHE_VARIABLE
 from perceptmetrics.errors import MissingExtraError, WeightsError
 from perceptmetrics.spec import HubFile, PackageFile
 from perceptmetrics.weights import ResolveOptions, file_sha256, find_cached, resolve, source_url
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "records"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "records"))
     with HubStandIn() as stand_in:
         stand_in.replace_hub(monkeypatch, tmp_path / "cache")
         yield stand_in
@@ -203,7 +204,12 @@ def test_each_file_and_revision_has_a_record_of_its_own(hub, source):
     resolve(replace(source, sha256=None, revision=other), OPTIONS)
 
 
-@pytest.mark.parametrize("garbage", ["", "{", "[1]", '{"sha256": 5}', '{"sha256": "abc"}', "{}", "\0\xff"])
+def hash_field(record):
+    """Where the hash stands in a record: what is remembered of a file's content is always its "value"."""
+    return {"sha256": "value", "first-seen": "sha256"}[record.parent.name]
+
+
+@pytest.mark.parametrize("garbage", ["", "{", "[1]", '{"HASH": 5}', '{"HASH": "abc"}', "{}", "\0\xff"])
 def test_damaged_records_are_replaced(hub, source, tmp_path, garbage):
     unknown = replace(source, sha256=None)
     resolve(unknown, OPTIONS)
@@ -211,11 +217,12 @@ def test_damaged_records_are_replaced(hub, source, tmp_path, garbage):
     assert len(records) == 2  # the hash of the file, and the hash that was seen first
     for record in records:
         known = json.loads(record.read_text())
-        state = {key: value for key, value in known.items() if key != "sha256"}
+        state = {key: value for key, value in known.items() if key != hash_field(record)}
         # A record that fits the file in all but the hash is the worst case.
-        record.write_text(json.dumps(state | json.loads(garbage)) if garbage[:2] == '{"' else garbage)
+        wrong = garbage.replace("HASH", hash_field(record))
+        record.write_text(json.dumps(state | json.loads(wrong)) if garbage[:2] == '{"' else garbage)
     resolve(unknown, OPTIONS)
-    assert all(json.loads(record.read_text())["sha256"] == sha256(CONTENT) for record in records)
+    assert all(json.loads(record.read_text())[hash_field(record)] == sha256(CONTENT) for record in records)
 
 
 @pytest.mark.parametrize("obstacle", ["file in its place", "no permission"])
@@ -227,7 +234,7 @@ def test_records_that_cannot_be_written_cost_time_but_no_score(hub, source, tmp_
         def refuse(*_, **__):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(weights.tempfile, "NamedTemporaryFile", refuse)
+        monkeypatch.setattr(cache, "replacing", refuse)
     for _ in range(2):
         assert resolve(replace(source, sha256=None), OPTIONS).read_bytes() == CONTENT
     assert not list(tmp_path.glob("records/*/*"))
@@ -235,13 +242,13 @@ def test_records_that_cannot_be_written_cost_time_but_no_score(hub, source, tmp_
 
 
 def test_records_lie_where_the_environment_says(tmp_path, monkeypatch):
-    monkeypatch.delenv(weights.CACHE_VARIABLE, raising=False)
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
     file = tmp_path / "file"
     file.write_bytes(CONTENT)
     for variable, home, place in [
         ("XDG_CACHE_HOME", tmp_path / "xdg", "xdg/perceptmetrics/sha256"),
-        (weights.CACHE_VARIABLE, tmp_path / "own", "own/sha256"),
-        (weights.CACHE_VARIABLE, "~/tilde", "tilde/sha256"),
+        (CACHE_VARIABLE, tmp_path / "own", "own/sha256"),
+        (CACHE_VARIABLE, "~/tilde", "tilde/sha256"),
     ]:
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv(variable, str(home))
@@ -250,7 +257,7 @@ def test_records_lie_where_the_environment_says(tmp_path, monkeypatch):
 
 
 def test_a_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
-    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "records"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "records"))
     file = tmp_path / "weights.bin"
     file.write_bytes(b"first")
     assert file_sha256(file) == sha256(b"first")
@@ -340,7 +347,7 @@ def package(tmp_path, monkeypatch):
     (folder.parent / "__init__.py").write_text("raise RuntimeError('it is found, but not imported')")
     (folder / "weights.pth").write_bytes(CONTENT)
     monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "records"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "records"))
     return PackageFile(package="carrier_of_weights", filename="models/weights.pth", extra="lite")
 
 
