@@ -105,17 +105,20 @@ def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> t
 
 def _learned_prompts(spec: MetricSpec, files: Files) -> PromptWeights | None:
     """What was trained around a frozen CLIP; None for nothing, or for random vectors."""
-    source = spec.trained_file
-    if source is None:
-        if files.trained is not None:
-            raise InvalidOptionError(
-                f"{spec.name!r} has no trained part of its own, so it takes no checkpoint=. Pass CLIP weights as "
-                "backbone_checkpoint=."
-            )
+    if not spec.has_trained_part and files.trained is not None:
+        raise InvalidOptionError(
+            f"{spec.name!r} has no trained part of its own, so it takes no checkpoint=. Pass CLIP weights as "
+            "backbone_checkpoint=."
+        )
+    if files.trained is not None:
+        return read_prompts(files.trained)
+    if not spec.has_trained_part or files.random:
         return None
-    if files.random and files.trained is None:
-        return None
-    return read_prompts(files.trained or resolve(source, files.lookup))
+    if spec.trained_file is None:
+        raise InvalidOptionError(
+            f"No trained file is published for {spec.name!r} with these options. Pass one as checkpoint=."
+        )
+    return read_prompts(resolve(spec.trained_file, files.lookup))
 
 
 def _encoder(spec: MetricSpec, tuned: TunedWeights | None, files: Files, placement: Placement, seed: int) -> Backbone:

@@ -137,9 +137,10 @@ def _context(spec: ContextSpec, texts: list[str], clip: _Clip, learned: PromptWe
     context = learned.context
     allowed = ([spec.length], [len(texts), spec.length])
     if context is None or list(context.shape[:-1]) not in allowed:
+        found = None if context is None else tuple(context.shape)
         raise WeightsError(
             f"The learned prompts should be of shape ({spec.length}, channels) or "
-            f"({len(texts)}, {spec.length}, channels), got {None if context is None else tuple(context.shape)}. Check that the file belongs to this metric."
+            f"({len(texts)}, {spec.length}, channels), got {found}. Check that the file belongs to this metric."
         )
     if learned.before is not None and learned.after is not None:
         _check_same_tokens(spec, texts, clip.text_tower(), learned)

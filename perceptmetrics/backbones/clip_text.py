@@ -1,7 +1,8 @@
 """CLIP's text tower, for as long as it takes to encode the prompts, as texts or among learned vectors.
 
 Learned vectors: Zhou et al., "Learning to Prompt for Vision-Language Models" (CoOp), IJCV 2022. A text such as
-"Good photo." is tokenised as a whole behind placeholders and with CoOp's own full stop: its two stops are one token, "..".
+"Good photo." is tokenised as a whole behind placeholders and with CoOp's own full stop, so that it ends in "..", which
+is a single token of CLIP.
 """
 
 from __future__ import annotations

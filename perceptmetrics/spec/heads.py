@@ -61,12 +61,12 @@ class ContextSpec:
     Attributes:
         length: Number of learned vectors.
         weights: Where they come from: shape (length, D) when all prompts share them, else (2 P, length, D), the
-            prompts in the order positive, negative of each pair.
+            prompts in the order positive, negative of each pair. None when no file is published.
         position: Where the text stands: in the `"middle"` of the vectors, or at their `"end"`.
     """
 
     length: int
-    weights: WeightSource
+    weights: WeightSource | None
     position: ContextPosition = "middle"
 
     def __post_init__(self) -> None:
@@ -164,12 +164,12 @@ class RegressorSpec:
 
     Attributes:
         widths: Sizes from its inputs to its outputs, such as `(7, 128, 128, 1)`.
-        weights: The trained file that holds it.
+        weights: The trained file that holds it; None when no file is published.
         negative_slope: Slope of the leaky ReLU below zero.
     """
 
     widths: tuple[int, ...]
-    weights: WeightSource
+    weights: WeightSource | None
     negative_slope: float = 0.1
 
     def __post_init__(self) -> None:

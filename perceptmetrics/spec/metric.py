@@ -140,7 +140,9 @@ class MetricSpec:
             self.task in get_args(Task),
             f"MetricSpec.task must be 'quality', 'memorability' or 'emotion', got {self.task!r}.",
         )
-        if not isinstance(self.head, MlpHeadSpec):
+        if isinstance(self.head, MlpHeadSpec):
+            require(self.pool.regressor is None, f"{self.name}: a regressor goes with prompts, not with another head.")
+        else:
             self._check_prompts()
         self._check_outputs()
         if isinstance(self.head, AntonymHeadSpec) and self.pool.regressor is None:
@@ -202,8 +204,14 @@ class MetricSpec:
         return own if own and self.backbone.in_trained_file else (self.backbone.weights, *own)
 
     @property
+    def has_trained_part(self) -> bool:
+        """Whether something was trained beside or inside the encoder, and lies in a file of its own."""
+        context = self.head.context if isinstance(self.head, AntonymHeadSpec) else None
+        return isinstance(self.head, MlpHeadSpec) or context is not None or self.pool.regressor is not None
+
+    @property
     def trained_file(self) -> WeightSource | None:
-        """Where the metric's own trained part comes from; None when nothing but the encoder is trained."""
+        """Where the metric's own trained part comes from; None when there is none, or no published file."""
         if isinstance(self.head, MlpHeadSpec):
             return self.head.weights
         if self.pool.regressor is not None:
