@@ -7,26 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from perceptmetrics.backbones import Backbone, Placement, build_backbone, build_image_tower
 from perceptmetrics.checkpoints import load_strictly, read_prompts
-from perceptmetrics.errors import InvalidOptionError, first_line
+from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.heads import MlpHead
 from perceptmetrics.metric import Metric
 from perceptmetrics.pool import Pool
 from perceptmetrics.quantise import Precision, quantise
 from perceptmetrics.seeding import seeded
-from perceptmetrics.spec import MetricSpec, MlpHeadSpec
+from perceptmetrics.spec import AntonymHeadSpec, MetricSpec, MlpHeadSpec
 from perceptmetrics.tuned import TunedWeights, cached_tower, read_tuned, tuned_tower
 from perceptmetrics.views import Views
 from perceptmetrics.weights import ResolveOptions, resolve
 from perceptmetrics.zero_shot import compare_with_prompts
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from perceptmetrics.checkpoints import PromptWeights
-
 
 __all__ = ["Files", "assemble", "encoder_file"]
 
@@ -90,8 +88,9 @@ def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> t
         pool = Pool(spec.pool)
     if not isinstance(spec.head, MlpHeadSpec):
         learned = _learned_prompts(spec, files)
-        if learned is not None and pool.regressor is not None:
-            load_strictly(pool.regressor, learned.regressor, str(files.trained or spec.name))
+        if learned is not None:
+            _check_context(spec, learned)
+            load_strictly(pool.regressor or nn.Sequential(), learned.regressor, str(files.trained or spec.name))
         clip_file = _encoder_file(spec, files)
         return *compare_with_prompts(spec, clip_file, learned, placement, seed), pool
     with seeded(seed):
@@ -101,6 +100,14 @@ def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> t
     tuned = read_tuned(files.trained or resolve(spec.head.weights, files.lookup), spec)
     load_strictly(head, tuned.trained.head, str(tuned.path))
     return _encoder(spec, tuned, files, placement, seed), head, pool
+
+
+def _check_context(spec: MetricSpec, learned: PromptWeights) -> None:
+    if learned.context is not None and not (isinstance(spec.head, AntonymHeadSpec) and spec.head.context):
+        raise WeightsError(
+            f"The file holds learned prompts, but {spec.name!r} has none with these options, so they would not be "
+            "used. State the length of the context in the specification, or pass a file without them."
+        )
 
 
 def _learned_prompts(spec: MetricSpec, files: Files) -> PromptWeights | None:

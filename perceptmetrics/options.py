@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from perceptmetrics.errors import InvalidOptionError, nearest_names
 from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS, openai_clip
-from perceptmetrics.prompts import PYIQA_PAIRS, PromptsOption, resolve_prompts
+from perceptmetrics.prompts import PYIQA_PAIRS, PromptsOption, fill_template, resolve_prompts
 from perceptmetrics.spec import (
     Aggregation,
     AntonymHeadSpec,
@@ -171,8 +171,10 @@ def _with_prompts(
     if prompt is not None:
         if prompts is not None:
             raise InvalidOptionError("prompt= is a single text for the plain cosine, prompts= are antonyms; give one.")
-        return _with_single_prompt(spec, prompt if template is None else template.replace("{}", prompt))
+        return _with_single_prompt(spec, prompt, template)
     if isinstance(prompts, str) and prompts == "pyiqa":
+        if template is not None:
+            raise InvalidOptionError("prompts='pyiqa' are whole texts, which take no template=; leave it out.")
         head = AntonymHeadSpec(pairs=PYIQA_PAIRS, average=True)
         return _with_head(spec, head, labels=())
     pairs = resolve_prompts("quality" if prompts is None else prompts, template)
@@ -180,9 +182,10 @@ def _with_prompts(
     return _with_head(spec, AntonymHeadSpec(pairs=pairs), labels)
 
 
-def _with_single_prompt(spec: MetricSpec, prompt: object) -> MetricSpec:
+def _with_single_prompt(spec: MetricSpec, prompt: object, template: str | None) -> MetricSpec:
     if not isinstance(prompt, str) or not prompt.strip():
         raise InvalidOptionError(f"prompt= must be a text, got {prompt!r}.")
+    prompt = prompt if template is None else fill_template(template, prompt)
     return replace(
         spec,
         head=CosineHeadSpec(prompt=prompt),
@@ -201,7 +204,8 @@ def _with_pool(spec: MetricSpec, aggregation: Any, *, regressor: bool) -> Metric
         return spec
     if not isinstance(spec.head, AntonymHeadSpec):
         raise InvalidOptionError("regressor= goes with antonym prompts.")
-    inputs = len(spec.head.pairs) * (len(spec.views.views) if aggregation == "concat" else 1)
+    outputs = 1 if spec.head.average else len(spec.head.pairs)
+    inputs = outputs * (len(spec.views.views) if aggregation == "concat" else 1)
     pool = PoolSpec(
         aggregation=aggregation, regressor=RegressorSpec(widths=(inputs, *_REGRESSOR_HIDDEN, 1), weights=None)
     )

@@ -14,7 +14,7 @@ from perceptmetrics.spec import PromptPair
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ATTRIBUTES", "PYIQA_PAIRS", "TEMPLATES", "PromptsOption", "resolve_prompts"]
+__all__ = ["ATTRIBUTES", "PYIQA_PAIRS", "TEMPLATES", "PromptsOption", "fill_template", "resolve_prompts"]
 
 # Section 3.1 and Table 2; the first is the one that works best, and the one of the attributes below.
 TEMPLATES = ("{} photo.", "A photo of {}.", "There is {} in the photo.")
@@ -47,13 +47,25 @@ _SYNONYMS = {"colourfulness": "colorfulness", "colorfullness": "colorfulness", "
 
 
 def _in_template(name: str, adjectives: tuple[str, str], template: str) -> PromptPair:
-    positive, negative = (_fill(template, adjective) for adjective in adjectives)
+    positive, negative = (fill_template(template, adjective) for adjective in adjectives)
     return PromptPair(name=name, positive=positive, negative=negative)
 
 
-def _fill(template: str, adjective: str) -> str:
-    """The template with the adjective, in lower case unless the sentence starts with it."""
+def fill_template(template: str, adjective: str) -> str:
+    """Put an adjective into a template, in lower case unless the sentence starts with it.
+
+    Raises:
+        InvalidOptionError: The template has not exactly one place `{}` for an adjective.
+    """
+    _check_template(template)
     return template.replace("{}", adjective if template.startswith("{}") else adjective[:1].lower() + adjective[1:])
+
+
+def _check_template(template: object) -> None:
+    if not isinstance(template, str) or template.count("{}") != 1:
+        raise InvalidOptionError(
+            f"template= needs one place {{}} for an adjective, as in {TEMPLATES[1]!r}; got {template!r}."
+        )
 
 
 ATTRIBUTES: dict[str, PromptPair] = {
@@ -85,10 +97,8 @@ def resolve_prompts(prompts: PromptsOption, template: str | None = None) -> tupl
         InvalidOptionError: A name is unknown, a pair is not two texts, there is none, or the template has not exactly
             one place for an adjective.
     """
-    if template is not None and (not isinstance(template, str) or template.count("{}") != 1):
-        raise InvalidOptionError(
-            f"template= needs one place {{}} for an adjective, as in {TEMPLATES[1]!r}; got {template!r}."
-        )
+    if template is not None:
+        _check_template(template)
     try:
         items = [prompts] if isinstance(prompts, (str, PromptPair)) else list(prompts)
     except TypeError as error:

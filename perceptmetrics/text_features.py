@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TextFeatures", "features_of"]
 
+_VERSION = 1  # goes up when the same prompts get other features
+
 _log = logging.getLogger(__name__)
 
 
@@ -68,17 +70,15 @@ def features_of(prompts: Sequence[str], clip: str | None, compute: Callable[[], 
 
 
 def _path(clip: str, prompt: str) -> Path:
-    name = hashlib.sha256(json.dumps([clip, prompt]).encode()).hexdigest()
+    name = hashlib.sha256(json.dumps([_VERSION, clip, prompt]).encode()).hexdigest()
     return cache_home() / "prompts" / f"{name}.safetensors"
 
 
 def _recall(path: Path) -> TextFeatures | None:
-    if not path.is_file():
-        return None
     try:
         tensors = read_tensors(path)
         return TextFeatures(tensors["feature"].clone(), float(tensors["logit_scale"]))
-    except (WeightsError, KeyError):
+    except (WeightsError, OSError, KeyError):
         return None
 
 

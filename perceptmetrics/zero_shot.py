@@ -20,7 +20,7 @@ from perceptmetrics.backbones import (
     read_tower_weights,
 )
 from perceptmetrics.backbones.clip_text import tokenize_with_context
-from perceptmetrics.checkpoints import weight_file
+from perceptmetrics.checkpoints import PromptWeights, weight_file
 from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.heads import AntonymHead, CosineHead
 from perceptmetrics.spec import AntonymHeadSpec, CosineHeadSpec, MetricSpec
@@ -30,7 +30,6 @@ from perceptmetrics.weights import file_sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perceptmetrics.checkpoints import PromptWeights
     from perceptmetrics.spec import ContextSpec
 
 __all__ = ["compare_with_prompts"]
@@ -94,22 +93,27 @@ class _Clip:
         tower = None if self._file is None else read_tower_weights(self._file)
         return build_image_tower(self._spec, tower, self._seed, self._placement)
 
-    def features_of(
-        self, texts: list[str], context: Tensor | None = None, spec: ContextSpec | None = None
-    ) -> TextFeatures:
-        """Features of texts, alone or among learned vectors."""
+    def features_of(self, texts: list[str]) -> TextFeatures:
+        """Features of texts."""
 
         def compute() -> TextFeatures:
             text = self.text_tower()
-            if context is None or spec is None:
-                return TextFeatures(text.encode(texts), text.logit_scale)
+            return TextFeatures(text.encode(texts), text.logit_scale)
+
+        return features_of(texts, self._identity(), compute)
+
+    def features_among(self, texts: list[str], learned: PromptWeights, spec: ContextSpec) -> TextFeatures:
+        """Features of texts among learned vectors, which are checked against the text tower when it is built."""
+        context = _context_of(learned, spec, len(texts))
+
+        def compute() -> TextFeatures:
+            text = self.text_tower()
+            _check_same_clip(spec, texts, text, learned)
             with torch.no_grad():
                 return TextFeatures(text.encode_with_context(texts, context, spec.position), text.logit_scale)
 
-        names = texts
-        if context is not None and spec is not None:
-            digest = hashlib.sha256(context.contiguous().numpy().data).hexdigest()
-            names = [json.dumps([number, text, spec.position, digest]) for number, text in enumerate(texts)]
+        digest = hashlib.sha256(context.contiguous().numpy().data).hexdigest()
+        names = [json.dumps([number, text, spec.position, digest]) for number, text in enumerate(texts)]
         return features_of(names, self._identity(), compute)
 
     def _identity(self) -> str | None:
@@ -123,36 +127,40 @@ def _antonym_head(spec: AntonymHeadSpec, clip: _Clip, learned: PromptWeights | N
     if spec.context is None:
         found = clip.features_of(texts)
     else:
-        context = _context(spec.context, texts, clip, learned, seed)
-        found = clip.features_of(texts, context, spec.context)
+        found = clip.features_among(texts, learned or _random_context(spec.context, clip, seed), spec.context)
     pairs = found.features.reshape(len(spec.pairs), 2, -1)
     return AntonymHead(pairs, found.logit_scale, average=spec.average)
 
 
-def _context(spec: ContextSpec, texts: list[str], clip: _Clip, learned: PromptWeights | None, seed: int) -> Tensor:
-    """The learned vectors, checked against the CLIP; random ones, as at the start of training, where none are given."""
-    if learned is None:
-        width = clip.text_tower().width
-        return 0.02 * torch.randn(spec.length, width, generator=torch.Generator().manual_seed(seed))
+def _random_context(spec: ContextSpec, clip: _Clip, seed: int) -> PromptWeights:
+    """Random vectors, as at the start of training."""
+    generator = torch.Generator().manual_seed(seed)
+    return PromptWeights(context=0.02 * torch.randn(spec.length, clip.text_tower().width, generator=generator))
+
+
+def _context_of(learned: PromptWeights, spec: ContextSpec, count: int) -> Tensor:
+    """The learned vectors for `count` texts."""
     context = learned.context
-    allowed = ([spec.length], [len(texts), spec.length])
-    if context is None or list(context.shape[:-1]) not in allowed:
+    if context is None or list(context.shape[:-1]) not in ([spec.length], [count, spec.length]):
         found = None if context is None else tuple(context.shape)
         raise WeightsError(
-            f"The learned prompts should be of shape ({spec.length}, channels) or "
-            f"({len(texts)}, {spec.length}, channels), got {found}. Check that the file belongs to this metric."
+            f"The learned prompts should be of shape ({spec.length}, channels) or ({count}, {spec.length}, channels), "
+            f"got {found}. Check that the file belongs to this metric."
         )
-    if learned.before is not None and learned.after is not None:
-        _check_same_tokens(spec, texts, clip.text_tower(), learned)
     return context
 
 
-def _check_same_tokens(spec: ContextSpec, texts: list[str], text: TextEncoder, learned: PromptWeights) -> None:
-    """Check the token embeddings that a file holds against the CLIP's."""
-    embedded = text.embed(tokenize_with_context(texts, spec.length, text.context_length)).detach()
-    own = torch.cat([embedded[:, :1], embedded[:, 1 + spec.length :]], dim=1)
+def _check_same_clip(spec: ContextSpec, texts: list[str], text: TextEncoder, learned: PromptWeights) -> None:
+    """Check learned vectors against the CLIP, by their size and by the token embeddings that their file may hold."""
+    if learned.context is not None and learned.context.shape[-1] != text.width:
+        raise WeightsError(
+            f"The learned prompts were trained with another CLIP: they have {learned.context.shape[-1]} channels, the "
+            f"text tower at hand has {text.width}. Check backbone_checkpoint=."
+        )
     if learned.before is None or learned.after is None:
         return
+    embedded = text.embed(tokenize_with_context(texts, spec.length, text.context_length)).detach()
+    own = torch.cat([embedded[:, :1], embedded[:, 1 + spec.length :]], dim=1)
     given = torch.cat([learned.before, learned.after], dim=1)
     if own.shape != given.shape or F.cosine_similarity(own.flatten(), given.flatten(), dim=0) < _SAME_TOKENS:
         raise WeightsError(
