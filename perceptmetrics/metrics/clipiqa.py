@@ -52,6 +52,7 @@ _PROMPTS_REVISION = "2e0f216cef5664a13537ca44119354535272e4ac"
 def _with_learned_prompts(name: str, backbone: BackboneSpec, filename: str, size: int, sha256: str) -> MetricSpec:
     weights = HubFile(repo=_PROMPTS_REPO, filename=filename, revision=_PROMPTS_REVISION, size=size, sha256=sha256)
     context = ContextSpec(length=16, position="middle", weights=weights)
+    embedding = "without" if backbone.positional_embedding == "drop" else "with a resized"
     return replace(
         CLIPIQA,
         name=name,
@@ -59,7 +60,8 @@ def _with_learned_prompts(name: str, backbone: BackboneSpec, filename: str, size
         head=AntonymHeadSpec(pairs=CLIPIQA_PAIRS, context=context),
         card=replace(
             CLIPIQA.card,
-            summary=f"CLIP-IQA+: quality with prompts learned around a frozen {backbone.architecture}.",
+            summary=f"CLIP-IQA+: quality with prompts learned around a frozen {backbone.architecture} "
+            f"{embedding} positional embedding.",
             licence="Prompts: CC BY-NC-SA 4.0 (not for commercial use); CLIP weights by OpenAI: MIT",
             training_data="KonIQ-10k: photographs with mean opinion scores; the prompts alone were trained.",
         ),

@@ -5,8 +5,8 @@
 torchmetrics' and piq's classes are the installed ones; their downloads (weights, tokens, tokenizer) are replaced by
 the random RN50 and by tokens that are computed here, so that nothing is fetched and nothing else is changed.
 "Straightforward" is `clipiqa_speed.Straightforward`: text features anew at every call, as pyiqa does. torchmetrics
-needs `pip install torchmetrics transformers`; where it is missing, so is its column. Runs alternate; the fastest of each
-counts. Memory is the peak of a process of its own, which does nothing but build the metric and score one image.
+needs `pip install torchmetrics transformers`; where it is missing, so is its column. Runs alternate; the fastest of
+each counts. Memory is the peak of a process of its own, which does nothing but build the metric and score one image.
 """
 
 from __future__ import annotations

@@ -51,6 +51,17 @@ def test_the_ends_of_a_field_are_reached_and_nothing_beyond() -> None:
     assert last[:, :, 1, -1, -1].tolist() == [[13, 28, 43]] * 3
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_place_moves_its_own_cell_and_no_other(axis: int) -> None:
+    image, places = numbered(30, 42), torch.zeros(2, GRID, GRID)
+    before = by_cell(fragments(image, CELL, places))
+    places[axis, 0, 2] = 0.5
+    moved = (by_cell(fragments(image, CELL, places)) - before)[..., 0, 0]
+    expected = torch.zeros(GRID, GRID, 2, dtype=torch.float64)
+    expected[0, 2, axis] = {0: 3, 1: 5}[axis]  # half of the 7 or 11 places
+    assert torch.equal(moved, expected)
+
+
 def test_every_place_of_a_field_is_drawn_about_as_often() -> None:
     places = torch.cat([draw_places(12, seed) for seed in range(40)])
     assert places.min() >= 0
