@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from perceptmetrics.backbones import Backbone, Placement, build_backbone, build_image_tower
-from perceptmetrics.checkpoints import load_strictly
-from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, first_line
-from perceptmetrics.heads import AntonymHead, MlpHead
+from perceptmetrics.checkpoints import load_strictly, read_prompts
+from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
+from perceptmetrics.heads import MlpHead
 from perceptmetrics.metric import Metric
+from perceptmetrics.pool import Pool
 from perceptmetrics.quantise import Precision, quantise
 from perceptmetrics.seeding import seeded
-from perceptmetrics.spec import AntonymHeadSpec, MetricSpec
+from perceptmetrics.spec import AntonymHeadSpec, MetricSpec, MlpHeadSpec
 from perceptmetrics.tuned import TunedWeights, cached_tower, read_tuned, tuned_tower
 from perceptmetrics.views import Views
 from perceptmetrics.weights import ResolveOptions, resolve
+from perceptmetrics.zero_shot import compare_with_prompts
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from perceptmetrics.checkpoints import PromptWeights
 
 __all__ = ["Files", "assemble", "encoder_file"]
 
@@ -65,8 +67,8 @@ def assemble(
         InvalidOptionError: The device or the precision is not possible.
     """
     _check_device(placement.device)
-    backbone, head = _parts(spec, files, placement, seed)
-    metric = Metric(spec, Views(spec.views, seed), backbone, head).to(placement.device)
+    backbone, head, pool = _parts(spec, files, placement, seed)
+    metric = Metric(spec, Views(spec.views, seed), backbone, head, pool).to(placement.device)
     if precision is not None:
         quantise(metric.backbone, precision)
     return metric
@@ -81,31 +83,49 @@ def _check_device(device: torch.device | str | None) -> None:
         ) from error
 
 
-def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> tuple[Backbone, nn.Module]:
-    if isinstance(spec.head, AntonymHeadSpec):
-        return _compare_with_prompts(spec, spec.head, files, placement, seed)
+def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> tuple[Backbone, nn.Module, Pool]:
+    with seeded(seed):
+        pool = Pool(spec.pool)
+    if not isinstance(spec.head, MlpHeadSpec):
+        learned = _learned_prompts(spec, files)
+        if learned is not None:
+            _check_context(spec, learned)
+            load_strictly(pool.regressor or nn.Sequential(), learned.regressor, str(files.trained or spec.name))
+        clip_file = _encoder_file(spec, files)
+        return *compare_with_prompts(spec, clip_file, learned, placement, seed), pool
     with seeded(seed):
         head = MlpHead(spec.head)
     if files.random and files.trained is None:
-        return _encoder(spec, None, files, placement, seed), head
+        return _encoder(spec, None, files, placement, seed), head, pool
     tuned = read_tuned(files.trained or resolve(spec.head.weights, files.lookup), spec)
     load_strictly(head, tuned.trained.head, str(tuned.path))
-    return _encoder(spec, tuned, files, placement, seed), head
+    return _encoder(spec, tuned, files, placement, seed), head, pool
 
 
-def _compare_with_prompts(
-    spec: MetricSpec, head: AntonymHeadSpec, files: Files, placement: Placement, seed: int
-) -> tuple[Backbone, nn.Module]:
-    if files.trained is not None:
+def _check_context(spec: MetricSpec, learned: PromptWeights) -> None:
+    if learned.context is not None and not (isinstance(spec.head, AntonymHeadSpec) and spec.head.context):
+        raise WeightsError(
+            f"The file holds learned prompts, but {spec.name!r} has none with these options, so they would not be "
+            "used. State the length of the context in the specification, or pass a file without them."
+        )
+
+
+def _learned_prompts(spec: MetricSpec, files: Files) -> PromptWeights | None:
+    """What was trained around a frozen CLIP; None for nothing, or for random vectors."""
+    if not spec.has_trained_part and files.trained is not None:
         raise InvalidOptionError(
             f"{spec.name!r} has no trained part of its own, so it takes no checkpoint=. Pass CLIP weights as "
             "backbone_checkpoint=."
         )
-    encoder = build_backbone(spec.backbone, _encoder_file(spec, files), seed, placement)
-    if encoder.text is None:
-        raise InvalidSpecError(f"{spec.name!r} compares images with prompts, but its encoder reads no text.")
-    text_features = encoder.text.encode_pairs(head.pairs)
-    return encoder.backbone, AntonymHead(text_features, encoder.text.logit_scale, average=head.average)
+    if files.trained is not None:
+        return read_prompts(files.trained)
+    if not spec.has_trained_part or files.random:
+        return None
+    if spec.trained_file is None:
+        raise InvalidOptionError(
+            f"No trained file is published for {spec.name!r} with these options. Pass one as checkpoint=."
+        )
+    return read_prompts(resolve(spec.trained_file, files.lookup))
 
 
 def _encoder(spec: MetricSpec, tuned: TunedWeights | None, files: Files, placement: Placement, seed: int) -> Backbone:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from perceptmetrics.checkpoints import TrainedWeights, write_trained
 from perceptmetrics.errors import InvalidSpecError, WeightsError
-from perceptmetrics.spec import HubFile, MetricSpec, MlpHeadSpec
+from perceptmetrics.spec import HubFile, MetricSpec
 from perceptmetrics.spec_json import spec_from_json, spec_to_json
 from perceptmetrics.tensor_files import read_tensors
 from perceptmetrics.weights import ResolveOptions, resolve
@@ -110,7 +110,7 @@ def largest_deviation(folder: Path, metric: Metric) -> float:
 
 def _read(find: Callable[[str], Path]) -> tuple[MetricSpec, Path | None]:
     spec = _read_spec(find(SPEC_FILE))
-    return spec, find(WEIGHTS_FILE) if isinstance(spec.head, MlpHeadSpec) else None
+    return spec, find(WEIGHTS_FILE) if spec.has_trained_part else None
 
 
 def _file_of(folder: Path, filename: str) -> Path:

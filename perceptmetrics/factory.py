@@ -93,8 +93,9 @@ def create_metric(
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download. `HF_HUB_OFFLINE=1` has the same effect.
         seed: Seed of whatever the metric draws at random.
-        **options: Options of the metric; `clipiqa` takes `prompts`, `backbone` and `positional_embedding`,
-            `perceptclip_iqa` takes `crops`, `crop_mode` and `raw`.
+        **options: Options of the metric; `clipiqa` takes `prompts`, `prompt`, `template`, `backbone` and
+            `positional_embedding`, `clip_uiqa` also `aggregation` and `regressor`, `perceptclip_iqa` takes `crops`,
+            `crop_mode` and `raw`.
 
     Returns:
         A frozen `Metric` in eval mode, or a `PerceptualLoss` around it.

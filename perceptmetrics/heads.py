@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptmetrics.functional.score import antonym_probability, signed_log
@@ -13,7 +14,7 @@ from perceptmetrics.functional.score import antonym_probability, signed_log
 if TYPE_CHECKING:
     from perceptmetrics.spec import MlpHeadSpec
 
-__all__ = ["AntonymHead", "MlpHead", "head_shapes"]
+__all__ = ["AntonymHead", "CosineHead", "MlpHead", "head_shapes"]
 
 
 class AntonymHead(nn.Module):
@@ -45,6 +46,24 @@ class AntonymHead(nn.Module):
         """
         probabilities = antonym_probability(features.float(), self.text_features.float(), self.logit_scale.float())
         return probabilities.mean(dim=-1, keepdim=True) if self.average else probabilities
+
+
+class CosineHead(nn.Module):
+    """Cosine of an image with a single prompt (CLIP-IQA, Fig. 2a).
+
+    Args:
+        text_feature: Shape (D,), unit length.
+    """
+
+    text_feature: Tensor
+
+    def __init__(self, text_feature: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("text_feature", text_feature)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Compare image features (N, D) with the prompt: shape (N, 1), in [-1, 1]."""
+        return F.normalize(features.float(), dim=-1) @ self.text_feature.float()[:, None]
 
 
 class MlpHead(nn.Module):

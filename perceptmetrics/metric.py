@@ -1,6 +1,6 @@
 """The road from pixels to scores.
 
-images --Views--> groups of pixels --Backbone--> features --Head--> raw outputs --mean, score map--> scores
+images --Views--> groups of pixels --Backbone--> features --Head--> outputs --Pool, score map--> scores
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.functional.score import map_to_scores
+from perceptmetrics.pool import Pool
 from perceptmetrics.scorer import Scorer, is_single_image
+from perceptmetrics.spec import PoolSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +43,8 @@ class Metric(Scorer[Tensor]):
         spec: What the metric is.
         views: How an image is shown to the encoder.
         backbone: The encoder.
-        head: From features to raw outputs.
+        head: From features to outputs.
+        pool: From the outputs of an image's views to its raw outputs; None for their mean.
 
     Attributes:
         spec: The specification, with range, direction, labels, paper and licence.
@@ -53,12 +56,15 @@ class Metric(Scorer[Tensor]):
         torch.Size([2])
     """
 
-    def __init__(self, spec: MetricSpec, views: Views, backbone: Backbone, head: nn.Module) -> None:
+    def __init__(
+        self, spec: MetricSpec, views: Views, backbone: Backbone, head: nn.Module, pool: Pool | None = None
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.views = views
         self.backbone = backbone
         self.head = head
+        self.pool = Pool(PoolSpec()) if pool is None else pool
         self.requires_grad_(False)
         self.eval()
 
@@ -114,7 +120,7 @@ class Metric(Scorer[Tensor]):
         return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
 
     def rate(self, features: Sequence[Tensor], count: int) -> Tensor:
-        """Turn features into scores: the head, the mean over an image's views, the score map.
+        """Turn features into scores: the head, the pool over an image's views, the score map.
 
         Args:
             features: What `encode` returns.
@@ -124,7 +130,7 @@ class Metric(Scorer[Tensor]):
             Shape (N, K), float32.
         """
         outputs = [self.head(group).unflatten(0, (count, -1)) for group in features]
-        raw = torch.cat(outputs, dim=1).mean(dim=1).float()
+        raw = self.pool(torch.cat(outputs, dim=1)).float()
         mapping = self.spec.score
         return map_to_scores(raw, mapping.map, mapping.scale, mapping.shift)
 

@@ -14,7 +14,10 @@ from perceptmetrics.spec import PromptPair
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ATTRIBUTES", "PYIQA_PAIRS", "PromptsOption", "resolve_prompts"]
+__all__ = ["ATTRIBUTES", "PYIQA_PAIRS", "TEMPLATES", "PromptsOption", "fill_template", "resolve_prompts"]
+
+# Section 3.1 and Table 2; the first is the one that works best, and the one of the attributes below.
+TEMPLATES = ("{} photo.", "A photo of {}.", "There is {} in the photo.")
 
 PromptsOption: TypeAlias = "str | Sequence[str | tuple[str, str] | PromptPair]"
 
@@ -42,9 +45,31 @@ _ADJECTIVES = {
 }
 _SYNONYMS = {"colourfulness": "colorfulness", "colorfullness": "colorfulness", "complex": "complexity"}
 
+
+def _in_template(name: str, adjectives: tuple[str, str], template: str) -> PromptPair:
+    positive, negative = (fill_template(template, adjective) for adjective in adjectives)
+    return PromptPair(name=name, positive=positive, negative=negative)
+
+
+def fill_template(template: str, adjective: str) -> str:
+    """Put an adjective into a template, in lower case unless the sentence starts with it.
+
+    Raises:
+        InvalidOptionError: The template has not exactly one place `{}` for an adjective.
+    """
+    _check_template(template)
+    return template.replace("{}", adjective if template.startswith("{}") else adjective[:1].lower() + adjective[1:])
+
+
+def _check_template(template: object) -> None:
+    if not isinstance(template, str) or template.count("{}") != 1:
+        raise InvalidOptionError(
+            f"template= needs one place {{}} for an adjective, as in {TEMPLATES[1]!r}; got {template!r}."
+        )
+
+
 ATTRIBUTES: dict[str, PromptPair] = {
-    name: PromptPair(name=name, positive=f"{positive} photo.", negative=f"{negative} photo.")
-    for name, (positive, negative) in _ADJECTIVES.items()
+    name: _in_template(name, adjectives, TEMPLATES[0]) for name, adjectives in _ADJECTIVES.items()
 }
 
 PYIQA_PAIRS: tuple[PromptPair, ...] = (
@@ -56,19 +81,24 @@ PYIQA_PAIRS: tuple[PromptPair, ...] = (
 )
 
 
-def resolve_prompts(prompts: PromptsOption) -> tuple[PromptPair, ...]:
+def resolve_prompts(prompts: PromptsOption, template: str | None = None) -> tuple[PromptPair, ...]:
     """Turn what a user passes as `prompts=` into antonym pairs.
 
     Args:
         prompts: One attribute name, or a sequence of attribute names, pairs `(positive, negative)` (named
             `user_defined_0`, `user_defined_1`, ... as torchmetrics does) and `PromptPair`s.
+        template: Sentence with `{}` for an adjective, such as one of `TEMPLATES`. Attribute names and pairs are then
+            adjectives that are put into it: `("Good", "Bad")`. None: texts are taken as they are.
 
     Returns:
         The pairs, in order.
 
     Raises:
-        InvalidOptionError: A name is unknown, a pair is not two texts, or there is none.
+        InvalidOptionError: A name is unknown, a pair is not two texts, there is none, or the template has not exactly
+            one place for an adjective.
     """
+    if template is not None:
+        _check_template(template)
     try:
         items = [prompts] if isinstance(prompts, (str, PromptPair)) else list(prompts)
     except TypeError as error:
@@ -84,9 +114,9 @@ def resolve_prompts(prompts: PromptsOption) -> tuple[PromptPair, ...]:
         if isinstance(item, PromptPair):
             pairs.append(item)
         elif isinstance(item, str):
-            pairs.append(_attribute(item))
+            pairs.append(_attribute(item, template))
         elif isinstance(item, (tuple, list)) and len(item) == 2 and all(isinstance(text, str) for text in item):
-            pairs.append(PromptPair(name=f"user_defined_{custom}", positive=item[0], negative=item[1]))
+            pairs.append(_in_template(f"user_defined_{custom}", (item[0], item[1]), template or "{}"))
             custom += 1
         else:
             raise InvalidOptionError(
@@ -101,8 +131,8 @@ def _canonical(name: str) -> str:
     return _SYNONYMS.get(name.lower(), name.lower())
 
 
-def _attribute(name: str) -> PromptPair:
+def _attribute(name: str, template: str | None) -> PromptPair:
     canonical = _canonical(name)
     if canonical not in ATTRIBUTES:
         raise InvalidOptionError(f"No attribute is named {name!r}. {nearest_names(name, ATTRIBUTES)}")
-    return ATTRIBUTES[canonical]
+    return ATTRIBUTES[canonical] if template is None else _in_template(canonical, _ADJECTIVES[canonical], template)

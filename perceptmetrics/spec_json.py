@@ -84,10 +84,14 @@ def _decode_dataclass(cls: type[T], document: object, where: str) -> T:
     for key in fields:
         if key not in known:
             raise InvalidSpecError(f"{where} has an unknown field {key!r}. {nearest_names(key, known)}")
-    missing = [name for name, field in known.items() if name not in fields and field.default is dataclasses.MISSING]
+    missing = [name for name, field in known.items() if name not in fields and _is_required(field)]
     if missing:
         raise InvalidSpecError(f"{where} must state {', '.join(missing)}.")
     return cls(**{key: _decode(hints[key], value, f"{where}.{key}") for key, value in fields.items()})
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _decode(hint: Any, value: object, where: str) -> Any:

@@ -24,7 +24,9 @@ from perceptmetrics.errors import WeightsError, first_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_archive", "read_metadata", "read_tensors"]
+__all__ = ["BARE_TENSOR", "check_archive", "read_metadata", "read_tensors"]
+
+BARE_TENSOR = "tensor"
 
 _TORCHSCRIPT_PROTOCOL = 2
 _UNWRAP = ("state_dict", "params", "model")
@@ -38,7 +40,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             or under the key `state_dict`, `params` or `model`, or a TorchScript archive.
 
     Returns:
-        Tensors by name, on the CPU. A `module.` prefix (DataParallel) is removed.
+        Tensors by name, on the CPU. A `module.` prefix (DataParallel) is removed; a file that holds a single tensor
+        and no name gives it the name `BARE_TENSOR`.
 
     Raises:
         WeightsError: The file is missing, damaged, or holds something else.
@@ -111,6 +114,8 @@ def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
     for key in _UNWRAP:
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
+    if isinstance(loaded, Tensor):
+        return {BARE_TENSOR: loaded}
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} holds a {type(loaded).__name__}; expected a state dictionary of tensors.")
     return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}

@@ -27,6 +27,7 @@ from perceptmetrics.checkpoints import (
     read_image_tower,
     read_released_perceptclip,
     read_trained,
+    weight_file,
     write_trained,
 )
 from perceptmetrics.errors import WeightsError
@@ -113,7 +114,7 @@ def tuned_tower(tuned: TunedWeights, spec: BackboneSpec, encoder: Path | None = 
     """
     trained, path = tuned.trained, encoder or tuned.path
     tower = read_image_tower(path) if encoder is not None else dict(trained.encoder)
-    digests = digests_of(tower, path)
+    digests = digests_of(tower, weight_file(path))
     if trained.base not in (None, fingerprint(digests)):
         raise WeightsError(
             f"The LoRA weights of {tuned.path} were trained on another encoder than {path}: they need the one of "

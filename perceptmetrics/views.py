@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from perceptmetrics.functional.image import (
     centre_crop,
     crops,
+    draw_places,
+    enlarge_to,
+    fragments,
     grid_crop_offsets,
     normalise,
     random_crop_offsets,
@@ -22,7 +25,7 @@ from perceptmetrics.functional.image import (
     shrink_to_long_side,
 )
 from perceptmetrics.io import to_unit_float
-from perceptmetrics.spec import CentreCropView, CropsView, WholeView
+from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, SalientView, WholeView
 
 if TYPE_CHECKING:
     from perceptmetrics.spec import ViewSpec, ViewsSpec
@@ -49,6 +52,7 @@ class Views(nn.Module):
         self.register_buffer("mean", torch.tensor(spec.mean), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std), persistent=False)
         self._offsets = {view: _offsets(view, seed) for view in spec.views if isinstance(view, CropsView)}
+        self._places = {view: draw_places(view.grid, seed) for view in spec.views if isinstance(view, FragmentsView)}
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Make the views of a batch.
@@ -68,18 +72,26 @@ class Views(nn.Module):
 
     def _view(self, view: ViewSpec, images: Tensor) -> Tensor:
         if isinstance(view, WholeView):
-            pixels = to_unit_float(images.to(self.mean.device))
+            pixels = self._to_float(images)
             return self._normalise(
                 pixels if view.max_long_side is None else shrink_to_long_side(pixels, view.max_long_side)
             )
         if isinstance(view, CentreCropView):
             return self._normalise(centre_crop(resize_short_side(images, view.size), view.size))
+        if isinstance(view, SalientView):
+            return self._normalise(centre_crop(enlarge_to(self._to_float(images), view.size), view.size))
+        if isinstance(view, FragmentsView):
+            pixels = enlarge_to(self._to_float(images), view.grid * view.cell)
+            return self._normalise(fragments(pixels, view.cell, self._places[view]))
         resized = self._normalise(resize(images, (view.height, view.width)))
         return crops(resized, self._offsets[view], view.size)
 
     def _normalise(self, pixels: Tensor) -> Tensor:
-        pixels = to_unit_float(pixels.to(self.mean.device))
+        pixels = self._to_float(pixels)
         return normalise(pixels, self.mean.to(pixels.dtype), self.std.to(pixels.dtype))
+
+    def _to_float(self, pixels: Tensor) -> Tensor:
+        return to_unit_float(pixels.to(self.mean.device))
 
 
 def _offsets(view: CropsView, seed: int) -> list[tuple[int, int]]:

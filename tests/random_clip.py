@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import open_clip
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.photographs import photographs
@@ -33,6 +34,36 @@ def random_clip_state(architecture: str = "RN50", seed: int = 0) -> dict[str, Te
         model.visual.attnpool.c_proj.bias -= features.mean(dim=0)
         model.logit_scale.fill_(torch.tensor(100.0).log())
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def random_vit_clip_state(architecture: str = "ViT-L-14", seed: int = 0, side: int = 98) -> dict[str, Tensor]:
+    """The same for a vision transformer, calibrated on small squares, whose embedding is interpolated.
+
+    The caller keeps it for as long as it is needed: ViT-L/14 takes 1.7 GB.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = open_clip.CLIP(**open_clip.get_model_config(architecture), quick_gelu=True).eval()
+        for name, module in model.named_modules():
+            if isinstance(module, nn.LayerNorm):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(0.0, 0.2)
+            if name.endswith("mlp.c_fc"):
+                module.weight.mul_(3.0)  # reach the range in which GELU and QuickGELU differ
+        model.token_embedding.weight.mul_(10.0)
+        visual = model.visual
+        visual.positional_embedding.mul_(3.0)
+        images = photographs(side, side)
+        table = visual.positional_embedding.data
+        tokens = 1 + (side // visual.patch_size[0]) ** 2
+        visual.positional_embedding.data = F.interpolate(table[None, None], (tokens, table.shape[1]), mode="bicubic")[
+            0, 0
+        ]
+        visual.proj, projection = None, visual.proj
+        visual.ln_post.bias -= visual(images).mean(dim=0)
+        visual.proj, visual.positional_embedding.data = projection, table
+        model.logit_scale.fill_(torch.tensor(100.0).log())
+    return {name: tensor.detach() for name, tensor in model.state_dict().items()}
 
 
 def _liven_up(model: nn.Module) -> None:

@@ -11,6 +11,7 @@ from perceptmetrics.backbones.build import (
     build_backbone,
     build_image_tower,
     image_tower_shapes,
+    read_tower_weights,
 )
 from perceptmetrics.backbones.clip_resnet import ClipResNet
 from perceptmetrics.backbones.clip_text import TextEncoder
@@ -30,4 +31,5 @@ __all__ = [
     "build_backbone",
     "build_image_tower",
     "image_tower_shapes",
+    "read_tower_weights",
 ]

@@ -14,7 +14,14 @@ from perceptmetrics.backbones.clip_resnet import ClipResNet
 from perceptmetrics.backbones.clip_text import TextEncoder
 from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
 from perceptmetrics.backbones.timm_stages import TimmStages
-from perceptmetrics.checkpoints import IMAGE_TOWER, load_strictly, read_clip, read_efficientnet_lite0
+from perceptmetrics.checkpoints import (
+    IMAGE_TOWER,
+    load_strictly,
+    read_clip,
+    read_efficientnet_lite0,
+    read_image_tower,
+    weight_file,
+)
 from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.fingerprints import digests_of
 from perceptmetrics.seeding import seeded
@@ -36,6 +43,7 @@ __all__ = [
     "build_backbone",
     "build_image_tower",
     "image_tower_shapes",
+    "read_tower_weights",
 ]
 
 # What open_clip's configurations of CLIPs in OpenAI's manner consist of; other keys mean another tokenizer,
@@ -105,8 +113,20 @@ def build_backbone(
     if isinstance(model.visual, ModifiedResNet):
         return LoadedBackbone(_placed(_encoder(model.visual, spec), placement), text)
     tower = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_TOWER)}
-    tower_weights = TowerWeights(tower, digests_of(tower, weights), str(weights))
-    return LoadedBackbone(build_image_tower(spec, tower_weights, placement=placement), text)
+    return LoadedBackbone(build_image_tower(spec, _tower_weights(tower, weights), placement=placement), text)
+
+
+def read_tower_weights(weights: Path) -> TowerWeights:
+    """Read the image tower of a CLIP's weight file; the text tower is not looked at.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or has no image tower.
+    """
+    return _tower_weights(read_image_tower(weights), weights)
+
+
+def _tower_weights(tower: Mapping[str, Tensor], weights: Path) -> TowerWeights:
+    return TowerWeights(tower, digests_of(tower, weight_file(weights)), str(weights))
 
 
 def build_image_tower(

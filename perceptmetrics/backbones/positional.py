@@ -28,7 +28,9 @@ def positional_embedding_for(
     Args:
         table: Shape (1 + S * S, C): the summary token's row, then the rows of the S x S training grid.
         grid: Height and width of the grid at hand, in tokens.
-        mode: `"drop"`, `"keep"` or `"interpolate"` (bicubic over the grid; the summary token's row stays).
+        mode: `"drop"`, `"keep"`, `"interpolate"` (bicubic over the grid; the summary token's row stays) or
+            `"interpolate_table"` (bicubic over the table as one picture, tokens by channels, the summary token's row
+            with it: how the `_512` prompts of CLIP-IQA+ were trained).
         cell: Pixels a token covers along each side, for the error message.
 
     Returns:
@@ -48,6 +50,9 @@ def positional_embedding_for(
             f"{side} x {side} tokens), got a grid of {grid[0]} x {grid[1]}. Resize and crop the image, or use "
             "'interpolate'."
         )
+    if mode == "interpolate_table":
+        size = (1 + grid[0] * grid[1], table.shape[1])
+        return F.interpolate(table[None, None], size=size, mode="bicubic", align_corners=False)[0, 0]
     spatial = table[1:].T.reshape(1, -1, side, side)
     resized = F.interpolate(spatial, size=grid, mode="bicubic", align_corners=False)
     return torch.cat([table[:1], resized.flatten(2)[0].T])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from perceptmetrics.checkpoints.clip import IMAGE_TOWER, read_clip, read_image_tower
+from perceptmetrics.checkpoints.clip import IMAGE_TOWER, read_clip, read_image_tower, weight_file
 from perceptmetrics.checkpoints.efficientnet import read_efficientnet_lite0
 from perceptmetrics.checkpoints.perceptclip import is_released_perceptclip, read_released_perceptclip
+from perceptmetrics.checkpoints.prompts import PromptWeights, read_prompts
 from perceptmetrics.checkpoints.strict import check_shapes, load_strictly
 from perceptmetrics.checkpoints.trained import TrainedWeights, read_trained, write_trained
 
 __all__ = [
     "IMAGE_TOWER",
+    "PromptWeights",
     "TrainedWeights",
     "check_shapes",
     "is_released_perceptclip",
@@ -17,7 +19,9 @@ __all__ = [
     "read_clip",
     "read_efficientnet_lite0",
     "read_image_tower",
+    "read_prompts",
     "read_released_perceptclip",
     "read_trained",
+    "weight_file",
     "write_trained",
 ]

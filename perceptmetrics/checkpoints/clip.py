@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["IMAGE_TOWER", "read_clip", "read_image_tower"]
+__all__ = ["IMAGE_TOWER", "read_clip", "read_image_tower", "weight_file"]
 
 IMAGE_TOWER = "visual."
 _OPENAI_CONSTANTS = ("input_resolution", "context_length", "vocab_size")
@@ -93,14 +93,24 @@ def read_image_tower(path: Path) -> dict[str, Tensor]:
     return tower
 
 
+def weight_file(path: Path) -> Path:
+    """The file that holds the weights: of a Hugging Face folder the one inside, else the path itself.
+
+    Raises:
+        WeightsError: The folder holds no such file.
+    """
+    if not path.is_dir():
+        return path
+    files = [path / name for name in _HF_FILES if (path / name).is_file()]
+    if not files:
+        raise WeightsError(
+            f"The folder {path} holds neither {' nor '.join(_HF_FILES)}; expected a Hugging Face CLIP model."
+        )
+    return files[0]
+
+
 def _read_any_layout(path: Path) -> dict[str, Tensor]:
-    if path.is_dir():
-        files = [path / name for name in _HF_FILES if (path / name).is_file()]
-        if not files:
-            raise WeightsError(
-                f"The folder {path} holds neither {' nor '.join(_HF_FILES)}; expected a Hugging Face CLIP model."
-            )
-        path = files[0]
+    path = weight_file(path)
     tensors = read_tensors(path)
     if any(name.startswith("vision_model.") for name in tensors):
         tensors = _from_hugging_face(tensors)

@@ -13,6 +13,9 @@ from torch import Tensor, addcmul
 __all__ = [
     "centre_crop",
     "crops",
+    "draw_places",
+    "enlarge_to",
+    "fragments",
     "grid_crop_offsets",
     "normalise",
     "random_crop_offsets",
@@ -150,6 +153,60 @@ def grid_crop_offsets(slack: tuple[int, int], count: int) -> list[tuple[int, int
 
 def _spread(slack: int, count: int) -> list[int]:
     return [slack // 2] if count == 1 else [round(slack * step / (count - 1)) for step in range(count)]
+
+
+def enlarge_to(images: Tensor, side: int) -> Tensor:
+    """Enlarge images whose short side is below a limit; leave larger ones untouched.
+
+    Args:
+        images: Shape (N, C, H, W), floating point.
+        side: Least length of the short side in pixels.
+
+    Returns:
+        Shape (N, C, h, w) with min(h, w) >= side and the aspect ratio kept to the nearest pixel.
+    """
+    height, width = images.shape[-2:]
+    short = min(height, width)
+    if short >= side:
+        return images
+    size = (max(side, round(height * side / short)), max(side, round(width * side / short)))
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+
+
+def draw_places(grid: int, seed: int) -> Tensor:
+    """Draw where in the fields of a grid cells are to be cut: shape (2, grid, grid), relative, in [0, 1)."""
+    return torch.rand(2, grid, grid, generator=torch.Generator().manual_seed(seed))
+
+
+def fragments(images: Tensor, cell: int, places: Tensor) -> Tensor:
+    """Cut a cell out of each field of a grid over the image and put the cells together (CLIP-UIQA; FAST-VQA).
+
+    Args:
+        images: Shape (N, C, H, W), H and W at least `grid * cell`.
+        cell: Side of a cell in pixels.
+        places: Shape (2, grid, grid): how far down and to the right a cell lies in its field, in [0, 1).
+
+    Returns:
+        Shape (N, C, grid * cell, grid * cell), of native pixels only.
+    """
+    height, width = images.shape[-2:]
+    grid = places.shape[-1]
+    rows = _cell_places(height, grid, cell, places[0])
+    columns = _cell_places(width, grid, cell, places[1].T).transpose(0, 1)
+    inside = torch.arange(cell)
+    # From (grid row, grid column) to (grid row, pixel row, grid column, pixel column).
+    rows = (rows[:, None, :, None] + inside[None, :, None, None]).expand(-1, -1, -1, cell)
+    columns = (columns[:, None, :, None] + inside[None, None, None, :]).expand(-1, cell, -1, -1)
+    side = grid * cell
+    device = images.device
+    return images[..., rows.reshape(side, side).to(device), columns.reshape(side, side).to(device)]
+
+
+def _cell_places(length: int, grid: int, cell: int, drawn: Tensor) -> Tensor:
+    """First pixel of each cell along one side; the rows of `drawn` (in [0, 1)) belong to the fields along it."""
+    edges = torch.tensor([field * length // grid for field in range(grid + 1)])
+    slack = edges.diff() - cell
+    return edges[:-1, None] + (drawn * (slack[:, None] + 1)).long()
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

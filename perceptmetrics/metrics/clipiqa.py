@@ -1,4 +1,4 @@
-"""CLIP-IQA: zero-shot quality and look-and-feel from antonym prompts.
+"""CLIP-IQA: zero-shot quality and look-and-feel from antonym prompts; CLIP-IQA+: with learned prompts.
 
 Wang, Chan, Loy, "Exploring CLIP for Assessing the Look and Feel of Images", AAAI 2023,
 arXiv 2207.12396. Released as https://github.com/IceClear/CLIP-IQA.
@@ -6,10 +6,15 @@ arXiv 2207.12396. Released as https://github.com/IceClear/CLIP-IQA.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, openai_clip
 from perceptmetrics.spec import (
     AntonymHeadSpec,
+    BackboneSpec,
     CardSpec,
+    ContextSpec,
+    HubFile,
     MetricSpec,
     PromptPair,
     ScoreSpec,
@@ -17,14 +22,16 @@ from perceptmetrics.spec import (
     WholeView,
 )
 
-__all__ = ["CLIPIQA"]
+__all__ = ["CLIPIQA", "CLIPIQA_PLUS", "CLIPIQA_PLUS_RN50_512", "CLIPIQA_PLUS_VITL14_512"]
+
+CLIPIQA_PAIRS = (PromptPair(name="quality", positive="Good photo.", negative="Bad photo."),)
 
 CLIPIQA = MetricSpec(
     name="clipiqa",
     task="quality",
     backbone=openai_clip("RN50", positional_embedding="drop"),
     views=ViewsSpec(views=(WholeView(),), mean=CLIP_MEAN, std=CLIP_STD),
-    head=AntonymHeadSpec(pairs=(PromptPair(name="quality", positive="Good photo.", negative="Bad photo."),)),
+    head=AntonymHeadSpec(pairs=CLIPIQA_PAIRS),
     score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True),
     card=CardSpec(
         summary="Zero-shot quality: how much closer an image is to 'Good photo.' than to 'Bad photo.' in CLIP.",
@@ -35,4 +42,52 @@ CLIPIQA = MetricSpec(
         limits="Scores depend on the wording of the prompts, and CLIP carries the biases of web text: the subject "
         "of a photograph shifts its quality score. OpenAI asks not to deploy CLIP untested.",
     ),
+)
+
+# Learned on KonIQ-10k; published with pyiqa under CC BY-NC-SA 4.0: downloaded, never redistributed.
+_PROMPTS_REPO = "chaofengc/IQA-PyTorch-Weights"
+_PROMPTS_REVISION = "2e0f216cef5664a13537ca44119354535272e4ac"
+
+
+def _with_learned_prompts(name: str, backbone: BackboneSpec, filename: str, size: int, sha256: str) -> MetricSpec:
+    weights = HubFile(repo=_PROMPTS_REPO, filename=filename, revision=_PROMPTS_REVISION, size=size, sha256=sha256)
+    context = ContextSpec(length=16, position="middle", weights=weights)
+    embedding = "without" if backbone.positional_embedding == "drop" else "with a resized"
+    return replace(
+        CLIPIQA,
+        name=name,
+        backbone=backbone,
+        head=AntonymHeadSpec(pairs=CLIPIQA_PAIRS, context=context),
+        card=replace(
+            CLIPIQA.card,
+            summary=f"CLIP-IQA+: quality with prompts learned around a frozen {backbone.architecture} "
+            f"{embedding} positional embedding.",
+            licence="Prompts: CC BY-NC-SA 4.0 (not for commercial use); CLIP weights by OpenAI: MIT",
+            training_data="KonIQ-10k: photographs with mean opinion scores; the prompts alone were trained.",
+        ),
+    )
+
+
+CLIPIQA_PLUS = _with_learned_prompts(
+    "clipiqa+",
+    openai_clip("RN50", positional_embedding="drop"),
+    "CLIP-IQA+_learned_prompts-603f3273.pth",
+    17_144,
+    "603f3273b6e8a75b309297c85781170c067c6b474f66818c2f253a46a6534447",
+)
+
+CLIPIQA_PLUS_RN50_512 = _with_learned_prompts(
+    "clipiqa+_rn50_512",
+    openai_clip("RN50", positional_embedding="interpolate_table"),
+    "CLIPIQA+_RN50_512-89f5d940.pth",
+    316_707,
+    "89f5d940c543b5d7010dec4f66deebf0768c2fd4ef5205ce5c9d0222ea63f5bc",
+)
+
+CLIPIQA_PLUS_VITL14_512 = _with_learned_prompts(
+    "clipiqa+_vitL14_512",
+    openai_clip("ViT-L-14", positional_embedding="interpolate_table"),
+    "CLIPIQA+_ViTL14_512-e66488f2.pth",
+    474_403,
+    "e66488f27a5d7a86abe8fd9c168d70eef0a7ae3ebe1919e5c19efa8e8dfe495d",
 )

@@ -9,26 +9,54 @@ would be dangerous to guess (QuickGELU, range, direction, paper, licence) has no
 from __future__ import annotations
 
 from perceptmetrics.spec.backbone import BackboneSpec, LoraSpec, PositionalEmbedding
-from perceptmetrics.spec.heads import AntonymHeadSpec, HeadSpec, MlpHeadSpec, PromptPair
+from perceptmetrics.spec.heads import (
+    Aggregation,
+    AntonymHeadSpec,
+    ContextPosition,
+    ContextSpec,
+    CosineHeadSpec,
+    HeadSpec,
+    MlpHeadSpec,
+    PoolSpec,
+    PromptPair,
+    RegressorSpec,
+)
 from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
 from perceptmetrics.spec.sources import HubFile, PackageFile, WeightSource
-from perceptmetrics.spec.views import CentreCropView, CropMode, CropsView, ViewSpec, ViewsSpec, WholeView
+from perceptmetrics.spec.views import (
+    CentreCropView,
+    CropMode,
+    CropsView,
+    FragmentsView,
+    SalientView,
+    ViewSpec,
+    ViewsSpec,
+    WholeView,
+)
 
 __all__ = [
+    "Aggregation",
     "AntonymHeadSpec",
     "BackboneSpec",
     "CardSpec",
     "CentreCropView",
+    "ContextPosition",
+    "ContextSpec",
+    "CosineHeadSpec",
     "CropMode",
     "CropsView",
+    "FragmentsView",
     "HeadSpec",
     "HubFile",
     "LoraSpec",
     "MetricSpec",
     "MlpHeadSpec",
     "PackageFile",
+    "PoolSpec",
     "PositionalEmbedding",
     "PromptPair",
+    "RegressorSpec",
+    "SalientView",
     "ScoreSpec",
     "Task",
     "ViewSpec",

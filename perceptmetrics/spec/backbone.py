@@ -10,11 +10,11 @@ from perceptmetrics.spec.sources import WeightSource
 
 __all__ = ["POSITIONAL_EMBEDDINGS", "AttentionPart", "BackboneSpec", "LoraSpec", "PositionalEmbedding"]
 
-PositionalEmbedding = Literal["drop", "keep", "interpolate"]
+PositionalEmbedding = Literal["drop", "keep", "interpolate", "interpolate_table"]
 Library = Literal["open_clip", "timm"]
 AttentionPart = Literal["q", "k", "v"]
 
-POSITIONAL_EMBEDDINGS: tuple[PositionalEmbedding, ...] = ("drop", "keep", "interpolate")
+POSITIONAL_EMBEDDINGS: tuple[PositionalEmbedding, ...] = ("drop", "keep", "interpolate", "interpolate_table")
 ATTENTION_PARTS: tuple[AttentionPart, ...] = ("q", "k", "v")
 
 
@@ -63,8 +63,9 @@ class BackboneSpec:
             the built model is checked against it.
         weights: Where the weights come from.
         positional_embedding: What becomes of the positional embedding of a CLIP: `"drop"` (any size;
-            CLIP-IQA, section 3.2), `"keep"` (training size only) or `"interpolate"` (any size). None for
-            encoders that have none.
+            CLIP-IQA, section 3.2), `"keep"` (training size only), `"interpolate"` (any size) or
+            `"interpolate_table"` (any size; the whole table, summary row included, is resized as if it were one
+            picture of tokens by channels: some published prompts were trained so). None for encoders that have none.
         lora: Adapters that have tuned the attention of a CLIP vision transformer; None for none. Their weights
             lie in the metric's own trained file.
         in_trained_file: Whether that file holds the encoder too, so that nothing else is needed. Otherwise the encoder

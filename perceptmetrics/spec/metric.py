@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from perceptmetrics.spec.backbone import BackboneSpec
 from perceptmetrics.spec.checks import require, require_text
-from perceptmetrics.spec.heads import AntonymHeadSpec, HeadSpec, MlpHeadSpec
-from perceptmetrics.spec.views import ViewsSpec
+from perceptmetrics.spec.heads import AntonymHeadSpec, CosineHeadSpec, HeadSpec, MlpHeadSpec, PoolSpec
+from perceptmetrics.spec.views import CropsView, ViewsSpec
 
 if TYPE_CHECKING:
     from perceptmetrics.spec.sources import WeightSource
@@ -119,6 +119,7 @@ class MetricSpec:
         head: From features to raw outputs.
         score: From raw outputs to scores, and what they mean.
         card: Paper, licence, training data, limits.
+        pool: From the outputs of an image's views to raw outputs of the image.
     """
 
     name: str
@@ -128,6 +129,7 @@ class MetricSpec:
     head: HeadSpec
     score: ScoreSpec
     card: CardSpec
+    pool: PoolSpec = field(default_factory=PoolSpec)
 
     def __post_init__(self) -> None:
         require(
@@ -138,25 +140,51 @@ class MetricSpec:
             self.task in get_args(Task),
             f"MetricSpec.task must be 'quality', 'memorability' or 'emotion', got {self.task!r}.",
         )
-        if isinstance(self.head, AntonymHeadSpec):
-            self._check_antonym_head(self.head)
+        if isinstance(self.head, MlpHeadSpec):
+            require(self.pool.regressor is None, f"{self.name}: a regressor goes with prompts, not with another head.")
         else:
-            outputs = self.head.widths[-1]
-            require(
-                outputs == max(1, len(self.score.labels)),
-                f"{self.name}: the head has {outputs} outputs, but the score names {len(self.score.labels)} labels.",
-            )
+            self._check_prompts()
+        self._check_outputs()
+        if isinstance(self.head, AntonymHeadSpec) and self.pool.regressor is None:
+            self._check_labels(self.head)
 
-    def _check_antonym_head(self, head: AntonymHeadSpec) -> None:
+    def _check_prompts(self) -> None:
         require(
             self.backbone.library == "open_clip",
-            f"{self.name}: an antonym head compares images with prompts, so it needs a CLIP backbone "
+            f"{self.name}: images are compared with prompts, which needs a CLIP backbone "
             f"(library 'open_clip'), got {self.backbone.library!r}.",
         )
         require(
             self.backbone.lora is None,
-            f"{self.name}: LoRA's weights lie in a trained file, and an antonym head has none.",
+            f"{self.name}: LoRA's weights lie in a trained file with a head of layers, and this metric has prompts.",
         )
+
+    def _check_outputs(self) -> None:
+        outputs = self._head_outputs()
+        regressor = self.pool.regressor
+        if regressor is not None:
+            inputs = outputs * (self._view_count() if self.pool.aggregation == "concat" else 1)
+            require(
+                regressor.widths[0] == inputs,
+                f"{self.name}: the regressor takes {regressor.widths[0]} values, but the head and {self._view_count()} "
+                f"views with aggregation {self.pool.aggregation!r} give {inputs}.",
+            )
+            outputs = regressor.widths[-1]
+        labels = len(self.score.labels)
+        require(
+            outputs == max(1, labels),
+            f"{self.name}: the head has {outputs} outputs, but the score names {labels} labels.",
+        )
+
+    def _head_outputs(self) -> int:
+        if isinstance(self.head, MlpHeadSpec):
+            return self.head.widths[-1]
+        return 1 if isinstance(self.head, CosineHeadSpec) or self.head.average else len(self.head.pairs)
+
+    def _view_count(self) -> int:
+        return sum(view.count if isinstance(view, CropsView) else 1 for view in self.views.views)
+
+    def _check_labels(self, head: AntonymHeadSpec) -> None:
         single = head.average or len(head.pairs) == 1
         expected = () if single else tuple(pair.name for pair in head.pairs)
         require(
@@ -172,5 +200,21 @@ class MetricSpec:
     @property
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Every file that the metric is built from."""
-        trained = (self.head.weights,) if isinstance(self.head, MlpHeadSpec) else ()
-        return trained if trained and self.backbone.in_trained_file else (self.backbone.weights, *trained)
+        own = () if self.trained_file is None else (self.trained_file,)
+        return own if own and self.backbone.in_trained_file else (self.backbone.weights, *own)
+
+    @property
+    def has_trained_part(self) -> bool:
+        """Whether something was trained beside or inside the encoder, and lies in a file of its own."""
+        context = self.head.context if isinstance(self.head, AntonymHeadSpec) else None
+        return isinstance(self.head, MlpHeadSpec) or context is not None or self.pool.regressor is not None
+
+    @property
+    def trained_file(self) -> WeightSource | None:
+        """Where the metric's own trained part comes from; None when there is none, or no published file."""
+        if isinstance(self.head, MlpHeadSpec):
+            return self.head.weights
+        if self.pool.regressor is not None:
+            return self.pool.regressor.weights
+        context = self.head.context if isinstance(self.head, AntonymHeadSpec) else None
+        return None if context is None else context.weights

@@ -7,7 +7,16 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 from perceptmetrics.spec.checks import require, require_rgb
 
-__all__ = ["CentreCropView", "CropMode", "CropsView", "ViewSpec", "ViewsSpec", "WholeView"]
+__all__ = [
+    "CentreCropView",
+    "CropMode",
+    "CropsView",
+    "FragmentsView",
+    "SalientView",
+    "ViewSpec",
+    "ViewsSpec",
+    "WholeView",
+]
 
 CropMode = Literal["random", "grid"]
 
@@ -77,7 +86,44 @@ class CropsView:
         require(self.mode in get_args(CropMode), f"CropsView.mode must be 'random' or 'grid', got {self.mode!r}.")
 
 
-ViewSpec: TypeAlias = WholeView | CentreCropView | CropsView
+@dataclass(frozen=True, kw_only=True)
+class SalientView:
+    """The middle of the image at its native size, where photographers put what matters (CLIP-UIQA).
+
+    Attributes:
+        size: Side of the square in pixels. An image whose short side is below it is enlarged to it first (bilinear).
+    """
+
+    kind: ClassVar[str] = "salient"
+    size: int
+
+    def __post_init__(self) -> None:
+        require(self.size > 0, f"SalientView.size must be a positive number of pixels, got {self.size!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FragmentsView:
+    """Small cells of native pixels from all over the image, put together to a square (CLIP-UIQA; Wu et al., FAST-VQA).
+
+    The image is divided into a grid; from each of its fields a cell is cut at a place drawn from the metric's seed.
+
+    Attributes:
+        grid: Number of fields along each side.
+        cell: Side of a cell in pixels. An image with fields smaller than a cell is enlarged first (bilinear).
+    """
+
+    kind: ClassVar[str] = "fragments"
+    grid: int
+    cell: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.grid > 0 and self.cell > 0,
+            f"FragmentsView.grid and cell must be positive, got {self.grid!r} and {self.cell!r}.",
+        )
+
+
+ViewSpec: TypeAlias = WholeView | CentreCropView | CropsView | SalientView | FragmentsView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +131,7 @@ class ViewsSpec:
     """How an image is shown to the encoder.
 
     Attributes:
-        views: The views of one image; scores of several views are averaged.
+        views: The views of one image. What becomes of their scores says `PoolSpec`.
         mean: Per-channel mean that is subtracted from RGB in [0, 1].
         std: Per-channel standard deviation by which the difference is divided.
     """

@@ -28,15 +28,11 @@ from perceptmetrics.backbones.clip_text import tokenize
 from perceptmetrics.backbones.fold import fold_batch_norms
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, InvalidSpecError, WeightsError
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.spec import PromptPair
 from tests import tiny_clip
 from tests.tiny_clip import IMAGE_SIZE, RESNET, VIT
 
 GRID = 3  # of the attention pool below
-PAIRS = [
-    PromptPair(name="quality", positive="Good photo.", negative="Bad photo."),
-    PromptPair(name="light", positive="Bright photo.", negative="Dark photo."),
-]
+TEXTS = ["Good photo.", "Bad photo.", "Bright photo.", "Dark photo."]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -264,9 +260,8 @@ def test_the_statistics_of_a_constant_stage_have_finite_gradients():
 
 def test_text_features_are_open_clips_of_unit_length():
     model = tiny_clip.build(RESNET)
-    texts = ["Good photo.", "Bad photo.", "Bright photo.", "Dark photo."]
-    expected = model.encode_text(open_clip.get_tokenizer("RN50")(texts), normalize=True).view(2, 2, -1)
-    features = TextEncoder(model).encode_pairs(PAIRS)
+    expected = model.encode_text(open_clip.get_tokenizer("RN50")(TEXTS), normalize=True)
+    features = TextEncoder(model).encode(TEXTS)
     assert features.dtype == torch.float32
     torch.testing.assert_close(features, expected, rtol=1e-6, atol=1e-6)
     assert (expected[0] - expected[1]).abs().max() > 1e-2
@@ -275,8 +270,8 @@ def test_text_features_are_open_clips_of_unit_length():
 def test_text_features_do_not_depend_on_how_the_model_was_loaded(weights):
     """A model that is built without memory has to have its causal mask put back."""
     path, model = weights(VIT)
-    features = build_backbone(tiny_clip.spec(VIT).backbone, path).text.encode_pairs(PAIRS)
-    torch.testing.assert_close(features, TextEncoder(model).encode_pairs(PAIRS), rtol=1e-6, atol=1e-6)
+    features = build_backbone(tiny_clip.spec(VIT).backbone, path).text.encode(TEXTS)
+    torch.testing.assert_close(features, TextEncoder(model).encode(TEXTS), rtol=1e-6, atol=1e-6)
 
 
 def test_a_prompt_is_read_whole_or_refused():

@@ -320,7 +320,7 @@ def test_revision_is_refused_where_nothing_comes_from_the_hub():
         ("lite_iqa", {"prompts": "quality"}, "'lite_iqa' has no option 'prompts'. It takes none."),
         ("clipiqa", {"promts": "quality"}, "'clipiqa' has no option 'promts'. Did you mean 'prompts'"),
         ("clipiqa", {"weights": "imagenet"}, "weights must be 'pretrained' or None"),
-        ("clipiqa", {"backbone": "RN500"}, "backbone= must name an OpenAI CLIP, got 'RN500'"),
+        ("clipiqa", {"backbone": "RN500"}, "backbone= must name an OpenAI CLIP, or an architecture and a tag"),
         ("clipiqa", {"positional_embedding": "remove"}, "positional_embedding= must be one of"),
         ("clipiqa", {"loss_reduction": "max", "as_loss": True, "weights": None}, "reduction must be 'mean', 'sum' or"),
     ],

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from perceptmetrics.heads import AntonymHead, MlpHead
+from perceptmetrics.heads import AntonymHead, CosineHead, MlpHead
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.spec import MlpHeadSpec
 
@@ -70,6 +70,16 @@ def test_the_antonym_head_works_in_float32_whatever_comes_in():
     texts, features = F.normalize(normal(1, 2, 8, seed=0), dim=-1), normal(5, 8, seed=1).bfloat16()
     head = AntonymHead(texts, 12.0)
     assert torch.equal(head(features), head(features.float()))
+
+
+def test_the_cosine_head_is_the_plain_cosine():
+    text, features = F.normalize(normal(8, seed=0), dim=0), 7 * normal(5, 8, seed=1)
+    outputs = CosineHead(text)(features)
+    expected = torch.stack([(row @ text) / (row.norm() * text.norm()) for row in features])
+    assert outputs.shape == (5, 1)
+    torch.testing.assert_close(outputs[:, 0], expected)
+    torch.testing.assert_close(CosineHead(text)(text[None]), torch.ones(1, 1))
+    assert set(CosineHead(text).state_dict()) == {"text_feature"}
 
 
 def test_the_prompts_are_saved_with_the_head():

@@ -12,7 +12,12 @@ from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.options import apply_options, pin_revision
 from perceptmetrics.prompts import ATTRIBUTES, PYIQA_PAIRS
-from perceptmetrics.spec import AntonymHeadSpec
+from perceptmetrics.spec import AntonymHeadSpec, CosineHeadSpec
+
+NO_BACKBONE = (
+    "backbone= must name an OpenAI CLIP, or an architecture and a tag of open_clip such as "
+    "'ViT-B-32/laion2b_s34b_b79k'; got "
+)
 
 
 @pytest.mark.parametrize("spec", [CLIPIQA, LITE_IQA])
@@ -71,10 +76,23 @@ def test_backbones_by_either_spelling(name, architecture):
     assert replace(changed, backbone=CLIPIQA.backbone) == CLIPIQA
 
 
-@pytest.mark.parametrize("mode", ["drop", "keep", "interpolate"])
+@pytest.mark.parametrize("mode", ["drop", "keep", "interpolate", "interpolate_table"])
 def test_the_positional_embedding_is_chosen(mode):
     changed = apply_options(CLIPIQA, {"positional_embedding": mode})
     assert changed == replace(CLIPIQA, backbone=replace(CLIPIQA.backbone, positional_embedding=mode))
+
+
+@pytest.mark.parametrize(
+    ("options", "prompt"),
+    [({}, "Good photo."), ({"template": "A photo of {}."}, "A photo of good photo..")],
+    ids=["as it is", "in a template"],
+)
+def test_a_single_prompt_is_compared_by_cosine(options, prompt):
+    changed = apply_options(CLIPIQA, {"prompt": "Good photo.", **options})
+    assert changed.head == CosineHeadSpec(prompt=prompt)
+    assert (changed.score.lower, changed.score.upper, changed.score.labels) == (-1.0, 1.0, ())
+    assert repr(prompt) in changed.card.summary
+    assert (changed.backbone, changed.views) == (CLIPIQA.backbone, CLIPIQA.views)
 
 
 def test_options_combine():
@@ -89,11 +107,23 @@ def test_options_combine():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prompt": "quality"}, "'clipiqa' has no option 'prompt'. Did you mean 'prompts'?"),
-        ({"zzz": None}, "'clipiqa' has no option 'zzz'. Known: backbone, positional_embedding, prompts."),
-        ({"backbone": "ViT-B-33"}, "backbone= must name an OpenAI CLIP, got 'ViT-B-33'. Did you mean 'ViT-B-32'"),
-        ({"backbone": 50}, "backbone= must name an OpenAI CLIP, got 50. Did you mean 'RN50'"),
-        ({"positional_embedding": "dropped"}, "positional_embedding= must be one of ('drop', 'keep', 'interpolate')"),
+        ({"promts": "quality"}, "'clipiqa' has no option 'promts'. Did you mean 'prompts' or 'prompt'?"),
+        (
+            {"zzz": None},
+            "'clipiqa' has no option 'zzz'. Known: backbone, positional_embedding, prompt, prompts, template.",
+        ),
+        ({"backbone": "ViT-B-33"}, f"{NO_BACKBONE}'ViT-B-33'. Did you mean 'ViT-B-32'"),
+        ({"backbone": 50}, f"{NO_BACKBONE}50. Did you mean 'RN50'"),
+        ({"positional_embedding": "dropped"}, "positional_embedding= must be one of ('drop', 'keep', 'interpolate', "),
+        (
+            {"prompt": "Good photo.", "prompts": "quality"},
+            "prompt= is a single text for the plain cosine, prompts= are",
+        ),
+        ({"prompt": ""}, "prompt= must be a text, got ''"),
+        ({"prompt": ("Good photo.", "Bad photo.")}, "prompt= must be a text, got ('Good photo.', 'Bad photo.')"),
+        ({"prompt": "Good", "template": "photo"}, "template= needs one place {} for an adjective"),
+        ({"template": "photo"}, "template= needs one place {} for an adjective"),
+        ({"prompts": "pyiqa", "template": "{} photo."}, "prompts='pyiqa' are whole texts, which take no template="),
         ({"positional_embedding": True}, "positional_embedding= must be one of"),
         ({"prompts": "qualty"}, "No attribute is named 'qualty'"),
         ({"prompts": []}, "prompts= needs at least one"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
-from perceptmetrics.prompts import ATTRIBUTES, PYIQA_PAIRS, resolve_prompts
+from perceptmetrics.prompts import ATTRIBUTES, PYIQA_PAIRS, TEMPLATES, fill_template, resolve_prompts
 from perceptmetrics.spec import PromptPair
 
 # CLIP-IQA, sections 4.2 and 4.3, and torchmetrics, in the words of their releases.
@@ -124,6 +124,53 @@ def test_what_is_no_prompt_is_refused(prompts, message):
 def test_pairs_that_say_nothing_are_refused(pair, message):
     with pytest.raises(InvalidSpecError, match=message):
         resolve_prompts([pair])
+
+
+# Templates
+
+
+def test_the_templates_are_those_of_the_paper():
+    assert TEMPLATES == ("{} photo.", "A photo of {}.", "There is {} in the photo.")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_an_attribute_in_a_template(name, template):
+    (pair,) = resolve_prompts(name, template)
+    assert pair.name == name
+    for text, published in zip((pair.positive, pair.negative), PUBLISHED[name], strict=True):
+        adjective = published.removesuffix(" photo.")
+        lower = adjective[0].lower() + adjective[1:]
+        assert (
+            text
+            == {
+                TEMPLATES[0]: f"{adjective} photo.",
+                TEMPLATES[1]: f"A photo of {lower}.",
+                TEMPLATES[2]: f"There is {lower} in the photo.",
+            }[template]
+        )
+
+
+def test_pairs_of_adjectives_in_a_template():
+    pairs = resolve_prompts([("High quality", "Low quality"), ("HDR", "flat")], "{} photo.")
+    assert [(pair.positive, pair.negative) for pair in pairs] == [
+        ("High quality photo.", "Low quality photo."),
+        ("HDR photo.", "flat photo."),
+    ]
+    assert [pair.name for pair in pairs] == ["user_defined_0", "user_defined_1"]
+
+
+def test_whole_texts_need_no_place_for_an_adjective():
+    assert texts([("Good {} photo.", "Bad {} photo.")]) == [("Good {} photo.", "Bad {} photo.")]
+
+
+@pytest.mark.parametrize("template", ["photo.", "", "{} or {}", "{adjective} photo.", 5, ["{} photo."]])
+def test_a_template_without_exactly_one_place_is_refused(template):
+    for refuse in (lambda: resolve_prompts("quality", template), lambda: fill_template(template, "Good")):
+        with pytest.raises(
+            InvalidOptionError, match=r"template= needs one place \{\} for an adjective, as in 'A photo"
+        ):
+            refuse()
 
 
 def test_the_pairs_of_pyiqa_are_five():

@@ -10,20 +10,27 @@ import pytest
 
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.metrics import BUILTIN_SPECS
-from perceptmetrics.metrics.clipiqa import CLIPIQA
+from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
+from perceptmetrics.metrics.clipiqa import CLIPIQA, CLIPIQA_PLUS
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.spec import (
     AntonymHeadSpec,
     BackboneSpec,
     CardSpec,
     CentreCropView,
+    ContextSpec,
+    CosineHeadSpec,
     CropsView,
+    FragmentsView,
     HubFile,
     LoraSpec,
     MetricSpec,
     MlpHeadSpec,
     PackageFile,
+    PoolSpec,
     PromptPair,
+    RegressorSpec,
+    SalientView,
     ScoreSpec,
     ViewsSpec,
     WholeView,
@@ -32,6 +39,8 @@ from perceptmetrics.spec import (
 FILE = HubFile(repo="organisation/name", filename="model.safetensors", revision="main")
 QUALITY = PromptPair(name="quality", positive="Good photo.", negative="Bad photo.")
 SHARP = PromptPair(name="sharpness", positive="Sharp photo.", negative="Blurry photo.")
+CONTEXT = ContextSpec(length=16, weights=None)
+REGRESSOR = RegressorSpec(widths=(1, 8, 1), weights=None)
 
 # A complete set of required fields of every part.
 COMPLETE = {
@@ -42,13 +51,21 @@ COMPLETE = {
     WholeView: {},
     CentreCropView: {"size": 224},
     CropsView: {"height": 512, "width": 384, "size": 224, "count": 15},
+    SalientView: {"size": 448},
+    FragmentsView: {"grid": 12, "cell": 32},
     ViewsSpec: {"views": (WholeView(),), "mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)},
     PromptPair: {"name": "quality", "positive": "Good photo.", "negative": "Bad photo."},
     AntonymHeadSpec: {"pairs": (QUALITY,)},
+    ContextSpec: {"length": 16, "weights": FILE},
+    CosineHeadSpec: {"prompt": "Good photo."},
     MlpHeadSpec: {"widths": (4, 1), "weights": FILE},
+    RegressorSpec: {"widths": (7, 128, 128, 1), "weights": FILE},
+    PoolSpec: {},
     ScoreSpec: {"lower": 0.0, "upper": 1.0, "higher_is_better": True},
     CardSpec: {"summary": "Summary.", "paper": "Paper", "paper_url": "https://example.org", "licence": "MIT"},
-    MetricSpec: {field.name: getattr(CLIPIQA, field.name) for field in dataclasses.fields(MetricSpec)},
+    MetricSpec: {
+        field.name: getattr(CLIPIQA, field.name) for field in dataclasses.fields(MetricSpec) if field.name != "pool"
+    },
 }
 
 INVALID = [
@@ -92,6 +109,16 @@ INVALID = [
     (PromptPair, {"negative": "Good photo. "}, "The prompts of the pair 'quality' are identical"),
     (AntonymHeadSpec, {"pairs": ()}, "AntonymHeadSpec.pairs needs at least one pair"),
     (AntonymHeadSpec, {"pairs": (QUALITY, SHARP, QUALITY)}, r"names \['quality'\] more than once"),
+    (ContextSpec, {"length": 0}, "ContextSpec.length must be positive, got 0"),
+    (ContextSpec, {"position": "front"}, "ContextSpec.position must be 'middle' or 'end', got 'front'"),
+    (CosineHeadSpec, {"prompt": " "}, "CosineHeadSpec.prompt must be stated"),
+    (RegressorSpec, {"widths": (7,)}, "RegressorSpec.widths needs at least an input and an output size"),
+    (RegressorSpec, {"widths": (7, 0, 1)}, r"all positive; got \(7, 0, 1\)"),
+    (PoolSpec, {"aggregation": "max"}, "PoolSpec.aggregation must be 'mean' or 'concat', got 'max'"),
+    (PoolSpec, {"aggregation": "concat"}, "'concat' needs a regressor that reads the views side by side"),
+    (SalientView, {"size": 0}, "SalientView.size must be a positive number of pixels, got 0"),
+    (FragmentsView, {"grid": 0}, "FragmentsView.grid and cell must be positive, got 0 and 32"),
+    (FragmentsView, {"cell": -1}, "got 12 and -1"),
     (MlpHeadSpec, {"widths": (4,)}, "widths needs at least an input and an output size"),
     (MlpHeadSpec, {"widths": (4, 0, 1)}, r"all positive; got \(4, 0, 1\)"),
     (MlpHeadSpec, {"activation": "tanh"}, "activation must be 'relu' or 'gelu', got 'tanh'"),
@@ -114,7 +141,18 @@ INVALID = [
     (MetricSpec, {"task": "beauty"}, "task must be 'quality', 'memorability' or 'emotion', got 'beauty'"),
     (MetricSpec, {"head": MlpHeadSpec(widths=(1024, 2), weights=FILE)}, "2 outputs, but the score names 0 labels"),
     (MetricSpec, {"backbone": LITE_IQA.backbone}, "needs a CLIP backbone .* got 'timm'"),
-    (MetricSpec, {"head": AntonymHeadSpec(pairs=(QUALITY, SHARP))}, r"labels must be \('quality', 'sharpness'\)"),
+    (MetricSpec, {"pool": PoolSpec(regressor=RegressorSpec(widths=(3, 1), weights=None))}, "takes 3 values, .* give 1"),
+    (
+        MetricSpec,
+        {"pool": PoolSpec(regressor=RegressorSpec(widths=(1, 2), weights=None))},
+        "2 outputs, but .* 0 labels",
+    ),
+    (
+        MetricSpec,
+        {"backbone": dataclasses.replace(CLIPIQA.backbone, lora=LoraSpec(rank=16, alpha=8.0))},
+        "and this metric has prompts",
+    ),
+    (MetricSpec, {"head": CosineHeadSpec(prompt="a"), "backbone": LITE_IQA.backbone}, "needs a CLIP backbone"),
 ]
 
 
@@ -158,7 +196,7 @@ def test_averaged_pairs_have_no_labels():
     average = AntonymHeadSpec(pairs=(QUALITY, SHARP), average=True)
     assert dataclasses.replace(CLIPIQA, head=average).score.labels == ()
     named = dataclasses.replace(CLIPIQA.score, labels=("quality", "sharpness"))
-    with pytest.raises(InvalidSpecError, match=r"labels must be \(\) to match"):
+    with pytest.raises(InvalidSpecError, match="has 1 outputs, but the score names 2 labels"):
         dataclasses.replace(CLIPIQA, head=average, score=named)
 
 
@@ -166,6 +204,37 @@ def test_averaged_pairs_have_no_labels():
 def test_lower_better_is_the_opposite_of_higher_is_better(higher):
     score = dataclasses.replace(CLIPIQA.score, higher_is_better=higher)
     assert dataclasses.replace(CLIPIQA, score=score).lower_better is not higher
+
+
+def test_several_prompts_need_their_labels():
+    with pytest.raises(InvalidSpecError, match="2 outputs, but the score names 0 labels"):
+        dataclasses.replace(CLIPIQA, head=AntonymHeadSpec(pairs=(QUALITY, SHARP)))
+    swapped = dataclasses.replace(CLIPIQA.score, labels=("sharpness", "quality"))
+    with pytest.raises(InvalidSpecError, match=r"labels must be \('quality', 'sharpness'\)"):
+        dataclasses.replace(CLIPIQA, head=AntonymHeadSpec(pairs=(QUALITY, SHARP)), score=swapped)
+
+
+def test_a_regressor_reads_the_mean_of_the_views_or_all_of_them():
+    head = AntonymHeadSpec(pairs=(QUALITY, SHARP))
+    mean = PoolSpec(regressor=RegressorSpec(widths=(2, 8, 1), weights=None))
+    concat = PoolSpec(aggregation="concat", regressor=RegressorSpec(widths=(6, 8, 1), weights=None))
+    for pool in (mean, concat):
+        assert dataclasses.replace(CLIP_UIQA, head=head, pool=pool).score.labels == ()
+    with pytest.raises(InvalidSpecError, match="'concat' give 6"):
+        dataclasses.replace(CLIP_UIQA, head=head, pool=dataclasses.replace(concat, regressor=mean.regressor))
+    with pytest.raises(InvalidSpecError, match="a regressor goes with prompts, not with another head"):
+        dataclasses.replace(LITE_IQA, pool=PoolSpec(regressor=REGRESSOR))
+
+
+def test_the_trained_file_of_a_metric_with_prompts():
+    with_context = dataclasses.replace(CLIPIQA, head=dataclasses.replace(CLIPIQA.head, context=CONTEXT))
+    assert (CLIPIQA.has_trained_part, with_context.has_trained_part) == (False, True)
+    assert with_context.trained_file is None
+    plus = CLIPIQA_PLUS.head.context.weights
+    assert CLIPIQA_PLUS.weight_sources == (CLIPIQA_PLUS.backbone.weights, plus)
+    both = dataclasses.replace(CLIPIQA_PLUS, pool=PoolSpec(regressor=dataclasses.replace(REGRESSOR, weights=FILE)))
+    assert both.trained_file == FILE
+    assert both.has_trained_part
 
 
 def test_weight_sources_are_all_files_of_a_metric():

@@ -12,9 +12,22 @@ from hypothesis import strategies as st
 
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.metrics import BUILTIN_SPECS
+from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.spec import AntonymHeadSpec, HubFile, PackageFile, PromptPair, WholeView
+from perceptmetrics.spec import (
+    AntonymHeadSpec,
+    ContextSpec,
+    CosineHeadSpec,
+    FragmentsView,
+    HubFile,
+    PackageFile,
+    PoolSpec,
+    PromptPair,
+    RegressorSpec,
+    SalientView,
+    WholeView,
+)
 from perceptmetrics.spec_json import FORMAT_VERSION, spec_from_json, spec_to_json
 
 EDITED = {
@@ -31,6 +44,22 @@ EDITED = {
     "averaged": replace(CLIPIQA, head=replace(CLIPIQA.head, average=True)),
     "open range": replace(CLIPIQA, score=replace(CLIPIQA.score, lower=None, upper=None, higher_is_better=False)),
     "several views": replace(LITE_IQA, views=replace(LITE_IQA.views, views=(WholeView(), WholeView(max_long_side=9)))),
+    "single prompt": replace(CLIPIQA, head=CosineHeadSpec(prompt="Schön."), score=replace(CLIPIQA.score, lower=-1.0)),
+    "learned prompts": replace(
+        CLIPIQA, head=replace(CLIPIQA.head, context=ContextSpec(length=4, weights=None, position="end"))
+    ),
+    "views side by side": replace(
+        CLIP_UIQA,
+        views=replace(CLIP_UIQA.views, views=(SalientView(size=9), FragmentsView(grid=2, cell=3))),
+        pool=PoolSpec(
+            aggregation="concat",
+            regressor=RegressorSpec(
+                widths=(2, 3, 1), weights=PackageFile(package="p", filename="f"), negative_slope=0.2
+            ),
+        ),
+    ),
+    "regressor without a file": replace(CLIPIQA, pool=PoolSpec(regressor=RegressorSpec(widths=(1, 1), weights=None))),
+    "whole table": replace(CLIPIQA, backbone=replace(CLIPIQA.backbone, positional_embedding="interpolate_table")),
     "other sources": replace(
         LITE_IQA,
         backbone=replace(LITE_IQA.backbone, weights=HubFile(repo="a/b", filename="c", revision="d", sha256="0" * 64)),
@@ -93,6 +122,7 @@ def named(path):
 def required_fields():
     optional = {"sha256", "size", "extra", "positional_embedding", "max_long_side", "average", "labels", "map"}
     optional |= {"activation", "feature_map", "scale", "shift", "training_data", "limits", "kind", "format_version"}
+    optional |= {"context", "position", "pool", "aggregation", "regressor", "negative_slope"}
     optional |= {
         "lora",
         "dropout",
@@ -141,14 +171,14 @@ def test_a_missing_field_is_named(spec, path):
         (
             ("views", "views", 0, "kind"),
             "crop",
-            r"views\[0\].kind must be one of \['whole', 'centre_crop', 'crops'\], got 'crop'",
+            r"views\[0\].kind must be one of \['whole', 'centre_crop', 'crops', 'salient', 'fragments'\], got 'crop'",
         ),
         (("views", "mean", 1), "half", r"spec.views.mean\[1\] must be of type float, got 'half'"),
         (("views", "mean", 1), True, r"spec.views.mean\[1\] must be of type float, got True"),
         (("views", "mean"), [0.5], "ViewsSpec.mean needs three numbers"),
         (("head", "pairs", 0, "positive"), None, r"spec.head.pairs\[0\].positive must be of type str, got None"),
         (("head", "pairs"), [], "AntonymHeadSpec.pairs needs at least one pair"),
-        (("head", "kind"), "forest", r"spec.head.kind must be one of \['antonym', 'mlp'\], got 'forest'"),
+        (("head", "kind"), "forest", r"spec.head.kind must be one of \['antonym', 'cosine', 'mlp'\], got 'forest'"),
         (("score", "higher_is_better"), None, "spec.score.higher_is_better must be of type bool, got None"),
         (("score", "labels"), "quality", "spec.score.labels must be a list"),
         (("score", "map"), "tanh", "ScoreSpec.map must be"),
@@ -172,7 +202,7 @@ def test_a_wrong_value_is_named(path, value, message):
         ),
         (("backbone", "weights", "revison"), "spec.backbone.weights has an unknown field 'revison'. Did you mean 'rev"),
         (("card", "kind"), "spec.card.kind must be None, got 1."),
-        (("zzz",), "spec has an unknown field 'zzz'. Known: backbone, card, head, name, score, task, views."),
+        (("zzz",), "spec has an unknown field 'zzz'. Known: backbone, card, head, name, pool, score, task, views."),
     ],
 )
 def test_an_unknown_field_is_answered_with_the_nearest(path, message):

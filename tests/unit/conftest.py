@@ -1,0 +1,27 @@
+"""Metrics with prompts on tiny CLIPs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from perceptmetrics import registry
+from perceptmetrics.cache import CACHE_VARIABLE
+from perceptmetrics.metrics import BUILTIN_SPECS
+from tests import tiny_clip
+from tests.registered import tiny
+
+
+@pytest.fixture
+def tiny_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let every registered metric with a CLIP take a tiny one, start with an empty cache; gives a ResNet's file."""
+    tiny_clip.register(tmp_path)
+    for spec in BUILTIN_SPECS:
+        if spec.backbone.library == "open_clip":
+            monkeypatch.setitem(registry._specs, spec.name, tiny(spec))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    path = tmp_path / "clip.safetensors"
+    save_file(tiny_clip.state(tiny_clip.build(tiny_clip.RESNET)), path)
+    return path
