@@ -7,6 +7,7 @@ import torch
 
 from perceptmetrics import create_metric
 from tests.data import data_folder
+from tests.photographs import photographs
 
 pytestmark = pytest.mark.network
 
@@ -26,3 +27,12 @@ def test_torchmetrics_documented_example() -> None:
 def test_values_of_piq_on_tid2013(image: str, expected: float) -> None:
     path = data_folder("tid2013") / image
     assert create_metric("clipiqa").score(path).item() == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["clipiqa+", "clipiqa+_rn50_512", "clipiqa+_vitL14_512"])
+def test_published_prompts_are_those_that_are_pinned_and_fit_their_clip(name: str) -> None:
+    """Size, sha256 and, where the file holds them, token embeddings are compared when the metric is created."""
+    scores = create_metric(name).score(photographs(384, 512))
+    assert scores.min() > 0
+    assert scores.max() < 1
+    assert scores.std() > 0.01
