@@ -163,7 +163,10 @@ def differences_from_transformers(encoder, model, size):
     pixels = images(size)
     pairs = [
         (encoder.backbone(pixels), pooled(model.get_image_features(pixels))),
-        (encoder.text.encode([PAIR.positive, PAIR.negative]), F.normalize(pooled(model.get_text_features(TOKENS)), dim=-1)),
+        (
+            encoder.text.encode([PAIR.positive, PAIR.negative]),
+            F.normalize(pooled(model.get_text_features(TOKENS)), dim=-1),
+        ),
     ]
     return [float((ours - reference).norm() / reference.norm()) for ours, reference in pairs]
 
