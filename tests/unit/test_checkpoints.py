@@ -112,7 +112,7 @@ def test_every_layout_gives_the_same_encoder_and_score(tmp_path, monkeypatch, ar
     monkeypatch.setitem(registry._specs, spec.name, spec)
     metric = create_metric(spec.name, backbone_checkpoint=tmp_path / layout)
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (spec.views.mean, spec.views.std))
-    cosines = F.normalize(encoder.backbone(pixels), dim=-1) @ encoder.text.encode_pairs([PAIR])[0].T
+    cosines = F.normalize(encoder.backbone(pixels), dim=-1) @ encoder.text.encode([PAIR.positive, PAIR.negative]).T
     expected = (model.logit_scale.exp() * cosines).softmax(dim=-1)[:, 0]
     torch.testing.assert_close(metric(pixels * std + mean), expected, rtol=1e-4, atol=1e-5)
     assert expected.std() > 1e-3  # images are told apart, so that the comparison means something
@@ -163,7 +163,10 @@ def differences_from_transformers(encoder, model, size):
     pixels = images(size)
     pairs = [
         (encoder.backbone(pixels), pooled(model.get_image_features(pixels))),
-        (encoder.text.encode_pairs([PAIR])[0], F.normalize(pooled(model.get_text_features(TOKENS)), dim=-1)),
+        (
+            encoder.text.encode([PAIR.positive, PAIR.negative]),
+            F.normalize(pooled(model.get_text_features(TOKENS)), dim=-1),
+        ),
     ]
     return [float((ours - reference).norm() / reference.norm()) for ours, reference in pairs]
 

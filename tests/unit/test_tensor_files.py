@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.tensor_files import read_tensors
+from perceptmetrics.tensor_files import BARE_TENSOR, read_tensors
 
 STATE = {
     "layer.weight": torch.arange(12, dtype=torch.float32).reshape(3, 4),
@@ -289,13 +289,19 @@ def test_other_files_are_an_error_that_says_what_to_do(tmp_path, name, data):
         ({"epoch": 3}, "holds no tensors"),
         ({"state_dict": {}}, "holds no tensors"),
         ([torch.ones(2)], "holds a list; expected a state dictionary"),
-        (torch.ones(2), "holds a Tensor; expected a state dictionary"),
         (3, "holds a int; expected a state dictionary"),
     ],
-    ids=["nothing", "numbers", "nothing inside", "list", "bare tensor", "number"],
+    ids=["nothing", "numbers", "nothing inside", "list", "number"],
 )
 def test_files_without_named_tensors_are_an_error(tmp_path, content, said):
     assert said in message_of(write(tmp_path, "x.pt", torch_bytes(content)))
+
+
+def test_a_tensor_alone_gets_a_name(tmp_path):
+    content = torch.arange(6.0).reshape(2, 3)
+    tensors = read_tensors(write(tmp_path, "x.pt", torch_bytes(content)))
+    assert tensors.keys() == {BARE_TENSOR}
+    assert torch.equal(tensors[BARE_TENSOR], content)
 
 
 def test_safetensors_without_tensors_are_an_error(tmp_path):
