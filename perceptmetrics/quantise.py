@@ -6,9 +6,10 @@ Weights are rounded to 8 bits once, a scale for each output channel; activations
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
 from perceptmetrics.backbones import ClipVisionTransformer
@@ -51,7 +52,8 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
     quantize_(backbone.visual.transformer, Int8DynamicActivationInt8WeightConfig())
     for module in backbone.modules():
         module.__dict__.pop("extra_repr", None)  # torchao's own, which cannot be pickled
-    backbone.shared.forget_unused(backbone)
+    backbone.shared.separate(backbone)  # what little is left, so that nothing of the original stays in memory
+    _return_free_memory()
 
 
 @contextmanager
@@ -66,3 +68,9 @@ def _quiet_import() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def _return_free_memory() -> None:
+    """Give the memory of the many temporary tensors back to the system; glibc would keep most of it."""
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
