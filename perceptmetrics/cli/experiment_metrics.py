@@ -87,10 +87,12 @@ def scorer_with_progress(how: How, messages: Console) -> ScoreImages:
 
 
 def _takes_prompts(name: str) -> bool:
+    """Whether its prompts are texts; learned ones cannot be exchanged."""
     try:
-        return isinstance(metric_info(name).head, AntonymHeadSpec)
+        head = metric_info(name).head
     except UnknownMetricError:  # a folder or a repository
         return False
+    return isinstance(head, AntonymHeadSpec) and head.context is None
 
 
 def _progress(messages: Console) -> Progress:

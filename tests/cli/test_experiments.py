@@ -212,6 +212,12 @@ def test_a_ladder_asks_clipiqa_about_the_attribute_that_changes(
     assert [ladder["score"] for ladder in ladders] == ["clipiqa.noisiness", "clipiqa.colorfulness"]
 
 
+def test_learned_prompts_are_left_alone(gallery: Path, tmp_path: Path, tiny_clip: list[dict[str, Any]]) -> None:
+    result = run("ladder", gallery / "chelsea.png", "-m", "clipiqa+", "-a", "noise", "--steps", "3")
+    assert result.exit_code == 0, result.output
+    assert "prompts" not in tiny_clip[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
