@@ -85,7 +85,9 @@ def convert(
             f"form must be 'slim' or 'merged', and half precision is for 'merged'; got {form!r}, half={half}."
         )
     if destination.exists() and not overwrite and (destination.is_file() or any(destination.iterdir())):
-        raise InvalidOptionError(f"{destination} exists already. Choose another folder, or allow it to be replaced.")
+        raise InvalidOptionError(
+            f"{destination} exists already. Choose another folder, or replace it with --overwrite (overwrite=True)."
+        )
     spec, path = _identify(source, metric)
     files = Files(lookup=ResolveOptions(metric=spec.name), trained=path, encoder=encoder)
     original = assemble(spec, files, Placement())
@@ -118,7 +120,9 @@ def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:
         head = metric_info(name).head
         if isinstance(head, MlpHeadSpec) and isinstance(head.weights, HubFile) and head.weights.filename == source.name:
             return metric_info(name), source
-    raise InvalidOptionError(f"The name of {source} does not say which metric it belongs to; name it with metric=.")
+    raise InvalidOptionError(
+        f"The name of {source} does not say which metric it belongs to; name it with --metric (metric=)."
+    )
 
 
 def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
