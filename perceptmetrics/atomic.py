@@ -48,9 +48,13 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
+        if not path.exists():
+            temporary.rename(path)
+            return
+        former = _temporary_name(path)
+        path.rename(former)
         temporary.rename(path)
+        shutil.rmtree(former)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -50,7 +50,10 @@ def write_record(path: Path, document: dict[str, object]) -> None:
 
 
 def remember_of_file(kind: str, path: Path, compute: Callable[[], T], is_valid: Callable[[object], bool]) -> T:
-    """Compute something about a file's content, or recall it if size and modification time have not changed.
+    """Compute something about a file's content, or recall it if the file has not changed since.
+
+    Copying tools preserve times, and files of one architecture have one size; so the file's identity and the time of
+    its last change of state count too.
 
     Args:
         kind: What is computed; a folder of the cache.
@@ -64,7 +67,13 @@ def remember_of_file(kind: str, path: Path, compute: Callable[[], T], is_valid: 
     stat = path.stat()
     resolved = str(path.resolve())
     record = cache_home() / kind / f"{hashlib.sha256(resolved.encode()).hexdigest()}.json"
-    state = {"path": resolved, "size": stat.st_size, "modified_ns": stat.st_mtime_ns}
+    state: dict[str, object] = {
+        "path": resolved,
+        "size": stat.st_size,
+        "inode": stat.st_ino,
+        "modified_ns": stat.st_mtime_ns,
+        "changed_ns": stat.st_ctime_ns,
+    }
     known = read_record(record)
     if known is not None and {key: known.get(key) for key in state} == state and is_valid(known.get("value")):
         return cast("T", known["value"])

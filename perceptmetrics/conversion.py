@@ -13,7 +13,14 @@ from perceptmetrics.atomic import replacing_folder
 from perceptmetrics.backbones import Placement
 from perceptmetrics.checkpoints import TrainedWeights, read_image_tower
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.exported import WEIGHTS_FILE, largest_deviation, read_folder, write_folder
+from perceptmetrics.exported import (
+    GOLDEN_FILE,
+    SPEC_FILE,
+    WEIGHTS_FILE,
+    largest_deviation,
+    read_folder,
+    write_folder,
+)
 from perceptmetrics.fingerprints import digests_of, fingerprint
 from perceptmetrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec, MlpHeadSpec
@@ -82,12 +89,11 @@ def convert(
     """
     if form not in get_args(Form) or (half and form == "slim"):
         raise InvalidOptionError(
-            f"form must be 'slim' or 'merged', and half precision is for 'merged'; got {form!r}, half={half}."
+            f"The form must be 'slim' or 'merged', and half precision is for 'merged' (--form merged --half); got "
+            f"{form!r}{' in half precision' if half else ''}."
         )
-    if destination.exists() and not overwrite and (destination.is_file() or any(destination.iterdir())):
-        raise InvalidOptionError(
-            f"{destination} exists already. Choose another folder, or replace it with --overwrite (overwrite=True)."
-        )
+    source, destination = source.resolve(), destination.resolve()
+    _check_destination(destination, source, overwrite=overwrite)
     spec, path = _identify(source, metric)
     files = Files(lookup=ResolveOptions(metric=spec.name), trained=path, encoder=encoder)
     original = assemble(spec, files, Placement())
@@ -107,6 +113,26 @@ def convert(
     return Converted(folder=destination, spec=new_spec, deviation=deviation)
 
 
+def _check_destination(destination: Path, source: Path, *, overwrite: bool) -> None:
+    """Nothing but an earlier exported metric is ever replaced, and never the source itself."""
+    if destination.is_dir():
+        held = {entry.name for entry in destination.iterdir()}
+        foreign = held - {SPEC_FILE, WEIGHTS_FILE, GOLDEN_FILE}
+        if foreign:
+            raise InvalidOptionError(
+                f"{destination} holds other things than an exported metric ({min(foreign)}), so it is not replaced. "
+                "Choose another folder."
+            )
+        if held and not overwrite:
+            raise InvalidOptionError(
+                f"{destination} exists already. Choose another folder, or replace it with --overwrite (overwrite=True)."
+            )
+    elif destination.exists():
+        raise InvalidOptionError(f"{destination} is a file; expected a folder to write.")
+    if source == destination or destination in source.parents:
+        raise InvalidOptionError(f"{destination} holds the source itself. Choose another folder.")
+
+
 def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:
     """The metric that a file or folder belongs to, and its trained file."""
     if source.is_dir():
@@ -114,6 +140,8 @@ def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:
         if path is None:
             raise WeightsError(f"The metric in {source} has no trained part, so there is nothing to convert.")
         return spec, path
+    if not source.is_file():
+        raise WeightsError(f"{source} does not exist; expected a trained file, or the folder of an exported metric.")
     if metric is not None:
         return metric_info(metric), source
     for name in list_metrics():

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 
 from perceptmetrics.checkpoints import TrainedWeights, write_trained
 from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.spec import HubFile, MetricSpec
 from perceptmetrics.spec_json import spec_from_json, spec_to_json
-from perceptmetrics.tensor_files import read_tensors
+from perceptmetrics.tensor_files import read_tensors, save_tensors
 from perceptmetrics.weights import ResolveOptions, resolve
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def write_folder(folder: Path, spec: MetricSpec, weights: TrainedWeights, golden
     pictures = _golden_pictures()
     write_trained(folder / WEIGHTS_FILE, weights)
     (folder / SPEC_FILE).write_text(spec_to_json(spec), encoding="utf-8")
-    save_file({"pictures": pictures, "scores": golden.score_batch(pictures)}, folder / GOLDEN_FILE)
+    save_tensors({"pictures": pictures, "scores": golden.score_batch(pictures)}, folder / GOLDEN_FILE)
 
 
 def largest_deviation(folder: Path, metric: Metric) -> float:

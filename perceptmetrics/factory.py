@@ -127,7 +127,7 @@ def create_metric(
     files = Files(
         lookup=lookup,
         random=weights is None,
-        trained=_trained_file(checkpoint) or exported,
+        trained=_trained_file(checkpoint, spec) or exported,
         encoder=_path(backbone_checkpoint),
     )
     spec = pin_revision(apply_options(spec, options), revision)
@@ -145,10 +145,18 @@ def _find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
     return metric_info(name), None
 
 
-def _trained_file(path: PathLike | None) -> Path | None:
-    """A trained file that is stated, by itself or by the folder of an exported metric."""
+def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:
+    """A trained file that is stated, by itself or by the folder of an exported metric, which must be the same one."""
     found = _path(path)
-    return read_folder(found)[1] if found is not None and found.is_dir() else found
+    if found is None or not found.is_dir():
+        return found
+    exported, file = read_folder(found)
+    if exported.name != spec.name:
+        raise WeightsError(
+            f"The folder {found} holds the metric {exported.name!r}, not {spec.name!r}. To use it as it is, give the "
+            "folder in place of the metric's name."
+        )
+    return file
 
 
 def _path(path: PathLike | None) -> Path | None:

@@ -167,6 +167,11 @@ class Metric(Scorer[Tensor]):
             predictions.append(Prediction(label=max(shares, key=shares.__getitem__), probabilities=shares))
         return predictions[0] if is_single_image(images) else predictions
 
+    def requires_grad_(self, requires_grad: bool = True) -> Metric:
+        """Freeze all weights or let them train; what trains is no longer shared with other metrics."""
+        self.backbone.requires_grad_(requires_grad)
+        return super().requires_grad_(requires_grad)
+
     def train(self, mode: bool = True) -> Metric:
         """Switch to training mode, except for the frozen parts, which stay in eval mode."""
         super().train(mode)

@@ -39,10 +39,15 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
     if precision != "int8":
         raise InvalidOptionError(f"precision= must be 'int8', got {precision!r}. For bfloat16 or float16 pass dtype=.")
     weight = next(backbone.parameters())
-    if not isinstance(backbone, ClipVisionTransformer) or weight.device.type != "cpu" or not weight.dtype.itemsize == 4:
+    if not isinstance(backbone, ClipVisionTransformer):
         raise InvalidOptionError(
-            f"precision='int8' is for CLIP's vision transformers in float32 on the CPU, got {type(backbone).__name__} "
-            f"in {weight.dtype} on {weight.device.type!r}. Leave it out, or leave dtype= and device= out."
+            "precision='int8' is for metrics on one of CLIP's vision transformers, got one on a "
+            f"{type(backbone).__name__}. Leave it out."
+        )
+    if weight.device.type != "cpu" or not weight.dtype.itemsize == 4:
+        raise InvalidOptionError(
+            f"precision='int8' is for encoders in float32 on the CPU, got {weight.dtype} on {weight.device.type!r}. "
+            "Leave it out, or leave dtype= and device= out."
         )
     try:
         with _quiet_import():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SharedTensors", "share"]
 
 _pool: WeakValueDictionary[tuple[str, torch.device, torch.dtype], Tensor] = WeakValueDictionary()
+_versions: dict[tuple[str, torch.device, torch.dtype], int] = {}
 _lock = Lock()
 
 
@@ -73,8 +74,15 @@ def share(
             wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
             digest = digests.get(name)
             key = (digest or "", torch.device(device) if device is not None else tensor.device, wanted)
-            found = _pool.get(key) if digest else None
+            found = _unchanged(key) if digest else None
             placed[name] = tensor.to(device=device, dtype=wanted) if found is None else found
             if digest:
                 _pool[key] = placed[name]
+                _versions[key] = placed[name]._version  # noqa: SLF001 - how PyTorch tells changes in place
     return placed, SharedTensors(tensor for name, tensor in placed.items() if name in digests)
+
+
+def _unchanged(key: tuple[str, torch.device, torch.dtype]) -> Tensor | None:
+    """What is in the pool, unless somebody has trained it in place."""
+    found = _pool.get(key)
+    return found if found is not None and found._version == _versions[key] else None  # noqa: SLF001

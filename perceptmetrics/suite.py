@@ -127,7 +127,7 @@ def _same_encoder(one: Metric, other: Metric) -> bool:
         getattr(specs[0], field) == getattr(specs[1], field)
         for field in ("library", "architecture", "quick_gelu", "positional_embedding")
     )
-    return same_kind and _same_tensors(one.backbone, other.backbone)
+    return one.backbone is other.backbone or (same_kind and _same_tensors(one.backbone, other.backbone))
 
 
 def _same_tensors(one: Backbone, other: Backbone) -> bool:
@@ -136,8 +136,8 @@ def _same_tensors(one: Backbone, other: Backbone) -> bool:
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
-    if type(one) is not type(other) or one.dtype != other.dtype or one.shape != other.shape:
+    if not type(one) is type(other) is Tensor:  # quantised ones are not compared
         return False
-    if type(one) is not Tensor:  # quantised
-        return one is other
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
     return one.data_ptr() == other.data_ptr() or torch.equal(one, other)

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from perceptmetrics.errors import WeightsError, first_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["BARE_TENSOR", "check_archive", "read_metadata", "read_tensors"]
+__all__ = ["BARE_TENSOR", "check_archive", "read_metadata", "read_tensors", "save_tensors"]
 
 BARE_TENSOR = "tensor"
 
@@ -71,6 +72,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file.
+
+    Args:
+        tensors: Tensors by name.
+        path: File to write; see `atomic.replacing`.
+        metadata: Notes for the header.
+
+    Raises:
+        OSError: It cannot be written; safetensors has an error of its own for that.
+    """
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def check_archive(path: Path) -> None:

@@ -11,12 +11,11 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 
 from perceptmetrics.atomic import replacing
 from perceptmetrics.cache import cache_home
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.tensor_files import read_tensors
+from perceptmetrics.tensor_files import read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,6 +84,8 @@ def _recall(path: Path) -> TextFeatures | None:
 def _keep(path: Path, one: TextFeatures) -> None:
     try:
         with replacing(path) as temporary:
-            save_file({"feature": one.features.contiguous(), "logit_scale": torch.tensor(one.logit_scale)}, temporary)
+            save_tensors(
+                {"feature": one.features.contiguous(), "logit_scale": torch.tensor(one.logit_scale)}, temporary
+            )
     except OSError as error:
         _log.info("The features of a prompt could not be kept: %s.", error)

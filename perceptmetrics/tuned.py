@@ -9,13 +9,10 @@ memory once, since every tensor that LoRA left alone is shared by content.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from safetensors.torch import save_file
 
 from perceptmetrics.atomic import replacing
 from perceptmetrics.backbones import TowerWeights, image_tower_shapes
@@ -35,7 +32,7 @@ from perceptmetrics.fingerprints import digests_of, fingerprint
 from perceptmetrics.heads import head_shapes
 from perceptmetrics.lora import adapter_name, adapter_shapes, merge_projection
 from perceptmetrics.spec import MlpHeadSpec
-from perceptmetrics.tensor_files import check_archive, read_tensors
+from perceptmetrics.tensor_files import check_archive, read_tensors, save_tensors
 from perceptmetrics.weights import file_sha256
 
 if TYPE_CHECKING:
@@ -198,7 +195,7 @@ def _write_converted(slim: Path, trained: TrainedWeights, base: str, source: Pat
     tower = _tower_path(base)
     if not _is_intact(tower, base):
         with replacing(tower) as temporary:
-            save_file({name: tensor.contiguous() for name, tensor in trained.encoder.items()}, temporary)
+            save_tensors(trained.encoder, temporary)
     write_trained(slim, TrainedWeights(head=trained.head, lora=trained.lora, base=base))
     write_record(_record_path(slim), {"source": str(source), "sha256": file_sha256(slim), "encoder": base})
 
@@ -218,12 +215,13 @@ def _read_converted(slim: Path, spec: MetricSpec) -> TunedWeights | None:
 
 
 def _is_intact(tower: Path, base: str) -> bool:
-    """Whether an encoder in the cache is still what was written; if not, it makes way for a new one."""
+    """Whether an encoder in the cache is there and still what was written."""
+    if not tower.is_file():
+        return False
     try:
-        if tower.is_file() and fingerprint(digests_of(read_image_tower(tower), tower)) == base:
-            return True
+        intact = fingerprint(digests_of(read_image_tower(tower), tower)) == base
     except WeightsError:
-        _log.warning("%s is damaged and is made anew.", tower)
-    with contextlib.suppress(OSError):  # a cache that cannot be written
-        tower.unlink(missing_ok=True)
-    return False
+        intact = False
+    if not intact:
+        _log.warning("%s is damaged and is to be made anew.", tower)
+    return intact

@@ -45,6 +45,12 @@ class Backbone(nn.Module, ABC):
         self.shared.forget_unused(self)  # those that were moved to another device or precision
         return self
 
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze the weights or let them train; what trains is no longer shared."""
+        if requires_grad:
+            self.shared.separate(self)
+        return super().requires_grad_(requires_grad)
+
     @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures that are large enough.

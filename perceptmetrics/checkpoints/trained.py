@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from perceptmetrics.atomic import replacing
 from perceptmetrics.checkpoints.strict import some
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.tensor_files import read_metadata, read_tensors
+from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,4 +83,4 @@ def write_trained(path: Path, weights: TrainedWeights) -> None:
     tensors = {f"{part}.{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
     metadata = _FORMAT | ({} if weights.base is None else {_BASE: weights.base})
     with replacing(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=metadata)
+        save_tensors(tensors, temporary, metadata)

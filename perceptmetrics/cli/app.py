@@ -147,7 +147,7 @@ def convert(
         typer.Option(help="The CLIP of a slim source, instead of the one in the cache.", show_default=False),
     ] = None,
 ) -> None:
-    """Convert trained weights to safetensors: 11.5 MB of adapters and head, or one file with everything.
+    """Convert trained weights to safetensors: 11.6 MB of adapters and head, or one file with everything.
 
     The folder holds `model.safetensors`, `spec.json` and `golden.safetensors` (pictures and their scores). It is read
     again and compared with the source before it appears. Examples:

@@ -147,7 +147,7 @@ def run_correlate(
     metrics = create_metrics(names, how)
     correlations = correlate(metrics, ratings, seed=seed, scorer=scorer_with_progress(how, messages))
     results.print(tables.correlation_table(correlations))
-    _name_all("Rated, but there is no such file", correlations.missing)
+    _name_all("Rated, but there is no such file, or more than one of that name", correlations.missing)
     status = _finish(output, "correlate", correlate_makers(correlations), correlations.failed)
     return 1 if correlations.missing else status
 

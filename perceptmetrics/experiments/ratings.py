@@ -6,7 +6,7 @@ import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import DatasetError, nearest_names
@@ -145,7 +145,10 @@ def _number(cell: str) -> float:
 
 
 def _find_files(names: list[str], folder: Path) -> list[Path | None]:
-    """The file of each name; None where there is none, or more than one of that file name."""
+    """The file of each name; None where there is none, or where a bare name belongs to more than one.
+
+    A name with folders in it is a path below `folder`; a bare one may lie at any depth.
+    """
     if not folder.is_dir():
         raise DatasetError(f"Expected a folder of images, got {str(folder)!r}, which is none.")
     direct = [folder / name if name and (folder / name).is_file() else None for name in names]
@@ -157,7 +160,14 @@ def _find_files(names: list[str], folder: Path) -> list[Path | None]:
             files_of.setdefault(key, []).append(file)
 
     def only_file(name: str) -> Path | None:
-        files = files_of.get(PurePosixPath(name).name, [])
+        files = files_of.get(name, [])
         return files[0] if len(files) == 1 else None
 
-    return [file or only_file(name) for file, name in zip(direct, names, strict=True)]
+    found = [file or only_file(name) for file, name in zip(direct, names, strict=True)]
+    taken: dict[Path, str] = {}
+    for match, name in zip(found, names, strict=True):
+        if match is not None and taken.setdefault(match, name) != name:
+            raise DatasetError(
+                f"The names {taken[match]!r} and {name!r} both stand for {match}. Give each image one row."
+            )
+    return found

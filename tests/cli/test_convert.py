@@ -122,13 +122,34 @@ def test_slim_can_be_merged_later(run: Command, tmp_path: Path, released: Path, 
 def test_what_exists_is_replaced_only_when_asked(run: Command, tmp_path: Path, released: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "mine.txt").write_text("mine")
+    (folder / "spec.json").write_text("an earlier one")
     result = run("convert", released, folder)
     assert result.returncode == 2
     assert f"{folder} exists already" in result.stderr
-    assert os.listdir(folder) == ["mine.txt"]
+    assert os.listdir(folder) == ["spec.json"]
     assert run("convert", released, folder, "--overwrite").returncode == 0
     assert sorted(os.listdir(folder)) == FILES
+
+
+def test_what_is_no_exported_metric_is_never_replaced(run: Command, tmp_path: Path, released: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    result = run("convert", released, folder, "--overwrite")
+    assert result.returncode == 2
+    assert "holds other things than an exported metric (mine.txt)" in result.stderr
+    assert os.listdir(folder) == ["mine.txt"]
+
+
+def test_a_metric_is_not_converted_over_itself(run: Command, tmp_path: Path, released: Path) -> None:
+    folder = tmp_path / "out"
+    assert run("convert", released, folder).returncode == 0
+    before = (folder / "model.safetensors").read_bytes()
+    for source in (folder, folder / "model.safetensors"):
+        result = run("convert", source, folder, "--overwrite", "--form", "merged", "--metric", MEM)
+        assert result.returncode == 2
+        assert "holds the source itself" in result.stderr
+    assert (folder / "model.safetensors").read_bytes() == before
 
 
 def test_an_empty_folder_is_filled(run: Command, tmp_path: Path, released: Path) -> None:
@@ -140,7 +161,7 @@ def test_a_file_in_the_way_is_refused(run: Command, tmp_path: Path, released: Pa
     (tmp_path / "out").write_text("mine")
     result = run("convert", released, tmp_path / "out")
     assert result.returncode == 2
-    assert "exists already" in result.stderr
+    assert "is a file; expected a folder" in result.stderr
     assert (tmp_path / "out").read_text() == "mine"
 
 

@@ -145,3 +145,12 @@ def test_ratings_that_nothing_can_correlate_with_are_refused(tmp_path, numbers, 
     (tmp_path / "r.csv").write_text("\n".join(lines))
     with pytest.raises(DatasetError, match=message):
         correlate([metric()], read_ratings(tmp_path / "r.csv"), scorer=known_scores(SCORES))
+
+
+def test_a_path_that_does_not_exist_is_not_another_file_of_that_name(tmp_path):
+    touch(tmp_path, "b/1.png", "b/2.png")
+    (tmp_path / "labels.csv").write_text("image,mos\na/1.png,1\nb/1.png,2\nb/2.png,3\n2.png,4\n")
+    with pytest.raises(DatasetError, match=r"'b/2.png' and '2.png' both stand for"):
+        read_ratings(tmp_path / "labels.csv", tmp_path)
+    (tmp_path / "labels.csv").write_text("image,mos\na/1.png,1\nb/1.png,2\nb/2.png,3\n")
+    assert read_ratings(tmp_path / "labels.csv", tmp_path).missing == ("a/1.png",)

@@ -155,7 +155,7 @@ def assign_noise(metric):
 
 
 def train_every_weight(metric):
-    metric.backbone.shared.separate(metric.backbone)
+
     metric.requires_grad_()
     optimiser = torch.optim.SGD(metric.parameters(), lr=1.0)
     metric(photographs(240, 300)[:1]).square().sum().backward()
@@ -225,3 +225,25 @@ def test_a_metric_made_in_inference_mode_spoils_no_gradient(files, images):
         pixels = images.clone().requires_grad_()
         metric(pixels).sum().backward()
         assert pixels.grad.abs().sum() > 0
+
+
+def test_what_is_unfrozen_trains_alone(metrics, files, images):
+    trained, *others = metrics
+    before = [other(images) for other in others]
+    trained.requires_grad_(True)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(1.0)
+    assert all(equal(other(images), score) for other, score in zip(others, before, strict=True))
+    name = others[0].metric_name
+    assert equal(create_metric(name, checkpoint=files[name])(images), before[0])
+
+
+def test_what_was_changed_in_place_leaves_the_pool(metrics, files, images):
+    name = metrics[0].metric_name
+    before = metrics[0](images)
+    with torch.no_grad():
+        for metric in metrics:
+            for parameter in metric.backbone.parameters():
+                parameter.add_(1.0)
+    assert equal(create_metric(name, checkpoint=files[name])(images), before)

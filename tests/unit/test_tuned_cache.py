@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from perceptmetrics import create_metric, tuned
+from perceptmetrics import create_metric, tensor_files, tuned
 from perceptmetrics.cache import CACHE_VARIABLE
+from perceptmetrics.conversion import convert
+from perceptmetrics.errors import WeightsError
 from tests import tiny_perceptclip
 from tests.photographs import photographs
 from tests.tiny_perceptclip import NAMES, write_released
@@ -199,3 +202,20 @@ def test_two_processes_at_once(source, cache, images, tmp_path, monkeypatch, unr
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "another"))
     expected = create_metric(METRIC, checkpoint=source)(images)
     assert outputs[0] == f"{expected.tolist()}\n"
+
+
+def test_a_full_disk_is_a_warning(source, images, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise SafetensorError("I/O error: No space left on device")
+
+    expected = create_metric(METRIC, checkpoint=source)
+    monkeypatch.setattr(tensor_files, "save_file", refuse)
+    monkeypatch.setenv(CACHE_VARIABLE, str(source.parent / "other"))
+    torch.testing.assert_close(create_metric(METRIC, checkpoint=source)(images), expected(images))
+    assert "No space left" in caplog.text
+
+
+def test_the_folder_of_another_metric_is_refused(source, tmp_path):
+    convert(source, tmp_path / "slim", metric=METRIC)
+    with pytest.raises(WeightsError, match=f"holds the metric '{METRIC}', not 'perceptclip_iqa'"):
+        create_metric("perceptclip_iqa", checkpoint=tmp_path / "slim")
