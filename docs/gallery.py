@@ -1,0 +1,42 @@
+"""Draw the pictures of the experiments page, with the commands that it shows, from scikit-image's photographs.
+
+python docs/gallery.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import ImageFilter
+
+from perceptmetrics.samples import sample_photographs
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def draw() -> None:
+    """Write `ladder.png` and `compare.png`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for kind in ("sharp", "blurred"):
+            (folder / kind).mkdir()
+        for title, photograph in sample_photographs().items():
+            photograph.save(folder / "sharp" / f"{title}.png")
+            photograph.filter(ImageFilter.GaussianBlur(1.5)).save(folder / "blurred" / f"{title}.png")
+        run(folder, "ladder", "sharp", "--attribute", "sharpness", "--attribute", "noise", "--output", "ladder.png")
+        run(folder, "compare", "sharp", "blurred", "--output", "compare.png")
+        for picture in ("ladder.png", "compare.png"):
+            (IMAGES / picture).write_bytes((folder / picture).read_bytes())
+
+
+def run(folder: Path, *words: str) -> None:
+    """Run a command of perceptmetrics in a folder."""
+    program = "from perceptmetrics.cli import main; main()"
+    subprocess.run([sys.executable, "-c", program, *words], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    draw()
