@@ -53,3 +53,8 @@ def create_tiny(create: object, name: str, **options: object) -> object:
 
 def test_there_are_blocks() -> None:
     assert len(BLOCKS) > 5
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_no_page_waits_for_a_number(page: Path) -> None:
+    assert not re.search(r"<!-- measured|@[A-Z0-9]+@|\bTODO\b", page.read_text(encoding="utf-8"))
