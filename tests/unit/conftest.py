@@ -1,7 +1,8 @@
-"""Metrics with prompts on tiny CLIPs."""
+"""Metrics on tiny CLIPs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 from perceptmetrics import registry
 from perceptmetrics.cache import CACHE_VARIABLE
 from perceptmetrics.metrics import BUILTIN_SPECS
-from tests import tiny_clip
+from tests import tiny_clip, tiny_perceptclip
 from tests.registered import tiny
 
 
@@ -25,3 +26,17 @@ def tiny_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "clip.safetensors"
     save_file(tiny_clip.state(tiny_clip.build(tiny_clip.RESNET)), path)
     return path
+
+
+@pytest.fixture(scope="module")
+def tiny_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the PerceptCLIP metrics take a tiny CLIP, whose released files `tiny_perceptclip` writes."""
+    with tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
+        yield
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, empty."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"

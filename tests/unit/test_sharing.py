@@ -15,16 +15,7 @@ from tests import tiny_perceptclip
 from tests.photographs import photographs
 from tests.tiny_perceptclip import NAMES, write_released
 
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_metrics(tmp_path_factory):
-    with tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("tiny_metrics", "cache")
 
 
 @pytest.fixture(scope="module")

@@ -21,16 +21,7 @@ QUERY = f"{TOWER}encoder.layers.1.self_attn.q_proj."
 METRIC = "perceptclip_mem"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tiny_metrics(tmp_path_factory):
-    with tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("tiny_metrics", "cache")
 
 
 @pytest.fixture(scope="module")

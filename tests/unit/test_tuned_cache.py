@@ -16,7 +16,6 @@ from perceptmetrics import create_metric, tensor_files, tuned
 from perceptmetrics.cache import CACHE_VARIABLE
 from perceptmetrics.conversion import convert
 from perceptmetrics.errors import WeightsError
-from tests import tiny_perceptclip
 from tests.photographs import photographs
 from tests.tiny_perceptclip import NAMES, write_released
 
@@ -24,16 +23,7 @@ ROOT = Path(__file__).parents[2]
 METRIC = "perceptclip_mem"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tiny_metrics(tmp_path_factory):
-    with tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("tiny_metrics", "cache")
 
 
 @pytest.fixture(scope="module")
