@@ -69,7 +69,7 @@ def list_metrics(filter: str = "", *, task: str | None = None) -> list[str]:  # 
 
     Args:
         filter: Shell-style pattern that a name must match, such as `"clip*"`; empty for all.
-        task: `"quality"`, `"memorability"` or `"emotion"`; None for all.
+        task: `"quality"`, `"memorability"`, `"emotion"` or `"attribute"`; None for all.
 
     Returns:
         Names in alphabetical order.

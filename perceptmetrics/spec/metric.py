@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CardSpec", "MetricSpec", "ScoreMap", "ScoreSpec", "Task"]
 
-Task = Literal["quality", "memorability", "emotion"]
+Task = Literal["quality", "memorability", "emotion", "attribute"]
 ScoreMap = Literal["identity", "affine", "logistic", "softmax"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -138,7 +138,7 @@ class MetricSpec:
         )
         require(
             self.task in get_args(Task),
-            f"MetricSpec.task must be 'quality', 'memorability' or 'emotion', got {self.task!r}.",
+            f"MetricSpec.task must be one of {', '.join(get_args(Task))}, got {self.task!r}.",
         )
         if isinstance(self.head, MlpHeadSpec):
             require(self.pool.regressor is None, f"{self.name}: a regressor goes with prompts, not with another head.")
