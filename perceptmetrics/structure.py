@@ -41,7 +41,7 @@ def from_plain(cls: type[T], document: object, where: str) -> T:
         InvalidSpecError: A field is missing, unknown or of the wrong type; the message names it.
     """
     if not isinstance(document, dict):
-        raise InvalidSpecError(f"{where} must be an object, got {document!r}.")
+        raise InvalidSpecError(f"{where} must be a mapping, got {document!r}.")
     fields = {key: value for key, value in document.items() if key != "kind"}
     kind = getattr(cls, "kind", None)
     if document.get("kind") != kind:
@@ -84,7 +84,7 @@ def _decode_union(members: tuple[Any, ...], value: object, where: str) -> Any:
     if len(concrete) == 1:
         return _decode(concrete[0], value, where)
     if not isinstance(value, dict):
-        raise InvalidSpecError(f"{where} must be an object, got {value!r}.")
+        raise InvalidSpecError(f"{where} must be a mapping, got {value!r}.")
     kind = value.get("kind")
     for member in concrete:
         if getattr(member, "kind", None) == kind:

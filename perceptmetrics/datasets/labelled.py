@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from perceptmetrics.errors import DatasetError
+from perceptmetrics.spec import Task
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
-
-    from perceptmetrics.spec import Task
 
 __all__ = ["ImageItem", "LabelledImages", "RenderedImage", "Scale", "Split"]
 
