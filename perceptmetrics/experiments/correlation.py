@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.experiments.scored import ScoreImages, score_set
-from perceptmetrics.functional.stats import bootstrap_interval, fit_logistic4, krcc, logistic4, plcc, rmse, srcc
+from perceptmetrics.functional.curves import fit_logistic4, logistic4
+from perceptmetrics.functional.stats import bootstrap_interval, krcc, plcc, rmse, srcc
 from perceptmetrics.results import ScoredImage
 from perceptmetrics.scoring import score_columns, score_images
 
@@ -41,7 +42,7 @@ class Correlation:
         srcc_interval: Its 95 % bootstrap interval.
         plcc: Pearson's correlation of the raw scores.
         plcc_interval: Its 95 % bootstrap interval.
-        plcc_fitted: Pearson's correlation after `functional.stats.fit_logistic4`.
+        plcc_fitted: Pearson's correlation after `functional.curves.fit_logistic4`.
         krcc: Kendall's correlation.
         rmse: Root mean squared error after the fit, in units of the rating.
         curve: Parameters b1..b4 of the fit; None when all scores are equal, and the two numbers above are then NaN.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.functional.stats import logistic4
+from perceptmetrics.functional.curves import logistic4
 from perceptmetrics.plots import ScatterPanel, draw_scatter
 from perceptmetrics.reports.files import Makers, csv_bytes, json_bytes, plot_makers
 
