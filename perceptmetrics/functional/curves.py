@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_logistic4", "fit_logistic5", "logistic4", "logistic5"]
 
-MOST_EVALUATIONS = 400  # of a curve in one fit
+MOST_EVALUATIONS = 600  # of a curve in one fit
 _LOG_WIDTH = 20.0  # a rise that is narrower or wider than exp of this many deviations of the scores is a step or a line
 
 
@@ -149,7 +150,7 @@ def _least_squares(
     def residuals(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
         return curve(parameters) - target
 
-    fits = [least_squares(residuals, start, method="trf", max_nfev=MOST_EVALUATIONS) for start in starts]
+    fits = [least_squares(residuals, start, method="lm", max_nfev=MOST_EVALUATIONS) for start in starts]
     return [float(value) for value in min(fits, key=lambda fit: float(fit.cost)).x]
 
 
@@ -173,7 +174,7 @@ def _to_unit(y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]
 
 
 def _exp(logarithm: float) -> float:
-    return float(np.exp(np.clip(logarithm, -_LOG_WIDTH, _LOG_WIDTH)))
+    return math.exp(min(max(logarithm, -_LOG_WIDTH), _LOG_WIDTH))
 
 
 def _floats(values: ArrayLike) -> NDArray[np.float64]:
