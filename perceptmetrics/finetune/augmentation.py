@@ -11,14 +11,14 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from torch import Tensor
-
 from perceptmetrics.functional.image import enlarge_to, normalise, resize
 from perceptmetrics.io import to_unit_float
 from perceptmetrics.spec import CentreCropView, CropsView, WholeView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from perceptmetrics.finetune.recipe import AugmentationRecipe
     from perceptmetrics.views import Views
@@ -98,4 +98,3 @@ def _random_part(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     part_height = min(height, round(width / _ASPECT[0]))
     top, left = (height - part_height) // 2, (width - part_width) // 2
     return pixels[:, top : top + part_height, left : left + part_width]
-

@@ -1,7 +1,7 @@
 """Which samples make up each batch of an epoch: pure indices, drawn from the seed and the number of the epoch alone.
 
-With several data sets, each batch is composed in proportion to their sizes (PerceptCLIP, section 4.3): every data set is
-dealt out evenly over the batches of the epoch.
+With several data sets, each batch is composed in proportion to their sizes (PerceptCLIP, section 4.3): every one of
+them is dealt out evenly over the batches of the epoch.
 """
 
 from __future__ import annotations

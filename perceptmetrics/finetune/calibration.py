@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import expit
 from torch import nn
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from perceptmetrics.metric import Metric
 
 __all__ = ["Calibration", "fit_calibration", "fold_calibration"]

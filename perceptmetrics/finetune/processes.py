@@ -122,6 +122,8 @@ class Processes:
         padded[: len(rows)] = rows.detach()
         parts = [torch.empty_like(padded) for _ in counts]
         torch.distributed.all_gather(parts, padded)
-        mine = [rows if rank == self.rank else part[:count] for rank, (part, count) in enumerate(zip(parts, counts))]
+        mine = [
+            rows if rank == self.rank else part[:count]
+            for rank, (part, count) in enumerate(zip(parts, counts, strict=True))
+        ]
         return torch.cat(mine)
-

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from perceptmetrics.spec import Activation, Aggregation, ContextPosition, FeatureMap, LoraSpec, Task, ViewSpec
-from perceptmetrics.spec.backbone import PositionalEmbedding
+from perceptmetrics.spec.backbone import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.checks import require, require_text
 
 __all__ = [
@@ -63,7 +63,7 @@ class EncoderRecipe:
 
     name: str
     positional_embedding: PositionalEmbedding | None = None
-    features: Literal["stages", "pooled"] | None = None
+    features: EncoderFeatures | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,8 +257,8 @@ class Recipe:
         prompts: Antonym prompts; None for a head of layers.
         lora: Adapters of `train: lora`.
         heads: `"each"` data set has a head of its own, or one is `"shared"`.
-        head_first: Whether the heads are trained alone before the encoder joins them, which spares it the gradients of a
-            random head (Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022).
+        head_first: Whether the heads are trained alone before the encoder joins them, which spares it the gradients of
+            a random head (Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022).
         second_stage: Whether afterwards each head is trained alone, the encoder frozen (several data sets).
         augmentation: How training images are varied.
         optimizer: How weights are updated.

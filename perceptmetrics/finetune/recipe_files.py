@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-__all__ = ["list_recipes", "load_recipe", "recipe_to_yaml"]
+__all__ = ["list_recipes", "load_recipe", "parse_value", "recipe_to_yaml"]
 
 _SUFFIX = ".yaml"
 _SECTIONS = {
@@ -85,6 +85,18 @@ def recipe_to_yaml(recipe: Recipe) -> str:
     return str(yaml.safe_dump(to_plain(recipe), sort_keys=False, allow_unicode=True, default_flow_style=None))
 
 
+def parse_value(text: str, setting: str) -> Any:
+    """Read a value in YAML, as it stands in a setting.
+
+    Raises:
+        InvalidOptionError: It is none.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise InvalidOptionError(f"The value of {setting!r} is no YAML: {' '.join(str(error).split())}") from error
+
+
 def _read(name: str) -> dict[str, Any]:
     document = _parse(_text_of(name), name)
     base = document.pop(_BASE, None)
@@ -128,10 +140,7 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     if not found:
         raise InvalidOptionError(f"A setting reads key=value, such as lr=1e-4; got {setting!r}.")
     section, leaf = _place_of(key.strip(), document)
-    try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise InvalidOptionError(f"The value of {setting!r} is no YAML: {' '.join(str(error).split())}") from error
+    value = parse_value(text, setting)
     for name in section:
         document[name] = document.get(name) or {}
         document = document[name]

@@ -134,7 +134,9 @@ def _prompts(
                 f"{len(pairs)} prompt pairs give as many outputs, but there are {outputs} ratings. State a pair for "
                 "each rating, in their order, or prompts.regressor, such as [128, 128]."
             )
-        renamed = tuple(replace(pair, name=label) for pair, label in zip(pairs, labels, strict=True)) if labels else pairs
+        renamed = (
+            tuple(replace(pair, name=label) for pair, label in zip(pairs, labels, strict=True)) if labels else pairs
+        )
         pairs, regressor = renamed, None
     else:
         views = sum(view.count if isinstance(view, CropsView) else 1 for view in recipe.views)
@@ -152,7 +154,11 @@ def _card(recipe: Recipe, dataset: LabelledImages) -> CardSpec:
         paper_url="https://arxiv.org/abs/2503.13260" if "PerceptCLIP" in recipe.source else "none",
         licence=_LICENCE,
         training_data=f"{dataset.name}: {len(dataset)} images"
-        + (f" rated for {', '.join(dataset.labels)}." if dataset.classes is None else f" of {len(dataset.labels)} classes."),
+        + (
+            f" rated for {', '.join(dataset.labels)}."
+            if dataset.classes is None
+            else f" of {len(dataset.labels)} classes."
+        ),
         limits="Learned from the ratings of these images by these raters; other images and other people may differ. "
         "The encoder carries the biases of what it was trained on.",
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-import torch
 
 from perceptmetrics.backbones import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
 from perceptmetrics.checkpoints import weight_file
@@ -22,7 +21,6 @@ from perceptmetrics.weights import ResolveOptions, file_sha256, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from torch import nn
 
@@ -118,10 +116,10 @@ def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEnc
 def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
     if isinstance(spec.head, MlpHeadSpec):
         return MlpHead(spec.head)
-    assert isinstance(spec.head, AntonymHeadSpec)
-    assert text is not None
-    ...
+    if text is None or not isinstance(spec.head, AntonymHeadSpec):
+        raise InvalidSpecError(f"{spec.backbone.architecture!r} reads no text, so it takes no prompts.")
+    features = text.encode(_texts(spec.head))
+    return AntonymHead(features.unflatten(0, (-1, 2)), text.logit_scale)
 
 
-def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner:
-    ...
+def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner: ...

@@ -8,20 +8,21 @@ process that is killed leaves the former state.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from perceptmetrics.atomic import replacing
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
 
 __all__ = ["EpochRecord", "Progress", "TrainingState", "read_state", "write_state"]
 
@@ -97,7 +98,9 @@ def write_state(path: Path, state: TrainingState) -> None:
     """Write a state, whole or not at all."""
     groups = {"weights": state.weights, "best": state.best, "optimizer": state.optimizer}
     tensors = {
-        f"{group}.{name}": tensor.detach().cpu().clone() for group, named in groups.items() for name, tensor in named.items()
+        f"{group}.{name}": tensor.detach().cpu().clone()
+        for group, named in groups.items()
+        for name, tensor in named.items()
     }
     with replacing(path) as temporary:
         save_tensors(tensors, temporary, {_PROGRESS: json.dumps(asdict(state.progress))})
@@ -121,8 +124,8 @@ def read_state(path: Path, identity: str) -> TrainingState | None:
     document = json.loads(read_metadata(path).get(_PROGRESS, "{}"))
     if document.get("identity") != identity:
         raise WeightsError(
-            f"{path} is the state of another training: recipe, data or encoder have changed since. Finish it as it was, "
-            "or choose another output folder."
+            f"{path} is the state of another training: recipe, data or encoder have changed since. Finish it as it "
+            "was, or choose another output folder."
         )
     records = [EpochRecord(**record) for record in document.pop("records")]
     groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
@@ -133,9 +136,8 @@ def read_state(path: Path, identity: str) -> TrainingState | None:
 
 
 def trained_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """The weights of a module that are trained, by name; and the buffers of its heads, which training sets once."""
-    weights = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-    return weights
+    """The weights of a module that are trained, by name."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:

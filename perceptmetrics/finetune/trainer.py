@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.batches import epoch_batches, training_units
-from perceptmetrics.finetune.feeds import in_order
-from perceptmetrics.finetune.objectives import selection_figure
+from perceptmetrics.finetune.feeds import Feed, in_order
+from perceptmetrics.finetune.objectives import Objective, selection_figure
 from perceptmetrics.finetune.schedule import rate_at
 from perceptmetrics.finetune.state import (
     EpochRecord,
@@ -35,13 +36,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from perceptmetrics.datasets import LabelledImages, Split
     from perceptmetrics.finetune.augmentation import Sample
     from perceptmetrics.finetune.batches import Batch, Draw
-    from perceptmetrics.finetune.feeds import Feed
     from perceptmetrics.finetune.journal import Journal, Observer, StageName
     from perceptmetrics.finetune.learner import Learner
-    from perceptmetrics.finetune.objectives import Objective
     from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.finetune.recipe import OptimizerRecipe
 
@@ -294,14 +292,15 @@ class Stage:
         weights = trained_tensors(self._learner).values()
         groups = [
             {"params": [weight for weight in weights if id(weight) not in encoder], "factor": 1.0},
-            {"params": [weight for weight in weights if id(weight) in encoder], "factor": self._recipe.encoder_lr_factor},
+            {
+                "params": [weight for weight in weights if id(weight) in encoder],
+                "factor": self._recipe.encoder_lr_factor,
+            },
         ]
         groups = [group for group in groups if group["params"]]
         recipe = self._recipe
         if recipe.kind == "sgd":
-            return torch.optim.SGD(
-                groups, lr=self._name.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-            )
+            return torch.optim.SGD(groups, lr=self._name.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
         return torch.optim.AdamW(groups, lr=self._name.lr, weight_decay=recipe.weight_decay)
 
     def _save(self) -> None:

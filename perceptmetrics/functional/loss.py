@@ -47,7 +47,7 @@ def ranking_loss(
 
 
 def charbonnier_loss(prediction: Tensor, target: Tensor, eps: float = 1e-6) -> Tensor:
-    """Mean Charbonnier distance `sqrt((prediction - target)^2 + eps)`, a smooth L1 (CLIP-UIQA; Charbonnier et al., 1994).
+    """Mean Charbonnier distance `sqrt((prediction - target)^2 + eps)` (Charbonnier et al., 1994; CLIP-UIQA).
 
     Args:
         prediction: Any shape.

@@ -127,6 +127,7 @@ class MlpHeadSpec:
         standardise: Whether the features are then standardised, with mean and standard deviation of the
             training data.
         dropout: Probability with which a hidden value is zeroed in training.
+        input_dropout: Probability with which a feature, mapped and standardised, is zeroed in training.
     """
 
     kind: ClassVar[str] = "mlp"
@@ -136,6 +137,7 @@ class MlpHeadSpec:
     feature_map: FeatureMap = "identity"
     standardise: bool = False
     dropout: float = 0.0
+    input_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         require(
@@ -150,7 +152,9 @@ class MlpHeadSpec:
             self.feature_map in ("identity", "signed_log"),
             f"MlpHeadSpec.feature_map must be 'identity' or 'signed_log', got {self.feature_map!r}.",
         )
-        require(0 <= self.dropout < 1, f"MlpHeadSpec.dropout must be in [0, 1), got {self.dropout!r}.")
+        for name in ("dropout", "input_dropout"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"MlpHeadSpec.{name} must be in [0, 1), got {value!r}.")
 
 
 HeadSpec: TypeAlias = AntonymHeadSpec | CosineHeadSpec | MlpHeadSpec
