@@ -109,7 +109,7 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
         trained=trained,
         weights=weights,
         cached=cached,
-        memory=4 * (weights + trained * (1 + _OPTIMIZER_COPIES[recipe.optimizer.kind])) + activations,
+        memory=4 * (weights + trained * (1 + _OPTIMIZER_COPIES[recipe.optimizer.algorithm])) + activations,
         activations=activations,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from perceptmetrics.spec import Activation, Aggregation, ContextPosition, FeatureMap, LoraSpec, Task, ViewSpec
+from perceptmetrics.spec import Aggregation, ContextPosition, LoraSpec, Task, ViewSpec
+from perceptmetrics.spec.heads import Activation, FeatureMap
 from perceptmetrics.spec.backbone import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.checks import require, require_text
 
@@ -156,7 +157,7 @@ class OptimizerRecipe:
     """How weights are updated.
 
     Attributes:
-        kind: `"adamw"` or `"sgd"`.
+        algorithm: `"adamw"` or `"sgd"`.
         lr: Learning rates; with more than one, each is tried and the best on the validation images is kept.
         encoder_lr_factor: Factor of the learning rate for the weights of the encoder.
         head_lr: Learning rate while heads train alone, before or after the encoder; None for the same.
@@ -176,7 +177,7 @@ class OptimizerRecipe:
         clip_norm: Longest gradient; None for any.
     """
 
-    kind: Literal["adamw", "sgd"] = "adamw"
+    algorithm: Literal["adamw", "sgd"] = "adamw"
     lr: tuple[float, ...] = (5e-5, 1e-4, 5e-4, 1e-3)
     encoder_lr_factor: float = 1.0
     head_lr: float | None = None
@@ -194,7 +195,7 @@ class OptimizerRecipe:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.kind in ("adamw", "sgd"), f"optimizer.kind must be 'adamw' or 'sgd', got {self.kind!r}.")
+        require(self.algorithm in ("adamw", "sgd"), _one_of("optimizer.algorithm", self.algorithm, Literal["adamw", "sgd"]))
         require(
             len(self.lr) > 0 and all(rate > 0 for rate in self.lr),
             f"optimizer.lr needs positive learning rates, got {self.lr!r}.",

@@ -299,7 +299,7 @@ class Stage:
         ]
         groups = [group for group in groups if group["params"]]
         recipe = self._recipe
-        if recipe.kind == "sgd":
+        if recipe.algorithm == "sgd":
             return torch.optim.SGD(groups, lr=self._name.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
         return torch.optim.AdamW(groups, lr=self._name.lr, weight_decay=recipe.weight_decay)
 
