@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from perceptmetrics.errors import DatasetError
+from perceptmetrics.errors import DatasetError, InvalidImageError
 from perceptmetrics.files import find_images
 
 if TYPE_CHECKING:
@@ -95,9 +96,10 @@ def find_files(names: Sequence[str], folder: Path) -> list[Path | None]:
     if all(direct):
         return direct
     files_of: dict[str, list[Path]] = {}
-    for file in find_images([folder]):
-        for key in {file.name, file.stem}:
-            files_of.setdefault(key, []).append(file)
+    with contextlib.suppress(InvalidImageError):  # a folder without images: all are missing
+        for file in find_images([folder]):
+            for key in {file.name, file.stem}:
+                files_of.setdefault(key, []).append(file)
 
     def only_file(name: str) -> Path | None:
         files = files_of.get(name, [])

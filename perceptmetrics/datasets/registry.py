@@ -6,7 +6,22 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from perceptmetrics.datasets import csv_file, livec
+from perceptmetrics.datasets import (
+    ava,
+    csv_file,
+    emoset,
+    emotionroi,
+    flive,
+    kadid10k,
+    koniq10k,
+    lamem,
+    live,
+    livec,
+    spaq,
+    sun,
+    things,
+    tid2013,
+)
 from perceptmetrics.datasets.listing import Missing, check_missing
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
 
@@ -34,6 +49,18 @@ _MODULES: dict[str, _Module] = {
     module.INFO.name: module
     for module in (
         livec,
+        koniq10k,
+        spaq,
+        flive,
+        live,
+        tid2013,
+        kadid10k,
+        lamem,
+        things,
+        sun,
+        emoset,
+        emotionroi,
+        ava,
         csv_file,
     )
 }

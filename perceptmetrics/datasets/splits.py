@@ -84,9 +84,10 @@ def _divide(
     for place in places:
         members.setdefault(keys[place], []).append(int(place))
     taken: list[int] = []
-    for groups in _strata(dataset, _shuffled(members, entropy), members):
+    strata = _strata(dataset, _shuffled(members, entropy), members)
+    for groups in strata:
         sizes = np.array([len(members[group]) for group in groups])
-        for group in groups[: _prefix(sizes, share)]:
+        for group in groups[: _prefix(sizes, share, at_least=1 if len(strata) == 1 else 0)]:
             taken += members[group]
     chosen = np.array(sorted(taken), dtype=np.intp)
     rest = np.setdiff1d(places, chosen)
@@ -117,7 +118,8 @@ def _strata(dataset: LabelledImages, groups: list[str], members: dict[str, list[
     return [strata[label] for label in sorted(strata)]
 
 
-def _prefix(sizes: NDArray[np.intp], share: float) -> int:
-    """How many of the first groups come nearest to `share` of all images."""
+def _prefix(sizes: NDArray[np.intp], share: float, at_least: int) -> int:
+    """How many of the first groups, but not all, come nearest to `share` of all images."""
     reached = np.concatenate([[0], np.cumsum(sizes)])
-    return int(np.abs(reached - share * reached[-1]).argmin())
+    candidates = reached[at_least:-1]
+    return at_least + int(np.abs(candidates - share * reached[-1]).argmin()) if len(candidates) else 0
