@@ -120,7 +120,8 @@ class MlpHeadSpec:
 
     Attributes:
         widths: Sizes from the features to the output, such as `(1024, 192, 1)`.
-        weights: The metric's own trained file: the head and, where the encoder was tuned, what tuned it.
+        weights: The metric's own trained file: the head and, where the encoder was tuned, what tuned it. None when
+            it lies beside the specification, as in an exported folder.
         activation: What stands between the layers, `"relu"` or `"gelu"`.
         feature_map: What is done to the features first: `"identity"`, or `"signed_log"`, which is
             `sign(x) * log(1 + |x|)` and tames long tails.
@@ -132,7 +133,7 @@ class MlpHeadSpec:
 
     kind: ClassVar[str] = "mlp"
     widths: tuple[int, ...]
-    weights: WeightSource
+    weights: WeightSource | None
     activation: Activation = "relu"
     feature_map: FeatureMap = "identity"
     standardise: bool = False
