@@ -14,6 +14,7 @@ from perceptmetrics._version import __version__
 from perceptmetrics.cli.console import fail, messages
 from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.experiments import add_experiments
+from perceptmetrics.cli.finetune import finetune
 from perceptmetrics.errors import PerceptMetricsError
 
 __all__ = ["app", "main"]
@@ -265,4 +266,5 @@ def score(
 
 
 add_experiments(app)
+app.command()(finetune)
 app.add_typer(dataset_app, name="dataset", help="Data sets of images with human labels: list them, check one.")

@@ -1,7 +1,7 @@
 """The command `finetune`. What needs PyTorch is imported when it runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,7 +37,9 @@ def finetune(
             show_default=False,
         ),
     ] = None,
-    missing: Annotated[str, typer.Option(help="'error', or 'skip' labelled images without a file.")] = "error",
+    missing: Annotated[
+        Literal["error", "skip"], typer.Option(help="Whether labelled images without a file are an error.")
+    ] = "error",
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,

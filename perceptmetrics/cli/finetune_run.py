@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -44,7 +44,7 @@ def run_finetune(
     settings: Sequence[str],
     names: Sequence[str],
     options: Sequence[str],
-    missing: str,
+    missing: Literal["error", "skip"],
     dry_run: bool,
     resume: bool,
     device: str | None,
@@ -58,8 +58,7 @@ def run_finetune(
     recipe = _with_options(recipe, options)
     folders = _folders(recipe, roots)
     datasets = [
-        load_dataset(entry.name, folders[entry.name], missing=missing, **entry.options)
-        for entry in recipe.data  # type: ignore[arg-type]
+        load_dataset(entry.name, folders[entry.name], missing=missing, **entry.options) for entry in recipe.data
     ]
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     first = os.environ.get("RANK", "0") == "0"

@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+
 from perceptmetrics.functional.image import enlarge_to, normalise, resize
 from perceptmetrics.io import to_unit_float
 from perceptmetrics.spec import CentreCropView, CropsView, WholeView
@@ -53,7 +54,8 @@ class TrainingViews:
 
     def fixed(self, prepared: Tensor) -> Sample:
         """The metric's own views: shapes (V, 3, h, w)."""
-        return self.views(prepared[None])
+        shown: Sample = self.views(prepared[None])
+        return shown
 
     def draw(self, prepared: Tensor, seed: Sequence[int]) -> Sample:
         """The views of one showing, drawn from a seed: shapes (V, 3, h, w); a random crop stands for all crops."""
@@ -66,7 +68,7 @@ class TrainingViews:
             return [self._normalise(resize(_random_part(pixels, rng)[None], (size, size))[0])]
         if isinstance(self._only, WholeView) and self._recipe.random_crop is not None:
             large = enlarge_to(to_unit_float(pixels)[None], self._recipe.random_crop)[0]
-            return self.views(_random_crop(large, self._recipe.random_crop, rng)[None])
+            return self.fixed(_random_crop(large, self._recipe.random_crop, rng))
         return self.fixed(pixels)
 
     def _flipped(self, pixels: Tensor, rng: np.random.Generator) -> Tensor:

@@ -122,7 +122,7 @@ class FeatureFeed:
                 for view in shown:
                     pixels = view.flatten(0, 1).to(self._metric.device)
                     (features,) = self._metric.encode([pixels])
-                    encoded.append(features.unflatten(0, view.shape[:2]).cpu().clone())
+                    encoded.append(features.reshape(*view.shape[:2], -1).cpu().clone())
                 yield encoded
 
     def _shown(self, index: int) -> list[Tensor]:

@@ -96,6 +96,6 @@ class Learner(nn.Module):
         for shape, places in by_size.items():
             pixels = torch.cat([shown[place] for place in places]).to(self.metric(0).device)
             (encoded,) = self.metric(0).encode([pixels])
-            for place, part in zip(places, encoded.unflatten(0, (len(places), shape[0])), strict=True):
+            for place, part in zip(places, encoded.reshape(len(places), shape[0], -1), strict=True):
                 features[place] = part
         return torch.stack(features)

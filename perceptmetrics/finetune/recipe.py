@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from perceptmetrics.spec import Aggregation, ContextPosition, LoraSpec, Task, ViewSpec
-from perceptmetrics.spec.heads import Activation, FeatureMap
 from perceptmetrics.spec.backbone import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.heads import Activation, FeatureMap
 
 __all__ = [
     "AugmentationRecipe",
@@ -195,7 +195,9 @@ class OptimizerRecipe:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.algorithm in ("adamw", "sgd"), _one_of("optimizer.algorithm", self.algorithm, Literal["adamw", "sgd"]))
+        require(
+            self.algorithm in ("adamw", "sgd"), _one_of("optimizer.algorithm", self.algorithm, Literal["adamw", "sgd"])
+        )
         require(
             len(self.lr) > 0 and all(rate > 0 for rate in self.lr),
             f"optimizer.lr needs positive learning rates, got {self.lr!r}.",

@@ -178,7 +178,7 @@ class _Run:
             if self._recipe.splits.export == "all":
                 held_out.append(self._held_out(trial))
             elif number == 0:
-                metrics = self._export(trial, calibrations, results[0])
+                metrics = self._export(trial, calibrations)
         if self._recipe.splits.export == "all":
             metrics = self._train_on_all(results, held_out)
         result = RunResult(folder=self._folder, metrics=metrics, splits=tuple(results))
@@ -282,11 +282,9 @@ class _Run:
             line = fit_calibration(outputs, ratings, logistic=self._recipe.score_map == "logistic")
             mean, spread = self._moments(trial, place)
             calibrations[place] = Calibration(slope=line.slope / spread, shift=line.shift - line.slope * mean / spread)
-        return self._export(trial, calibrations, None)
+        return self._export(trial, calibrations)
 
-    def _export(
-        self, trial: Trial, calibrations: Sequence[Calibration | None], result: SplitResult | None
-    ) -> dict[str, Path]:
+    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None]) -> dict[str, Path]:
         """Write each head's metric into a folder of its own, or into the run's."""
         found = {}
         for place, spec in enumerate(self._specs):
@@ -296,7 +294,7 @@ class _Run:
             if calibration is not None:
                 fold_calibration(trial.learner.metric(place), calibration)
             if self._processes.is_first:
-                export_trained(trial.learner, place, spec, self._recipe, self._source, folder, result)
+                export_trained(trial.learner, place, spec, folder)
             found[name] = folder
         return found
 

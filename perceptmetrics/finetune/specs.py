@@ -13,6 +13,7 @@ from perceptmetrics.spec import (
     CardSpec,
     ContextSpec,
     CropsView,
+    HeadSpec,
     MetricSpec,
     MlpHeadSpec,
     PoolSpec,
@@ -53,6 +54,7 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str) -> MetricSpe
     )
     labels = labels_of(dataset)
     backbone = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
+    head: HeadSpec
     if recipe.prompts is not None:
         head, pool, labels = _prompts(recipe, recipe.prompts, labels)
         score = ScoreSpec(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.backbones import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
 from perceptmetrics.checkpoints import weight_file
+from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.finetune.learner import Learner
 from perceptmetrics.heads import AntonymHead, MlpHead
 from perceptmetrics.lora import attach_lora
 from perceptmetrics.metric import Metric
 from perceptmetrics.pool import Pool
-from perceptmetrics.prompt_learner import PromptLearner
 from perceptmetrics.seeding import seeded
 from perceptmetrics.spec import AntonymHeadSpec, MlpHeadSpec
 from perceptmetrics.views import Views
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from perceptmetrics.finetune.recipe import PromptsRecipe, Recipe
+    from perceptmetrics.prompt_learner import PromptLearner
     from perceptmetrics.spec import BackboneSpec, MetricSpec
 
 __all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
@@ -106,10 +107,10 @@ def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
 
 
 def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEncoder | None]:
-    if spec.backbone.library == "timm" or isinstance(spec.head, AntonymHeadSpec):
+    if isinstance(spec.head, AntonymHeadSpec):
         built = build_backbone(spec.backbone, source.file, source.seed)
         return built.backbone, built.text
-    tower = None if source.file is None else read_tower_weights(source.file)
+    tower = None if source.file is None else read_tower_weights(source.file, spec.backbone)
     return build_image_tower(spec.backbone, tower, source.seed), None
 
 
@@ -118,8 +119,8 @@ def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
         return MlpHead(spec.head)
     if text is None or not isinstance(spec.head, AntonymHeadSpec):
         raise InvalidSpecError(f"{spec.backbone.architecture!r} reads no text, so it takes no prompts.")
-    features = text.encode(_texts(spec.head))
-    return AntonymHead(features.unflatten(0, (-1, 2)), text.logit_scale)
+    features = text.encode([text for pair in spec.head.pairs for text in (pair.positive, pair.negative)])
+    return AntonymHead(features.reshape(len(spec.head.pairs), 2, -1), text.logit_scale)
 
 
 def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner: ...
