@@ -156,6 +156,22 @@ def test_the_images_of_sun_come_out_of_its_array(tmp_path: Path) -> None:
     assert len({image.identity for image in rendered}) == layouts.COUNT
 
 
+def test_an_array_of_sun_with_too_few_images_lacks_the_others(tmp_path: Path) -> None:
+    layouts.sun(tmp_path)
+    path = tmp_path / "Data" / "Image data" / "target_images.mat"
+    savemat(path, {"img": loadmat(str(path))["img"][..., :-2]})
+    with pytest.raises(DatasetError, match=r"sun: 2 of 12 labelled images are missing: 0011 sun_11_crop.jpg, 0012"):
+        load_dataset("sun", tmp_path)
+    dataset = load_dataset("sun", tmp_path, missing="skip")
+    assert len(dataset) == len(dataset.images) == 10
+    assert max(part.max() for split in dataset.official_splits for part in (split.train, split.test)) == 9
+    savemat(path, {"img": np.zeros((4, 4), dtype=np.uint8)})
+    with pytest.raises(
+        DatasetError, match=r"expected an array img of shape \(height, width, 3, images\), got \(4, 4\)"
+    ):
+        load_dataset("sun", tmp_path)
+
+
 def test_sun_without_its_splits_is_split_by_draw(tmp_path: Path) -> None:
     layouts.sun(tmp_path)
     (tmp_path / "Data" / "Random splits" / "image_test_indices.mat").unlink()
