@@ -161,6 +161,7 @@ class OptimizerRecipe:
         lr: Learning rates; with more than one, each is tried and the best on the validation images is kept.
         encoder_lr_factor: Factor of the learning rate for the weights of the encoder.
         head_lr: Learning rate while heads train alone, before or after the encoder; None for the same.
+        head_epochs: Most epochs of that; None for the same.
         weight_decay: Weight decay.
         momentum: Momentum of SGD.
         batch_size: Samples of a batch, over all processes; `replicas` of an image count each.
@@ -181,6 +182,7 @@ class OptimizerRecipe:
     lr: tuple[float, ...] = (5e-5, 1e-4, 5e-4, 1e-3)
     encoder_lr_factor: float = 1.0
     head_lr: float | None = None
+    head_epochs: int | None = None
     weight_decay: float = 1e-4
     momentum: float = 0.9
     batch_size: int = 32

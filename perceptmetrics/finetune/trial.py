@@ -117,7 +117,7 @@ class Trials:
         learner = start(recipe, self._specs, self._source, seed[0] + 1000 * seed[1])
         learner.to(self._processes.device)
         optimizer = recipe.optimizer if epochs is None else replace(recipe.optimizer, epochs=epochs, patience=None)
-        alone = replace(optimizer, lr=(optimizer.head_lr or lr,))
+        alone = replace(optimizer, lr=(optimizer.head_lr or lr,), epochs=optimizer.head_epochs or optimizer.epochs)
         if recipe.head_first:
             set_trainable(learner, recipe, encoder=False)
             self._stage(StageName(split=number, lr=alone.lr[0], stage="head_first"), learner, splits, alone, (*seed, 1))
@@ -183,8 +183,10 @@ class Trials:
     def _feed(self, place: int, learner: Learner, *, untouched: bool) -> Feed:
         backbone = learner.metric(0).backbone
         frozen = not any(weight.requires_grad for weight in backbone.parameters())
-        spec = self._specs[0].views
-        if not (frozen and can_be_kept(self._recipe.augmentation)):
+        spec, varied = self._specs[0].views, self._recipe.augmentation
+        if untouched:  # the heads only have to find their way, for which the fixed views do
+            varied = replace(varied, random_crop=None, random_resized_crop=False)
+        if not (frozen and can_be_kept(varied)):
             if place not in self._pixels:
                 views = TrainingViews(Views(spec, self._recipe.seed), self._recipe.augmentation)
                 self._pixels[place] = PixelFeed(self._datasets[place], views, _ROOM // len(self._datasets))
@@ -199,7 +201,7 @@ class Trials:
                 dataset,
                 learner.metric(0),
                 Views(spec, self._recipe.seed),
-                self._recipe.augmentation,
+                varied,
                 identity=identity,
                 processes=self._processes,
                 observe=lambda done, total: self._observer.encoding(dataset.name, done, total),
