@@ -13,6 +13,7 @@ import typer
 from perceptmetrics._version import __version__
 from perceptmetrics.cli.console import fail, messages
 from perceptmetrics.cli.experiments import add_experiments
+from perceptmetrics.cli.publish import add_publishing
 from perceptmetrics.errors import PerceptMetricsError
 
 __all__ = ["app", "main"]
@@ -263,4 +264,5 @@ def score(
     raise typer.Exit(status)
 
 
+add_publishing(app)
 add_experiments(app)
