@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from perceptmetrics.backbones import Backbone, Placement, build_backbone, build_image_tower
+from perceptmetrics.backbones import Backbone, Placement, build_image_tower, read_tower_weights
 from perceptmetrics.checkpoints import load_strictly, read_prompts
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.heads import MlpHead
@@ -97,7 +97,7 @@ def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> t
         head = MlpHead(spec.head)
     if files.random and files.trained is None:
         return _encoder(spec, None, files, placement, seed), head, pool
-    tuned = read_tuned(files.trained or resolve(spec.head.weights, files.lookup), spec)
+    tuned = read_tuned(files.trained or _published(spec, files), spec)
     load_strictly(head, tuned.trained.head, str(tuned.path))
     return _encoder(spec, tuned, files, placement, seed), head, pool
 
@@ -121,19 +121,23 @@ def _learned_prompts(spec: MetricSpec, files: Files) -> PromptWeights | None:
         return read_prompts(files.trained)
     if not spec.has_trained_part or files.random:
         return None
+    return read_prompts(_published(spec, files))
+
+
+def _published(spec: MetricSpec, files: Files) -> Path:
+    """The trained file that a specification names."""
     if spec.trained_file is None:
         raise InvalidOptionError(
             f"No trained file is published for {spec.name!r} with these options. Pass one as checkpoint=."
         )
-    return read_prompts(resolve(spec.trained_file, files.lookup))
+    return resolve(spec.trained_file, files.lookup)
 
 
 def _encoder(spec: MetricSpec, tuned: TunedWeights | None, files: Files, placement: Placement, seed: int) -> Backbone:
-    """The encoder of a metric with a trained head."""
-    if spec.backbone.library == "timm":
-        return build_backbone(spec.backbone, _encoder_file(spec, files), seed, placement).backbone
+    """The encoder of a metric with a trained head; `tuned` is None for a head with random weights."""
     if tuned is None:
-        return build_image_tower(spec.backbone, None, seed, placement)
+        tower = None if files.encoder is None else read_tower_weights(files.encoder, spec.backbone)
+        return build_image_tower(spec.backbone, tower, seed, placement)
     elsewhere = encoder_file(spec, tuned, files)
     if elsewhere is None and not tuned.trained.encoder:
         return build_image_tower(spec.backbone, None, seed, placement)

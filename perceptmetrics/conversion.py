@@ -10,8 +10,8 @@ import torch
 
 from perceptmetrics.assembly import Files, assemble, encoder_file
 from perceptmetrics.atomic import replacing_folder
-from perceptmetrics.backbones import Placement
-from perceptmetrics.checkpoints import TrainedWeights, read_image_tower
+from perceptmetrics.backbones import Placement, read_tower_weights
+from perceptmetrics.checkpoints import TrainedWeights
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.exported import (
     GOLDEN_FILE,
@@ -159,23 +159,21 @@ def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[
         raise InvalidOptionError(
             f"{tuned.path} holds no adapters (any more), so there is nothing slim in it. Convert the original file."
         )
-    base = trained.base or fingerprint(_tower_digests(tuned, encoder))
+    base = trained.base or fingerprint(_tower_digests(tuned, spec, encoder))
     slim_spec = replace(spec, backbone=replace(spec.backbone, in_trained_file=False))
     return slim_spec, TrainedWeights(head=trained.head, lora=trained.lora, base=base)
 
 
 def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
-    if spec.backbone.library != "open_clip":
-        raise InvalidOptionError(f"Only CLIP encoders are merged into the trained file; {spec.name!r} has none.")
     tower = tuned_tower(tuned, spec.backbone, encoder)
     merged_spec = replace(spec, backbone=replace(spec.backbone, lora=None, in_trained_file=True))
     return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=tower.tensors)
 
 
-def _tower_digests(tuned: TunedWeights, encoder: Path | None) -> dict[str, str]:
+def _tower_digests(tuned: TunedWeights, spec: MetricSpec, encoder: Path | None) -> Mapping[str, str]:
     if encoder is None:
         return digests_of(tuned.trained.encoder, tuned.path)
-    return digests_of(read_image_tower(encoder), encoder)
+    return read_tower_weights(encoder, spec.backbone).digests
 
 
 def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["digests_of", "fingerprint"]
+__all__ = ["digests_of", "fingerprint", "fingerprint_of"]
 
 _DIGITS = 64
 
@@ -53,6 +53,18 @@ def fingerprint(digests: Mapping[str, str]) -> str:
         64 hexadecimal digits.
     """
     return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()
+
+
+def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
+    """Fingerprint of tensors that were read from no file.
+
+    Args:
+        tensors: Tensors by name, on the CPU.
+
+    Returns:
+        The same as `fingerprint(digests_of(tensors, path))` for a file of these tensors.
+    """
+    return fingerprint(_digests(tensors))
 
 
 def _digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:

@@ -80,6 +80,7 @@ class MlpHead(nn.Module):
         super().__init__()
         self.feature_map = spec.feature_map
         self.standardises = spec.standardise
+        self.input_dropout = nn.Dropout(spec.input_dropout)
         if spec.standardise:
             self.register_buffer("feature_mean", torch.zeros(spec.widths[0]))
             self.register_buffer("feature_std", torch.ones(spec.widths[0]))
@@ -113,7 +114,7 @@ class MlpHead(nn.Module):
         Returns:
             Shape (N, widths[-1]).
         """
-        outputs: Tensor = self.layers(self.standardise(features))
+        outputs: Tensor = self.layers(self.input_dropout(self.standardise(features)))
         return outputs
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from perceptmetrics.backbones import Backbone
 from perceptmetrics.backbones.attention import FusedAttention
 from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.functional.low_rank import draw_kept, low_rank_linear
@@ -31,11 +32,13 @@ __all__ = [
     "adapter_shapes",
     "attach_lora",
     "bake_lora",
+    "has_lora",
     "load_lora",
     "lora_state",
     "merge_lora",
     "merge_projection",
     "unmerge_lora",
+    "without_lora",
 ]
 
 # Where a fused projection lies in the attention modules that can be adapted.
@@ -161,6 +164,11 @@ class LoraProjection(nn.Module):
             weight.data = weight.data.to(merged.device, merged.dtype)  # the module may have been moved meanwhile
             self.base.weight = weight
 
+    def weight(self, *, merged: bool) -> Tensor:
+        """The base's weight with or without the adapters, whatever it has at the moment; shape (3 C, C)."""
+        original = (self._unmerged or [cast("nn.Parameter", self.base.weight)])[0].detach()
+        return merge_projection(original, self.updates(), self.scale) if merged else original
+
     def baked(self) -> nn.Linear:
         """The base alone, with the adapters in its weight for good."""
         self.merge()
@@ -181,7 +189,7 @@ def attach_lora(module: nn.Module, spec: LoraSpec) -> list[str]:
     Raises:
         InvalidSpecError: The module has no attention that can be adapted, or has adapters already.
     """
-    if next(_projections(module), None) is not None:
+    if has_lora(module):
         raise InvalidSpecError("The encoder has LoRA adapters already; merge or bake them before attaching others.")
     replacements = [
         (parent, name, FusedAttention(child))
@@ -195,6 +203,8 @@ def attach_lora(module: nn.Module, spec: LoraSpec) -> list[str]:
     for path, attention in list(module.named_modules()):
         for name in _FUSED_NAMES:
             base = getattr(attention, name, None)
+            if getattr(attention, "q_bias", None) is not None:  # BEiT reads the weights past the layer
+                continue
             if isinstance(base, nn.Linear) and base.out_features == 3 * base.in_features:
                 setattr(attention, name, LoraProjection(base, spec))
                 adapted.append(path)
@@ -226,13 +236,43 @@ def bake_lora(module: nn.Module) -> None:
 
 
 def lora_state(module: nn.Module) -> dict[str, Tensor]:
-    """The adapters' matrices by their names in a file, see `adapter_name`."""
+    """The adapters' matrices by their names in a file, see `adapter_name`.
+
+    Of an encoder of this package, attention modules have the paths that they have in its library's layout.
+    """
+    prefix = module.library_prefix if isinstance(module, Backbone) else ""
     return {
-        adapter_name(path.rpartition(".")[0], part, matrix): tensor.detach()
+        adapter_name(path.removeprefix(prefix).rpartition(".")[0], part, matrix): tensor.detach()
         for path, projection in _projections(module)
         for part, pair in projection.updates().items()
         for matrix, tensor in zip(("down", "up"), pair, strict=True)
     }
+
+
+def has_lora(module: nn.Module) -> bool:
+    """Whether there are adapters inside a module."""
+    return next(_projections(module), None) is not None
+
+
+def without_lora(module: nn.Module, *, merged: bool) -> dict[str, Tensor]:
+    """The state dictionary of a module as if it had no adapters; the module is left as it is.
+
+    Args:
+        module: A module with or without adapters.
+        merged: Whether the adapters are to be part of the weights, or left out.
+
+    Returns:
+        The state dictionary that the module had before adapters were attached, or would have after `bake_lora`.
+    """
+    state = dict(module.state_dict())
+    for path, projection in _projections(module):
+        inside = [name for name in state if name.startswith(f"{path}.")]
+        base = {name.removeprefix(f"{path}.base."): state.pop(name) for name in inside if ".base." in name[len(path) :]}
+        for name in inside:
+            state.pop(name, None)
+        base["weight"] = projection.weight(merged=merged)
+        state |= {f"{path}.{name}": tensor for name, tensor in base.items()}
+    return state
 
 
 def load_lora(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -129,10 +129,22 @@ class Metric(Scorer[Tensor]):
         Returns:
             Shape (N, K), float32.
         """
-        outputs = [self.head(group).unflatten(0, (count, -1)) for group in features]
-        raw = self.pool(torch.cat(outputs, dim=1)).float()
         mapping = self.spec.score
-        return map_to_scores(raw, mapping.map, mapping.scale, mapping.shift)
+        return map_to_scores(self.outputs(features, count), mapping.map, mapping.scale, mapping.shift)
+
+    def outputs(self, features: Sequence[Tensor], count: int) -> Tensor:
+        """Turn features into raw outputs, which training compares with labels: the head, the pool over the views.
+
+        Args:
+            features: What `encode` returns.
+            count: Number of images N.
+
+        Returns:
+            Shape (N, K), float32.
+        """
+        outputs = [self.head(group).unflatten(0, (count, -1)) for group in features]
+        raw: Tensor = self.pool(torch.cat(outputs, dim=1)).float()
+        return raw
 
     def predict(
         self, images: ImageSource | Iterable[ImageSource], *, binary: bool = False

@@ -96,9 +96,9 @@ def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
     trained = _trained_file_with_encoder(spec)
     source = spec.backbone.weights if trained is None else trained.weights
     if not isinstance(source, HubFile):
+        place = "lie beside its specification" if source is None else f"come from the package {source.package!r}"
         raise InvalidOptionError(
-            f"revision= chooses a commit on the Hub, but the weights of {spec.name!r} come from the package "
-            f"{source.package!r}. Leave it out."
+            f"revision= chooses a commit on the Hub, but the weights of {spec.name!r} {place}. Leave it out."
         )
     if revision == source.revision:
         return spec

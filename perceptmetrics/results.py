@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ try:
 except ModuleNotFoundError:  # Windows has no such locks; two runs on one file are not noticed there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FORMATS", "Format", "ResultsFile", "ScoredImage", "csv_line", "format_row", "format_start"]
+__all__ = ["FORMATS", "Format", "ResultsFile", "ScoredImage", "csv_bytes", "csv_line", "format_row", "format_start"]
 
 Format = Literal["csv", "jsonl"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl")
@@ -265,3 +266,15 @@ def csv_line(cells: Sequence[str]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\r\n").writerow(cells)  # so that a carriage return in a name is quoted
     return buffer.getvalue().removesuffix("\r\n") + "\n"
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A CSV in UTF-8; numbers have six decimals, NaN is an empty cell, broken names stay as they are."""
+    lines = [csv_line(list(header)), *(csv_line([_cell(value) for value in row]) for row in rows)]
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.{DECIMALS}f}"
+    return str(value)

@@ -6,7 +6,7 @@ Memory does not grow with the number of images. An image that cannot be scored i
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, SizeBatcher
 from perceptmetrics.decoding import decode_ahead
@@ -15,12 +15,15 @@ from perceptmetrics.results import ScoredImage
 from perceptmetrics.suite import MetricSuite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
 
-__all__ = ["score_columns", "score_images"]
+__all__ = ["ScoreImages", "first_failure", "namesakes", "score_columns", "score_images"]
+
+ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
+"""How images are scored: `score_images`, or that with other limits or a progress bar around it."""
 
 
 def score_columns(metrics: Sequence[Metric]) -> list[str]:
@@ -34,6 +37,17 @@ def score_columns(metrics: Sequence[Metric]) -> list[str]:
     if repeated:
         raise InvalidOptionError(f"Each metric can be given once; {', '.join(repeated)} would be scored twice.")
     return columns
+
+
+def namesakes(label: str, columns: Sequence[str]) -> list[str]:
+    """The score columns that are called like a label; all columns when none is."""
+    same = [column for column in columns if column.rpartition(".")[2].lower() == label.lower()]
+    return same or list(columns)
+
+
+def first_failure(failed: Sequence[ScoredImage]) -> str:
+    """Why the first of the images failed, as a further sentence of an error message."""
+    return f" The first failed because: {failed[0].error}" if failed else ""
 
 
 def score_images(

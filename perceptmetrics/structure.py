@@ -72,6 +72,10 @@ def _decode(hint: Any, value: object, where: str) -> Any:
         return tuple(_decode(item, element, f"{where}[{index}]") for index, element in enumerate(value))
     if origin is typing.Literal:
         return value  # the dataclass itself says which values it takes
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise InvalidSpecError(f"{where} must be a mapping, got {value!r}.")
+        return dict(value)
     if dataclasses.is_dataclass(hint):
         return from_plain(typing.cast("type[Any]", hint), value, where)
     return _decode_scalar(hint, value, where)

@@ -125,7 +125,7 @@ def _same_encoder(one: Metric, other: Metric) -> bool:
     specs = one.spec.backbone, other.spec.backbone
     same_kind = all(
         getattr(specs[0], field) == getattr(specs[1], field)
-        for field in ("library", "architecture", "quick_gelu", "positional_embedding")
+        for field in ("library", "architecture", "quick_gelu", "positional_embedding", "features")
     )
     return one.backbone is other.backbone or (same_kind and _same_tensors(one.backbone, other.backbone))
 

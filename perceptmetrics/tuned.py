@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perceptmetrics.atomic import replacing
-from perceptmetrics.backbones import TowerWeights, image_tower_shapes
+from perceptmetrics.backbones import TowerWeights, image_tower_shapes, read_tower_weights
 from perceptmetrics.cache import cache_home, read_record, write_record
 from perceptmetrics.checkpoints import (
     TrainedWeights,
@@ -24,7 +24,6 @@ from perceptmetrics.checkpoints import (
     read_image_tower,
     read_released_perceptclip,
     read_trained,
-    weight_file,
     write_trained,
 )
 from perceptmetrics.errors import WeightsError
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TunedWeights", "cached_tower", "read_tuned", "tuned_tower"]
 
-_IN_PROJ = ".in_proj_weight"
+_FUSED = (".in_proj_weight", ".qkv.weight")  # of open_clip and of timm
 
 _log = logging.getLogger(__name__)
 
@@ -96,32 +95,35 @@ def read_tuned(path: Path, spec: MetricSpec) -> TunedWeights:
 
 
 def tuned_tower(tuned: TunedWeights, spec: BackboneSpec, encoder: Path | None = None) -> TowerWeights:
-    """Put a tuned image tower together: the encoder's own tensors, with the adapters merged into them.
+    """Put a tuned encoder together: its own tensors, with the adapters merged into them.
 
     Args:
         tuned: The metric's trained file.
-        spec: The encoder, with its LoRA.
+        spec: The encoder, with its LoRA if it has any.
         encoder: The file of the encoder; None when the trained file holds it.
 
     Returns:
         The tensors; those that the adapters left alone can be shared.
 
     Raises:
-        WeightsError: The encoder is missing, or is another one than the adapters were trained on.
+        WeightsError: The encoder is missing, or is another one than was trained with.
     """
     trained, path = tuned.trained, encoder or tuned.path
-    tower = read_image_tower(path) if encoder is not None else dict(trained.encoder)
-    digests = digests_of(tower, weight_file(path))
+    if encoder is not None:
+        given, digests, _ = read_tower_weights(encoder, spec)
+    else:
+        given, digests = trained.encoder, digests_of(trained.encoder, path)
+    tower = dict(given)
     if trained.base not in (None, fingerprint(digests)):
         raise WeightsError(
-            f"The LoRA weights of {tuned.path} were trained on another encoder than {path}: they need the one of "
-            f"fingerprint {trained.base}, and it has {fingerprint(digests)}. Pass the right CLIP as "
+            f"The weights of {tuned.path} were trained with another encoder than {path}: they need the one of "
+            f"fingerprint {trained.base}, and it has {fingerprint(digests)}. Pass the right one as "
             "backbone_checkpoint=, or use a file that holds the encoder too (`perceptmetrics convert --form merged`)."
         )
     if spec.lora is not None and trained.lora:
         merged = _merged(tower, trained.lora, spec)
         tower |= merged
-        digests = {name: digest for name, digest in digests.items() if name not in merged}
+        digests = {name: digest for name, digest in dict(digests).items() if name not in merged}
     return TowerWeights(tower, digests, str(path))
 
 
@@ -136,14 +138,14 @@ def _merged(tower: Mapping[str, Tensor], lora: Mapping[str, Tensor], spec: Backb
     if spec.lora is None:
         return {}
     merged = {}
-    for name in tower:
-        attention = name.removesuffix(_IN_PROJ)
-        if attention != name:
+    for name, tensor in tower.items():
+        attention = _attention_of(name, tuple(tensor.shape))
+        if attention is not None:
             updates = {
                 part: (lora[adapter_name(attention, part, "down")], lora[adapter_name(attention, part, "up")])
                 for part in spec.lora.targets
             }
-            merged[name] = merge_projection(tower[name], updates, spec.lora.scale)
+            merged[name] = merge_projection(tensor, updates, spec.lora.scale)
     return merged
 
 
@@ -152,9 +154,17 @@ def _lora_shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
         return {}
     shapes: dict[str, tuple[int, ...]] = {}
     for name, shape in image_tower_shapes(spec).items():
-        if name.endswith(_IN_PROJ):
-            shapes |= adapter_shapes(name.removesuffix(_IN_PROJ), shape[1], spec.lora)
+        attention = _attention_of(name, shape)
+        if attention is not None:
+            shapes |= adapter_shapes(attention, shape[1], spec.lora)
     return shapes
+
+
+def _attention_of(name: str, shape: tuple[int, ...]) -> str | None:
+    """Path of the attention module whose fused projection has this name and shape; None for other tensors."""
+    suffix = next((suffix for suffix in _FUSED if name.endswith(suffix)), None)
+    is_fused = suffix is not None and len(shape) == 2 and shape[0] == 3 * shape[1]
+    return name.removesuffix(suffix) if suffix is not None and is_fused else None
 
 
 def _head_shapes(spec: MetricSpec) -> dict[str, tuple[int, ...]]:

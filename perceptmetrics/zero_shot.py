@@ -90,7 +90,7 @@ class _Clip:
         """The image tower, alone if it can be."""
         if self._loaded is not None:
             return self._loaded.backbone
-        tower = None if self._file is None else read_tower_weights(self._file)
+        tower = None if self._file is None else read_tower_weights(self._file, self._spec)
         return build_image_tower(self._spec, tower, self._seed, self._placement)
 
     def features_of(self, texts: list[str]) -> TextFeatures:

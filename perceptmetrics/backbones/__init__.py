@@ -10,12 +10,16 @@ from perceptmetrics.backbones.build import (
     TowerWeights,
     build_backbone,
     build_image_tower,
+    feature_size_of,
     image_tower_shapes,
     read_tower_weights,
 )
+from perceptmetrics.backbones.build_timm import is_any_size_convolutional
 from perceptmetrics.backbones.clip_resnet import ClipResNet
 from perceptmetrics.backbones.clip_text import TextEncoder
 from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
+from perceptmetrics.backbones.layout import is_folded, library_state
+from perceptmetrics.backbones.timm_pooled import TimmPooled
 from perceptmetrics.backbones.timm_stages import TimmStages
 
 __all__ = [
@@ -26,10 +30,15 @@ __all__ = [
     "LoadedBackbone",
     "Placement",
     "TextEncoder",
+    "TimmPooled",
     "TimmStages",
     "TowerWeights",
     "build_backbone",
     "build_image_tower",
+    "feature_size_of",
     "image_tower_shapes",
+    "is_any_size_convolutional",
+    "is_folded",
+    "library_state",
     "read_tower_weights",
 ]

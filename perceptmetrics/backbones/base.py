@@ -25,12 +25,15 @@ class Backbone(nn.Module, ABC):
     """An encoder. It sees pixels and nothing else: no metric's name, no prompt, no score.
 
     Attributes:
+        library_prefix: What the names of weights have in front here that they lack in the layout of the library that
+            built the encoder.
         feature_size: Length D of a feature vector.
         min_size: Smallest height and width, in pixels, from which features can be computed.
         shared: Tensors that other encoders of the process may use too. Who changes weights in place, or loads weights
             into a part of the encoder, first calls `shared.separate(encoder)`.
     """
 
+    library_prefix: str = ""
     feature_size: int
     min_size: int
     shared: SharedTensors

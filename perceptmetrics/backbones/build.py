@@ -5,24 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import open_clip
-import timm
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import QuickGELU
 
+from perceptmetrics.backbones.build_timm import (
+    empty_network,
+    file_names,
+    random_network,
+    read_timm_encoder,
+    timm_encoder,
+)
 from perceptmetrics.backbones.clip_resnet import ClipResNet
 from perceptmetrics.backbones.clip_text import TextEncoder
 from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
-from perceptmetrics.backbones.timm_stages import TimmStages
-from perceptmetrics.checkpoints import (
-    IMAGE_TOWER,
-    load_strictly,
-    read_clip,
-    read_efficientnet_lite0,
-    read_image_tower,
-    weight_file,
-)
-from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.checkpoints import IMAGE_TOWER, load_strictly, read_clip, read_image_tower, weight_file
+from perceptmetrics.checkpoints.strict import without_counters
+from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.fingerprints import digests_of
 from perceptmetrics.seeding import seeded
 from perceptmetrics.sharing import share
@@ -42,8 +41,11 @@ __all__ = [
     "TowerWeights",
     "build_backbone",
     "build_image_tower",
+    "empty_tower",
+    "feature_size_of",
     "image_tower_shapes",
     "read_tower_weights",
+    "tower_names",
 ]
 
 # What open_clip's configurations of CLIPs in OpenAI's manner consist of; other keys mean another tokenizer,
@@ -70,10 +72,10 @@ AS_IT_IS = Placement()
 
 
 class TowerWeights(NamedTuple):
-    """The image tower of a CLIP.
+    """An encoder's tensors: those of the image tower of a CLIP, or of a timm network without its classifier.
 
     Attributes:
-        tensors: State dictionary in open_clip's layout (`visual.*`), float32.
+        tensors: State dictionary in the library's layout (`visual.*` for a CLIP), float32.
         digests: Hashes of the content, by name, of those tensors that other encoders may have too.
         origin: Where they come from, for error messages.
     """
@@ -102,7 +104,8 @@ def build_backbone(
         InvalidSpecError: The library does not know the architecture, or builds it otherwise than specified.
     """
     if spec.library == "timm":
-        return LoadedBackbone(_placed(_build_timm(spec, weights, seed), placement), None)
+        tower = None if weights is None else read_tower_weights(weights, spec)
+        return LoadedBackbone(build_image_tower(spec, tower, seed, placement), None)
     model = _empty_clip(spec) if weights is not None else _random_clip(spec, seed)
     if weights is None:
         return LoadedBackbone(_placed(_encoder(model.visual, spec), placement), TextEncoder(model))
@@ -112,17 +115,18 @@ def build_backbone(
     text = TextEncoder(model)
     if isinstance(model.visual, ModifiedResNet):
         return LoadedBackbone(_placed(_encoder(model.visual, spec), placement), text)
-    tower = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_TOWER)}
-    return LoadedBackbone(build_image_tower(spec, _tower_weights(tower, weights), placement=placement), text)
+    visual = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_TOWER)}
+    return LoadedBackbone(build_image_tower(spec, _tower_weights(visual, weights), placement=placement), text)
 
 
-def read_tower_weights(weights: Path) -> TowerWeights:
-    """Read the image tower of a CLIP's weight file; the text tower is not looked at.
+def read_tower_weights(weights: Path, spec: BackboneSpec) -> TowerWeights:
+    """Read an encoder's weight file; of a CLIP, the text tower is not looked at, of others no classifier.
 
     Raises:
-        WeightsError: The file is missing, damaged, or has no image tower.
+        WeightsError: The file is missing, damaged, or does not hold such an encoder.
     """
-    return _tower_weights(read_image_tower(weights), weights)
+    tower = read_timm_encoder(weights, spec) if spec.library == "timm" else read_image_tower(weights)
+    return _tower_weights(tower, weights)
 
 
 def _tower_weights(tower: Mapping[str, Tensor], weights: Path) -> TowerWeights:
@@ -132,7 +136,7 @@ def _tower_weights(tower: Mapping[str, Tensor], weights: Path) -> TowerWeights:
 def build_image_tower(
     spec: BackboneSpec, weights: TowerWeights | None, seed: int = 0, placement: Placement = AS_IT_IS
 ) -> Backbone:
-    """Build the image tower of a CLIP alone.
+    """Build an encoder alone: the image tower of a CLIP, or a network of timm.
 
     Args:
         spec: What to build.
@@ -149,31 +153,63 @@ def build_image_tower(
         InvalidSpecError: The library does not know the architecture, or builds it otherwise than specified.
     """
     if weights is None:
-        return _placed(_encoder(_random_clip(spec, seed).visual, spec), placement)
-    visual = _empty_clip(spec).visual
-    tensors, shared = share(weights.tensors, weights.digests, *placement)
-    load_strictly(visual, {name.removeprefix(IMAGE_TOWER): tensors[name] for name in tensors}, weights.origin)
-    encoder = _placed(_encoder(visual, spec), placement)
+        return _placed(_encoder(_random_tower(spec, seed), spec), placement)
+    network = empty_tower(spec)
+    names = tower_names(spec, network)
+    parameters = {names[name] for name, _ in network.named_parameters()}  # buffers are everybody's own
+    digests = {name: digest for name, digest in weights.digests.items() if name in parameters}
+    tensors, shared = share(weights.tensors, digests, *placement)
+    own_names = {name: own for own, name in names.items()}
+    load_strictly(network, {own_names.get(name, name): tensor for name, tensor in tensors.items()}, weights.origin)
+    encoder = _placed(_encoder(network, spec), placement)
     encoder.shared = shared
+    shared.forget_unused(encoder)  # what was folded
     return encoder
 
 
+def feature_size_of(spec: BackboneSpec) -> int:
+    """Length of an encoder's feature vectors. It is built, but without memory for its weights."""
+    return _encoder(empty_tower(spec), spec).feature_size
+
+
+def empty_tower(spec: BackboneSpec) -> nn.Module:
+    """The library's own network, without memory for its weights: open_clip's image tower, or timm's network."""
+    network: nn.Module = empty_network(spec) if spec.library == "timm" else _empty_clip(spec).visual
+    return network
+
+
+def tower_names(spec: BackboneSpec, network: nn.Module) -> dict[str, str]:
+    """Names in files by the names inside of what `empty_tower` gives; batch counters are left out."""
+    if spec.library == "timm":
+        return file_names(spec, network)
+    return {name: IMAGE_TOWER + name for name in without_counters(network.state_dict())}
+
+
 def image_tower_shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors of a CLIP's image tower, in open_clip's layout (`visual.*`)."""
-    state = _empty_clip(spec).visual.state_dict()
-    return {IMAGE_TOWER + name: tuple(tensor.shape) for name, tensor in state.items()}
+    """Names and shapes of an encoder's tensors as files hold them, in the library's layout (`visual.*` for a CLIP)."""
+    network = empty_tower(spec)
+    state = network.state_dict()
+    return {name: tuple(state[own].shape) for own, name in tower_names(spec, network).items()}
 
 
 def _placed(encoder: Backbone, placement: Placement) -> Backbone:
     return encoder.to(device=placement.device, dtype=placement.dtype)
 
 
-def _encoder(visual: nn.Module, spec: BackboneSpec) -> Backbone:
+def _encoder(network: nn.Module, spec: BackboneSpec) -> Backbone:
+    network.requires_grad_(False)
+    if spec.library == "timm":
+        return timm_encoder(network, spec)
     mode = spec.positional_embedding
     if mode is None:
         raise InvalidSpecError("BackboneSpec.positional_embedding of a CLIP must be stated.")
-    tower = ClipResNet if isinstance(visual, ModifiedResNet) else ClipVisionTransformer
-    return tower(visual, mode).eval().requires_grad_(False)
+    tower = ClipResNet if isinstance(network, ModifiedResNet) else ClipVisionTransformer
+    return tower(network, mode).eval()
+
+
+def _random_tower(spec: BackboneSpec, seed: int) -> nn.Module:
+    network: nn.Module = random_network(spec, seed) if spec.library == "timm" else _random_clip(spec, seed).visual
+    return network
 
 
 def _random_clip(spec: BackboneSpec, seed: int) -> open_clip.CLIP:
@@ -225,21 +261,3 @@ def _check_quick_gelu(model: nn.Module, spec: BackboneSpec) -> None:
             f"{spec.architecture} was built with{'' if built else 'out'} QuickGELU, but its specification states "
             f"quick_gelu={spec.quick_gelu}. State the activation that the weights were trained with."
         )
-
-
-def _build_timm(spec: BackboneSpec, weights: Path | None, seed: int) -> Backbone:
-    if not timm.is_model(spec.architecture):
-        raise InvalidSpecError(f"timm has no architecture {spec.architecture!r}; see timm.list_models().")
-    if spec.quick_gelu:
-        raise InvalidSpecError(f"timm builds {spec.architecture} without QuickGELU; state quick_gelu=False.")
-    with seeded(seed):
-        network = timm.create_model(spec.architecture, pretrained=False, features_only=True)
-    if weights is not None:
-        if spec.architecture != "tf_efficientnet_lite0":
-            raise WeightsError(f"No file layout is known for the timm architecture {spec.architecture!r}.")
-        with torch.device("meta"):
-            whole = timm.create_model(spec.architecture, pretrained=False)
-        tensors = read_efficientnet_lite0(weights, whole)
-        stages = network.state_dict().keys()
-        load_strictly(network, {name: tensors[name] for name in tensors if name in stages}, str(weights))
-    return TimmStages(network.requires_grad_(False)).eval()

@@ -7,6 +7,7 @@ from perceptmetrics.checkpoints.efficientnet import read_efficientnet_lite0
 from perceptmetrics.checkpoints.perceptclip import is_released_perceptclip, read_released_perceptclip
 from perceptmetrics.checkpoints.prompts import PromptWeights, read_prompts
 from perceptmetrics.checkpoints.strict import check_shapes, load_strictly
+from perceptmetrics.checkpoints.timm import read_timm
 from perceptmetrics.checkpoints.trained import TrainedWeights, read_trained, write_trained
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "read_image_tower",
     "read_prompts",
     "read_released_perceptclip",
+    "read_timm",
     "read_trained",
     "weight_file",
     "write_trained",

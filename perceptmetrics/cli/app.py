@@ -12,6 +12,7 @@ import typer
 
 from perceptmetrics._version import __version__
 from perceptmetrics.cli.console import fail, messages
+from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.experiments import add_experiments
 from perceptmetrics.errors import PerceptMetricsError
 
@@ -264,3 +265,4 @@ def score(
 
 
 add_experiments(app)
+app.add_typer(dataset_app, name="dataset", help="Data sets of images with human labels: list them, check one.")

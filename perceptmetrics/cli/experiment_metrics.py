@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from perceptmetrics.cli.arguments import How
-    from perceptmetrics.experiments import ScoreImages
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
     from perceptmetrics.results import ScoredImage
+    from perceptmetrics.scoring import ScoreImages
 
 __all__ = ["create_metrics", "parse_prompts", "scorer_with_progress"]
 

@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+from perceptmetrics.datasets.check import check_dataset
+from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import ImageItem, LabelledImages, RenderedImage, Scale, Split
+from perceptmetrics.datasets.registry import dataset_info, list_datasets, load_dataset
+from perceptmetrics.datasets.report import DatasetReport
+from perceptmetrics.datasets.splits import make_splits
 
-__all__ = ["ImageItem", "LabelledImages", "RenderedImage", "Scale", "Split"]
+__all__ = [
+    "DatasetInfo",
+    "DatasetReport",
+    "ImageItem",
+    "LabelledImages",
+    "RenderedImage",
+    "Scale",
+    "Split",
+    "check_dataset",
+    "dataset_info",
+    "list_datasets",
+    "load_dataset",
+    "make_splits",
+]

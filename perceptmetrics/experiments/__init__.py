@@ -12,7 +12,7 @@ from perceptmetrics.experiments.correlation import Correlation, Correlations, co
 from perceptmetrics.experiments.ladder import AttributeLadder, Ladders, climb_ladders
 from perceptmetrics.experiments.rank import Ranking, rank_images
 from perceptmetrics.experiments.ratings import Ratings, read_ratings
-from perceptmetrics.experiments.scored import ScoreImages, images_of_folder
+from perceptmetrics.experiments.scored import images_of_folder
 from perceptmetrics.experiments.study import Study, StudyPair, make_study, rescore
 from perceptmetrics.experiments.study_files import read_choices, read_pairs, write_pairs
 
@@ -27,7 +27,6 @@ __all__ = [
     "Ladders",
     "Ranking",
     "Ratings",
-    "ScoreImages",
     "Study",
     "StudyPair",
     "attribute_profiles",

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.experiments.scored import ScoreImages, score_set
+from perceptmetrics.experiments.scored import score_set
 from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_columns, score_images
+from perceptmetrics.scoring import ScoreImages, score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

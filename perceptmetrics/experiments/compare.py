@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.experiments.scored import TIE, ScoreImages, images_of_folder, score_set, single_column
+from perceptmetrics.experiments.scored import TIE, images_of_folder, score_set, single_column
 from perceptmetrics.functional.stats import binomial_interval, bootstrap_interval, sign_test
 from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_images
+from perceptmetrics.scoring import ScoreImages, score_images
 
 if TYPE_CHECKING:
     import os

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.experiments.scored import ScoreImages, score_set
-from perceptmetrics.functional.stats import bootstrap_interval, fit_logistic4, krcc, logistic4, plcc, rmse, srcc
+from perceptmetrics.experiments.scored import score_set
+from perceptmetrics.functional.curves import fit_logistic4, logistic4
+from perceptmetrics.functional.stats import bootstrap_interval, krcc, plcc, rmse, srcc
 from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_columns, score_images
+from perceptmetrics.scoring import ScoreImages, namesakes, score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ class Correlation:
         srcc_interval: Its 95 % bootstrap interval.
         plcc: Pearson's correlation of the raw scores.
         plcc_interval: Its 95 % bootstrap interval.
-        plcc_fitted: Pearson's correlation after `functional.stats.fit_logistic4`.
+        plcc_fitted: Pearson's correlation after `functional.curves.fit_logistic4`.
         krcc: Kendall's correlation.
         rmse: Root mean squared error after the fit, in units of the rating.
         curve: Parameters b1..b4 of the fit; None when all scores are equal, and the two numbers above are then NaN.
@@ -110,7 +111,7 @@ def correlate(
             if str(image) in score_of and not math.isnan(number)
         ]
         _check(rating, rated)
-        for column in _columns_of(rating, columns):
+        for column in namesakes(rating, columns):
             scores = tuple(score_of[image][column] for image, _ in rated)
             rows.append(_correlation(rating, column, rated, scores, seed))
     return Correlations(rows=tuple(rows), seed=seed, missing=ratings.missing, failed=tuple(failed))
@@ -126,11 +127,6 @@ def _check(rating: str, rated: Sequence[tuple[str, float]]) -> None:
             f"All ratings {rating!r} are equal ({rated[0][1]:g}), so nothing can correlate with them. Name the columns "
             "of ratings without this one."
         )
-
-
-def _columns_of(rating: str, columns: Sequence[str]) -> list[str]:
-    namesakes = [column for column in columns if column.rpartition(".")[2].lower() == rating.lower()]
-    return namesakes or list(columns)
 
 
 def _correlation(

@@ -15,11 +15,11 @@ from PIL import Image
 
 from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError
 from perceptmetrics.experiments.adjust import Adjustment, adjustment
-from perceptmetrics.experiments.scored import ScoreImages, first_failure, single_column
+from perceptmetrics.experiments.scored import single_column
 from perceptmetrics.functional.stats import srcc
 from perceptmetrics.io import load_image
 from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_images
+from perceptmetrics.scoring import ScoreImages, first_failure, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perceptmetrics.experiments.scored import ScoreImages, score_set, single_column
+from perceptmetrics.experiments.scored import score_set, single_column
 from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_images
+from perceptmetrics.scoring import ScoreImages, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
 from perceptmetrics.files import find_images
+from perceptmetrics.scoring import ScoreImages, first_failure
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
     from perceptmetrics.results import ScoredImage
 
-__all__ = ["TIE", "ScoreImages", "first_failure", "images_of_folder", "score_set", "single_column"]
-
-ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
-"""How images are scored: `scoring.score_images`, or that with other limits or a progress bar around it."""
+__all__ = ["TIE", "images_of_folder", "score_set", "single_column"]
 
 TIE = 1e-6
 """Scores nearer than this are equal: rounding differs by as much between batches of different sizes."""
@@ -55,11 +53,6 @@ def score_set(
     if not scored:
         raise DatasetError(f"None of {len(failed)} images could be scored.{first_failure(failed)}")
     return scored, failed
-
-
-def first_failure(failed: Sequence[ScoredImage]) -> str:
-    """Why the first of the images failed, as a further sentence of an error message."""
-    return f" The first failed because: {failed[0].error}" if failed else ""
 
 
 def single_column(metric: Metric, label: str | None = None) -> str:

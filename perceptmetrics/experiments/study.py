@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.experiments.pairs import choose_pairs
-from perceptmetrics.experiments.scored import TIE, ScoreImages, score_set, single_column
+from perceptmetrics.experiments.scored import TIE, score_set, single_column
 from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_images
+from perceptmetrics.scoring import ScoreImages, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

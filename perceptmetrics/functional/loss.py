@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, linalg
 
-__all__ = ["plcc_loss", "ranking_loss"]
+__all__ = ["charbonnier_loss", "plcc_loss", "ranking_loss"]
 
 
 def plcc_loss(prediction: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
@@ -44,3 +44,18 @@ def ranking_loss(
     shortfall = margin - (better - worse)
     cost = softness * F.softplus(shortfall / softness) if softness > 0 else F.relu(shortfall)
     return (cost if weight is None else weight * cost).mean()
+
+
+def charbonnier_loss(prediction: Tensor, target: Tensor, eps: float = 1e-6) -> Tensor:
+    """Mean Charbonnier distance `sqrt((prediction - target)^2 + eps)` (Charbonnier et al., 1994; CLIP-UIQA).
+
+    Args:
+        prediction: Any shape.
+        target: Same shape.
+        eps: Square of the width inside which the loss is quadratic.
+
+    Returns:
+        Scalar, at least `sqrt(eps)`.
+    """
+    distance: Tensor = ((prediction - target).square() + eps).sqrt()
+    return distance.mean()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.special import expit
 from scipy.stats import binomtest, kendalltau, pearsonr, spearmanr
 
 if TYPE_CHECKING:
@@ -17,14 +15,17 @@ if TYPE_CHECKING:
 __all__ = [
     "binomial_interval",
     "bootstrap_interval",
-    "fit_logistic4",
     "krcc",
-    "logistic4",
+    "mse",
     "plcc",
     "rmse",
     "sign_test",
     "srcc",
 ]
+
+
+ROUNDING = 1e-13
+"""Numbers that differ by less than this share of themselves count as equal."""
 
 
 def srcc(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -35,9 +36,9 @@ def srcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1]; NaN where all numbers of one side are equal.
+        Coefficient in [-1, 1]; NaN where all numbers of one side are equal or one is not finite.
     """
-    return _unless_constant(spearmanr, prediction, target)
+    return _unless_undefined(spearmanr, prediction, target)
 
 
 def plcc(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -48,9 +49,9 @@ def plcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1]; NaN where all numbers of one side are equal.
+        Coefficient in [-1, 1]; NaN where all numbers of one side are equal or one is not finite.
     """
-    return _unless_constant(pearsonr, prediction, target)
+    return _unless_undefined(pearsonr, prediction, target)
 
 
 def krcc(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -61,9 +62,22 @@ def krcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1]; NaN where all numbers of one side are equal.
+        Coefficient in [-1, 1]; NaN where all numbers of one side are equal or one is not finite.
     """
-    return _unless_constant(kendalltau, prediction, target)
+    return _unless_undefined(kendalltau, prediction, target)
+
+
+def mse(prediction: ArrayLike, target: ArrayLike) -> float:
+    """Mean squared error.
+
+    Args:
+        prediction: N numbers.
+        target: N numbers, in the same unit.
+
+    Returns:
+        Error in the square of that unit, 0 or more.
+    """
+    return float(np.mean((_floats(prediction) - _floats(target)) ** 2))
 
 
 def rmse(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -76,64 +90,7 @@ def rmse(prediction: ArrayLike, target: ArrayLike) -> float:
     Returns:
         Error in that unit, 0 or more.
     """
-    return float(np.sqrt(np.mean((_floats(prediction) - _floats(target)) ** 2)))
-
-
-def logistic4(x: ArrayLike, b1: float, b2: float, b3: float, b4: float) -> NDArray[np.float64]:
-    """The four-parameter logistic `b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))`.
-
-    Args:
-        x: Numbers of any shape.
-        b1: Value far to the right.
-        b2: Value far to the left.
-        b3: Where the value is half-way.
-        b4: Width of the rise in units of `x`; its sign does not matter.
-
-    Returns:
-        Numbers of the shape of `x`.
-    """
-    return b2 + (b1 - b2) * np.asarray(expit((_floats(x) - b3) / abs(b4)))
-
-
-def fit_logistic4(prediction: ArrayLike, target: ArrayLike) -> tuple[float, float, float, float]:
-    """Fit `logistic4` by least squares, as image quality assessment does before it reports PLCC and RMSE.
-
-    The curve maps scores to the scale of the ratings, so that a monotone but curved relation is not held against a
-    metric (VQEG, "Final report from the Video Quality Experts Group", phase I, 2000; in this form: PerceptCLIP,
-    TMLR 2025).
-
-    Args:
-        prediction: N >= 5 scores, not all equal.
-        target: N ratings.
-
-    Returns:
-        `b1, b2, b3, b4`, with b4 > 0; the curve falls when b1 < b2.
-
-    Raises:
-        ValueError: There are too few points, or all scores are equal, so that no curve is determined.
-
-    Example:
-        >>> curve = fit_logistic4([0, 1, 2, 3, 4, 5], logistic4([0, 1, 2, 3, 4, 5], 90, 10, 2.5, 0.7))
-        >>> [round(value, 3) for value in curve]
-        [90.0, 10.0, 2.5, 0.7]
-    """
-    x, y = _floats(prediction), _floats(target)
-    spread = float(x.std())
-    if x.size < 5 or spread == 0:
-        raise ValueError(f"A logistic curve needs at least 5 points of different scores, got {x.size} points.")
-    centre, low, height = float(x.mean()), float(y.min()), float(np.ptp(y)) or 1.0
-    scaled_x, scaled_y = (x - centre) / spread, (y - low) / height
-
-    def residuals(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        b1, b2, b3, log_b4 = parameters
-        return logistic4(scaled_x, b1, b2, b3, float(np.exp(np.clip(log_b4, -20, 20)))) - scaled_y
-
-    ends = (1.0, 0.0) if np.dot(scaled_x, scaled_y - scaled_y.mean()) >= 0 else (0.0, 1.0)
-    starts = [(*ends, 0.0, np.log(width)) for width in (0.25, 1.0, 4.0)]
-    fits = [least_squares(residuals, start, method="trf", max_nfev=2000) for start in starts]
-    b1, b2, b3, log_b4 = min(fits, key=lambda fit: float(fit.cost)).x
-    width = float(np.exp(np.clip(log_b4, -20, 20)))
-    return float(low + height * b1), float(low + height * b2), float(centre + spread * b3), spread * width
+    return float(np.sqrt(mse(prediction, target)))
 
 
 def bootstrap_interval(
@@ -203,12 +160,19 @@ def sign_test(positive: int, negative: int) -> float:
     return float(binomtest(positive, trials).pvalue) if trials else 1.0
 
 
-def _unless_constant(coefficient: Callable[..., Any], prediction: ArrayLike, target: ArrayLike) -> float:
-    """A correlation without the warning that SciPy gives where it is not defined."""
+def _unless_undefined(coefficient: Callable[..., Any], prediction: ArrayLike, target: ArrayLike) -> float:
+    """A correlation without the warning or error that SciPy gives where it is not defined."""
     x, y = _floats(prediction), _floats(target)
-    if x.size and (x.min() == x.max() or y.min() == y.max()):
+    if x.shape != y.shape:
+        raise ValueError(f"Expected as many predictions as targets, got shapes {x.shape} and {y.shape}.")
+    if x.size < 2 or _is_constant(x) or _is_constant(y):
         return float("nan")
     return float(coefficient(x, y).statistic)
+
+
+def _is_constant(values: NDArray[np.float64]) -> bool:
+    """Whether the numbers differ by no more than rounding, or are not all finite, so that nothing correlates."""
+    return not np.isfinite(values).all() or float(np.ptp(values)) <= ROUNDING * float(np.abs(values).max())
 
 
 def _floats(values: ArrayLike) -> NDArray[np.float64]:

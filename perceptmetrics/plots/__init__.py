@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perceptmetrics.plots.confusion import ConfusionPanel, draw_confusion
 from perceptmetrics.plots.gallery import GalleryImage, draw_gallery
 from perceptmetrics.plots.radar import RadarAxis, draw_radar
 from perceptmetrics.plots.scatter import ScatterPanel, draw_scatter
@@ -12,12 +13,14 @@ from perceptmetrics.plots.style import PLOT_FORMS, caption, figure_bytes
 
 __all__ = [
     "PLOT_FORMS",
+    "ConfusionPanel",
     "GalleryImage",
     "RadarAxis",
     "ScatterPanel",
     "ShareBar",
     "StepPanel",
     "caption",
+    "draw_confusion",
     "draw_gallery",
     "draw_radar",
     "draw_scatter",

@@ -28,6 +28,7 @@ class ScatterPanel:
         note: Coefficients, written above the points.
         curve_x: Points of a curve through them; may be empty.
         curve_y: Its values.
+        curve_name: What the curve is.
     """
 
     x: Sequence[float]
@@ -37,6 +38,7 @@ class ScatterPanel:
     note: str
     curve_x: Sequence[float] = ()
     curve_y: Sequence[float] = ()
+    curve_name: str = "logistic fit"
 
 
 @styled
@@ -57,7 +59,7 @@ def _draw_panel(axes: Axes, panel: ScatterPanel) -> None:
     alpha = min(0.75, max(0.15, 120 / len(panel.x)))
     axes.scatter(panel.x, panel.y, s=14, color=PALETTE[0], alpha=alpha, linewidths=0, label="image")
     if len(panel.curve_x):
-        axes.plot(panel.curve_x, panel.curve_y, color=PALETTE[1], label="logistic fit")
+        axes.plot(panel.curve_x, panel.curve_y, color=PALETTE[1], label=panel.curve_name)
         axes.legend(loc="best")
     axes.set_title(panel.note, loc="left", fontsize=8.5)
     axes.set_xlabel(caption(panel.x_name, 48))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perceptmetrics.reports.attributes import ATTRIBUTE_FORMS, attribute_makers
+from perceptmetrics.reports.benchmark import BENCHMARK_FORMS, BENCHMARK_STEMS, benchmark_makers
 from perceptmetrics.reports.compare import COMPARE_FORMS, compare_makers
 from perceptmetrics.reports.correlate import CORRELATE_FORMS, correlate_makers
 from perceptmetrics.reports.files import Makers, check_output, write_report
@@ -19,6 +20,8 @@ from perceptmetrics.reports.study import (
 __all__ = [
     "AGREEMENT_FORMS",
     "ATTRIBUTE_FORMS",
+    "BENCHMARK_FORMS",
+    "BENCHMARK_STEMS",
     "COMPARE_FORMS",
     "CORRELATE_FORMS",
     "LADDER_FORMS",
@@ -26,6 +29,7 @@ __all__ = [
     "Makers",
     "agreement_makers",
     "attribute_makers",
+    "benchmark_makers",
     "check_output",
     "check_study_folder",
     "compare_makers",

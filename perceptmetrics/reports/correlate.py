@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.functional.stats import logistic4
+from perceptmetrics.functional.curves import logistic4
 from perceptmetrics.plots import ScatterPanel, draw_scatter
-from perceptmetrics.reports.files import Makers, csv_bytes, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.results import csv_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perceptmetrics._version import __version__
-from perceptmetrics.atomic import replacing
+from perceptmetrics.atomic import write_whole
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.plots import PLOT_FORMS, figure_bytes
-from perceptmetrics.results import csv_line
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
-__all__ = ["Makers", "check_output", "csv_bytes", "json_bytes", "plot_makers", "write_report"]
+__all__ = ["Makers", "check_output", "json_bytes", "plot_makers", "write_report"]
 
 Makers: TypeAlias = "Mapping[str, Callable[[], bytes]]"
 """What makes each file of a report, by suffix without its dot."""
@@ -48,12 +47,12 @@ def check_output(output: Path, forms: Iterable[str]) -> None:
         )
 
 
-def write_report(output: str | os.PathLike[str], stem: str, makers: Makers) -> list[Path]:
+def write_report(output: str | os.PathLike[str], stem: str | Mapping[str, str], makers: Makers) -> list[Path]:
     """Write one file, or all files of a report into a folder, each whole or not at all.
 
     Args:
         output: See `check_output`. Files of the same names are replaced.
-        stem: Name of the files in a folder.
+        stem: Name of the files in a folder, without suffix; or the name of each by its suffix.
         makers: What makes each file.
 
     Returns:
@@ -66,20 +65,13 @@ def write_report(output: str | os.PathLike[str], stem: str, makers: Makers) -> l
     check_output(output, makers)
     form = output.suffix.lstrip(".").lower()
     if not output.is_dir() and form:
-        _write(output, makers[form])
+        write_whole(output, makers[form]())
         return [output]
-    files = {output / f"{stem}.{form}": make for form, make in makers.items() if form not in _ONLY_BY_NAME}
+    stems = {form: stem if isinstance(stem, str) else stem[form] for form in makers if form not in _ONLY_BY_NAME}
+    files = {output / f"{name}.{form}": makers[form] for form, name in stems.items()}
     for path, make in files.items():
-        _write(path, make)
+        write_whole(path, make())
     return list(files)
-
-
-def _write(path: Path, make: Callable[[], bytes]) -> None:
-    content = make()
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def plot_makers(draw: Callable[[], Figure], forms: Sequence[str] = PLOT_FORMS) -> dict[str, Callable[[], bytes]]:
@@ -91,22 +83,10 @@ def plot_makers(draw: Callable[[], Figure], forms: Sequence[str] = PLOT_FORMS) -
     return {form: maker(form) for form in forms}
 
 
-def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A CSV in UTF-8; numbers have six decimals, NaN is an empty cell, broken names stay as they are."""
-    lines = [csv_line(list(header)), *(csv_line([_cell(value) for value in row]) for row in rows)]
-    return "".join(lines).encode("utf-8", "surrogateescape")
-
-
 def json_bytes(experiment: str, result: Mapping[str, Any]) -> bytes:
     """A JSON object with the name of the experiment, the version of this package and the result; NaN becomes null."""
     content = {"experiment": experiment, "perceptmetrics": __version__, **result}
     return (json.dumps(_plain(content), indent=2, allow_nan=False) + "\n").encode("ascii")
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6f}"
-    return str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from perceptmetrics.plots import StepPanel, draw_steps
-from perceptmetrics.reports.files import Makers, csv_bytes, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.results import csv_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,8 @@ from PIL import Image
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.pages import jpeg_uri, render_page, thumbnail
 from perceptmetrics.plots import GalleryImage, draw_gallery
-from perceptmetrics.reports.files import Makers, csv_bytes, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.results import csv_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

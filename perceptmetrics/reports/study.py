@@ -8,7 +8,8 @@ from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.experiments.study_files import write_pairs
 from perceptmetrics.pages import faithful_uri, render_page
 from perceptmetrics.plots import ShareBar, draw_shares
-from perceptmetrics.reports.files import Makers, csv_bytes, json_bytes, plot_makers, write_report
+from perceptmetrics.reports.files import Makers, json_bytes, plot_makers, write_report
+from perceptmetrics.results import csv_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

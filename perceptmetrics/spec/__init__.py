@@ -8,7 +8,7 @@ would be dangerous to guess (QuickGELU, range, direction, paper, licence) has no
 
 from __future__ import annotations
 
-from perceptmetrics.spec.backbone import BackboneSpec, LoraSpec, PositionalEmbedding
+from perceptmetrics.spec.backbone import BackboneSpec, EncoderFeatures, LoraSpec, PositionalEmbedding
 from perceptmetrics.spec.heads import (
     Aggregation,
     AntonymHeadSpec,
@@ -45,6 +45,7 @@ __all__ = [
     "CosineHeadSpec",
     "CropMode",
     "CropsView",
+    "EncoderFeatures",
     "FragmentsView",
     "HeadSpec",
     "HubFile",

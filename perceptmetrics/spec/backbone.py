@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from perceptmetrics.spec.checks import require, require_text
 from perceptmetrics.spec.sources import WeightSource
 
-__all__ = ["POSITIONAL_EMBEDDINGS", "AttentionPart", "BackboneSpec", "LoraSpec", "PositionalEmbedding"]
+__all__ = [
+    "POSITIONAL_EMBEDDINGS",
+    "AttentionPart",
+    "BackboneSpec",
+    "EncoderFeatures",
+    "LoraSpec",
+    "PositionalEmbedding",
+]
 
 PositionalEmbedding = Literal["drop", "keep", "interpolate", "interpolate_table"]
 Library = Literal["open_clip", "timm"]
 AttentionPart = Literal["q", "k", "v"]
+EncoderFeatures = Literal["stages", "pooled"]
 
 POSITIONAL_EMBEDDINGS: tuple[PositionalEmbedding, ...] = ("drop", "keep", "interpolate", "interpolate_table")
 ATTENTION_PARTS: tuple[AttentionPart, ...] = ("q", "k", "v")
@@ -57,7 +65,7 @@ class BackboneSpec:
 
     Attributes:
         library: Who builds the architecture: `"open_clip"` (image tower of a CLIP, its projected
-            embedding) or `"timm"` (mean and standard deviation of every feature stage).
+            embedding) or `"timm"`.
         architecture: The architecture's name in that library.
         quick_gelu: Whether the transformers use QuickGELU. The OpenAI weights do. It is never guessed:
             the built model is checked against it.
@@ -66,7 +74,10 @@ class BackboneSpec:
             CLIP-IQA, section 3.2), `"keep"` (training size only), `"interpolate"` (any size) or
             `"interpolate_table"` (any size; the whole table, summary row included, is resized as if it were one
             picture of tokens by channels: some published prompts were trained so). None for encoders that have none.
-        lora: Adapters that have tuned the attention of a CLIP vision transformer; None for none. Their weights
+        features: What is read off an encoder of timm: `"stages"`, the mean and standard deviation of every feature
+            stage of a convolutional network, or `"pooled"`, what the library itself would give to a classifier.
+            None for a CLIP.
+        lora: Adapters that have tuned the attention of a vision transformer; None for none. Their weights
             lie in the metric's own trained file.
         in_trained_file: Whether that file holds the encoder too, so that nothing else is needed. Otherwise the encoder
             comes from `weights`.
@@ -77,6 +88,7 @@ class BackboneSpec:
     quick_gelu: bool
     weights: WeightSource
     positional_embedding: PositionalEmbedding | None = None
+    features: EncoderFeatures | None = None
     lora: LoraSpec | None = None
     in_trained_file: bool = False
 
@@ -96,7 +108,12 @@ class BackboneSpec:
             f"BackboneSpec.positional_embedding of a {self.library} encoder must be one of {allowed}, "
             f"got {self.positional_embedding!r}.",
         )
+        readable = get_args(EncoderFeatures) if self.library == "timm" else (None,)
         require(
-            self.lora is None or self.library == "open_clip",
-            "BackboneSpec.lora needs a CLIP vision transformer (library 'open_clip').",
+            self.features in readable,
+            f"BackboneSpec.features of a {self.library} encoder must be one of {readable}, got {self.features!r}.",
+        )
+        require(
+            self.lora is None or self.features != "stages",
+            "BackboneSpec.lora needs a vision transformer: library 'open_clip', or 'timm' with features 'pooled'.",
         )

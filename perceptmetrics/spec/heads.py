@@ -120,22 +120,25 @@ class MlpHeadSpec:
 
     Attributes:
         widths: Sizes from the features to the output, such as `(1024, 192, 1)`.
-        weights: The metric's own trained file: the head and, where the encoder was tuned, what tuned it.
+        weights: The metric's own trained file: the head and, where the encoder was tuned, what tuned it. None when
+            it lies beside the specification, as in an exported folder.
         activation: What stands between the layers, `"relu"` or `"gelu"`.
         feature_map: What is done to the features first: `"identity"`, or `"signed_log"`, which is
             `sign(x) * log(1 + |x|)` and tames long tails.
         standardise: Whether the features are then standardised, with mean and standard deviation of the
             training data.
         dropout: Probability with which a hidden value is zeroed in training.
+        input_dropout: Probability with which a feature, mapped and standardised, is zeroed in training.
     """
 
     kind: ClassVar[str] = "mlp"
     widths: tuple[int, ...]
-    weights: WeightSource
+    weights: WeightSource | None
     activation: Activation = "relu"
     feature_map: FeatureMap = "identity"
     standardise: bool = False
     dropout: float = 0.0
+    input_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         require(
@@ -150,7 +153,9 @@ class MlpHeadSpec:
             self.feature_map in ("identity", "signed_log"),
             f"MlpHeadSpec.feature_map must be 'identity' or 'signed_log', got {self.feature_map!r}.",
         )
-        require(0 <= self.dropout < 1, f"MlpHeadSpec.dropout must be in [0, 1), got {self.dropout!r}.")
+        for name in ("dropout", "input_dropout"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"MlpHeadSpec.{name} must be in [0, 1), got {value!r}.")
 
 
 HeadSpec: TypeAlias = AntonymHeadSpec | CosineHeadSpec | MlpHeadSpec

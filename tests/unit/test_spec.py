@@ -46,7 +46,13 @@ REGRESSOR = RegressorSpec(widths=(1, 8, 1), weights=None)
 COMPLETE = {
     HubFile: {"repo": "organisation/name", "filename": "model.safetensors", "revision": "main"},
     PackageFile: {"package": "package", "filename": "folder/file.pth"},
-    BackboneSpec: {"library": "timm", "architecture": "resnet18", "quick_gelu": False, "weights": FILE},
+    BackboneSpec: {
+        "library": "timm",
+        "architecture": "resnet18",
+        "quick_gelu": False,
+        "weights": FILE,
+        "features": "stages",
+    },
     LoraSpec: {"rank": 16, "alpha": 8.0},
     WholeView: {},
     CentreCropView: {"size": 224},
@@ -68,6 +74,9 @@ COMPLETE = {
     },
 }
 
+# A network of timm must state its features, a CLIP has none.
+REQUIRED = [(part, field) for part, fields in COMPLETE.items() for field in fields if field != "features"]
+
 INVALID = [
     (HubFile, {"repo": ""}, "HubFile.repo must be stated"),
     (HubFile, {"repo": "name"}, "HubFile.repo must read 'organisation/name', got 'name'"),
@@ -85,7 +94,13 @@ INVALID = [
     (BackboneSpec, {"positional_embedding": "keep"}, r"of a timm encoder must be one of \(None,\), got 'keep'"),
     (BackboneSpec, {"library": "open_clip"}, r"of a open_clip encoder must be one of \('drop', .*\), got None"),
     (BackboneSpec, {"library": "open_clip", "positional_embedding": "shift"}, "got 'shift'"),
-    (BackboneSpec, {"lora": LoraSpec(rank=16, alpha=8.0)}, "lora needs a CLIP vision transformer"),
+    (BackboneSpec, {"features": None}, r"features of a timm encoder must be one of \('stages', 'pooled'\), got None"),
+    (
+        BackboneSpec,
+        {"library": "open_clip", "positional_embedding": "keep"},
+        r"features of a open_clip encoder must be one of \(None,\), got 'stages'",
+    ),
+    (BackboneSpec, {"lora": LoraSpec(rank=16, alpha=8.0)}, "lora needs a vision transformer"),
     (LoraSpec, {"rank": 0}, "LoraSpec.rank must be positive, got 0"),
     (LoraSpec, {"alpha": -8.0}, "LoraSpec.alpha must be positive, got -8.0"),
     (LoraSpec, {"dropout": 1.0}, r"LoraSpec.dropout must be in \[0, 1\), got 1.0"),
@@ -138,7 +153,7 @@ INVALID = [
     (CardSpec, {"licence": "\n"}, "CardSpec.licence must be stated"),
     (MetricSpec, {"name": "my metric"}, "name must consist of letters, digits and .* got 'my metric'"),
     (MetricSpec, {"name": "../x"}, "name must consist of"),
-    (MetricSpec, {"task": "beauty"}, "task must be 'quality', 'memorability' or 'emotion', got 'beauty'"),
+    (MetricSpec, {"task": "beauty"}, "task must be one of quality, memorability, emotion, attribute, got 'beauty'"),
     (MetricSpec, {"head": MlpHeadSpec(widths=(1024, 2), weights=FILE)}, "2 outputs, but the score names 0 labels"),
     (MetricSpec, {"backbone": LITE_IQA.backbone}, "needs a CLIP backbone .* got 'timm'"),
     (MetricSpec, {"pool": PoolSpec(regressor=RegressorSpec(widths=(3, 1), weights=None))}, "takes 3 values, .* give 1"),
@@ -161,7 +176,7 @@ def test_the_required_fields_suffice(part):
     assert part(**COMPLETE[part]) == part(**COMPLETE[part])
 
 
-@pytest.mark.parametrize(("part", "field"), [(part, field) for part, fields in COMPLETE.items() for field in fields])
+@pytest.mark.parametrize(("part", "field"), REQUIRED)
 def test_no_required_field_has_a_default(part, field):
     incomplete = {name: value for name, value in COMPLETE[part].items() if name != field}
     with pytest.raises(TypeError, match=f"missing 1 required keyword-only argument: '{field}'"):

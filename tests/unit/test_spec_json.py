@@ -124,6 +124,7 @@ def required_fields():
     optional |= {"activation", "feature_map", "scale", "shift", "training_data", "limits", "kind", "format_version"}
     optional |= {"context", "position", "pool", "aggregation", "regressor", "negative_slope"}
     optional |= {
+        "features",
         "lora",
         "dropout",
         "targets",

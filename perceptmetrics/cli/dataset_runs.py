@@ -1,0 +1,121 @@
+"""What the commands about data sets do: call the library, print."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from perceptmetrics.cli.console import messages, printable, results
+from perceptmetrics.datasets import check_dataset, dataset_info, list_datasets, load_dataset, make_splits
+from perceptmetrics.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from perceptmetrics.datasets import DatasetReport
+
+__all__ = ["print_datasets", "run_check"]
+
+NAMED = 10  # how many images a line of problems names
+
+
+def print_datasets() -> None:
+    """Print the data sets and their cards."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("data set", "task", "images", "paper", "licence", "obtain"):
+        table.add_column(heading, justify="right" if heading == "images" else "left", overflow="fold")
+    for name in list_datasets():
+        info = dataset_info(name)
+        images = "" if info.images is None else f"{info.images:,}"
+        table.add_row(name, info.task, images, info.paper, info.licence, info.obtain)
+    results.print(table)
+
+
+def run_check(name: str, root: Path, options: Sequence[str], *, accept_missing: bool, count: int, seed: int) -> int:
+    """Carry out `dataset check`; the exit status."""
+    dataset = load_dataset(name, root, missing="skip", **_parse(options))
+    splits = make_splits(dataset, count, seed=seed)
+    with Progress(console=messages, transient=True) as bar:
+        task = bar.add_task("checking", total=len(dataset))
+        report = check_dataset(dataset, splits, accept_missing=accept_missing, progress=lambda: bar.advance(task))
+    results.print(_table(report))
+    for problem in report.problems:
+        results.print(Text("Problem: ", style="bold red"), Text(problem), sep="", soft_wrap=True)
+    for what, names in _named(report):
+        results.print(Text(f"{what}: {printable(_shortened(names))}"), soft_wrap=True)
+    return 1 if report.problems else 0
+
+
+def _parse(options: Sequence[str]) -> dict[str, object]:
+    """Values by option: numbers and `true` or `false` as such, everything else as text; repeated ones as a list."""
+    values: dict[str, list[object]] = {}
+    for option in options:
+        name, separator, text = option.partition("=")
+        if not separator or not name:
+            raise InvalidOptionError(f"Expected NAME=VALUE after --option, got {option!r}.")
+        values.setdefault(name, []).append(_value(text))
+    return {name: several[0] if len(several) == 1 else several for name, several in values.items()}
+
+
+def _value(text: str) -> object:
+    try:
+        value = json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float, str)) else text
+
+
+def _table(report: DatasetReport) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in _rows(report):
+        table.add_row(key, Text(printable(value)))
+    return table
+
+
+def _rows(report: DatasetReport) -> Iterator[tuple[str, str]]:
+    yield "data set", f"{report.name} ({report.task})"
+    official = "" if report.expected_images is None else f" of {report.expected_images:,}"
+    yield "images", f"{report.images:,}{official}, {len(report.missing):,} missing"
+    for rating in report.ratings:
+        scale = rating.scale
+        better = "higher" if scale.higher_is_better else "lower"
+        span = f"{rating.least:g} to {rating.greatest:g}, mean {rating.mean:.4g}"
+        ends = f"scale {scale.lower:g} to {scale.upper:g}, {better} is better"
+        yield rating.label, f"{span} ({ends}), {rating.images:,} images"
+    if report.class_counts:
+        yield "classes", ", ".join(f"{label} {count:,}" for label, count in report.class_counts.items())
+    if report.groups is not None:
+        yield "groups", f"{report.groups:,}"
+    if report.sizes is not None:
+        sizes = report.sizes
+        (width, height), (small, low), (wide, high) = sizes.most_frequent, sizes.fewest_pixels, sizes.most_pixels
+        yield (
+            "sizes",
+            f"{sizes.distinct} different, {sizes.share:.1%} {width}x{height}, from {small}x{low} to {wide}x{high}",
+        )
+    if report.rendered:
+        yield "not files", f"{report.rendered:,}"
+    yield "splits", f"{report.splits}, {len(report.leaks)} leaks"
+
+
+def _named(report: DatasetReport) -> Iterator[tuple[str, Sequence[str]]]:
+    if report.missing:
+        yield "Missing", report.missing
+    if report.unreadable:
+        yield "Unreadable", [f"{name} ({reason})" for name, reason in report.unreadable]
+    if report.duplicates:
+        yield "The same", [" = ".join(names) for names in report.duplicates]
+    for leak in report.leaks:
+        yield f"In {' and '.join(leak.parts)} of split {leak.split} ({leak.what})", leak.names
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

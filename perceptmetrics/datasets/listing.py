@@ -1,0 +1,120 @@
+"""From the labels of a data set and the files that were found to `LabelledImages`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptmetrics.datasets.info import DatasetInfo
+from perceptmetrics.datasets.labelled import ImageItem, LabelledImages, Scale, Split
+from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
+from perceptmetrics.spec import Task
+
+__all__ = ["Listing", "Missing", "assemble", "check_missing"]
+
+Missing: TypeAlias = Literal["error", "skip"]
+"""What becomes of a labelled image without a file: an error, or it is left out."""
+
+NAMED = 5  # how many missing files a message names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What the files of a data set say, whether or not every image is there.
+
+    Attributes:
+        info: The data set.
+        names: Names of all N labelled images.
+        images: The image of each; None where it is missing.
+        labels: Names of the K ratings, or of the classes.
+        ratings: Shape (N, K), as people rated; None for classes.
+        scales: The K scales.
+        classes: Shape (N,), indices into `labels`; None for ratings.
+        positive_labels: See `LabelledImages`.
+        groups: See `LabelledImages`.
+        official_splits: Indices into the N images.
+        task: Where it is another than `info` says.
+    """
+
+    info: DatasetInfo
+    names: tuple[str, ...]
+    images: tuple[ImageItem | None, ...]
+    labels: tuple[str, ...]
+    ratings: NDArray[np.float64] | None = None
+    scales: tuple[Scale, ...] = ()
+    classes: NDArray[np.intp] | None = None
+    positive_labels: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
+    official_splits: tuple[Split, ...] = ()
+    task: Task | None = None
+
+
+def check_missing(missing: str) -> None:
+    """Refuse another word than `error` and `skip`.
+
+    Raises:
+        InvalidOptionError: It is one.
+    """
+    if missing not in get_args(Missing):
+        raise InvalidOptionError(
+            f"missing must be 'error' or 'skip', got {missing!r}. {nearest_names(str(missing), get_args(Missing))}"
+        )
+
+
+def assemble(listing: Listing, missing: Missing) -> LabelledImages:
+    """Normalise the ratings and leave out, or complain about, what has no file.
+
+    Args:
+        listing: The data set.
+        missing: What becomes of labelled images without a file.
+
+    Returns:
+        The images that are there.
+
+    Raises:
+        DatasetError: An image is missing and `missing` is `error`, or all are.
+    """
+    there = np.array([image is not None for image in listing.images], dtype=bool)
+    absent = tuple(name for name, present in zip(listing.names, there, strict=True) if not present)
+    if len(absent) == len(listing.names) or (absent and missing == "error"):
+        raise DatasetError(_complaint(listing, absent))
+    kept = np.flatnonzero(there)
+    ratings = None
+    if listing.ratings is not None:
+        columns = zip(listing.ratings.T, listing.scales, strict=True)
+        ratings = np.stack([scale.normalise(column) for column, scale in columns], axis=1)[kept]
+    groups = listing.groups
+    return LabelledImages(
+        name=listing.info.name,
+        task=listing.task or listing.info.task,
+        images=tuple(image for image in listing.images if image is not None),
+        names=tuple(listing.names[place] for place in kept),
+        labels=listing.labels,
+        ratings=ratings,
+        scales=listing.scales,
+        classes=None if listing.classes is None else listing.classes[kept],
+        positive_labels=listing.positive_labels,
+        groups=None if groups is None else tuple(groups[place] for place in kept),
+        official_splits=tuple(_renumber(split, there) for split in listing.official_splits),
+        missing=absent,
+    )
+
+
+def _renumber(split: Split, there: NDArray[np.bool_]) -> Split:
+    new_place = np.cumsum(there) - 1
+
+    def renumber(part: NDArray[np.intp]) -> NDArray[np.intp]:
+        return new_place[part[there[part]]].astype(np.intp)
+
+    return Split(train=renumber(split.train), validation=renumber(split.validation), test=renumber(split.test))
+
+
+def _complaint(listing: Listing, absent: tuple[str, ...]) -> str:
+    shown = ", ".join(absent[:NAMED]) + (", ..." if len(absent) > NAMED else "")
+    fix = f"Complete the download ({listing.info.obtain})"
+    if len(absent) < len(listing.names):
+        fix += ", or pass missing='skip' to go on without them"
+    return f"{listing.info.name}: {len(absent)} of {len(listing.names)} labelled images are missing: {shown}. {fix}."

@@ -1,0 +1,125 @@
+"""The data sets by name."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from perceptmetrics.datasets import (
+    ava,
+    csv_file,
+    emoset,
+    emotionroi,
+    flive,
+    kadid10k,
+    koniq10k,
+    lamem,
+    live,
+    livec,
+    spaq,
+    sun,
+    things,
+    tid2013,
+)
+from perceptmetrics.datasets.listing import Missing, check_missing
+from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from perceptmetrics.datasets.info import DatasetInfo
+    from perceptmetrics.datasets.labelled import LabelledImages
+
+__all__ = ["dataset_info", "list_datasets", "load_dataset"]
+
+
+class _Module(Protocol):
+    """A module of a data set: its card, and what reads the official download.
+
+    `read(root, missing, *, ...)`: what follows the star are the data set's options.
+    """
+
+    INFO: DatasetInfo
+    read: Callable[..., LabelledImages]
+
+
+_MODULES: dict[str, _Module] = {
+    module.INFO.name: module
+    for module in (
+        livec,
+        koniq10k,
+        spaq,
+        flive,
+        live,
+        tid2013,
+        kadid10k,
+        lamem,
+        things,
+        sun,
+        emoset,
+        emotionroi,
+        ava,
+        csv_file,
+    )
+}
+
+
+def list_datasets() -> list[str]:
+    """Names that `load_dataset` understands: those of quality, memorability, emotion and aesthetics, then `csv`."""
+    return list(_MODULES)
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """A data set's card.
+
+    Args:
+        name: One of `list_datasets`.
+
+    Raises:
+        DatasetError: There is no such data set; the message offers the nearest.
+    """
+    return _module(name).INFO
+
+
+def load_dataset(
+    name: str, root: str | os.PathLike[str], *, missing: Missing = "error", **options: object
+) -> LabelledImages:
+    """Read the labels of a data set and find its images.
+
+    No image is opened: see `check_dataset`.
+
+    Args:
+        name: One of `list_datasets`.
+        root: The folder into which the official download was unpacked.
+        missing: Whether a labelled image without a file is an error, or left out and named in
+            `LabelledImages.missing`.
+        options: What this data set allows, such as `columns` of `csv`; see its module.
+
+    Returns:
+        The images with their labels.
+
+    Raises:
+        DatasetError: There is no such data set, or its files do not have the expected form.
+        InvalidOptionError: An option is unknown, or its value is not one of those allowed.
+    """
+    module = _module(name)
+    check_missing(missing)
+    parameters = {
+        key: parameter
+        for key, parameter in inspect.signature(module.read).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for option, value in options.items():
+        if option not in parameters:
+            raise InvalidOptionError(f"{name} has no option {option!r}. {nearest_names(option, parameters)}")
+        if isinstance(parameters[option].default, bool) and not isinstance(value, bool):
+            raise InvalidOptionError(f"{name}: {option} must be True or False, got {value!r}.")
+    return module.read(Path(root), missing, **options)
+
+
+def _module(name: str) -> _Module:
+    if name not in _MODULES:
+        raise DatasetError(f"There is no data set {name!r}. {nearest_names(name, _MODULES)}")
+    return _MODULES[name]

@@ -1,0 +1,125 @@
+"""Splitting a data set: published splits where there are some, otherwise drawn from a seed.
+
+Source of the shares: PerceptCLIP (TMLR 2025) draws ten splits of 80/20 for quality, by reference image where content
+repeats, and keeps 10 % of train for validation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perceptmetrics.datasets.labelled import LabelledImages, Split
+from perceptmetrics.errors import DatasetError, InvalidOptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["make_splits"]
+
+
+def make_splits(
+    dataset: LabelledImages,
+    count: int = 10,
+    *,
+    seed: int = 0,
+    test: float = 0.2,
+    validation: float = 0.1,
+    official: bool = True,
+) -> tuple[Split, ...]:
+    """Say which images are for training, validation and test.
+
+    Images of a group stay together. Of classes, every one is divided in these shares. Split number k depends on the
+    seed, on k and on the names of the images (or groups), not on `count` or on the order of the images, and is the
+    same on every machine.
+
+    Args:
+        dataset: The data set.
+        count: How many splits; of published ones, at most as many as there are.
+        seed: Seed of what is drawn.
+        test: Share of the images for test.
+        validation: Share of the others for validation; 0 for none.
+        official: Whether to use the published splits where there are some. One that has no validation part gets one,
+            drawn from its train part.
+
+    Returns:
+        The splits.
+
+    Raises:
+        InvalidOptionError: A number makes no sense.
+        DatasetError: There are too few images or groups to split.
+    """
+    if count < 1 or seed < 0 or not 0 < test < 1 or not 0 <= validation < 1:
+        raise InvalidOptionError(
+            "Expected count of 1 or more, seed of 0 or more, test between 0 and 1 and validation of 0 or more and "
+            f"below 1, got count={count}, seed={seed}, test={test:g}, validation={validation:g}."
+        )
+    if official and dataset.official_splits:
+        numbered = enumerate(dataset.official_splits[:count])
+        return tuple(_with_validation(dataset, split, (seed, number), validation) for number, split in numbered)
+    return tuple(_draw(dataset, (seed, number), test, validation) for number in range(count))
+
+
+def _draw(dataset: LabelledImages, entropy: tuple[int, int], test: float, validation: float) -> Split:
+    everything = np.arange(len(dataset), dtype=np.intp)
+    rest, tested = _divide(dataset, everything, entropy, test)
+    return _with_validation(dataset, Split(train=rest, validation=rest[:0], test=tested), entropy, validation)
+
+
+def _with_validation(dataset: LabelledImages, split: Split, entropy: tuple[int, int], share: float) -> Split:
+    if share == 0 or len(split.validation):
+        return split
+    # A stream of its own: the order that chose the test images says nothing about the others.
+    train, validation = _divide(dataset, split.train, (*entropy, 1), share)
+    return Split(train=train, validation=validation, test=split.test)
+
+
+def _divide(
+    dataset: LabelledImages, places: NDArray[np.intp], entropy: tuple[int, ...], share: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Divide some of the images into the rest and about `share` of them, both in ascending order."""
+    members: dict[str, list[int]] = {}
+    keys = dataset.names if dataset.groups is None else dataset.groups
+    for place in places:
+        members.setdefault(keys[place], []).append(int(place))
+    taken: list[int] = []
+    strata = _strata(dataset, _shuffled(members, entropy), members)
+    for groups in strata:
+        sizes = np.array([len(members[group]) for group in groups])
+        for group in groups[: _prefix(sizes, share, at_least=1 if len(strata) == 1 else 0)]:
+            taken += members[group]
+    chosen = np.array(sorted(taken), dtype=np.intp)
+    rest = np.setdiff1d(places, chosen)
+    if not len(chosen) or not len(rest):
+        what = "images" if dataset.groups is None else "groups of images"
+        raise DatasetError(f"{dataset.name}: {len(members)} {what} are too few to set {share:.0%} of them apart.")
+    return rest, chosen
+
+
+def _shuffled(names: dict[str, list[int]], entropy: tuple[int, ...]) -> list[str]:
+    """The names in an order that is drawn.
+
+    NumPy promises the raw numbers of a bit generator for good, but not what `Generator.permutation` makes of them.
+    """
+    ordered = sorted(names)
+    keys = np.random.PCG64(np.random.SeedSequence(entropy)).random_raw(len(ordered))
+    return [ordered[place] for place in np.argsort(keys, kind="stable")]
+
+
+def _strata(dataset: LabelledImages, groups: list[str], members: dict[str, list[int]]) -> list[list[str]]:
+    """The groups by class: that which most images of a group have."""
+    if dataset.classes is None:
+        return [groups]
+    strata: dict[int, list[str]] = {}
+    for group in groups:
+        counts = np.bincount(dataset.classes[members[group]])
+        strata.setdefault(int(counts.argmax()), []).append(group)
+    return [strata[label] for label in sorted(strata)]
+
+
+def _prefix(sizes: NDArray[np.intp], share: float, at_least: int) -> int:
+    """How many of the first groups, but not all, come nearest to `share` of all images."""
+    reached = np.concatenate([[0], np.cumsum(sizes)])
+    candidates = reached[at_least:-1]
+    return at_least + int(np.abs(candidates - share * reached[-1]).argmin()) if len(candidates) else 0

@@ -1,0 +1,151 @@
+"""Tables of labels: a CSV with a column of image names and columns about them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perceptmetrics.errors import DatasetError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = ["IMAGE_COLUMNS", "Table", "read_table"]
+
+IMAGE_COLUMNS = ("image", "image_name", "images", "name", "file", "filename", "file_name", "path", "image_path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Cells of a table as text.
+
+    Attributes:
+        path: The file it was read from.
+        header: Names of the columns.
+        rows: Cell of each column, row by row.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[Mapping[str, str], ...]
+
+    def column(self, name: str) -> list[str]:
+        """Cells of a column.
+
+        Raises:
+            DatasetError: There is no such column; the message offers the nearest.
+        """
+        if name not in self.header:
+            raise DatasetError(f"{self.path} has no column {name!r}. {nearest_names(name, self.header)}")
+        return [row[name] for row in self.rows]
+
+    def numbers(self, name: str) -> list[float]:
+        """Numbers of a column; NaN for empty cells.
+
+        Raises:
+            DatasetError: There is no such column, or it holds something else, or nothing.
+        """
+        cells = self.column(name)
+        if not _is_numeric(cells):
+            cell = next((cell for cell in cells if not _is_number(cell)), "nothing but empty cells")
+            raise DatasetError(f"{self.path}: expected numbers in the column {name!r}, got {cell!r}.")
+        return [float(cell) if cell else math.nan for cell in cells]
+
+    def image_column(self, stated: str | None = None) -> str:
+        """Name of the column of image names.
+
+        Args:
+            stated: What the user says; None for the first that is called like one of `IMAGE_COLUMNS`.
+
+        Raises:
+            DatasetError: There is none.
+        """
+        if stated is not None:
+            self.column(stated)
+            return stated
+        for name in self.header:
+            if name.strip().lower().replace(" ", "_") in IMAGE_COLUMNS:
+                return name
+        raise DatasetError(
+            f"{self.path} has no column of image names: expected one called {', '.join(IMAGE_COLUMNS)}, got "
+            f"{', '.join(self.header)}. Name the column."
+        )
+
+    def image_names(self, column: str) -> list[str]:
+        """Cells of the column of image names.
+
+        Raises:
+            DatasetError: A name occurs twice.
+        """
+        names = self.column(column)
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                raise DatasetError(
+                    f"{self.path} rates {name!r} in more than one row. Average its ratings, or remove a row."
+                )
+            seen.add(name)
+        return names
+
+    def rating_columns(self, stated: Sequence[str] | None, *, besides: Collection[str]) -> list[str]:
+        """Names of the columns of ratings.
+
+        Args:
+            stated: What the user says; None for all that hold nothing but numbers and empty cells.
+            besides: Columns that are something else.
+
+        Raises:
+            DatasetError: There is none, or one that is stated is missing or holds something else than numbers.
+        """
+        if stated is not None:
+            for name in stated:
+                self.numbers(name)
+            return list(stated)
+        chosen = [name for name in self.header if name not in besides and _is_numeric(self.column(name))]
+        if not chosen:
+            known = " and ".join(repr(name) for name in besides)
+            raise DatasetError(f"{self.path} has no column of numbers beside {known}: {', '.join(self.header)}.")
+        return chosen
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV, separated by commas, semicolons or tabs, with a header.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its cells, without surrounding blanks.
+
+    Raises:
+        DatasetError: It does not exist, cannot be read, or holds no rows.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            first = stream.readline()
+            stream.seek(0)
+            reader = csv.DictReader(stream, delimiter=max(",;\t", key=first.count), restval="")
+            rows = [{key: (value or "").strip() for key, value in row.items() if key is not None} for row in reader]
+            header = tuple(name for name in reader.fieldnames or () if name)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} does not exist; expected a CSV of ratings.") from error
+    except (OSError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read as a CSV: {error}.") from error
+    if not rows:
+        raise DatasetError(f"{path} holds no ratings; expected a header and one row for each image.")
+    return Table(path=path, header=header, rows=tuple(rows))
+
+
+def _is_numeric(cells: list[str]) -> bool:
+    return any(cells) and all(map(_is_number, cells))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return not cell or math.isfinite(float(cell)) or cell.lower() == "nan"
+    except ValueError:
+        return False

@@ -1,0 +1,159 @@
+"""Scores of the images of a data set, each image scored once by all metrics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptmetrics.datasets import Scale
+from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError
+from perceptmetrics.results import ScoredImage
+from perceptmetrics.scoring import ScoreImages, first_failure, score_columns, score_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from perceptmetrics.datasets import ImageItem, LabelledImages
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+
+__all__ = ["Predictions", "class_probabilities", "has_unit", "oriented", "predict_images"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What metrics say about the N images of a data set.
+
+    Attributes:
+        columns: Names of the K scores; see `scoring.score_columns`.
+        scores: Shape (N, K), as the metrics give them; NaN for an image that could not be scored.
+        failed: Images that could not be scored, under the names of the data set.
+    """
+
+    columns: tuple[str, ...]
+    scores: NDArray[np.float64]
+    failed: tuple[ScoredImage, ...]
+
+    def of(self, column: str) -> NDArray[np.float64]:
+        """The scores of a column, shape (N,)."""
+        return self.scores[:, self.columns.index(column)]
+
+
+def predict_images(
+    metrics: Sequence[Metric], dataset: LabelledImages, scorer: ScoreImages = score_images
+) -> Predictions:
+    """Score the images of a data set.
+
+    Args:
+        metrics: The metrics.
+        dataset: The data set.
+        scorer: How to score.
+
+    Returns:
+        The scores.
+
+    Raises:
+        DatasetError: Not one image could be scored.
+    """
+    columns = score_columns(metrics)
+    sources = _Sources(dataset.images)
+    scores = np.full((len(dataset), len(columns)), math.nan)
+    reasons: dict[int, str] = {}
+    for number, row in enumerate(scorer(metrics, sources)):
+        place = sources.places[number]
+        numbers = [row.scores.get(column, math.nan) for column in columns]
+        if row.error is None and np.isfinite(numbers).all():
+            scores[place] = numbers
+        else:
+            reasons[place] = row.error or f"its scores are no numbers: {numbers}"
+    reasons |= sources.failed
+    failed = tuple(ScoredImage(dataset.names[place], error=reasons[place]) for place in sorted(reasons))
+    if len(failed) == len(dataset):
+        raise DatasetError(f"{dataset.name}: none of {len(failed)} images could be scored.{first_failure(failed)}")
+    return Predictions(columns=tuple(columns), scores=scores, failed=failed)
+
+
+def oriented(metric: Metric, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores turned so that higher is better, as normalised ratings are.
+
+    Args:
+        metric: The metric that gave them.
+        scores: Any shape.
+
+    Returns:
+        Same shape. Scores of a metric with two ends are shares of its range, 1 being the good end; others are kept, or
+        negated where lower is better.
+    """
+    lower, upper = metric.score_range
+    if lower is not None and upper is not None:
+        return Scale(lower=lower, upper=upper, higher_is_better=not metric.lower_better).normalise(scores)
+    return -scores if metric.lower_better else scores
+
+
+def has_unit(metric: Metric) -> bool:
+    """Whether `oriented` gives shares of a range, which compare with ratings without a fit."""
+    return None not in metric.score_range
+
+
+def class_probabilities(metric: Metric, predictions: Predictions, dataset: LabelledImages) -> NDArray[np.float64]:
+    """Probabilities of the classes of a data set, in its order.
+
+    Args:
+        metric: A metric whose labels share the probability of 1.
+        predictions: Its scores, among others.
+        dataset: A data set of C classes.
+
+    Returns:
+        Shape (N, C).
+
+    Raises:
+        InvalidOptionError: The metric gives no probabilities, or of other classes.
+    """
+    if metric.spec.score.map != "softmax":
+        raise InvalidOptionError(
+            f"{metric.metric_name!r} gives no probabilities of labels, and {dataset.name} has classes "
+            f"({', '.join(dataset.labels)}). Use a metric that predicts them."
+        )
+    column_of = {label.lower(): f"{metric.metric_name}.{label}" for label in metric.labels}
+    if set(column_of) != {label.lower() for label in dataset.labels}:
+        raise InvalidOptionError(
+            f"{metric.metric_name!r} predicts {', '.join(metric.labels)}, and {dataset.name} has the classes "
+            f"{', '.join(dataset.labels)}. Expected the same labels."
+        )
+    return np.stack([predictions.of(column_of[label.lower()]) for label in dataset.labels], axis=1)
+
+
+class _Sources:
+    """The images of a data set as they are scored; images that are made are made when their turn comes.
+
+    Attributes:
+        places: Which image of the data set each source was.
+        failed: Why an image could not be made, by its place.
+    """
+
+    def __init__(self, images: Sequence[ImageItem]) -> None:
+        self._images = images
+        self.places: list[int] = []
+        self.failed: dict[int, str] = {}
+
+    def __length_hint__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[ImageSource]:
+        for place, image in enumerate(self._images):
+            source: ImageSource
+            if isinstance(image, Path):
+                source = image
+            else:
+                try:
+                    source = image.render()
+                except InvalidImageError as error:
+                    self.failed[place] = str(error)
+                    continue
+            self.places.append(place)
+            yield source

@@ -1,0 +1,32 @@
+"""Retraining the metrics on labelled images: recipes, data sets, trainer, export.
+
+The extra `finetune` brings what it needs. Training goes the same road as scoring: it starts from a `Metric`, attaches
+adapters, prompts or a head, and ends in a plain `Metric` that is exported like any other.
+"""
+
+from __future__ import annotations
+
+from perceptmetrics.finetune.journal import Observer, StageName
+from perceptmetrics.finetune.plan import Plan, make_plan
+from perceptmetrics.finetune.recipe import Recipe
+from perceptmetrics.finetune.recipe_files import list_recipes, load_recipe, parse_value, recipe_to_yaml
+from perceptmetrics.finetune.results import DataSetResult, RunResult, SplitResult
+from perceptmetrics.finetune.run import finetune
+from perceptmetrics.finetune.state import EpochRecord
+
+__all__ = [
+    "DataSetResult",
+    "EpochRecord",
+    "Observer",
+    "Plan",
+    "Recipe",
+    "RunResult",
+    "SplitResult",
+    "StageName",
+    "finetune",
+    "list_recipes",
+    "load_recipe",
+    "make_plan",
+    "parse_value",
+    "recipe_to_yaml",
+]

@@ -1,0 +1,124 @@
+"""What training lowers, and the figure by which it is judged on the validation images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from perceptmetrics.functional.loss import charbonnier_loss, plcc_loss, ranking_loss
+from perceptmetrics.functional.stats import srcc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.finetune.recipe import Loss
+
+__all__ = ["Objective", "selection_figure"]
+
+_MARGIN, _SOFTNESS = 0.15, 0.25  # of the ranking loss, in standard deviations of a batch's predictions
+_LEAST_DIFFERENCE = 1e-6  # ratings nearer than this have no order
+
+
+class Objective:
+    """The loss of a data set's images.
+
+    Args:
+        dataset: The data set.
+        loss: Which loss.
+    """
+
+    def __init__(self, dataset: LabelledImages, loss: Loss) -> None:
+        self._loss = loss
+        if dataset.classes is not None:
+            self._labels = torch.from_numpy(dataset.classes.astype(np.int64))
+        elif dataset.ratings is not None:
+            self._labels = torch.from_numpy(dataset.ratings).float()
+        names = dataset.groups if dataset.ranks_within_groups and dataset.groups is not None else [""] * len(dataset)
+        self._groups = torch.from_numpy(np.unique(names, return_inverse=True)[1].reshape(-1))
+
+    def __call__(self, outputs: Tensor, indices: list[int]) -> Tensor:
+        """Rate raw outputs.
+
+        Args:
+            outputs: Shape (N, K), of a whole batch.
+            indices: The N images.
+
+        Returns:
+            Scalar to be lowered.
+        """
+        labels = self._labels[indices].to(outputs.device)
+        outputs = outputs.float()
+        if self._loss == "cross_entropy":
+            return F.cross_entropy(outputs, labels)
+        groups = self._groups[indices].to(outputs.device)
+        columns = [
+            self._column(outputs[known, column], labels[known, column], groups[known])
+            for column in range(labels.shape[1])
+            if (known := ~labels[:, column].isnan()).sum() > 1 or self._loss in ("mse", "charbonnier")
+        ]
+        return torch.stack(columns).mean() if columns else outputs.sum() * 0
+
+    def _column(self, outputs: Tensor, ratings: Tensor, groups: Tensor) -> Tensor:
+        if not len(ratings):
+            return outputs.sum()  # 0, and differentiable
+        if self._loss == "ranking":
+            return _pairwise(outputs, ratings, groups)
+        losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "plcc": plcc_loss,
+            "mse": F.mse_loss,
+            "charbonnier": charbonnier_loss,
+        }
+        return losses[self._loss](outputs, ratings)
+
+
+def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor) -> Tensor:
+    """Ranking loss of all pairs of a group whose order is known, on predictions brought to unit variance."""
+    scaled = (outputs - outputs.mean()) / (outputs.std() + 1e-8)
+    ordered = (ratings[:, None] - ratings[None] > _LEAST_DIFFERENCE) & (groups[:, None] == groups[None])
+    better, worse = ordered.nonzero(as_tuple=True)
+    if not len(better):
+        return outputs.sum() * 0
+    return ranking_loss(scaled[better], scaled[worse], margin=_MARGIN, softness=_SOFTNESS)
+
+
+def selection_figure(dataset: LabelledImages, outputs: NDArray[np.float64], indices: NDArray[np.intp]) -> float:
+    """The figure by which a model is chosen: the higher, the better.
+
+    Args:
+        dataset: The data set.
+        outputs: Raw outputs, shape (N, K).
+        indices: The N images.
+
+    Returns:
+        Accuracy for classes; else the mean SRCC over the ratings; for images that can be compared within groups only,
+        the share of pairs in the right order. NaN where it is not defined.
+    """
+    if dataset.classes is not None:
+        return float((outputs.argmax(axis=1) == dataset.classes[indices]).mean())
+    if dataset.ratings is None:
+        return float("nan")
+    ratings = dataset.ratings[indices]
+    if dataset.ranks_within_groups and dataset.groups is not None:
+        return _share_in_order(outputs[:, 0], ratings[:, 0], np.array(dataset.groups)[indices])
+    columns = []
+    for column in range(ratings.shape[1]):
+        known = ~np.isnan(ratings[:, column])
+        columns.append(srcc(outputs[known, column], ratings[known, column]))
+    return float(np.mean(columns))
+
+
+def _share_in_order(outputs: NDArray[np.float64], ratings: NDArray[np.float64], groups: NDArray[np.str_]) -> float:
+    right = count = 0
+    for group in np.unique(groups):
+        inside = groups == group
+        ordered = ratings[inside][:, None] - ratings[inside][None] > _LEAST_DIFFERENCE
+        right += int((ordered & (outputs[inside][:, None] > outputs[inside][None])).sum())
+        count += int(ordered.sum())
+    return right / count if count else float("nan")

@@ -1,0 +1,325 @@
+"""Recipes: everything that decides how a metric is trained, as plain data. `recipe_files` reads and writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from perceptmetrics.spec import Aggregation, ContextPosition, LoraSpec, Task, ViewSpec
+from perceptmetrics.spec.heads import Activation, FeatureMap
+from perceptmetrics.spec.backbone import EncoderFeatures, PositionalEmbedding
+from perceptmetrics.spec.checks import require, require_text
+
+__all__ = [
+    "AugmentationRecipe",
+    "DataRecipe",
+    "EncoderRecipe",
+    "HeadRecipe",
+    "Loss",
+    "OptimizerRecipe",
+    "PromptsRecipe",
+    "Recipe",
+    "SplitRecipe",
+    "TrainedPart",
+]
+
+Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking"]
+TrainedPart = Literal["lora", "prompts", "head", "full"]
+Schedule = Literal["constant", "cosine", "cosine_restarts"]
+TrainingPrecision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """A data set to train on.
+
+    Attributes:
+        name: As `perceptmetrics.datasets.list_datasets` names it.
+        options: Options of `load_dataset`.
+        loss: Loss of its images; None for the recipe's.
+        weight: Factor of that loss.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    loss: Loss | None = None
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_text("data", name=self.name)
+        require(self.loss is None or self.loss in get_args(Loss), _one_of("data.loss", self.loss, Loss))
+        require(self.weight > 0, f"data.weight must be positive, got {self.weight!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderRecipe:
+    """The encoder that training starts from.
+
+    Attributes:
+        name: A CLIP of the registry (`"ViT-L-14"`), a tag of open_clip (`"ViT-B-32/laion2b_s34b_b79k"`), or
+            `"timm:NAME"`.
+        positional_embedding: See `BackboneSpec`; None for the encoder's own.
+        features: See `BackboneSpec`; None for the encoder's own.
+    """
+
+    name: str
+    positional_embedding: PositionalEmbedding | None = None
+    features: EncoderFeatures | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRecipe:
+    """A head of layers.
+
+    Attributes:
+        hidden: Sizes of the hidden layers; none for a linear head.
+        activation: What stands between the layers.
+        dropout: Probability with which a hidden value is zeroed.
+        input_dropout: Probability with which a feature is zeroed.
+        feature_map: What is done to the features first, see `MlpHeadSpec`.
+        standardise: Whether features are standardised, with mean and standard deviation of the training images.
+    """
+
+    hidden: tuple[int, ...] = (512, 256)
+    activation: Activation = "relu"
+    dropout: float = 0.5
+    input_dropout: float = 0.0
+    feature_map: FeatureMap = "identity"
+    standardise: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "input_dropout"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"head.{name} must be in [0, 1), got {value!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptsRecipe:
+    """Antonym prompts in place of a head of layers.
+
+    Attributes:
+        pairs: Names of attributes, or pairs written `"Good photo. | Bad photo."`.
+        length: Number of learned vectors around each text; 0 for the texts as they are, when a regressor is trained.
+        shared: Whether all prompts share their vectors; otherwise each has its own.
+        position: Where the text stands among the vectors.
+        init: Text whose token embeddings the vectors start from; None for random ones, N(0, 0.02).
+        regressor: Sizes of the hidden layers of a regressor on the pairs' outputs; None for none.
+        aggregation: How the views of an image are put together.
+    """
+
+    pairs: tuple[str, ...] = ("quality",)
+    length: int = 16
+    shared: bool = True
+    position: ContextPosition = "middle"
+    init: str | None = None
+    regressor: tuple[int, ...] | None = None
+    aggregation: Aggregation = "mean"
+
+    def __post_init__(self) -> None:
+        require(len(self.pairs) > 0, "prompts.pairs needs at least one pair.")
+        require(self.length >= 0, f"prompts.length must be 0 or more, got {self.length!r}.")
+        require(
+            self.length > 0 or self.regressor is not None,
+            "prompts.length=0 leaves nothing to train; state prompts.regressor, such as [128, 128].",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationRecipe:
+    """How a training image is varied. Validation and test images never are.
+
+    Attributes:
+        replicas: How often an image is shown in an epoch, each time varied anew.
+        horizontal_flip: Whether it is mirrored left to right with probability 0.5.
+        vertical_flip: Whether it is mirrored top to bottom with probability 0.5.
+        random_resized_crop: For the view of a centre crop: whether a random part of random proportions is shown
+            instead (8 to 100 % of the area, aspect ratio 3:4 to 4:3, as torchvision's RandomResizedCrop).
+        random_crop: For a view of the whole image: side in pixels of a random square that is shown instead, so that
+            images of different sizes go through the encoder together; None for the whole image.
+    """
+
+    replicas: int = 1
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    random_resized_crop: bool = False
+    random_crop: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.replicas > 0, f"augmentation.replicas must be positive, got {self.replicas!r}.")
+        require(
+            self.random_crop is None or self.random_crop > 0,
+            f"augmentation.random_crop must be a positive number of pixels or null, got {self.random_crop!r}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerRecipe:
+    """How weights are updated.
+
+    Attributes:
+        algorithm: `"adamw"` or `"sgd"`.
+        lr: Learning rates; with more than one, each is tried and the best on the validation images is kept.
+        encoder_lr_factor: Factor of the learning rate for the weights of the encoder.
+        head_lr: Learning rate while heads train alone, before or after the encoder; None for the same.
+        weight_decay: Weight decay.
+        momentum: Momentum of SGD.
+        batch_size: Samples of a batch, over all processes; `replicas` of an image count each.
+        epochs: Most epochs.
+        patience: Epochs without a better validation score after which training stops; None for never.
+        schedule: Course of the learning rate: `"constant"`, `"cosine"` down to `min_lr` over all epochs, or
+            `"cosine_restarts"`, anew each `period` steps (Loshchilov, Hutter, "SGDR", ICLR 2017).
+        period: Steps of a period of `"cosine_restarts"`.
+        min_lr: Lowest learning rate of a cosine.
+        warmup: Steps over which the learning rate rises from 0 at the start.
+        accumulation: Parts in which a batch goes through the encoder, to save memory; the gradient stays that of the
+            whole batch, whatever the loss.
+        precision: Arithmetic of training; `"bfloat16"` and `"float16"` mix it with float32.
+        clip_norm: Longest gradient; None for any.
+    """
+
+    algorithm: Literal["adamw", "sgd"] = "adamw"
+    lr: tuple[float, ...] = (5e-5, 1e-4, 5e-4, 1e-3)
+    encoder_lr_factor: float = 1.0
+    head_lr: float | None = None
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    batch_size: int = 32
+    epochs: int = 40
+    patience: int | None = 12
+    schedule: Schedule = "constant"
+    period: int | None = None
+    min_lr: float = 0.0
+    warmup: int = 0
+    accumulation: int = 1
+    precision: TrainingPrecision = "float32"
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        require(self.algorithm in ("adamw", "sgd"), _one_of("optimizer.algorithm", self.algorithm, Literal["adamw", "sgd"]))
+        require(
+            len(self.lr) > 0 and all(rate > 0 for rate in self.lr),
+            f"optimizer.lr needs positive learning rates, got {self.lr!r}.",
+        )
+        for name in ("batch_size", "epochs", "accumulation", "encoder_lr_factor"):
+            require(getattr(self, name) > 0, f"optimizer.{name} must be positive, got {getattr(self, name)!r}.")
+        require(self.schedule in get_args(Schedule), _one_of("optimizer.schedule", self.schedule, Schedule))
+        require(
+            (self.period is not None) == (self.schedule == "cosine_restarts"),
+            "optimizer.period goes with optimizer.schedule 'cosine_restarts', and must be stated then.",
+        )
+        require(
+            self.precision in get_args(TrainingPrecision),
+            _one_of("optimizer.precision", self.precision, TrainingPrecision),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRecipe:
+    """How images are divided, see `perceptmetrics.datasets.make_splits`.
+
+    Attributes:
+        count: Number of splits, each trained from the start.
+        test: Share of the images that is for testing.
+        validation: Share of the others that is for validation.
+        official: Whether published splits are used where there are any.
+        export: What becomes the metric: the model of the `"first"` split, or one that is trained on `"all"` images
+            after the splits have told for how many epochs.
+    """
+
+    count: int = 1
+    test: float = 0.2
+    validation: float = 0.1
+    official: bool = True
+    export: Literal["first", "all"] = "first"
+
+    def __post_init__(self) -> None:
+        require(self.count > 0, f"splits.count must be positive, got {self.count!r}.")
+        require(self.export in ("first", "all"), f"splits.export must be 'first' or 'all', got {self.export!r}.")
+        for name in ("test", "validation"):
+            require(0 < getattr(self, name) < 1, f"splits.{name} must be between 0 and 1, got {getattr(self, name)!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a metric is trained.
+
+    Attributes:
+        name: Name of the recipe, and of the metric.
+        summary: One sentence.
+        source: Paper and table that it comes from, or what it was made for.
+        task: What is predicted.
+        data: Data sets. Each has a head of its own, unless `heads` is `"shared"`.
+        encoder: The encoder.
+        views: How an image is shown to it.
+        train: What is trained: `"lora"` (adapters and head), `"head"` alone, `"full"` (encoder and head), or
+            `"prompts"`.
+        loss: The loss.
+        head: Head of layers; None for prompts.
+        prompts: Antonym prompts; None for a head of layers.
+        lora: Adapters of `train: lora`.
+        heads: `"each"` data set has a head of its own, or one is `"shared"`.
+        head_first: Whether the heads are trained alone before the encoder joins them, which spares it the gradients of
+            a random head (Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022).
+        second_stage: Whether afterwards each head is trained alone, the encoder frozen (several data sets).
+        augmentation: How training images are varied.
+        optimizer: How weights are updated.
+        splits: How images are divided.
+        score_map: How raw outputs of a head of layers become scores: `"identity"`, where a line is fitted to the
+            ratings and becomes part of the head, or `"logistic"`, which keeps scores inside [0, 1].
+        checkpointing: Whether the encoder's activations are computed again in the backward pass, to save memory.
+        shuffle_labels: Whether labels are dealt out to the wrong images: a control, whose test figures must come out at
+            chance.
+        seed: Seed of everything that is drawn.
+    """
+
+    name: str
+    summary: str
+    source: str
+    task: Task
+    data: tuple[DataRecipe, ...]
+    encoder: EncoderRecipe
+    views: tuple[ViewSpec, ...]
+    train: TrainedPart
+    loss: Loss
+    head: HeadRecipe | None = None
+    prompts: PromptsRecipe | None = None
+    lora: LoraSpec | None = None
+    heads: Literal["each", "shared"] = "each"
+    head_first: bool = False
+    second_stage: bool = False
+    augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
+    optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
+    splits: SplitRecipe = field(default_factory=SplitRecipe)
+    score_map: Literal["identity", "logistic"] = "identity"
+    checkpointing: bool = False
+    shuffle_labels: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_text("recipe", name=self.name, summary=self.summary, source=self.source)
+        require(self.task in get_args(Task), _one_of("task", self.task, Task))
+        require(self.train in get_args(TrainedPart), _one_of("train", self.train, TrainedPart))
+        require(self.loss in get_args(Loss), _one_of("loss", self.loss, Loss))
+        require(self.heads in ("each", "shared"), f"heads must be 'each' or 'shared', got {self.heads!r}.")
+        require(len(self.data) > 0 and len(self.views) > 0, "A recipe needs data sets and views.")
+        require(
+            (self.head is None) != (self.prompts is None),
+            "State either a head of layers (head:) or antonym prompts (prompts:).",
+        )
+        require(
+            (self.train == "prompts") == (self.prompts is not None),
+            f"train: prompts goes with prompts:, and only with them; got train: {self.train}.",
+        )
+        require(
+            (self.train == "lora") == (self.lora is not None),
+            f"train: lora goes with lora:, and only with it; got train: {self.train}.",
+        )
+        require(
+            not self.second_stage or (len(self.data) > 1 and self.heads == "each"),
+            "second_stage trains the heads of several data sets one by one; it needs several, and heads: each.",
+        )
+        require(self.score_map in ("identity", "logistic"), "score_map must be 'identity' or 'logistic'.")
+
+
+def _one_of(name: str, value: object, choices: object) -> str:
+    return f"{name} must be one of {', '.join(map(str, get_args(choices)))}, got {value!r}."

@@ -1,0 +1,187 @@
+"""Recipe files: YAML that the package carries, or that users write, and single settings that override them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, MissingExtraError, nearest_names
+from perceptmetrics.finetune.recipe import (
+    AugmentationRecipe,
+    EncoderRecipe,
+    HeadRecipe,
+    OptimizerRecipe,
+    PromptsRecipe,
+    Recipe,
+    SplitRecipe,
+)
+from perceptmetrics.spec import LoraSpec
+from perceptmetrics.structure import from_plain, to_plain
+
+try:
+    import yaml
+except ImportError as error:
+    raise MissingExtraError("Finetuning", "finetune") from error
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+__all__ = ["list_recipes", "load_recipe", "parse_value", "recipe_to_yaml"]
+
+_SUFFIX = ".yaml"
+_SECTIONS = {
+    "encoder": EncoderRecipe,
+    "head": HeadRecipe,
+    "prompts": PromptsRecipe,
+    "lora": LoraSpec,
+    "augmentation": AugmentationRecipe,
+    "optimizer": OptimizerRecipe,
+    "splits": SplitRecipe,
+}
+_BASE = "base"  # names another recipe of the package, of which a file says the differences only
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `1e-4` is a number, as YAML 1.2 and everybody has it."""
+
+
+_FLOAT = r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)$"
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT), list("-+0123456789."))
+
+
+def list_recipes() -> list[str]:
+    """Names of the recipes that the package carries, in alphabetical order."""
+    folder = files("perceptmetrics.finetune") / "recipes"
+    return sorted(entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
+
+
+def load_recipe(name: str | os.PathLike[str], settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: Name of a recipe of the package, or a YAML file.
+        settings: What to change, each `"key=value"` with the value in YAML: `"optimizer.lr=[1e-4]"`, or short
+            `"lr=1e-4"` where no other section has a key of that name.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        InvalidOptionError: No recipe has this name, or a setting names no key; the message offers the nearest ones.
+        InvalidSpecError: The file is no recipe; the message names the field.
+    """
+    document = _read(str(name))
+    for setting in settings:
+        _apply(document, setting)
+    return from_plain(Recipe, _normalised(document), "recipe")
+
+
+def recipe_to_yaml(recipe: Recipe) -> str:
+    """Write a recipe whole, as `load_recipe` reads it."""
+    return str(yaml.safe_dump(to_plain(recipe), sort_keys=False, allow_unicode=True, default_flow_style=None))
+
+
+def parse_value(text: str, setting: str) -> Any:
+    """Read a value in YAML, as it stands in a setting.
+
+    Raises:
+        InvalidOptionError: It is none.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise InvalidOptionError(f"The value of {setting!r} is no YAML: {' '.join(str(error).split())}") from error
+
+
+def _read(name: str) -> dict[str, Any]:
+    document = _parse(_text_of(name), name)
+    base = document.pop(_BASE, None)
+    return document if base is None else _merged(_read(str(base)), document)
+
+
+def _text_of(name: str) -> str:
+    if name.endswith((_SUFFIX, ".yml")):
+        try:
+            return Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidOptionError(f"The recipe {name} cannot be read: {error}.") from error
+    if name not in list_recipes():
+        raise InvalidOptionError(
+            f"No recipe is named {name!r}. {nearest_names(name, list_recipes())} A file of your own must end in .yaml."
+        )
+    return (files("perceptmetrics.finetune") / "recipes" / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise InvalidSpecError(f"{where} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise InvalidSpecError(f"{where} must hold a mapping of keys to values, got {type(document).__name__}.")
+    return document
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` over `base`; sections are merged key by key, lists and values replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _apply(document: dict[str, Any], setting: str) -> None:
+    key, found, text = setting.partition("=")
+    if not found:
+        raise InvalidOptionError(f"A setting reads key=value, such as lr=1e-4; got {setting!r}.")
+    section, leaf = _place_of(key.strip(), document)
+    value = parse_value(text, setting)
+    for name in section:
+        document[name] = document.get(name) or {}
+        document = document[name]
+    document[leaf] = value
+
+
+def _place_of(key: str, document: dict[str, Any]) -> tuple[list[str], str]:
+    """The section and the last word of a key that may leave out its section."""
+    keys = _known_keys()
+    if key not in keys:
+        matches = [known for known in keys if known.rpartition(".")[2] == key]
+        present = [match for match in matches if isinstance(document.get(match.partition(".")[0]), dict)]
+        matches = present if len(present) == 1 else matches
+        if len(matches) != 1:
+            hint = f"Say which: {', '.join(matches)}." if matches else nearest_names(key, [*keys, *_leaves(keys)])
+            raise InvalidOptionError(f"A recipe has no key {key!r}. {hint}")
+        key = matches[0]
+    *section, leaf = key.split(".")
+    return section, leaf
+
+
+def _known_keys() -> list[str]:
+    """Every key of a recipe, with its section."""
+    nested = [f"{name}.{field.name}" for name, section in _SECTIONS.items() for field in fields(section)]
+    return [*(field.name for field in fields(Recipe)), *nested]
+
+
+def _leaves(keys: Sequence[str]) -> list[str]:
+    return [key.rpartition(".")[2] for key in keys]
+
+
+def _normalised(document: dict[str, Any]) -> dict[str, Any]:
+    """What people write shorter than the dataclasses have it: one value for a list of one, one name for a data set."""
+    document = dict(document)
+    data = document.get("data", [])
+    data = data if isinstance(data, list) else [data]
+    document["data"] = [{"name": entry} if isinstance(entry, str) else entry for entry in data]
+    for section, leaf in (("optimizer", "lr"), ("prompts", "pairs")):
+        values = document.get(section)
+        if isinstance(values, dict) and leaf in values and not isinstance(values[leaf], list):
+            document[section] = values | {leaf: [values[leaf]]}
+    if isinstance(document.get("encoder"), str):
+        document["encoder"] = {"name": document["encoder"]}
+    return document

@@ -1,0 +1,164 @@
+"""From a recipe and the labels of a data set to the specification of the metric that is to be trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from perceptmetrics.encoders import encoder_width, named_encoder
+from perceptmetrics.errors import DatasetError, InvalidSpecError
+from perceptmetrics.prompts import resolve_prompts
+from perceptmetrics.spec import (
+    AntonymHeadSpec,
+    CardSpec,
+    ContextSpec,
+    CropsView,
+    MetricSpec,
+    MlpHeadSpec,
+    PoolSpec,
+    RegressorSpec,
+    ScoreSpec,
+    ViewsSpec,
+)
+
+if TYPE_CHECKING:
+    from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.finetune.recipe import HeadRecipe, PromptsRecipe, Recipe
+
+__all__ = ["labels_of", "metric_spec"]
+
+_LICENCE = "Yours to state: it depends on the terms of the training data. CLIP weights by OpenAI: MIT"
+
+
+def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str) -> MetricSpec:
+    """Specify the metric that a recipe trains on a data set.
+
+    Args:
+        recipe: The recipe.
+        dataset: The data set, for its labels.
+        name: Name of the metric.
+
+    Returns:
+        The specification; its own trained file is not published anywhere yet.
+
+    Raises:
+        DatasetError: The labels do not go with the recipe.
+        InvalidSpecError: The parts do not fit each other.
+    """
+    _check_labels(recipe, dataset)
+    named = named_encoder(
+        recipe.encoder.name,
+        positional_embedding=recipe.encoder.positional_embedding,
+        features=recipe.encoder.features,
+    )
+    labels = labels_of(dataset)
+    backbone = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
+    if recipe.prompts is not None:
+        head, pool, labels = _prompts(recipe, recipe.prompts, labels)
+        score = ScoreSpec(
+            lower=0.0, upper=1.0, higher_is_better=True, labels=labels, strict_range=pool.regressor is None
+        )
+    else:
+        head = _mlp(recipe.head, encoder_width(named.spec), max(1, len(labels)))
+        pool, score = PoolSpec(), _score(recipe, dataset, labels)
+    return MetricSpec(
+        name=name,
+        task=recipe.task,
+        backbone=backbone,
+        views=ViewsSpec(views=recipe.views, mean=named.mean, std=named.std),
+        head=head,
+        pool=pool,
+        score=score,
+        card=_card(recipe, dataset),
+    )
+
+
+def labels_of(dataset: LabelledImages) -> tuple[str, ...]:
+    """Labels of the outputs; none for a single rating."""
+    return () if dataset.classes is None and len(dataset.labels) == 1 else dataset.labels
+
+
+def _check_labels(recipe: Recipe, dataset: LabelledImages) -> None:
+    classes = dataset.classes is not None
+    losses = {recipe.loss} | {entry.loss for entry in recipe.data if entry.name == dataset.name and entry.loss}
+    if classes != ("cross_entropy" in losses):
+        kind = "classes, which need loss: cross_entropy" if classes else "ratings, which need another loss than it"
+        raise DatasetError(f"{dataset.name} has {kind}; the recipe says {', '.join(sorted(losses))}.")
+
+
+def _mlp(recipe: HeadRecipe | None, inputs: int, outputs: int) -> MlpHeadSpec:
+    if recipe is None:
+        raise InvalidSpecError("A recipe without prompts needs a head.")
+    return MlpHeadSpec(
+        widths=(inputs, *recipe.hidden, outputs),
+        weights=None,
+        activation=recipe.activation,
+        feature_map=recipe.feature_map,
+        standardise=recipe.standardise,
+        dropout=recipe.dropout,
+        input_dropout=recipe.input_dropout,
+    )
+
+
+def _score(recipe: Recipe, dataset: LabelledImages, labels: tuple[str, ...]) -> ScoreSpec:
+    if dataset.classes is not None:
+        return ScoreSpec(
+            lower=0.0,
+            upper=1.0,
+            higher_is_better=True,
+            labels=labels,
+            positive_labels=dataset.positive_labels,
+            map="softmax",
+        )
+    logistic = recipe.score_map == "logistic"
+    return ScoreSpec(
+        lower=0.0,
+        upper=1.0,
+        higher_is_better=True,
+        labels=labels,
+        strict_range=logistic,
+        map="logistic" if logistic else "identity",
+    )
+
+
+def _prompts(
+    recipe: Recipe, prompts: PromptsRecipe, labels: tuple[str, ...]
+) -> tuple[AntonymHeadSpec, PoolSpec, tuple[str, ...]]:
+    pairs = resolve_prompts(
+        [tuple(text.strip() for text in pair.split("|")) if "|" in pair else pair for pair in prompts.pairs]  # type: ignore[misc]
+    )
+    outputs = max(1, len(labels))
+    if prompts.regressor is None:
+        if len(pairs) != outputs:
+            raise DatasetError(
+                f"{len(pairs)} prompt pairs give as many outputs, but there are {outputs} ratings. State a pair for "
+                "each rating, in their order, or prompts.regressor, such as [128, 128]."
+            )
+        renamed = (
+            tuple(replace(pair, name=label) for pair, label in zip(pairs, labels, strict=True)) if labels else pairs
+        )
+        pairs, regressor = renamed, None
+    else:
+        views = sum(view.count if isinstance(view, CropsView) else 1 for view in recipe.views)
+        inputs = len(pairs) * (views if prompts.aggregation == "concat" else 1)
+        regressor = RegressorSpec(widths=(inputs, *prompts.regressor, outputs), weights=None)
+    context = ContextSpec(length=prompts.length, weights=None, position=prompts.position) if prompts.length else None
+    pool = PoolSpec(aggregation=prompts.aggregation, regressor=regressor)
+    return AntonymHeadSpec(pairs=pairs, context=context), pool, labels
+
+
+def _card(recipe: Recipe, dataset: LabelledImages) -> CardSpec:
+    return CardSpec(
+        summary=recipe.summary,
+        paper=recipe.source,
+        paper_url="https://arxiv.org/abs/2503.13260" if "PerceptCLIP" in recipe.source else "none",
+        licence=_LICENCE,
+        training_data=f"{dataset.name}: {len(dataset)} images"
+        + (
+            f" rated for {', '.join(dataset.labels)}."
+            if dataset.classes is None
+            else f" of {len(dataset.labels)} classes."
+        ),
+        limits="Learned from the ratings of these images by these raters; other images and other people may differ. "
+        "The encoder carries the biases of what it was trained on.",
+    )

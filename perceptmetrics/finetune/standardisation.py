@@ -1,0 +1,53 @@
+"""Mean and standard deviation of the training images' features, for heads that standardise."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from perceptmetrics.finetune.feeds import in_order
+from perceptmetrics.functional.score import signed_log
+from perceptmetrics.heads import MlpHead
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from perceptmetrics.finetune.learner import Learner
+    from perceptmetrics.finetune.trainer import TrainingSet
+
+__all__ = ["standardise_heads"]
+
+_FLOOR = 1e-3  # added to standard deviations: a feature that hardly varies is not blown up
+_AT_ONCE = 8
+
+
+@torch.no_grad()
+def standardise_heads(learner: Learner, sets: Sequence[TrainingSet]) -> None:
+    """Set mean and standard deviation of heads that standardise; data sets of one head count alike."""
+    moments: dict[MlpHead, list[tuple[Tensor, Tensor]]] = {}
+    for number, one in enumerate(sets):
+        head = learner.metric(number).head
+        if isinstance(head, MlpHead) and head.standardises:
+            moments.setdefault(head, []).append(_moments(learner, one, head))
+    for head, found in moments.items():
+        means, squares = (torch.stack(values).mean(dim=0) for values in zip(*found, strict=True))
+        head.feature_mean.copy_(means)
+        head.feature_std.copy_((squares - means.square()).clamp(min=0).sqrt() + _FLOOR)
+
+
+def _moments(learner: Learner, one: TrainingSet, head: MlpHead) -> tuple[Tensor, Tensor]:
+    """Mean of the features, and of their squares."""
+    train = one.split.train.tolist()
+    chunks = [train[start : start + _AT_ONCE] for start in range(0, len(train), _AT_ONCE)]
+    total = square = torch.zeros(())
+    count = 0
+    for samples in in_order([partial(one.feed.fixed, index) for index in chunk] for chunk in chunks):
+        for features in learner.encode(samples):
+            rows = features.flatten(0, 1).double()
+            rows = signed_log(rows) if head.feature_map == "signed_log" else rows
+            total, square, count = total + rows.sum(dim=0), square + rows.square().sum(dim=0), count + len(rows)
+    return total / count, square / count

@@ -1,0 +1,125 @@
+"""The metrics as they are before training: a pretrained encoder, and heads, adapters or prompts at their start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perceptmetrics.backbones import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
+from perceptmetrics.checkpoints import weight_file
+from perceptmetrics.finetune.learner import Learner
+from perceptmetrics.heads import AntonymHead, MlpHead
+from perceptmetrics.lora import attach_lora
+from perceptmetrics.metric import Metric
+from perceptmetrics.pool import Pool
+from perceptmetrics.prompt_learner import PromptLearner
+from perceptmetrics.seeding import seeded
+from perceptmetrics.spec import AntonymHeadSpec, MlpHeadSpec
+from perceptmetrics.views import Views
+from perceptmetrics.weights import ResolveOptions, file_sha256, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from perceptmetrics.finetune.recipe import PromptsRecipe, Recipe
+    from perceptmetrics.spec import BackboneSpec, MetricSpec
+
+__all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSource:
+    """Where the encoder's weights are.
+
+    Attributes:
+        file: The file; None for random weights.
+        seed: Seed of random weights.
+    """
+
+    file: Path | None
+    seed: int = 0
+
+
+def find_encoder(spec: BackboneSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
+    """Look the encoder's file up, unless it is stated.
+
+    Raises:
+        WeightsError: It is missing and cannot be fetched.
+    """
+    return EncoderSource(file=stated or resolve(spec.weights, lookup))
+
+
+def encoder_identity(spec: BackboneSpec, source: EncoderSource) -> str:
+    """Text that is the same exactly when the encoder is."""
+    weights = f"random {source.seed}" if source.file is None else file_sha256(weight_file(source.file))
+    return f"{spec.library} {spec.architecture} {spec.features} {spec.positional_embedding} {spec.quick_gelu} {weights}"
+
+
+def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, seed: int) -> Learner:
+    """Build what is to be trained.
+
+    Args:
+        recipe: What is trained.
+        specs: The metrics: one for each data set, or a single one for all.
+        source: The encoder's weights.
+        seed: Seed of what starts at random.
+
+    Returns:
+        The learner, on the CPU. What `recipe.train` names is trainable, all else frozen.
+
+    Raises:
+        WeightsError: The encoder's file does not fit.
+    """
+    backbone, text = _encoder(specs[0], source)
+    with seeded(seed):
+        parts = [(_head(spec, text), Pool(spec.pool)) for spec in specs]
+        if recipe.lora is not None:
+            attach_lora(backbone, recipe.lora)
+    metrics = [
+        Metric(spec, Views(spec.views, recipe.seed), backbone, head, pool)
+        for spec, (head, pool) in zip(specs, parts, strict=True)
+    ]
+    heads = [min(number, len(metrics) - 1) for number in range(len(recipe.data))]
+    prompts = None if recipe.prompts is None or text is None else _prompts(specs[0], recipe.prompts, text, seed)
+    learner = Learner(metrics, heads, prompts)
+    set_trainable(learner, recipe, encoder=True)
+    return learner
+
+
+def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
+    """Let train what a recipe names; with `encoder` False the heads only."""
+    learner.requires_grad_(False)
+    for metric in learner.metrics:
+        metric.head.requires_grad_(True)
+        metric.pool.requires_grad_(True)
+    if learner.prompts is not None:
+        learner.prompts.context.requires_grad_(True)
+    backbone = learner.metric(0).backbone
+    if encoder and recipe.train == "full":
+        backbone.requires_grad_(True)
+    if encoder and recipe.train == "lora":
+        for name, parameter in backbone.named_parameters():
+            parameter.requires_grad_(".adapters." in name)
+
+
+def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEncoder | None]:
+    if spec.backbone.library == "timm" or isinstance(spec.head, AntonymHeadSpec):
+        built = build_backbone(spec.backbone, source.file, source.seed)
+        return built.backbone, built.text
+    tower = None if source.file is None else read_tower_weights(source.file)
+    return build_image_tower(spec.backbone, tower, source.seed), None
+
+
+def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
+    if isinstance(spec.head, MlpHeadSpec):
+        return MlpHead(spec.head)
+    if text is None or not isinstance(spec.head, AntonymHeadSpec):
+        raise InvalidSpecError(f"{spec.backbone.architecture!r} reads no text, so it takes no prompts.")
+    features = text.encode(_texts(spec.head))
+    return AntonymHead(features.unflatten(0, (-1, 2)), text.logit_scale)
+
+
+def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner: ...

@@ -1,0 +1,229 @@
+"""One model of a run, from its start through all stages of its training.
+
+heads alone (head_first) --> what the recipe trains --> each head alone (second_stage)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from perceptmetrics.finetune.augmentation import TrainingViews
+from perceptmetrics.finetune.features import FeatureFeed, can_be_kept
+from perceptmetrics.finetune.feeds import PixelFeed
+from perceptmetrics.finetune.journal import StageName
+from perceptmetrics.finetune.learner import Learner
+from perceptmetrics.finetune.objectives import Objective
+from perceptmetrics.finetune.standardisation import standardise_heads
+from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
+from perceptmetrics.finetune.state import EpochRecord
+from perceptmetrics.finetune.trainer import Stage, TrainingSet
+from perceptmetrics.views import Views
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from perceptmetrics.datasets import LabelledImages, Split
+    from perceptmetrics.finetune.feeds import Feed
+    from perceptmetrics.finetune.journal import Journal, Observer
+    from perceptmetrics.finetune.processes import Processes
+    from perceptmetrics.finetune.recipe import OptimizerRecipe, Recipe
+    from perceptmetrics.finetune.start import EncoderSource
+    from perceptmetrics.spec import MetricSpec
+
+__all__ = ["Trial", "Trials"]
+
+MAIN = "main"
+_ROOM = 2 * 1024**3  # bytes of images that are kept in memory, over all data sets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A trained model.
+
+    Attributes:
+        learner: The model, with the weights of its best epoch.
+        sets: The data sets that it was trained on.
+        lr: Its learning rate.
+        records: The epochs of its main stage.
+        selection: Its best validation figure.
+    """
+
+    learner: Learner
+    sets: tuple[TrainingSet, ...]
+    lr: float
+    records: tuple[EpochRecord, ...]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights it has, from 0."""
+        return best_epoch(self.records)
+
+    @property
+    def selection(self) -> float:
+        """The validation figure of that epoch; NaN without validation images."""
+        return self.records[self.best_epoch].selection
+
+
+class Trials:
+    """Trains models of one run.
+
+    Args:
+        recipe: How.
+        datasets: On what.
+        specs: The metrics, one for each head.
+        source: The encoder's weights.
+        folder: The run's folder.
+        processes: The processes that train together.
+        journal: Where epochs are written down.
+        observer: Who is told.
+        identity: What is trained, on what.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        datasets: Sequence[LabelledImages],
+        specs: Sequence[MetricSpec],
+        source: EncoderSource,
+        *,
+        folder: Path,
+        processes: Processes,
+        journal: Journal,
+        observer: Observer,
+        identity: str,
+    ) -> None:
+        self._recipe, self._datasets, self._specs, self._source = recipe, datasets, specs, source
+        self._folder, self._processes, self._journal, self._observer = folder, processes, journal, observer
+        self._identity = identity
+        self._pixels: dict[int, Feed] = {}
+        self._features: dict[tuple[int, str], Feed] = {}
+
+    def train(self, number: int, splits: Sequence[Split], lr: float, *, epochs: int | None = None) -> Trial:
+        """Train a model.
+
+        Args:
+            number: Number of the split.
+            splits: For each data set, which images are for what.
+            lr: Learning rate.
+            epochs: Number of epochs, without stopping early; None for what the recipe says.
+
+        Returns:
+            The model.
+        """
+        recipe, seed = self._recipe, (self._recipe.seed, number)
+        learner = start(recipe, self._specs, self._source, seed[0] + 1000 * seed[1])
+        learner.to(self._processes.device)
+        learner.metric(0).backbone.checkpointing = recipe.checkpointing
+        optimizer = recipe.optimizer if epochs is None else replace(recipe.optimizer, epochs=epochs, patience=None)
+        alone = replace(optimizer, lr=(optimizer.head_lr or lr,))
+        if recipe.head_first:
+            set_trainable(learner, recipe, encoder=False)
+            self._stage(StageName(split=number, lr=alone.lr[0], stage="head_first"), learner, splits, alone, (*seed, 1))
+            set_trainable(learner, recipe, encoder=True)
+        name = StageName(split=number, lr=lr, stage=MAIN)
+        sets, records = self._stage(name, learner, splits, optimizer, (*seed, 0))
+        if recipe.second_stage:
+            sets = self._second_stage(number, learner, splits, alone)
+        return Trial(learner=learner, sets=tuple(sets), lr=lr, records=tuple(records))
+
+    def _second_stage(
+        self, number: int, learner: Learner, splits: Sequence[Split], optimizer: OptimizerRecipe
+    ) -> list[TrainingSet]:
+        """Train each head alone on the features of the encoder as it is now."""
+        set_trainable(learner, self._recipe, encoder=False)
+        sets = []
+        for place, dataset in enumerate(self._datasets):
+            single = Learner([learner.metric(place)], [0])
+            name = StageName(split=number, lr=optimizer.lr[0], stage=f"head_{dataset.name}")
+            (one,), _ = self._stage(name, single, splits, optimizer, (self._recipe.seed, number, 2, place), place)
+            sets.append(one)
+        return sets
+
+    def _stage(
+        self,
+        name: StageName,
+        learner: Learner,
+        splits: Sequence[Split],
+        optimizer: OptimizerRecipe,
+        seed: Sequence[int],
+        only: int | None = None,
+    ) -> tuple[list[TrainingSet], list[EpochRecord]]:
+        places = range(len(self._datasets)) if only is None else [only]
+        untouched = name.stage == "head_first"
+        sets = [self._training_set(place, learner, splits[place], untouched=untouched) for place in places]
+        if name.stage in ("head_first", MAIN) and not (name.stage == MAIN and self._recipe.head_first):
+            standardise_heads(learner, sets)
+        stage = Stage(
+            name,
+            learner,
+            sets,
+            optimizer,
+            replicas=self._recipe.augmentation.replicas,
+            seed=seed,
+            processes=self._processes,
+            state_file=self._folder / "state" / f"{name.filename}.safetensors",
+            identity=f"{self._identity} {name.filename} {optimizer.epochs}",
+            journal=self._journal,
+            observer=self._observer,
+        )
+        return sets, stage.run()
+
+    def _training_set(self, place: int, learner: Learner, split: Split, *, untouched: bool) -> TrainingSet:
+        dataset, entry = self._datasets[place], self._recipe.data[place]
+        return TrainingSet(
+            dataset=dataset,
+            split=split,
+            feed=self._feed(place, learner, untouched=untouched),
+            objective=Objective(dataset, entry.loss or self._recipe.loss),
+            weight=entry.weight,
+        )
+
+    def _feed(self, place: int, learner: Learner, *, untouched: bool) -> Feed:
+        backbone = learner.metric(0).backbone
+        frozen = not any(weight.requires_grad for weight in backbone.parameters())
+        spec = self._specs[0].views
+        if not (frozen and can_be_kept(self._recipe.augmentation)):
+            if place not in self._pixels:
+                views = TrainingViews(Views(spec, self._recipe.seed), self._recipe.augmentation)
+                self._pixels[place] = PixelFeed(self._datasets[place], views, _ROOM // len(self._datasets))
+            return self._pixels[place]
+        tuned = "" if untouched else _tuned(learner, self._recipe)
+        identity = f"{encoder_identity(self._specs[0].backbone, self._source)} {tuned}"
+        key = (place, identity)
+        if key not in self._features:
+            dataset = self._datasets[place]
+            learner.eval()
+            self._features[key] = FeatureFeed(
+                dataset,
+                learner.metric(0),
+                Views(spec, self._recipe.seed),
+                self._recipe.augmentation,
+                identity=identity,
+                processes=self._processes,
+                observe=lambda done, total: self._observer.encoding(dataset.name, done, total),
+            )
+        return self._features[key]
+
+
+def best_epoch(records: Sequence[EpochRecord]) -> int:
+    """The epoch of the highest validation figure, the first of equals; the last where there is none."""
+    best = 0
+    for record in records:
+        if not record.selection <= records[best].selection:
+            best = record.epoch
+    return best
+
+
+def _tuned(learner: Learner, recipe: Recipe) -> str:
+    """What training has made of the encoder; empty for an untouched one."""
+    backbone = learner.metric(0).backbone
+    if recipe.train not in ("lora", "full"):
+        return ""
+    digest = hashlib.sha256()
+    for name, weight in backbone.named_parameters():
+        if recipe.train == "full" or ".adapters." in name:
+            digest.update(weight.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()

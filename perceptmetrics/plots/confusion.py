@@ -1,0 +1,65 @@
+"""Which classes are taken for which."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perceptmetrics.plots.style import caption, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["ConfusionPanel", "draw_confusion"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusionPanel:
+    """One matrix.
+
+    Attributes:
+        labels: Names of the C classes.
+        counts: C rows, one for each true class, of how often it was taken for each class.
+        title: Title.
+    """
+
+    labels: Sequence[str]
+    counts: Sequence[Sequence[int]]
+    title: str
+
+
+@styled
+def draw_confusion(panels: Sequence[ConfusionPanel]) -> Figure:
+    """Draw up to two matrices in a row, coloured by the share of the true class."""
+    columns = min(2, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    side = 2.2 + 0.42 * max(len(panel.labels) for panel in panels)
+    figure = new_figure(side * columns, (side - 0.2) * rows)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _draw_panel(axes, panel)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _draw_panel(axes: Axes, panel: ConfusionPanel) -> None:
+    counts = np.asarray(panel.counts, dtype=np.float64)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        shade = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=shade, fontsize=7.5)
+    names = [caption(label, 18) for label in panel.labels]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(panel.title, loc="left", fontsize=8.5)
+    axes.grid(visible=False)

@@ -1,0 +1,191 @@
+"""Benchmarks as a page, plots and tables."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perceptmetrics.evaluation import ClassResult, predictions_csv
+from perceptmetrics.pages import render_page
+from perceptmetrics.plots import ConfusionPanel, ScatterPanel, draw_confusion, draw_scatter, figure_bytes
+from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from perceptmetrics.evaluation import Benchmark, RatingResult
+
+__all__ = ["BENCHMARK_FORMS", "BENCHMARK_STEMS", "benchmark_makers"]
+
+BENCHMARK_FORMS = ("html", "png", "svg", "pdf", "csv", "json")
+BENCHMARK_STEMS = {
+    "html": "benchmark", "png": "benchmark", "svg": "benchmark", "pdf": "benchmark", "csv": "predictions",
+    "json": "figures",
+}  # fmt: skip
+
+_RATING_HEADINGS = {
+    "srcc": "SRCC",
+    "plcc": "PLCC",
+    "plcc_logistic4": "PLCC, 4 parameters",
+    "plcc_logistic5": "PLCC, 5 parameters",
+    "krcc": "KRCC",
+    "rmse": "RMSE",
+    "rmse_logistic4": "RMSE, 4 parameters",
+    "mse": "MSE",
+}
+_CLASS_HEADINGS = {
+    "accuracy": "accuracy",
+    "binary_accuracy": "binary accuracy",
+    "mean_average_precision": "mAP",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+}
+
+
+def benchmark_makers(benchmarks: Sequence[Benchmark], *, title: str) -> Makers:
+    """Makers of `BENCHMARK_FORMS`; the CSV holds the predictions, the JSON the figures.
+
+    Args:
+        benchmarks: Benchmarks on one or several data sets, all with ratings or all with classes.
+        title: Title of the page.
+    """
+
+    def draw() -> Figure:
+        return _draw(benchmarks)
+
+    return {
+        "html": lambda: _page(benchmarks, title),
+        **plot_makers(draw),
+        "csv": lambda: predictions_csv(benchmarks),
+        "json": lambda: json_bytes("benchmark", {"benchmarks": [_summary(benchmark) for benchmark in benchmarks]}),
+    }
+
+
+def _summary(benchmark: Benchmark) -> dict[str, object]:
+    return {
+        "dataset": benchmark.dataset.name,
+        "task": benchmark.dataset.task,
+        "images": len(benchmark.dataset),
+        "splits": [
+            {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
+            for split in benchmark.splits
+        ],
+        "seed_of_intervals": benchmark.seed,
+        "missing": benchmark.dataset.missing,
+        "failed": [{"image": row.name, "reason": row.error} for row in benchmark.predictions.failed],
+        "ratings": [
+            {
+                "metric": result.metric,
+                "score": result.column,
+                "rating": result.rating,
+                "scale": result.scale,
+                "all_images": result.figures,
+                "median_of_tests": result.medians,
+                "tests": result.on_tests,
+            }
+            for result in benchmark.ratings
+        ],
+        "classes": [
+            {
+                "metric": result.metric,
+                "all_images": result.figures,
+                "median_of_tests": result.medians,
+                "tests": result.on_tests,
+            }
+            for result in benchmark.classes
+        ],
+    }
+
+
+def _draw(benchmarks: Sequence[Benchmark]) -> Figure:
+    matrices = [_matrix(benchmark, result) for benchmark in benchmarks for result in benchmark.classes]
+    if matrices:
+        return draw_confusion(matrices)
+    return draw_scatter([_panel(benchmark, result) for benchmark in benchmarks for result in benchmark.ratings])
+
+
+def _panel(benchmark: Benchmark, result: RatingResult) -> ScatterPanel:
+    """Scores, turned so that higher is better, against ratings in their own unit."""
+    place = benchmark.dataset.labels.index(result.rating)
+    ratings = benchmark.dataset.ratings
+    shares = np.empty(0) if ratings is None else ratings[:, place]
+    shown = np.isfinite(result.predictions - shares)
+    scores, figures = result.predictions[shown], result.figures
+    curve, x = figures.curve4, np.linspace(scores.min(), scores.max(), 400)
+    drawn = curve.kind != "none"
+    return ScatterPanel(
+        x=scores.tolist(),
+        y=result.scale.restore(shares[shown]).tolist(),
+        x_name=f"score: {result.column}",
+        y_name=f"{benchmark.dataset.name}: {result.rating}",
+        note=f"N {figures.n}, SRCC {figures.srcc:.3f}\nPLCC {figures.plcc:.3f}, fitted {figures.plcc_logistic4:.3f}",
+        curve_x=x.tolist() if drawn else (),
+        curve_y=result.scale.restore(curve(x)).tolist() if drawn else (),
+        curve_name="linear fit" if curve.kind == "linear" else "logistic fit",
+    )
+
+
+def _matrix(benchmark: Benchmark, result: ClassResult) -> ConfusionPanel:
+    figures = result.figures
+    return ConfusionPanel(
+        labels=figures.labels,
+        counts=figures.confusion,
+        title=f"{result.metric} on {benchmark.dataset.name}\nN {figures.n}, accuracy {figures.accuracy:.1%}",
+    )
+
+
+def _page(benchmarks: Sequence[Benchmark], title: str) -> bytes:
+    picture = base64.b64encode(figure_bytes(_draw(benchmarks), "png")).decode("ascii")
+    return render_page(
+        "benchmark.html",
+        title=title,
+        sections=[_section(benchmark) for benchmark in benchmarks],
+        picture=f"data:image/png;base64,{picture}",
+    )
+
+
+def _section(benchmark: Benchmark) -> dict[str, object]:
+    headings = _RATING_HEADINGS if benchmark.ratings else _CLASS_HEADINGS
+    rows = [row for result in benchmark.ratings or benchmark.classes for row in _rows(result, headings)]
+    notes = [
+        f"{result.rating} by {result.column}: {curve.kind} ({curve.fallback})"
+        for result in benchmark.ratings
+        for curve in (result.figures.curve4, result.figures.curve5)
+        if curve.fallback
+    ]
+    return {
+        "dataset": benchmark.dataset.name,
+        "images": len(benchmark.dataset),
+        "tests": len(benchmark.splits),
+        "headings": list(headings.values()),
+        "rows": rows,
+        "notes": notes,
+        "missing": benchmark.dataset.missing,
+        "failed": benchmark.predictions.failed,
+    }
+
+
+def _rows(result: RatingResult | ClassResult, headings: dict[str, str]) -> list[dict[str, object]]:
+    """What a table shows of a result: the whole set with intervals, and medians over test parts."""
+    name = result.metric if isinstance(result, ClassResult) else f"{result.column} on {result.rating}"
+    figures = asdict(result.figures)
+    whole = [_cell(figures[key], figures.get(f"{key}_interval")) for key in headings]
+    rows: list[dict[str, object]] = [{"name": name, "what": f"all {figures['n']}", "cells": whole}]
+    if result.medians:
+        medians = [_cell(result.medians[key], None) for key in headings]
+        rows.append({"name": name, "what": f"median of {len(result.on_tests)} tests", "cells": medians})
+    return rows
+
+
+def _cell(value: float, interval: tuple[float, float] | None) -> dict[str, str]:
+    if math.isnan(value):
+        return {"value": "\N{EN DASH}", "interval": ""}
+    shown = f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+    known = interval is not None and not math.isnan(interval[0])
+    return {"value": shown, "interval": f"{interval[0]:.3f} to {interval[1]:.3f}" if interval and known else ""}
