@@ -70,10 +70,6 @@ class ClipVisionTransformer(Backbone):
         visual: open_clip's tower with its weights. Its attention is taken over: do not use it afterwards.
         mode: What becomes of the positional embedding.
 
-    Attributes:
-        checkpointing: For the gradient, keep the inputs of the blocks alone and compute each block again when its turn
-            comes: much less memory, a third more time.
-
     Raises:
         WeightsError: The tower pools otherwise than by its class token, or has other blocks than CLIP's.
     """
@@ -83,7 +79,6 @@ class ClipVisionTransformer(Backbone):
         if visual.attn_pool is not None or visual.pool_type != "tok" or visual.final_ln_after_pool:
             raise WeightsError("Only vision transformers that pool by their class token are supported, as OpenAI's do.")
         self.mode = mode
-        self.checkpointing = False
         self.patch_size = int(visual.patch_size[0])
         self.min_size = self.patch_size
         self.feature_size = int(visual.output_dim)
@@ -105,6 +100,9 @@ class ClipVisionTransformer(Backbone):
         class_token = _through(last, tokens, queries=1)[:, 0]  # nothing reads the other tokens of the last block
         features: Tensor = visual.ln_post(class_token) @ visual.proj
         return features
+
+    def _switch_checkpointing(self, wanted: bool) -> None:
+        """It can be done: each block but the last keeps its input alone."""
 
     def _through_one_of_many(self, block: ResidualAttentionBlock, tokens: Tensor) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
