@@ -15,6 +15,7 @@ from perceptmetrics.cli.console import fail, messages
 from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.experiments import add_experiments
 from perceptmetrics.cli.finetune import finetune
+from perceptmetrics.cli.publish import add_publishing
 from perceptmetrics.errors import PerceptMetricsError
 
 __all__ = ["app", "main"]
@@ -265,6 +266,7 @@ def score(
     raise typer.Exit(status)
 
 
+add_publishing(app)
 add_experiments(app)
 app.command()(finetune)
 app.add_typer(dataset_app, name="dataset", help="Data sets of images with human labels: list them, check one.")
