@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from perceptmetrics.datasets import LabelledImages
 
-__all__ = ["DataSetResult", "RunResult", "SplitResult", "test_result", "write_predictions", "write_summary"]
+__all__ = [
+    "DataSetResult",
+    "RunResult",
+    "SplitResult",
+    "card_figures",
+    "test_result",
+    "write_predictions",
+    "write_summary",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +170,25 @@ def medians(result: RunResult) -> dict[str, dict[str, dict[str, float]]]:
                 name: result.median(one.data_set, label, name) for name in numbers
             }
     return found
+
+
+def card_figures(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
+    """Medians over the splits for a model card, by data set (and rating, where there are several)."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for split in splits:
+        for one in split.data_sets:
+            for label, figures in one.figures.items():
+                name = one.data_set if len(one.figures) == 1 else f"{one.data_set}: {label}"
+                row = found.setdefault(name, {})
+                for measure, value in _card_measures(figures).items():
+                    row.setdefault(measure, []).append(value)
+    return {name: {measure: float(np.median(values)) for measure, values in row.items()} for name, row in found.items()}
+
+
+def _card_measures(figures: RatingFigures | ClassFigures) -> dict[str, float]:
+    if isinstance(figures, ClassFigures):
+        return {"accuracy": figures.accuracy, "map": figures.mean_average_precision, "f1": figures.macro_f1}
+    return {"srcc": figures.srcc, "plcc": figures.plcc_logistic4, "rmse": figures.rmse}
 
 
 def _plain(value: Any) -> Any:

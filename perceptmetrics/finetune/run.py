@@ -25,7 +25,14 @@ from perceptmetrics.finetune.export import export_trained
 from perceptmetrics.finetune.journal import Journal, Observer, Silence
 from perceptmetrics.finetune.processes import Processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.results import RunResult, SplitResult, test_result, write_predictions, write_summary
+from perceptmetrics.finetune.results import (
+    RunResult,
+    SplitResult,
+    card_figures,
+    test_result,
+    write_predictions,
+    write_summary,
+)
 from perceptmetrics.finetune.specs import metric_spec
 from perceptmetrics.finetune.start import encoder_identity, find_encoder
 from perceptmetrics.finetune.trainer import predict
@@ -178,7 +185,7 @@ class _Run:
             if self._recipe.splits.export == "all":
                 held_out.append(self._held_out(trial))
             elif number == 0:
-                metrics = self._export(trial, calibrations)
+                metrics = self._export(trial, calibrations, results)
         if self._recipe.splits.export == "all":
             metrics = self._train_on_all(results, held_out)
         result = RunResult(folder=self._folder, metrics=metrics, splits=tuple(results))
@@ -282,11 +289,14 @@ class _Run:
             line = fit_calibration(outputs, ratings, logistic=self._recipe.score_map == "logistic")
             mean, spread = self._moments(trial, place)
             calibrations[place] = Calibration(slope=line.slope / spread, shift=line.shift - line.slope * mean / spread)
-        return self._export(trial, calibrations)
+        return self._export(trial, calibrations, results)
 
-    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None]) -> dict[str, Path]:
+    def _export(
+        self, trial: Trial, calibrations: Sequence[Calibration | None], results: Sequence[SplitResult]
+    ) -> dict[str, Path]:
         """Write each head's metric into a folder of its own, or into the run's."""
         found = {}
+        figures = card_figures(results)
         for place, spec in enumerate(self._specs):
             name = self._datasets[place].name
             folder = self._folder if len(self._specs) == 1 else self._folder / name
@@ -294,7 +304,15 @@ class _Run:
             if calibration is not None:
                 fold_calibration(trial.learner.metric(place), calibration)
             if self._processes.is_first:
-                export_trained(trial.learner, place, spec, folder)
+                export_trained(
+                    trial.learner,
+                    place,
+                    spec,
+                    self._recipe,
+                    folder,
+                    encoder=self._source.file,
+                    results={key: figures[key] for key in figures if len(self._specs) == 1 or key == name},
+                )
             found[name] = folder
         return found
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.backbones import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
 from perceptmetrics.checkpoints import weight_file
-from perceptmetrics.errors import InvalidSpecError
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.finetune.learner import Learner
 from perceptmetrics.heads import AntonymHead, MlpHead
 from perceptmetrics.lora import attach_lora
 from perceptmetrics.metric import Metric
 from perceptmetrics.pool import Pool
+from perceptmetrics.prompt_learner import PromptLearner, context_from_words, random_context
 from perceptmetrics.seeding import seeded
 from perceptmetrics.spec import AntonymHeadSpec, MlpHeadSpec
 from perceptmetrics.views import Views
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from perceptmetrics.finetune.recipe import PromptsRecipe, Recipe
-    from perceptmetrics.prompt_learner import PromptLearner
     from perceptmetrics.spec import BackboneSpec, MetricSpec
 
 __all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
@@ -123,4 +123,18 @@ def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
     return AntonymHead(features.reshape(len(spec.head.pairs), 2, -1), text.logit_scale)
 
 
-def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner: ...
+def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner | None:
+    """What learns the prompts; None for prompts as they are."""
+    if not isinstance(spec.head, AntonymHeadSpec) or spec.head.context is None:
+        return None
+    prompts = None if recipe.shared else 2 * len(spec.head.pairs)
+    if recipe.init is None:
+        context = random_context(text.width, recipe.length, prompts=prompts, seed=seed)
+    else:
+        context = context_from_words(text, recipe.init, prompts=prompts)
+    if context.shape[-2] != recipe.length:
+        raise InvalidOptionError(
+            f"prompts.init {recipe.init!r} has {context.shape[-2]} tokens, and prompts.length is {recipe.length}. "
+            f"State length: {context.shape[-2]}."
+        )
+    return PromptLearner(text, spec.head.pairs, context, recipe.position)

@@ -116,6 +116,8 @@ class Trials:
         recipe, seed = self._recipe, (self._recipe.seed, number)
         learner = start(recipe, self._specs, self._source, seed[0] + 1000 * seed[1])
         learner.to(self._processes.device)
+        if recipe.checkpointing:
+            learner.metric(0).backbone.checkpointing = True
         optimizer = recipe.optimizer if epochs is None else replace(recipe.optimizer, epochs=epochs, patience=None)
         alone = replace(optimizer, lr=(optimizer.head_lr or lr,), epochs=optimizer.head_epochs or optimizer.epochs)
         if recipe.head_first:
