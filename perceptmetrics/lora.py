@@ -263,19 +263,15 @@ def without_lora(module: nn.Module, *, merged: bool) -> dict[str, Tensor]:
 
     Args:
         module: A module with or without adapters.
-        merged: Whether the adapters are to be part of the weights, or left out.
-
-    Returns:
-        The state dictionary that the module had before adapters were attached, or would have after `bake_lora`.
+        merged: Whether the weights are to be those after `bake_lora`, or those before adapters were attached.
     """
     state = dict(module.state_dict())
     for path, projection in _projections(module):
-        inside = [name for name in state if name.startswith(f"{path}.")]
-        base = {name.removeprefix(f"{path}.base."): state.pop(name) for name in inside if ".base." in name[len(path) :]}
-        for name in inside:
-            state.pop(name, None)
-        base["weight"] = projection.weight(merged=merged)
-        state |= {f"{path}.{name}": tensor for name, tensor in base.items()}
+        for name in [name for name in state if name.startswith(f"{path}.")]:
+            tensor, inside = state.pop(name), name.removeprefix(f"{path}.")
+            if inside.startswith("base."):
+                state[f"{path}.{inside.removeprefix('base.')}"] = tensor
+        state[f"{path}.weight"] = projection.weight(merged=merged)
     return state
 
 
