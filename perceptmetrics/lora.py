@@ -207,9 +207,8 @@ def attach_lora(module: nn.Module, spec: LoraSpec) -> list[str]:
     for path, attention in list(module.named_modules()):
         for name in _FUSED_NAMES:
             base = getattr(attention, name, None)
-            if getattr(attention, "q_bias", None) is not None:  # BEiT reads the weights past the layer
-                continue
-            if isinstance(base, nn.Linear) and base.out_features == 3 * base.in_features:
+            called = getattr(attention, "q_bias", None) is None  # BEiT reads the weights past the layer
+            if called and isinstance(base, nn.Linear) and base.out_features == 3 * base.in_features:
                 setattr(attention, name, LoraProjection(base, spec))
                 adapted.append(path)
     if not adapted:
