@@ -86,6 +86,8 @@ class Journal:
         self._board = folder / "tensorboard"
         self._writes = writes
         self._records: dict[StageName, list[EpochRecord]] = {}
+        self._stage: StageName | None = None
+        self._writer: SummaryWriter | None = None
 
     def write(self, stage: StageName, records: list[EpochRecord]) -> None:
         """Write down all epochs of a training so far."""
@@ -93,21 +95,36 @@ class Journal:
         self._records[stage] = list(records)
         if not self._writes:
             return
-        lines = [
-            json.dumps({**asdict(name), **asdict(record)}, allow_nan=True)
-            for name, done in self._records.items()
-            for record in done
-        ]
-        with replacing(self._path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if known:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(_line(stage, record) for record in records[known:])
+        else:  # the file may hold epochs of a process that was stopped
+            lines = [_line(name, record) for name, done in self._records.items() for record in done]
+            with replacing(self._path) as temporary:
+                temporary.write_text("".join(lines), encoding="utf-8")
         self._write_board(stage, records[known:])
 
     def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
-        if not records:
-            return
-        with SummaryWriter(str(self._board / stage.filename), purge_step=records[0].epoch) as board:
-            for record in records:
-                board.add_scalar("loss", record.loss, record.epoch)
-                board.add_scalar("lr", record.lr, record.epoch)
-                for data_set, figure in record.validation.items():
-                    board.add_scalar(f"validation/{data_set}", figure, record.epoch)
+        board = self._board_of(stage, records[0].epoch if records else 0)
+        for record in records:
+            board.add_scalar("loss", record.loss, record.epoch)
+            board.add_scalar("lr", record.lr, record.epoch)
+            for data_set, figure in record.validation.items():
+                board.add_scalar(f"validation/{data_set}", figure, record.epoch)
+
+    def _board_of(self, stage: StageName, first: int) -> SummaryWriter:
+        """TensorBoard's file of a training, one at a time; what a stopped process wrote beyond `first` is void."""
+        if self._writer is None or self._stage != stage:
+            self.close()
+            self._stage, self._writer = stage, SummaryWriter(str(self._board / stage.filename), purge_step=first)
+        return self._writer
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._writer is not None:
+            self._writer.close()
+        self._stage = self._writer = None
+
+
+def _line(stage: StageName, record: EpochRecord) -> str:
+    return json.dumps({**asdict(stage), **asdict(record)}) + "\n"

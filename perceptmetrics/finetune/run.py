@@ -158,6 +158,7 @@ class _Run:
             [_shuffled(dataset, recipe.seed) for dataset in datasets] if recipe.shuffle_labels else datasets
         )
         self._processes = processes
+        self._journal = Journal(folder, writes=processes.is_first)
         self._trials = Trials(
             recipe,
             self._datasets,
@@ -165,7 +166,7 @@ class _Run:
             source,
             folder=folder,
             processes=processes,
-            journal=Journal(folder, writes=processes.is_first),
+            journal=self._journal,
             observer=observer,
             identity=_identity(recipe, self._datasets, encoder_identity(specs[0].backbone, source)),
         )
@@ -188,6 +189,7 @@ class _Run:
                 metrics = self._export(trial, calibrations, results)
         if self._recipe.splits.export == "all":
             metrics = self._train_on_all(results, held_out)
+        self._journal.close()
         result = RunResult(folder=self._folder, metrics=metrics, splits=tuple(results))
         self._processes.wait()
         if self._processes.is_first:
