@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from perceptmetrics.backbones import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
 from perceptmetrics.checkpoints import weight_file
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
 
+_ANY_SCALE = 100.0  # where there is nothing to read it from, because nothing is computed
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSource:
@@ -38,10 +42,12 @@ class EncoderSource:
     Attributes:
         file: The file; None for random weights.
         seed: Seed of random weights.
+        counts_only: Whether there are no weights at all, only their shapes, as a plan needs them.
     """
 
     file: Path | None
     seed: int = 0
+    counts_only: bool = False
 
 
 def find_encoder(spec: BackboneSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
@@ -107,6 +113,9 @@ def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
 
 
 def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEncoder | None]:
+    if source.counts_only:
+        with torch.device("meta"):
+            return _encoder(spec, replace(source, counts_only=False))
     if isinstance(spec.head, AntonymHeadSpec):
         built = build_backbone(spec.backbone, source.file, source.seed)
         return built.backbone, built.text
@@ -120,7 +129,8 @@ def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
     if text is None or not isinstance(spec.head, AntonymHeadSpec):
         raise InvalidSpecError(f"{spec.backbone.architecture!r} reads no text, so it takes no prompts.")
     features = text.encode([text for pair in spec.head.pairs for text in (pair.positive, pair.negative)])
-    return AntonymHead(features.reshape(len(spec.head.pairs), 2, -1), text.logit_scale)
+    scale = _ANY_SCALE if text.scale.is_meta else text.logit_scale
+    return AntonymHead(features.reshape(len(spec.head.pairs), 2, -1), scale)
 
 
 def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner | None:
