@@ -86,6 +86,7 @@ class Journal:
         self._board = folder / "tensorboard"
         self._writes = writes
         self._records: dict[StageName, list[EpochRecord]] = {}
+        self._open: tuple[StageName, SummaryWriter] | None = None
 
     def write(self, stage: StageName, records: list[EpochRecord]) -> None:
         """Write down all epochs of a training so far."""
@@ -105,9 +106,19 @@ class Journal:
     def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
         if not records:
             return
-        with SummaryWriter(str(self._board / stage.filename), purge_step=records[0].epoch) as board:
-            for record in records:
-                board.add_scalar("loss", record.loss, record.epoch)
-                board.add_scalar("lr", record.lr, record.epoch)
-                for data_set, figure in record.validation.items():
-                    board.add_scalar(f"validation/{data_set}", figure, record.epoch)
+        if self._open is None or self._open[0] != stage:
+            self.close()
+            self._open = stage, SummaryWriter(str(self._board / stage.filename), purge_step=records[0].epoch)
+        _, board = self._open
+        for record in records:
+            board.add_scalar("loss", record.loss, record.epoch)
+            board.add_scalar("lr", record.lr, record.epoch)
+            for data_set, figure in record.validation.items():
+                board.add_scalar(f"validation/{data_set}", figure, record.epoch)
+        board.flush()
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
