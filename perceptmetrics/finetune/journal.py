@@ -86,8 +86,7 @@ class Journal:
         self._board = folder / "tensorboard"
         self._writes = writes
         self._records: dict[StageName, list[EpochRecord]] = {}
-        self._stage: StageName | None = None
-        self._writer: SummaryWriter | None = None
+        self._open: tuple[StageName, SummaryWriter] | None = None
 
     def write(self, stage: StageName, records: list[EpochRecord]) -> None:
         """Write down all epochs of a training so far."""
@@ -105,25 +104,24 @@ class Journal:
         self._write_board(stage, records[known:])
 
     def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
-        board = self._board_of(stage, records[0].epoch if records else 0)
+        if not records:
+            return
+        if self._open is None or self._open[0] != stage:
+            self.close()
+            self._open = stage, SummaryWriter(str(self._board / stage.filename), purge_step=records[0].epoch)
+        _, board = self._open
         for record in records:
             board.add_scalar("loss", record.loss, record.epoch)
             board.add_scalar("lr", record.lr, record.epoch)
             for data_set, figure in record.validation.items():
                 board.add_scalar(f"validation/{data_set}", figure, record.epoch)
-
-    def _board_of(self, stage: StageName, first: int) -> SummaryWriter:
-        """TensorBoard's file of a training, one at a time; what a stopped process wrote beyond `first` is void."""
-        if self._writer is None or self._stage != stage:
-            self.close()
-            self._stage, self._writer = stage, SummaryWriter(str(self._board / stage.filename), purge_step=first)
-        return self._writer
+        board.flush()
 
     def close(self) -> None:
         """Close TensorBoard's file."""
-        if self._writer is not None:
-            self._writer.close()
-        self._stage = self._writer = None
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
 
 
 def _line(stage: StageName, record: EpochRecord) -> str:

@@ -15,12 +15,13 @@ from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.batches import epoch_batches, training_units
 from perceptmetrics.finetune.feeds import Feed, in_order
-from perceptmetrics.finetune.objectives import Objective, selection_figure
+from perceptmetrics.finetune.objectives import Objective, can_be_judged, selection_figure
 from perceptmetrics.finetune.schedule import rate_at
 from perceptmetrics.finetune.state import (
     EpochRecord,
     Progress,
     TrainingState,
+    best_epoch,
     load_optimizer,
     load_weights,
     optimizer_tensors,
@@ -75,7 +76,7 @@ class Stage:
         name: Which training of the run.
         learner: What is trained; what requires gradients is.
         sets: The data sets.
-        recipe: How weights are updated.
+        recipe: How weights are updated, at the first of its learning rates.
         replicas: How often an image is shown in an epoch.
         seed: Seed of everything that is drawn.
         processes: The processes that train together.
@@ -144,20 +145,22 @@ class Stage:
             epoch=progress.epoch,
         )
         self._learner.train()
-        rate = self._name.lr
         for batch, samples in self._stream(batches[progress.step :]):
-            done = progress.epoch * len(batches) + progress.step
-            rate = rate_at(self._recipe, self._name.lr, done, len(batches) * self._recipe.epochs)
-            loss = self._step(model, optimizer, batch, samples, rate)
+            loss = self._step(model, optimizer, batch, samples, self._rate(progress.step, len(batches)))
             progress.loss_sum += loss
             progress.step += 1
             progress.seconds = time.monotonic() - started
             self._observer.step(self._name, progress.epoch, progress.step, len(batches), loss)
             if time.monotonic() - self._saved > _SAVE_AFTER:
                 self._save()
-        self._finish_epoch(len(batches), rate, started)
+        self._finish_epoch(len(batches), started)
 
-    def _finish_epoch(self, steps: int, rate: float, started: float) -> None:
+    def _rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step of the current epoch, which has so many."""
+        done = self._progress.epoch * steps + step
+        return rate_at(self._recipe, self._recipe.lr[0], done, steps * self._recipe.epochs)
+
+    def _finish_epoch(self, steps: int, started: float) -> None:
         """Validate, keep the weights if they are the best, decide whether to go on, save."""
         progress = self._progress
         figures = {
@@ -167,33 +170,32 @@ class Stage:
                 one.split.validation,
             )
             for number, one in enumerate(self._sets)
-            if len(one.split.validation)
+            if can_be_judged(one.dataset, one.split.validation)
         }
         selection = float(np.mean(list(figures.values()))) if figures else float("nan")
-        if progress.best_epoch is None or not figures or selection > progress.records[progress.best_epoch].selection:
-            progress.best_epoch = progress.epoch
-            self._best = {name: weight.detach().clone() for name, weight in trained_tensors(self._learner).items()}
         record = EpochRecord(
             epoch=progress.epoch,
             loss=progress.loss_sum / steps,
             validation=figures,
             selection=selection,
-            lr=rate,
+            lr=self._rate(steps - 1, steps),
             seconds=time.monotonic() - started,
         )
         records = [*progress.records, record]
+        best = best_epoch(records)
+        if best == progress.epoch:
+            self._best = {name: weight.detach().clone() for name, weight in trained_tensors(self._learner).items()}
         patience = self._recipe.patience
-        stale = patience is not None and progress.epoch - progress.best_epoch >= patience
+        stale = patience is not None and progress.epoch - best >= patience
         self._progress = Progress(
             identity=progress.identity,
             epoch=progress.epoch + 1,
             records=records,
-            best_epoch=progress.best_epoch,
             finished=stale or len(records) == self._recipe.epochs,
         )
         self._save()
         self._journal.write(self._name, records)
-        self._observer.epoch(self._name, record, progress.best_epoch)
+        self._observer.epoch(self._name, record, best)
 
     def _stream(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[list[Sample]]]]:
         """Each batch, with this process's samples of each data set, in the order of `_order`."""
@@ -301,8 +303,8 @@ class Stage:
         groups = [group for group in groups if group["params"]]
         recipe = self._recipe
         if recipe.algorithm == "sgd":
-            return torch.optim.SGD(groups, lr=self._name.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-        return torch.optim.AdamW(groups, lr=self._name.lr, weight_decay=recipe.weight_decay)
+            return torch.optim.SGD(groups, lr=recipe.lr[0], momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(groups, lr=recipe.lr[0], weight_decay=recipe.weight_decay)
 
     def _save(self) -> None:
         self._progress.scaler = self._processes.scaler_state()
@@ -318,7 +320,9 @@ class Stage:
         self._saved = time.monotonic()
 
     def _restore(self, state: TrainingState) -> None:
-        self._progress, self._best = state.progress, dict(state.best)
+        self._progress = state.progress
+        self._best = {name: tensor.to(self._processes.device) for name, tensor in state.best.items()}
+        self._journal.write(self._name, state.progress.records)
         load_weights(self._learner, state.weights)
         load_optimizer(self._optimizer, trained_tensors(self._learner), state.optimizer)
         self._processes.load_scaler_state(state.progress.scaler)
