@@ -87,6 +87,11 @@ class Journal:
         self._writes = writes
         self._records: dict[StageName, list[EpochRecord]] = {}
 
+    @property
+    def records(self) -> dict[StageName, tuple[EpochRecord, ...]]:
+        """The epochs of each training that was written down, in the order of their first ones."""
+        return {name: tuple(records) for name, records in self._records.items()}
+
     def write(self, stage: StageName, records: list[EpochRecord]) -> None:
         """Write down all epochs of a training so far."""
         known = len(self._records.get(stage, []))

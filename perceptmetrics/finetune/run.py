@@ -21,11 +21,19 @@ from perceptmetrics.atomic import replacing
 from perceptmetrics.datasets import Split, make_splits
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import Calibration, fit_calibration, fold_calibration
+from perceptmetrics.finetune.environment import describe_environment
 from perceptmetrics.finetune.export import export_trained
 from perceptmetrics.finetune.journal import Journal, Observer, Silence
 from perceptmetrics.finetune.processes import Processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.results import RunResult, SplitResult, test_result, write_predictions, write_summary
+from perceptmetrics.finetune.results import (
+    RunResult,
+    SplitResult,
+    StageResult,
+    test_result,
+    write_predictions,
+    write_summary,
+)
 from perceptmetrics.finetune.specs import metric_spec
 from perceptmetrics.finetune.start import encoder_identity, find_encoder
 from perceptmetrics.finetune.trainer import predict
@@ -151,6 +159,7 @@ class _Run:
             [_shuffled(dataset, recipe.seed) for dataset in datasets] if recipe.shuffle_labels else datasets
         )
         self._processes = processes
+        self._journal = Journal(folder, writes=processes.is_first)
         self._trials = Trials(
             recipe,
             self._datasets,
@@ -158,7 +167,7 @@ class _Run:
             source,
             folder=folder,
             processes=processes,
-            journal=Journal(folder, writes=processes.is_first),
+            journal=self._journal,
             observer=observer,
             identity=_identity(recipe, self._datasets, encoder_identity(specs[0].backbone, source)),
         )
@@ -181,7 +190,15 @@ class _Run:
                 metrics = self._export(trial, calibrations)
         if self._recipe.splits.export == "all":
             metrics = self._train_on_all(results, held_out)
-        result = RunResult(folder=self._folder, metrics=metrics, splits=tuple(results))
+        result = RunResult(
+            recipe=self._recipe,
+            datasets=tuple(self._datasets),
+            folder=self._folder,
+            metrics=metrics,
+            splits=tuple(results),
+            stages=tuple(StageResult(name=name, records=records) for name, records in self._journal.records.items()),
+            environment=describe_environment(self._processes),
+        )
         self._processes.wait()
         if self._processes.is_first:
             write_predictions(self._folder / "predictions.csv", results, self._datasets)
@@ -244,6 +261,7 @@ class _Run:
             best_epoch=trial.best_epoch,
             selection=trial.selection,
             data_sets=tuple(results),
+            parts=tuple(one.split for one in trial.sets),
         )
 
     def _scores(self, place: int, outputs: NDArray[np.float64]) -> NDArray[np.float64]:

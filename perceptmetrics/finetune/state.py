@@ -8,6 +8,7 @@ process that is killed leaves the former state.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,12 @@ from perceptmetrics.errors import WeightsError
 from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import nn
 
-__all__ = ["EpochRecord", "Progress", "TrainingState", "read_state", "write_state"]
+__all__ = ["EpochRecord", "Progress", "TrainingState", "best_epoch", "read_state", "write_state"]
 
 _PROGRESS = "progress"
 
@@ -48,6 +50,15 @@ class EpochRecord:
     selection: float
     lr: float
     seconds: float
+
+
+def best_epoch(records: Sequence[EpochRecord]) -> int:
+    """The epoch of the highest validation figure, the first of equals; the last where there is none at all."""
+    best = 0
+    for place, record in enumerate(records):
+        if math.isnan(records[best].selection) or record.selection > records[best].selection:
+            best = place
+    return best
 
 
 @dataclass(kw_only=True)

@@ -21,6 +21,7 @@ from perceptmetrics.finetune.state import (
     EpochRecord,
     Progress,
     TrainingState,
+    best_epoch,
     load_optimizer,
     load_weights,
     optimizer_tensors,
@@ -170,9 +171,6 @@ class Stage:
             if len(one.split.validation)
         }
         selection = float(np.mean(list(figures.values()))) if figures else float("nan")
-        if progress.best_epoch is None or not figures or selection > progress.records[progress.best_epoch].selection:
-            progress.best_epoch = progress.epoch
-            self._best = {name: weight.detach().clone() for name, weight in trained_tensors(self._learner).items()}
         record = EpochRecord(
             epoch=progress.epoch,
             loss=progress.loss_sum / steps,
@@ -182,18 +180,21 @@ class Stage:
             seconds=time.monotonic() - started,
         )
         records = [*progress.records, record]
+        best = best_epoch(records)
+        if best == progress.epoch:
+            self._best = {name: weight.detach().clone() for name, weight in trained_tensors(self._learner).items()}
         patience = self._recipe.patience
-        stale = patience is not None and progress.epoch - progress.best_epoch >= patience
+        stale = patience is not None and progress.epoch - best >= patience
         self._progress = Progress(
             identity=progress.identity,
             epoch=progress.epoch + 1,
             records=records,
-            best_epoch=progress.best_epoch,
+            best_epoch=best,
             finished=stale or len(records) == self._recipe.epochs,
         )
         self._save()
         self._journal.write(self._name, records)
-        self._observer.epoch(self._name, record, progress.best_epoch)
+        self._observer.epoch(self._name, record, best)
 
     def _stream(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[list[Sample]]]]:
         """Each batch, with this process's samples of each data set, in the order of `_order`."""

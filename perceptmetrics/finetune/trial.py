@@ -17,7 +17,7 @@ from perceptmetrics.finetune.learner import Learner
 from perceptmetrics.finetune.objectives import Objective
 from perceptmetrics.finetune.standardisation import standardise_heads
 from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
-from perceptmetrics.finetune.state import EpochRecord
+from perceptmetrics.finetune.state import EpochRecord, best_epoch
 from perceptmetrics.finetune.trainer import Stage, TrainingSet
 from perceptmetrics.views import Views
 
@@ -207,15 +207,6 @@ class Trials:
                 observe=lambda done, total: self._observer.encoding(dataset.name, done, total),
             )
         return self._features[key]
-
-
-def best_epoch(records: Sequence[EpochRecord]) -> int:
-    """The epoch of the highest validation figure, the first of equals; the last where there is none."""
-    best = 0
-    for record in records:
-        if not record.selection <= records[best].selection:
-            best = record.epoch
-    return best
 
 
 def _tuned(learner: Learner, recipe: Recipe) -> str:
