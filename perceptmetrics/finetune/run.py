@@ -21,6 +21,7 @@ from perceptmetrics.atomic import replacing
 from perceptmetrics.datasets import Split, make_splits
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import Calibration, fit_calibration, fold_calibration
+from perceptmetrics.finetune.environment import describe_environment
 from perceptmetrics.finetune.export import export_trained
 from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
 from perceptmetrics.finetune.journal import Journal, Observer, Silence
@@ -29,6 +30,7 @@ from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import (
     RunResult,
     SplitResult,
+    StageResult,
     card_figures,
     test_result,
     write_predictions,
@@ -198,7 +200,9 @@ class _Run:
     def execute(self) -> RunResult:
         finished = self._folder / SCORES_FILE
         splits = read_finished(finished, self._identity, self._datasets, self._recipe.seed)
-        if splits is None:
+        if splits is not None:
+            self._journal.restore()
+        else:
             try:
                 splits = self._train()
             finally:
@@ -214,7 +218,15 @@ class _Run:
 
     def _result(self, splits: tuple[SplitResult, ...]) -> RunResult:
         metrics = {self._datasets[place].name: self._metric_folder(place) for place in range(len(self._specs))}
-        return RunResult(folder=self._folder, metrics=metrics, splits=splits)
+        return RunResult(
+            recipe=self._recipe,
+            datasets=tuple(self._datasets),
+            folder=self._folder,
+            metrics=metrics,
+            splits=splits,
+            stages=tuple(StageResult(name=name, records=records) for name, records in self._journal.records.items()),
+            environment=describe_environment(self._processes),
+        )
 
     def _metric_folder(self, place: int) -> Path:
         """A folder for each head's metric, or the run's."""
@@ -300,6 +312,7 @@ class _Run:
             best_epoch=trial.best_epoch,
             selection=trial.selection,
             data_sets=tuple(results),
+            parts=tuple(one.split for one in trial.sets),
         )
 
     def _scores(self, place: int, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
