@@ -12,19 +12,23 @@ from numpy.typing import NDArray
 
 from perceptmetrics._version import __version__
 from perceptmetrics.atomic import replacing
+from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes, evaluate_ratings
 from perceptmetrics.evaluation.ratings import evaluate_within_groups
+from perceptmetrics.finetune.journal import StageName
+from perceptmetrics.finetune.recipe import Recipe
+from perceptmetrics.finetune.state import EpochRecord
 from perceptmetrics.results import csv_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perceptmetrics.datasets import LabelledImages
 
 __all__ = [
     "DataSetResult",
     "RunResult",
     "SplitResult",
+    "StageResult",
     "card_figures",
     "test_result",
     "write_predictions",
@@ -60,6 +64,7 @@ class SplitResult:
         best_epoch: The epoch whose weights were kept, from 0.
         selection: Its validation figure.
         data_sets: Figures on the test images.
+        parts: For each data set, which images were for what.
     """
 
     number: int
@@ -68,6 +73,20 @@ class SplitResult:
     best_epoch: int
     selection: float
     data_sets: tuple[DataSetResult, ...]
+    parts: tuple[Split, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """How a training went.
+
+    Attributes:
+        name: Which training. With `splits.export` `"all"`, that on all images has the number after the last split.
+        records: Its epochs.
+    """
+
+    name: StageName
+    records: tuple[EpochRecord, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +94,22 @@ class RunResult:
     """A run.
 
     Attributes:
+        recipe: What was asked for.
+        datasets: The data sets, with the labels that were trained on.
         folder: Where it lies.
         metrics: The exported metrics by data set: folders for `create_metric`.
         splits: Its splits.
+        stages: All its trainings, of every split and learning rate.
+        environment: What it ran on, as names and values for people to read.
     """
 
+    recipe: Recipe
+    datasets: tuple[LabelledImages, ...]
     folder: Path
     metrics: dict[str, Path]
     splits: tuple[SplitResult, ...]
+    stages: tuple[StageResult, ...]
+    environment: dict[str, str]
 
     def median(self, data_set: str, label: str, figure: str) -> float:
         """Median of a figure over the splits, such as `median("livec", "mos", "srcc")`."""

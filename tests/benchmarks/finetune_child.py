@@ -8,7 +8,8 @@ Started by `finetune_step`. KIND is
     checkpointed    the same with activation checkpointing
     reference       transformers + peft, nothing initialised or copied
 
-It prints the loss without dropout first; then, for each line, the seconds of a step and the resident peak so far.
+It prints the loss without dropout first; then, for each line, the seconds of a step, those of the
+processor, and the resident peak so far.
 """
 
 from __future__ import annotations
@@ -41,11 +42,12 @@ def main() -> None:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     for _ in sys.stdin:
-        begin = time.perf_counter()
+        begin, begin_busy = time.perf_counter(), time.process_time()
         optimizer.zero_grad()
         plcc_loss(predict(pixels), ratings).backward()
         optimizer.step()
-        print(json.dumps([time.perf_counter() - begin, memory()["peak"]]), flush=True)
+        seconds, busy = time.perf_counter() - begin, time.process_time() - begin_busy
+        print(json.dumps([seconds, busy, memory()["peak"]]), flush=True)
 
 
 def ours(file: Path, *, checkpointed: bool) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:

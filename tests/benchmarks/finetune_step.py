@@ -4,8 +4,9 @@
 
 ViT-L/14 in float32 with random weights, LoRA (rank 16, alpha 8, dropout 0.1) on queries, keys and values, the MLP head
 with dropout 0.5, PLCC loss, AdamW: forward, backward, update, on normalised pixels of 224 x 224. Each side is a process
-of its own. They take turns, step by step, so that what else the machine does meets all of them; medians count, and the
-ratio is that of the steps next to each other. Prints Markdown; nothing is asserted.
+of its own. They take turns, step by step, so that what else the machine does meets all of them. The medians count, of
+the ratios too, which are those of steps next to each other. Where other work shares the cores, compare the processor's
+time with one thread. Prints Markdown; nothing is asserted.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Side:
 
     def __init__(self, kind: str, file: Path, batch: int, threads: int) -> None:
         self.seconds: list[float] = []
+        self.busy: list[float] = []
         self.peak = 0.0
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.finetune_child", kind, str(file), str(batch)],
@@ -49,9 +51,10 @@ class Side:
         """Do a step, and remember how long it took if it counts."""
         self._process.stdin.write("step\n")
         self._process.stdin.flush()
-        seconds, self.peak = self._read()
+        seconds, busy, self.peak = self._read()
         if counts:
             self.seconds.append(seconds)
+            self.busy.append(busy)
 
     def end(self) -> None:
         """End the process."""
@@ -97,15 +100,20 @@ def main() -> None:
 def table(sides: dict[str, Side]) -> None:
     """Print time and memory; the first side is what the others are compared with."""
     base = next(iter(sides.values()))
-    print("| | seconds (fastest to slowest) | ratio (lowest to highest) | aim | peak, GiB | ratio | aim | first loss |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| median (lowest to highest) | seconds | ratio | of the processor | ratio | aim | loss before |")
+    print("|---|---|---|---|---|---|---|")
     for kind, side in sides.items():
-        ratios = [own / other for own, other in zip(side.seconds, base.seconds, strict=True)]
-        time_aim, memory_aim = AIMS.get(kind, ("", ""))
-        print(
-            f"| {SIDES[kind]} | {spread(side.seconds)} | {spread(ratios)} | {time_aim} "
-            f"| {side.peak:.2f} | {side.peak / base.peak:.2f} | {memory_aim} | {side.loss:.6f} |"
-        )
+        cells = [spread(side.seconds), spread(ratios(side.seconds, base.seconds))]
+        cells += [spread(side.busy), spread(ratios(side.busy, base.busy))]
+        print(f"| {SIDES[kind]} | {' | '.join(cells)} | {AIMS.get(kind, ('', ''))[0]} | {side.loss:.6f} |")
+    print("\n| | resident peak, GiB | ratio | aim |\n|---|---|---|---|")
+    for kind, side in sides.items():
+        print(f"| {SIDES[kind]} | {side.peak:.2f} | {side.peak / base.peak:.2f} | {AIMS.get(kind, ('', ''))[1]} |")
+
+
+def ratios(own: list[float], base: list[float]) -> list[float]:
+    """Of steps next to each other."""
+    return [one / other for one, other in zip(own, base, strict=True)]
 
 
 def spread(values: list[float]) -> str:
