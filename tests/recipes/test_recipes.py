@@ -214,3 +214,22 @@ def test_an_encoder_that_a_file_names_in_short_can_be_set_in_part() -> None:
 
 def test_an_encoder_by_its_name_alone_replaces_the_whole_section() -> None:
     assert load_recipe("clipiqa+_koniq10k", ["encoder=RN101"]).encoder.positional_embedding is None
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "terms"),
+    [
+        ("perceptclip_koniq10k", "https://arxiv.org/abs/2503.13260", "CLIP weights by OpenAI: MIT"),
+        ("clipiqa+_koniq10k", "https://arxiv.org/abs/2207.12396", "CLIP weights by OpenAI: MIT"),
+        (
+            "perceptclip_koniq10k_mae",
+            "https://arxiv.org/abs/2503.13260",
+            "vit_large_patch16_224.mae has terms of its own",
+        ),
+        ("lite_livec", "none", "tf_efficientnet_lite0 has terms of its own"),
+    ],
+)
+def test_the_card_names_the_paper_and_the_terms_of_the_encoder(name: str, url: str, terms: str) -> None:
+    (spec,) = run_specs(RECIPES[name], data_for(RECIPES[name]))
+    assert spec.card.paper_url == url
+    assert spec.card.licence.endswith(terms)
