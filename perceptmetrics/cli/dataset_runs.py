@@ -34,10 +34,15 @@ def print_datasets() -> None:
     results.print(table)
 
 
-def run_check(name: str, root: Path, options: Sequence[str], *, accept_missing: bool, count: int, seed: int) -> int:
+def run_check(
+    name: str, root: Path, options: Sequence[str], *, accept_missing: bool, count: int | None, seed: int
+) -> int:
     """Carry out `dataset check`; the exit status."""
     dataset = load_dataset(name, root, missing="skip", **parse_dataset_options(options))
-    splits = make_splits(dataset, count, seed=seed)
+    info = dataset_info(name)
+    splits = make_splits(
+        dataset, count or info.split_count, seed=seed, test=info.test_share, validation=info.validation_share
+    )
     with Progress(console=messages, transient=True) as bar:
         task = bar.add_task("checking", total=len(dataset))
         report = check_dataset(dataset, splits, accept_missing=accept_missing, progress=lambda: bar.advance(task))
