@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from perceptmetrics.atomic import replacing
+from perceptmetrics.datasets import Split
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.finetune.results import SplitResult, test_result
 from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensors
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SCORES_FILE", "read_finished", "write_finished"]
 
 SCORES_FILE = "scores.safetensors"
+_PARTS = ("train", "validation", "test")
 
 
 def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> None:
@@ -33,8 +35,9 @@ def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> 
     """
     tensors = {}
     for split in splits:
-        for result in split.data_sets:
-            tensors[f"{split.number}/{result.data_set}/images"] = torch.from_numpy(result.images)
+        for result, parts in zip(split.data_sets, split.parts, strict=True):
+            for part in _PARTS:
+                tensors[f"{split.number}/{result.data_set}/{part}"] = torch.from_numpy(getattr(parts, part))
             tensors[f"{split.number}/{result.data_set}/scores"] = torch.from_numpy(result.scores)
     notes = [[split.number, split.lr, list(split.tried.items()), split.best_epoch, split.selection] for split in splits]
     with replacing(path) as temporary:
@@ -65,14 +68,13 @@ def read_finished(
         raise WeightsError(f"{path} is of another training: data or encoder have changed since. Choose another folder.")
     splits = []
     for number, lr, tried, best_epoch, selection in json.loads(notes["splits"]):
-        results = [
-            test_result(
-                dataset,
-                tensors[f"{number}/{dataset.name}/images"].numpy(),
-                tensors[f"{number}/{dataset.name}/scores"].numpy(),
-                seed,
-            )
+        parts = [
+            Split(**{part: tensors[f"{number}/{dataset.name}/{part}"].numpy() for part in _PARTS})
             for dataset in datasets
+        ]
+        results = [
+            test_result(dataset, part.test, tensors[f"{number}/{dataset.name}/scores"].numpy(), seed)
+            for dataset, part in zip(datasets, parts, strict=True)
         ]
         splits.append(
             SplitResult(
@@ -81,6 +83,7 @@ def read_finished(
                 tried=dict(tried),
                 best_epoch=best_epoch,
                 selection=selection,
+                parts=tuple(parts),
                 data_sets=tuple(results),
             )
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from perceptmetrics.atomic import replacing
 from perceptmetrics.errors import MissingExtraError
+from perceptmetrics.finetune.state import EpochRecord
 
 try:
     from torch.utils.tensorboard import SummaryWriter
@@ -17,7 +18,6 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perceptmetrics.finetune.state import EpochRecord
 
 __all__ = ["Journal", "Observer", "Silence", "StageName"]
 
@@ -88,20 +88,33 @@ class Journal:
         self._records: dict[StageName, list[EpochRecord]] = {}
         self._open: tuple[StageName, SummaryWriter] | None = None
 
+    @property
+    def records(self) -> dict[StageName, tuple[EpochRecord, ...]]:
+        """The epochs of each training that was written down, in the order of their first ones."""
+        return {name: tuple(records) for name, records in self._records.items()}
+
     def write(self, stage: StageName, records: list[EpochRecord]) -> None:
         """Write down all epochs of a training so far."""
         known = len(self._records.get(stage, []))
         self._records[stage] = list(records)
         if not self._writes:
             return
-        lines = [
-            json.dumps({**asdict(name), **asdict(record)}, allow_nan=True)
-            for name, done in self._records.items()
-            for record in done
-        ]
-        with replacing(self._path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if known:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(_line(stage, record) for record in records[known:])
+        else:  # the file may hold epochs of a process that was stopped
+            lines = [_line(name, record) for name, done in self._records.items() for record in done]
+            with replacing(self._path) as temporary:
+                temporary.write_text("".join(lines), encoding="utf-8")
         self._write_board(stage, records[known:])
+
+    def restore(self) -> None:
+        """Take the records of a finished run from its file."""
+        self._records = {}
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            stage = StageName(**{name: entry.pop(name) for name in ("split", "lr", "stage")})
+            self._records.setdefault(stage, []).append(EpochRecord(**entry))
 
     def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
         if not records:
@@ -122,3 +135,7 @@ class Journal:
         if self._open is not None:
             self._open[1].close()
             self._open = None
+
+
+def _line(stage: StageName, record: EpochRecord) -> str:
+    return json.dumps({**asdict(stage), **asdict(record)}) + "\n"

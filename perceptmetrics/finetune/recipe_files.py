@@ -102,7 +102,14 @@ def _read(name: str, above: tuple[str, ...]) -> dict[str, Any]:
         raise InvalidSpecError(f"{name} has itself for its base: {' > '.join([*above, name])}.")
     document = _normalised(_parse(_text_of(name), name))
     base = document.pop(_BASE, None)
-    return document if base is None else _merged(_read(str(base), (*above, name)), document)
+    whole = document if base is None else _merged(_read(str(base), (*above, name)), document)
+    return _with_encoder_spelled_out(whole)
+
+
+def _with_encoder_spelled_out(document: dict[str, Any]) -> dict[str, Any]:
+    """The encoder as a section, where a file has its name alone; the name alone in place of a section replaces it."""
+    encoder = document.get("encoder")
+    return document | {"encoder": {"name": encoder}} if isinstance(encoder, str) else document
 
 
 def _text_of(name: str) -> str:
@@ -184,6 +191,4 @@ def _normalised(document: dict[str, Any]) -> dict[str, Any]:
         values = document.get(section)
         if isinstance(values, dict) and leaf in values and not isinstance(values[leaf], list):
             document[section] = values | {leaf: [values[leaf]]}
-    if isinstance(document.get("encoder"), str):
-        document["encoder"] = {"name": document["encoder"]}
-    return document
+    return _with_encoder_spelled_out(document)

@@ -21,12 +21,21 @@ from perceptmetrics.atomic import replacing
 from perceptmetrics.datasets import Split, make_splits
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import Calibration, fit_calibration, fold_calibration
+from perceptmetrics.finetune.environment import describe_environment
 from perceptmetrics.finetune.export import export_trained
 from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
 from perceptmetrics.finetune.journal import Journal, Observer, Silence
 from perceptmetrics.finetune.processes import Processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.results import RunResult, SplitResult, test_result, write_predictions, write_summary
+from perceptmetrics.finetune.results import (
+    RunResult,
+    SplitResult,
+    StageResult,
+    card_figures,
+    test_result,
+    write_predictions,
+    write_summary,
+)
 from perceptmetrics.finetune.specs import metric_spec
 from perceptmetrics.finetune.start import encoder_identity, find_encoder
 from perceptmetrics.finetune.state import is_better
@@ -191,7 +200,9 @@ class _Run:
     def execute(self) -> RunResult:
         finished = self._folder / SCORES_FILE
         splits = read_finished(finished, self._identity, self._datasets, self._recipe.seed)
-        if splits is None:
+        if splits is not None:
+            self._journal.restore()
+        else:
             try:
                 splits = self._train()
             finally:
@@ -207,7 +218,15 @@ class _Run:
 
     def _result(self, splits: tuple[SplitResult, ...]) -> RunResult:
         metrics = {self._datasets[place].name: self._metric_folder(place) for place in range(len(self._specs))}
-        return RunResult(folder=self._folder, metrics=metrics, splits=splits)
+        return RunResult(
+            recipe=self._recipe,
+            datasets=tuple(self._datasets),
+            folder=self._folder,
+            metrics=metrics,
+            splits=splits,
+            stages=tuple(StageResult(name=name, records=records) for name, records in self._journal.records.items()),
+            environment=describe_environment(self._processes),
+        )
 
     def _metric_folder(self, place: int) -> Path:
         """A folder for each head's metric, or the run's."""
@@ -226,7 +245,7 @@ class _Run:
             if self._recipe.splits.export == "all":
                 held_out.append(self._held_out(trial))
             elif number == 0:
-                self._export(trial, calibrations)
+                self._export(trial, calibrations, results)
         if self._recipe.splits.export == "all":
             self._train_on_all(results, held_out)
         return tuple(results)
@@ -293,6 +312,7 @@ class _Run:
             best_epoch=trial.best_epoch,
             selection=trial.selection,
             data_sets=tuple(results),
+            parts=tuple(one.split for one in trial.sets),
         )
 
     def _scores(self, place: int, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -327,15 +347,26 @@ class _Run:
             line = fit_calibration(outputs, ratings, logistic=self._recipe.score_map == "logistic")
             mean, spread = self._moments(trial, place)
             calibrations[place] = Calibration(slope=line.slope / spread, shift=line.shift - line.slope * mean / spread)
-        self._export(trial, calibrations)
+        self._export(trial, calibrations, results)
 
-    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None]) -> None:
+    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
+        """Write each head's metric into its folder."""
+        figures = card_figures(results)
         for place, spec in enumerate(self._specs):
             calibration = calibrations[place]
             if calibration is not None:
                 fold_calibration(trial.learner.metric(place), calibration)
             if self._processes.is_first:
-                export_trained(trial.learner, place, spec, self._metric_folder(place))
+                name = self._datasets[place].name
+                export_trained(
+                    trial.learner,
+                    place,
+                    spec,
+                    self._recipe,
+                    self._metric_folder(place),
+                    encoder=self._source.file,
+                    results={key: figures[key] for key in figures if len(self._specs) == 1 or key == name},
+                )
 
     def _context(self) -> dict[str, object]:
         return {

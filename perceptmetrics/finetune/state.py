@@ -21,6 +21,7 @@ from perceptmetrics.errors import WeightsError
 from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import nn

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Stage", "TrainingSet", "predict"]
 
 _SAVE_AFTER = 300.0  # seconds without a save; an epoch is saved at its end in any case
-_FIXED_BATCH = 8
+_IMAGES_AT_ONCE, _FEATURES_AT_ONCE = 8, 256  # for prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,11 +200,12 @@ class Stage:
     def _stream(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[list[Sample]]]]:
         """Each batch, with this process's samples of each data set, in the order of `_order`."""
         shares = [self._order(batch)[self._processes.rank] for batch in batches]
+        reads = not all(one.feed.encoded for one in self._sets)
         tasks = (
             [partial(one.feed.drawn, draw) for one, draws in zip(self._sets, share, strict=True) for draw in draws]
             for share in shares
         )
-        for batch, share, shown in zip(batches, shares, in_order(tasks), strict=True):
+        for batch, share, shown in zip(batches, shares, in_order(tasks, threads=reads), strict=True):
             if not shown:
                 raise DatasetError(
                     f"A batch of {len(batch)} images is too small for {self._processes.world} processes. Raise "
@@ -356,9 +357,10 @@ def predict(
     learner.eval()
     shares = [list(range(len(indices)))[rank :: processes.world] for rank in range(processes.world)]
     mine = indices[shares[processes.rank]]
-    chunks = [mine[start : start + _FIXED_BATCH] for start in range(0, len(mine), _FIXED_BATCH)]
+    at_once = _FEATURES_AT_ONCE if feed.encoded else _IMAGES_AT_ONCE
+    chunks = [mine[start : start + at_once] for start in range(0, len(mine), at_once)]
     tasks = ([partial(feed.fixed, int(index)) for index in chunk] for chunk in chunks)
-    rows = [learner.predict(number, samples) for samples in in_order(tasks)]
+    rows = [learner.predict(number, samples) for samples in in_order(tasks, threads=not feed.encoded)]
     own = torch.cat(rows) if rows else learner.no_rows(number)
     gathered = processes.gather(own, [len(share) for share in shares]).double().cpu().numpy()
     places = [place for share in shares for place in share]

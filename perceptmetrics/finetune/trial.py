@@ -117,6 +117,8 @@ class Trials:
         recipe, seed = self._recipe, (self._recipe.seed, number)
         learner = start(recipe, self._specs, self._source, seed[0] + 1000 * seed[1])
         learner.to(self._processes.device)
+        if recipe.checkpointing:
+            learner.metric(0).backbone.checkpointing = True
         optimizer = replace(recipe.optimizer, lr=(lr,))
         if epochs is not None:
             optimizer = replace(optimizer, epochs=epochs, patience=None)
