@@ -167,6 +167,7 @@ class _Bars:
         self._encoding = self._progress.add_task("features", total=None, visible=False, note="")
         self._epoch = self._progress.add_task("epoch", total=None, visible=False, note="")
         self._best = ""
+        self._writes_lines = enabled and not messages.is_terminal
 
     def __enter__(self) -> _Bars:
         self._progress.start()
@@ -196,6 +197,6 @@ class _Bars:
     def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
         """See `finetune.Observer`."""
         best = "best" if record.epoch == best_epoch else f"best in epoch {best_epoch + 1}"
-        self._best = f", validation {record.selection:.4f} ({best})"
-        if not messages.is_terminal:
+        self._best = "" if math.isnan(record.selection) else f", validation {record.selection:.4f} ({best})"
+        if self._writes_lines:
             messages.print(f"{stage}, epoch {record.epoch + 1}: loss {record.loss:.4f}{self._best}")

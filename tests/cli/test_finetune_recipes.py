@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from perceptmetrics.finetune import list_recipes, recipe_groups
+from perceptmetrics.finetune import EpochRecord, Observer, RunResult, StageName, list_recipes, recipe_groups
 from tests.cli.in_process import Command
 
 
@@ -78,3 +78,27 @@ def test_what_cannot_be_done_is_refused(perceptmetrics: Command, arguments: list
     result = perceptmetrics("finetune", *arguments, "--dry-run")
     assert result.returncode == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(("rank", "speaks"), [("0", True), ("1", False)])
+def test_of_several_processes_the_first_speaks(
+    perceptmetrics: Command, rated: Path, monkeypatch: pytest.MonkeyPatch, rank: str, speaks: bool
+) -> None:
+    monkeypatch.setattr("perceptmetrics.cli.finetune_run.finetune", two_epochs)
+    monkeypatch.setenv("RANK", rank)
+    arguments = ("--option", "columns=beauty", "-o", rated / "run")
+    result = perceptmetrics("finetune", "lite_quality", "--root", rated, *arguments)
+    assert ("images for training" in result.stderr) == speaks
+    assert result.stderr.count("main, epoch") == (2 if speaks else 0)
+    assert ("epoch 1: loss 0.2500, validation 0.5000 (best)" in result.stderr) == speaks
+    assert "nan" not in result.stderr
+    assert "srcc" not in result.stdout
+
+
+def two_epochs(*_: object, observer: Observer, **__: object) -> RunResult:
+    """A run that tells of two epochs, the second without validation images, and ends in Ctrl-C."""
+    stage = StageName(split=0, lr=1e-3, stage="main")
+    for epoch, selection in enumerate((0.5, float("nan"))):
+        record = EpochRecord(epoch=epoch, loss=0.25, lr=1e-3, validation={}, selection=selection, seconds=1.0)
+        observer.epoch(stage, record, best_epoch=0)
+    raise KeyboardInterrupt
