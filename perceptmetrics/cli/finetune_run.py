@@ -15,6 +15,7 @@ from perceptmetrics.datasets import load_dataset
 from perceptmetrics.errors import InvalidOptionError, nearest_names
 from perceptmetrics.finetune import finetune, list_recipes, load_recipe, make_plan, parse_value
 from perceptmetrics.finetune.recipe import DataRecipe
+from perceptmetrics.reports.finetune import check_plot_forms, write_finetune_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,11 +48,13 @@ def run_finetune(
     missing: Literal["error", "skip"],
     dry_run: bool,
     resume: bool,
+    plots: Sequence[str],
     device: str | None,
     backbone_checkpoint: Path | None,
     cache_dir: Path | None,
 ) -> None:
     """Carry out `finetune`."""
+    check_plot_forms(plots)
     recipe = load_recipe(name, settings)
     if names:
         recipe = replace(recipe, data=tuple(DataRecipe(name=data_set) for data_set in names))
@@ -81,6 +84,8 @@ def run_finetune(
         )
     if first:
         _print_result(result, datasets)
+        page, *_ = write_finetune_report(result, plots=plots)
+        results.print(f"report: {printable(str(page))}", highlight=False, soft_wrap=True)
 
 
 def _with_options(recipe: Recipe, options: Sequence[str]) -> Recipe:

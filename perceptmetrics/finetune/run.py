@@ -1,7 +1,8 @@
 """A run: all splits and learning rates of a recipe, the figures on the test images, and the metric that comes of it.
 
 A run's folder holds `recipe.yaml`, `metrics.jsonl`, TensorBoard's files, `predictions.csv`, `summary.json`, and the
-exported metric: in the folder itself, or, with several heads, in a folder for each data set. While it trains,
+exported metric: in the folder itself, or, with several heads, in a folder for each data set. The command `finetune`
+adds `report.html` (see `perceptmetrics.reports.finetune`). While it trains,
 `state/` holds what it goes on from after a stop.
 """
 
