@@ -66,6 +66,10 @@ class EncoderRecipe:
     positional_embedding: PositionalEmbedding | None = None
     features: EncoderFeatures | None = None
 
+    def __post_init__(self) -> None:
+        require_text("encoder", name=self.name)
+        _check_choices("encoder", self, positional_embedding=PositionalEmbedding, features=EncoderFeatures)
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRecipe:
@@ -91,6 +95,8 @@ class HeadRecipe:
         for name in ("dropout", "input_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"head.{name} must be in [0, 1), got {value!r}.")
+        require(all(size > 0 for size in self.hidden), f"head.hidden needs positive sizes, got {self.hidden!r}.")
+        _check_choices("head", self, activation=Activation, feature_map=FeatureMap)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +123,7 @@ class PromptsRecipe:
 
     def __post_init__(self) -> None:
         require(len(self.pairs) > 0, "prompts.pairs needs at least one pair.")
+        _check_choices("prompts", self, position=ContextPosition, aggregation=Aggregation)
         require(self.length >= 0, f"prompts.length must be 0 or more, got {self.length!r}.")
         require(
             self.length > 0 or self.regressor is not None,
@@ -206,6 +213,11 @@ class OptimizerRecipe:
         )
         for name in ("batch_size", "epochs", "accumulation", "encoder_lr_factor"):
             require(getattr(self, name) > 0, f"optimizer.{name} must be positive, got {getattr(self, name)!r}.")
+        for name in ("head_lr", "head_epochs", "patience", "period", "clip_norm"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"optimizer.{name} must be positive or null, got {value!r}.")
+        for name in ("weight_decay", "momentum", "min_lr", "warmup"):
+            require(getattr(self, name) >= 0, f"optimizer.{name} must be 0 or more, got {getattr(self, name)!r}.")
         require(self.schedule in get_args(Schedule), _one_of("optimizer.schedule", self.schedule, Schedule))
         require(
             (self.period is not None) == (self.schedule == "cosine_restarts"),
@@ -322,7 +334,33 @@ class Recipe:
             not self.second_stage or (len(self.data) > 1 and self.heads == "each"),
             "second_stage trains the heads of several data sets one by one; it needs several, and heads: each.",
         )
-        require(self.score_map in ("identity", "logistic"), "score_map must be 'identity' or 'logistic'.")
+        require(
+            not self.head_first or self.train in ("lora", "full"),
+            f"head_first lets the heads train before the encoder joins them; with train: {self.train} it never does.",
+        )
+        require(
+            self.score_map in ("identity", "logistic"),
+            f"score_map must be 'identity' or 'logistic', got {self.score_map!r}.",
+        )
+        require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
+        self._check_augmentation()
+
+    def _check_augmentation(self) -> None:
+        """Refuse variations that these views would leave out without a word."""
+        for name, kind in (("random_resized_crop", "centre_crop"), ("random_crop", "whole")):
+            kinds = [view.kind for view in self.views]
+            require(
+                not getattr(self.augmentation, name) or kinds == [kind],
+                f"augmentation.{name} goes with a single view of kind {kind}, got {', '.join(kinds)}.",
+            )
+
+
+def _check_choices(section: str, recipe: object, **choices: object) -> None:
+    """Refuse what is not among the values that a field takes; None is allowed where it is the field's default."""
+    for name, allowed in choices.items():
+        value = getattr(recipe, name)
+        none = value is None and getattr(type(recipe), name) is None
+        require(none or value in get_args(allowed), _one_of(f"{section}.{name}", value, allowed))
 
 
 def _one_of(name: str, value: object, choices: object) -> str:

@@ -143,7 +143,7 @@ def workbook(path: Path, rows: Sequence[Sequence[object]]) -> Path:
     items = "".join(f"<si><r><t>{text[:2]}</t></r><r><t>{text[2:]}</t></r></si>" for text in strings)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("xl/worksheets/sheet10.xml", f"<worksheet {space}><sheetData/></worksheet>")
-        archive.writestr("xl/worksheets/sheet1.xml", f"<worksheet {space}><sheetData>{body}</sheetData></worksheet>")
+        archive.writestr("xl/worksheets/sheet2.xml", f"<worksheet {space}><sheetData>{body}</sheetData></worksheet>")
         archive.writestr("xl/sharedStrings.xml", f"<sst {space}>{items}</sst>")
     return path
 
