@@ -181,7 +181,7 @@ def _photographs(root: Path) -> list[Path]:
     try:
         return list(find_images([root]))
     except InvalidImageError as error:
-        raise DatasetError(f"Expected photographs: {error}") from error
+        raise DatasetError(f"Expected photographs in {root}, got none. {error}") from error
 
 
 def _key(name: str) -> int:

@@ -155,7 +155,7 @@ def _card(recipe: Recipe, dataset: LabelledImages) -> CardSpec:
         paper=recipe.source,
         paper_url="https://arxiv.org/abs/2503.13260" if "PerceptCLIP" in recipe.source else "none",
         licence=_LICENCE,
-        training_data=f"{dataset.name}: {len(dataset)} images"
+        training_data=f"{dataset.name}: {len(dataset.trainable)} images"
         + (
             f" rated for {', '.join(dataset.labels)}."
             if dataset.classes is None
