@@ -38,12 +38,14 @@ class DataRecipe:
         options: Options of `load_dataset`.
         loss: Loss of its images; None for the recipe's.
         weight: Factor of that loss.
+        augmentation: How its images are varied; None for the recipe's.
     """
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     loss: Loss | None = None
     weight: float = 1.0
+    augmentation: AugmentationRecipe | None = None
 
     def __post_init__(self) -> None:
         require_text("data", name=self.name)
@@ -244,7 +246,8 @@ class SplitRecipe:
     Attributes:
         count: Number of splits, each trained from the start.
         test: Share of the images that is for testing.
-        validation: Share of the others that is for validation.
+        validation: Share of the others that is for validation; with 0 nothing is chosen, so that training takes a
+            single learning rate and its last epoch.
         official: Whether published splits are used where there are any.
         export: What becomes the metric: the model of the `"first"` split, or one that is trained on `"all"` images
             after the splits have told for how many epochs.
@@ -259,8 +262,8 @@ class SplitRecipe:
     def __post_init__(self) -> None:
         require(self.count > 0, f"splits.count must be positive, got {self.count!r}.")
         require(self.export in ("first", "all"), f"splits.export must be 'first' or 'all', got {self.export!r}.")
-        for name in ("test", "validation"):
-            require(0 < getattr(self, name) < 1, f"splits.{name} must be between 0 and 1, got {getattr(self, name)!r}.")
+        require(0 < self.test < 1, f"splits.test must be between 0 and 1, got {self.test!r}.")
+        require(0 <= self.validation < 1, f"splits.validation must be 0 or more and below 1, got {self.validation!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,16 +355,25 @@ class Recipe:
             f"score_map must be 'identity' or 'logistic', got {self.score_map!r}.",
         )
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
+        require(
+            self.splits.validation > 0 or (len(self.optimizer.lr) == 1 and self.optimizer.patience is None),
+            "splits.validation: 0 leaves no images to choose on; state one optimizer.lr and optimizer.patience: null.",
+        )
         self._check_augmentation()
+
+    def augmentation_of(self, place: int) -> AugmentationRecipe:
+        """How images of a data set are varied."""
+        return self.data[place].augmentation or self.augmentation
 
     def _check_augmentation(self) -> None:
         """Refuse variations that these views would leave out without a word."""
-        for name, kind in (("random_resized_crop", "centre_crop"), ("random_crop", "whole")):
-            kinds = [view.kind for view in self.views]
-            require(
-                not getattr(self.augmentation, name) or kinds == [kind],
-                f"augmentation.{name} goes with a single view of kind {kind}, got {', '.join(kinds)}.",
-            )
+        kinds = [view.kind for view in self.views]
+        for varied in map(self.augmentation_of, range(len(self.data))):
+            for name, kind in (("random_resized_crop", "centre_crop"), ("random_crop", "whole")):
+                require(
+                    not getattr(varied, name) or kinds == [kind],
+                    f"augmentation.{name} goes with a single view of kind {kind}, got {', '.join(kinds)}.",
+                )
 
 
 def _check_choices(section: str, recipe: object, **choices: object) -> None:

@@ -162,7 +162,7 @@ def _card(recipe: Recipe, dataset: LabelledImages) -> CardSpec:
             if recipe.encoder.name in OPENAI_CLIP_WEIGHTS
             else f"The encoder {recipe.encoder.name} has terms of its own"
         ),
-        training_data=f"{dataset.name}: {len(dataset)} images"
+        training_data=f"{dataset.name}: {len(dataset.trainable)} images"
         + (
             f" rated for {', '.join(dataset.labels)}."
             if dataset.classes is None

@@ -166,7 +166,6 @@ class Trials:
             learner,
             sets,
             optimizer,
-            replicas=self._recipe.augmentation.replicas,
             seed=seed,
             processes=self._processes,
             state_file=self._folder / "state" / f"{name.filename}.safetensors",
@@ -184,17 +183,18 @@ class Trials:
             feed=self._feed(place, learner, untouched=untouched),
             objective=Objective(dataset, entry.loss or self._recipe.loss),
             weight=entry.weight,
+            replicas=self._recipe.augmentation_of(place).replicas,
         )
 
     def _feed(self, place: int, learner: Learner, *, untouched: bool) -> Feed:
         backbone = learner.metric(0).backbone
         frozen = not any(weight.requires_grad for weight in backbone.parameters())
-        spec, varied = self._specs[0].views, self._recipe.augmentation
+        spec, varied = self._specs[0].views, self._recipe.augmentation_of(place)
         if untouched:  # the heads only have to find their way, for which the fixed views do
             varied = replace(varied, random_crop=None, random_resized_crop=False)
         if not (frozen and can_be_kept(varied)):
             if place not in self._pixels:
-                views = TrainingViews(Views(spec, self._recipe.seed), self._recipe.augmentation)
+                views = TrainingViews(Views(spec, self._recipe.seed), self._recipe.augmentation_of(place))
                 self._pixels[place] = PixelFeed(self._datasets[place], views, _ROOM // len(self._datasets))
             return self._pixels[place]
         tuned = "" if untouched else _tuned(learner, self._recipe)
