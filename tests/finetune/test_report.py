@@ -16,7 +16,7 @@ from PIL import Image
 from perceptmetrics.datasets import Scale
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.finetune import recipe_to_yaml
-from perceptmetrics.finetune.state import EpochRecord, best_epoch
+from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.functional.stats import bootstrap_interval
 from perceptmetrics.reports.finetune import (
     confusion_panel,
@@ -214,10 +214,10 @@ def test_the_best_epoch_is_never_one_without_a_figure():
         ]
 
     nan = float("nan")
-    assert best_epoch(records(0.2, 0.5, 0.5, 0.1)) == 1
-    assert best_epoch(records(nan, 0.2, 0.1)) == 1
-    assert best_epoch(records(0.2, nan)) == 0
-    assert best_epoch(records(nan, nan)) == 1
+    assert kept_epoch(records(0.2, 0.5, 0.5, 0.1), "best") == 1
+    assert kept_epoch(records(nan, 0.2, 0.1), "best") == 1
+    assert kept_epoch(records(0.2, nan), "best") == 0
+    assert kept_epoch(records(nan, nan), "best") == 1
 
 
 @pytest.mark.parametrize("scale", [Scale(lower=1, upper=9), Scale(lower=0, upper=100, higher_is_better=False)])
