@@ -94,7 +94,8 @@ def run_result(folder, datasets, *, splits=2, scores=near_truth, rates=RATES, st
         recipe=replace(
             base,
             loss="cross_entropy" if classes else "plcc",
-            optimizer=replace(base.optimizer, lr=rates),
+            optimizer=replace(base.optimizer, lr=rates, keep="best"),
+            splits=replace(base.splits, validation=0.1),
             **recipe,
         ),
         datasets=tuple(datasets),
