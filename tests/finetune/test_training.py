@@ -16,7 +16,7 @@ from perceptmetrics.finetune import finetune, load_recipe, trial
 from perceptmetrics.finetune.feeds import PixelFeed
 from perceptmetrics.finetune.journal import Silence
 from perceptmetrics.finetune.objectives import selection_figure
-from perceptmetrics.finetune.state import EpochRecord, best_epoch
+from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.finetune.trainer import Stage
 from tests.data import data_folder
 from tests.finetune.cases import SGD, TWO, data_sets
@@ -99,12 +99,12 @@ def test_selection_prefers_any_figure_to_an_undefined_one():
             for epoch, figure in enumerate(figures)
         ]
 
-    assert best_epoch(records(NAN, 0.1, 0.3, 0.2)) == 2
-    assert best_epoch(records(0.5, NAN, 0.4)) == 0
-    assert best_epoch(records(NAN, -0.1, NAN)) == 1
-    assert best_epoch(records(0.5, 0.5)) == 0
-    assert best_epoch(records(NAN, NAN)) == 0
-    assert best_epoch(records(NAN, NAN, NAN, validated=False)) == 2
+    assert kept_epoch(records(NAN, 0.1, 0.3, 0.2), "best") == 2
+    assert kept_epoch(records(0.5, NAN, 0.4), "best") == 0
+    assert kept_epoch(records(NAN, -0.1, NAN), "best") == 1
+    assert kept_epoch(records(0.5, 0.5), "best") == 0
+    assert kept_epoch(records(NAN, NAN), "best") == 0
+    assert kept_epoch(records(NAN, NAN, NAN, validated=False), "best") == 2
 
 
 def test_rate_that_diverges_is_not_chosen(train, recipe, data, tmp_path):

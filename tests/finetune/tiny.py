@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
-from perceptmetrics.evaluation import evaluate_ratings
+from perceptmetrics.evaluation.ratings import rating_figures
 from perceptmetrics.finetune import Recipe, load_recipe, results
 from tests.tiny_encoders import VIT, timm_network, write
 
@@ -91,7 +91,7 @@ def tiny_recipe(folder: Path, *settings: str, text: str = RECIPE) -> Recipe:
 
 def leave_intervals_out(setattr_: Callable[[object, str, object], None] = setattr) -> None:
     """Let runs work out their figures without bootstrap intervals."""
-    setattr_(results, "evaluate_ratings", partial(evaluate_ratings, intervals=False))
+    setattr_(results, "rating_figures", partial(rating_figures, intervals=False))
 
 
 def epochs_of(run: Path) -> list[dict[str, object]]:
