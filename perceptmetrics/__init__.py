@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from perceptmetrics._version import __version__
 
 if TYPE_CHECKING:
+    from perceptmetrics.datasets import list_datasets, load_dataset
     from perceptmetrics.errors import (
         DatasetError,
         InvalidImageError,
@@ -44,8 +45,10 @@ __all__ = [
     "WeightsError",
     "__version__",
     "create_metric",
+    "list_datasets",
     "list_metrics",
     "list_models",
+    "load_dataset",
     "load_image",
     "metric_info",
     "register_metric",
@@ -65,8 +68,10 @@ _MODULE_OF = {
     "UnknownMetricError": "errors",
     "WeightsError": "errors",
     "create_metric": "factory",
+    "list_datasets": "datasets",
     "list_metrics": "registry",
     "list_models": "registry",
+    "load_dataset": "datasets",
     "load_image": "io",
     "metric_info": "registry",
     "register_metric": "registry",

@@ -203,9 +203,8 @@ def attach_lora(module: nn.Module, spec: LoraSpec) -> list[str]:
     for path, attention in list(module.named_modules()):
         for name in _FUSED_NAMES:
             base = getattr(attention, name, None)
-            if getattr(attention, "q_bias", None) is not None:  # BEiT reads the weights past the layer
-                continue
-            if isinstance(base, nn.Linear) and base.out_features == 3 * base.in_features:
+            called = getattr(attention, "q_bias", None) is None  # BEiT reads the weights past the layer
+            if called and isinstance(base, nn.Linear) and base.out_features == 3 * base.in_features:
                 setattr(attention, name, LoraProjection(base, spec))
                 adapted.append(path)
     if not adapted:
@@ -259,19 +258,15 @@ def without_lora(module: nn.Module, *, merged: bool) -> dict[str, Tensor]:
 
     Args:
         module: A module with or without adapters.
-        merged: Whether the adapters are to be part of the weights, or left out.
-
-    Returns:
-        The state dictionary that the module had before adapters were attached, or would have after `bake_lora`.
+        merged: Whether the weights are to be those after `bake_lora`, or those before adapters were attached.
     """
     state = dict(module.state_dict())
     for path, projection in _projections(module):
-        inside = [name for name in state if name.startswith(f"{path}.")]
-        base = {name.removeprefix(f"{path}.base."): state.pop(name) for name in inside if ".base." in name[len(path) :]}
-        for name in inside:
-            state.pop(name, None)
-        base["weight"] = projection.weight(merged=merged)
-        state |= {f"{path}.{name}": tensor for name, tensor in base.items()}
+        for name in [name for name in state if name.startswith(f"{path}.")]:
+            tensor, inside = state.pop(name), name.removeprefix(f"{path}.")
+            if inside.startswith("base."):
+                state[f"{path}.{inside.removeprefix('base.')}"] = tensor
+        state[f"{path}.weight"] = projection.weight(merged=merged)
     return state
 
 

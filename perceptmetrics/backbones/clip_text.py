@@ -126,10 +126,12 @@ class TextEncoder(nn.Module):
         Raises:
             InvalidOptionError: A text is too long.
         """
-        tokens = tokenize(texts, self.context_length).to(self.attn_mask.device)
+        tokens = tokenize(texts, self.context_length)
         ends = _ends(tokens)
         tokens = tokens[:, : int(ends.max()) + 1]
-        return self.read(self.embed(tokens) + self.positional_embedding[: tokens.shape[1]], ends)
+        device = self.attn_mask.device
+        embedded = self.embed(tokens.to(device)) + self.positional_embedding[: tokens.shape[1]]
+        return self.read(embedded, ends.to(device))
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Look tokens (N, L) up in the table of embeddings: shape (N, L, C)."""

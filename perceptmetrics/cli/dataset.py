@@ -36,7 +36,9 @@ def check(
             show_default=False,
         ),
     ] = None,
-    splits: Annotated[int, typer.Option(min=1, help="How many splits to draw where none are published.")] = 10,
+    splits: Annotated[
+        int | None, typer.Option(min=1, help="How many splits to look at. Default: as many as the papers.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of drawn splits.")] = 0,
 ) -> None:
     """Check a data set: counts, labels and their range, sizes, damaged files, duplicates, leaks between splits.

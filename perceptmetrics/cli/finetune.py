@@ -1,7 +1,7 @@
 """The command `finetune`. What needs PyTorch is imported when it runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,18 +29,27 @@ def finetune(
         list[str] | None,
         typer.Option(help="Train on this data set instead of the recipe's; repeat for several.", show_default=False),
     ] = None,
-    data_option: Annotated[
+    option: Annotated[
         list[str] | None,
         typer.Option(
-            help="Option of the data set, such as columns=[mos] or group_column=scene for csv; with several data "
-            "sets, NAME.key=value.",
+            help="NAME=VALUE: an option of the data set, such as columns=mos; repeat for another, or for a list of "
+            "values. Of one data set among several: DATASET.NAME=VALUE.",
             show_default=False,
         ),
     ] = None,
-    missing: Annotated[str, typer.Option(help="'error', or 'skip' labelled images without a file.")] = "error",
+    missing: Annotated[
+        Literal["error", "skip"], typer.Option(help="Whether labelled images without a file are an error.")
+    ] = "error",
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    plots: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Write the report's plots into plots/ of the run's folder as well: png, svg or pdf; repeat.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'mps'.")] = "auto",
     backbone_checkpoint: Annotated[
         Path | None, typer.Option(help="The encoder's weights from a file or folder.", show_default=False)
@@ -58,7 +67,7 @@ def finetune(
 
     - `perceptmetrics finetune perceptclip_koniq10k --root KonIQ-10k --output runs/koniq --set lr=1e-4`
 
-    - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --data-option columns=[mos] -o runs/mine`
+    - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --option columns=mos -o runs/mine`
     """
     from perceptmetrics.cli.finetune_run import print_recipes, run_finetune
 
@@ -74,10 +83,11 @@ def finetune(
             output=output,
             settings=settings or [],
             names=dataset or [],
-            options=data_option or [],
+            options=option or [],
             missing=missing,
             dry_run=dry_run,
             resume=resume,
+            plots=plots or [],
             device=None if device == "auto" else device,
             backbone_checkpoint=backbone_checkpoint,
             cache_dir=cache_dir,

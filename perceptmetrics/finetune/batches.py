@@ -97,5 +97,5 @@ def _deal(
             for place in places
             for index in shown[place][0]
         )
-        for places in np.array_split(order, count)
+        for places in np.split(order, [len(order) * place // count for place in range(1, count)])
     ]

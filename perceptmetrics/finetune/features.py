@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from perceptmetrics.atomic import replacing
-from perceptmetrics.cache import cache_home
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.finetune.augmentation import draw_sides, mirror_images
 from perceptmetrics.finetune.feeds import in_order, read_item
 from perceptmetrics.spec import CropsView
 from perceptmetrics.structure import to_plain
@@ -55,6 +55,7 @@ class FeatureFeed:
         recipe: How images are mirrored.
         identity: Text that is the same exactly when the encoder's weights are.
         processes: The processes that share the work.
+        folder: Where features are kept.
         observe: Called with the numbers of images done and of all.
     """
 
@@ -69,12 +70,15 @@ class FeatureFeed:
         *,
         identity: str,
         processes: Processes,
+        folder: Path,
         observe: Callable[[int, int], None],
     ) -> None:
         self._dataset = dataset
+        self._folder = folder
+        self._recipe = recipe
         self._metric = metric
         self._views = views
-        self._mirrored = [sides for sides in ((), (-1,), (-2,), (-1, -2)) if _is_asked_for(sides, recipe)]
+        self._mirrored = mirror_images(recipe)
         self._one_view = len(views.spec.views) == 1 and isinstance(views.spec.views[0], CropsView)
         self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._mirrored])
         chunks = [range(start, min(start + _CHUNK, len(dataset))) for start in range(0, len(dataset), _CHUNK)]
@@ -89,7 +93,7 @@ class FeatureFeed:
     def drawn(self, draw: Draw) -> Sample:
         """See `feeds.Feed`."""
         rng = np.random.default_rng(list(draw.seed))
-        variant = int(rng.integers(len(self._mirrored)))
+        variant = self._mirrored.index(draw_sides(self._recipe, rng))
         shown = [features[draw.index, variant] for features in self._bank]
         if self._one_view:
             crop = int(rng.integers(len(shown[0])))
@@ -122,7 +126,7 @@ class FeatureFeed:
                 for view in shown:
                     pixels = view.flatten(0, 1).to(self._metric.device)
                     (features,) = self._metric.encode([pixels])
-                    encoded.append(features.unflatten(0, view.shape[:2]).cpu().clone())
+                    encoded.append(features.reshape(*view.shape[:2], -1).cpu().clone())
                 yield encoded
 
     def _shown(self, index: int) -> list[Tensor]:
@@ -134,11 +138,7 @@ class FeatureFeed:
     def _path(self, chunk: range) -> Path:
         identities = [_identity_of(self._dataset, index) for index in chunk]
         digest = hashlib.sha256(json.dumps([self._key, identities]).encode()).hexdigest()
-        return cache_home() / "features" / digest[:2] / f"{digest}.safetensors"
-
-
-def _is_asked_for(sides: tuple[int, ...], recipe: AugmentationRecipe) -> bool:
-    return (recipe.horizontal_flip or -1 not in sides) and (recipe.vertical_flip or -2 not in sides)
+        return self._folder / digest[:2] / f"{digest}.safetensors"
 
 
 def _identity_of(dataset: LabelledImages, index: int) -> list[object]:

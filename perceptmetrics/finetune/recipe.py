@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from perceptmetrics.spec import Aggregation, ContextPosition, LoraSpec, Task, ViewSpec
-from perceptmetrics.spec.heads import Activation, FeatureMap
 from perceptmetrics.spec.backbone import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.heads import Activation, FeatureMap
 
 __all__ = [
     "AugmentationRecipe",
@@ -66,6 +66,10 @@ class EncoderRecipe:
     positional_embedding: PositionalEmbedding | None = None
     features: EncoderFeatures | None = None
 
+    def __post_init__(self) -> None:
+        require_text("encoder", name=self.name)
+        _check_choices("encoder", self, positional_embedding=PositionalEmbedding, features=EncoderFeatures)
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRecipe:
@@ -91,6 +95,8 @@ class HeadRecipe:
         for name in ("dropout", "input_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"head.{name} must be in [0, 1), got {value!r}.")
+        require(all(size > 0 for size in self.hidden), f"head.hidden needs positive sizes, got {self.hidden!r}.")
+        _check_choices("head", self, activation=Activation, feature_map=FeatureMap)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +123,7 @@ class PromptsRecipe:
 
     def __post_init__(self) -> None:
         require(len(self.pairs) > 0, "prompts.pairs needs at least one pair.")
+        _check_choices("prompts", self, position=ContextPosition, aggregation=Aggregation)
         require(self.length >= 0, f"prompts.length must be 0 or more, got {self.length!r}.")
         require(
             self.length > 0 or self.regressor is not None,
@@ -161,11 +168,14 @@ class OptimizerRecipe:
         lr: Learning rates; with more than one, each is tried and the best on the validation images is kept.
         encoder_lr_factor: Factor of the learning rate for the weights of the encoder.
         head_lr: Learning rate while heads train alone, before or after the encoder; None for the same.
+        head_epochs: Most epochs of that; None for the same.
         weight_decay: Weight decay.
         momentum: Momentum of SGD.
         batch_size: Samples of a batch, over all processes; `replicas` of an image count each.
         epochs: Most epochs.
         patience: Epochs without a better validation score after which training stops; None for never.
+        keep: Which epoch leaves its weights: the `"best"` on the validation images, or the `"last"`. Where these images
+            are few, chance chooses the best, and the end of a falling learning rate serves better.
         schedule: Course of the learning rate: `"constant"`, `"cosine"` down to `min_lr` over all epochs, or
             `"cosine_restarts"`, anew each `period` steps (Loshchilov, Hutter, "SGDR", ICLR 2017).
         period: Steps of a period of `"cosine_restarts"`.
@@ -181,11 +191,13 @@ class OptimizerRecipe:
     lr: tuple[float, ...] = (5e-5, 1e-4, 5e-4, 1e-3)
     encoder_lr_factor: float = 1.0
     head_lr: float | None = None
+    head_epochs: int | None = None
     weight_decay: float = 1e-4
     momentum: float = 0.9
     batch_size: int = 32
     epochs: int = 40
     patience: int | None = 12
+    keep: Literal["best", "last"] = "best"
     schedule: Schedule = "constant"
     period: int | None = None
     min_lr: float = 0.0
@@ -195,13 +207,25 @@ class OptimizerRecipe:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.algorithm in ("adamw", "sgd"), _one_of("optimizer.algorithm", self.algorithm, Literal["adamw", "sgd"]))
+        require(
+            self.algorithm in ("adamw", "sgd"), _one_of("optimizer.algorithm", self.algorithm, Literal["adamw", "sgd"])
+        )
         require(
             len(self.lr) > 0 and all(rate > 0 for rate in self.lr),
             f"optimizer.lr needs positive learning rates, got {self.lr!r}.",
         )
         for name in ("batch_size", "epochs", "accumulation", "encoder_lr_factor"):
             require(getattr(self, name) > 0, f"optimizer.{name} must be positive, got {getattr(self, name)!r}.")
+        for name in ("head_lr", "head_epochs", "patience", "period", "clip_norm"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"optimizer.{name} must be positive or null, got {value!r}.")
+        for name in ("weight_decay", "momentum", "min_lr", "warmup"):
+            require(getattr(self, name) >= 0, f"optimizer.{name} must be 0 or more, got {getattr(self, name)!r}.")
+        require(self.keep in ("best", "last"), f"optimizer.keep must be 'best' or 'last', got {self.keep!r}.")
+        require(
+            self.keep == "best" or self.patience is None,
+            "optimizer.keep 'last' trains for all epochs; state optimizer.patience: null.",
+        )
         require(self.schedule in get_args(Schedule), _one_of("optimizer.schedule", self.schedule, Schedule))
         require(
             (self.period is not None) == (self.schedule == "cosine_restarts"),
@@ -253,7 +277,8 @@ class Recipe:
         views: How an image is shown to it.
         train: What is trained: `"lora"` (adapters and head), `"head"` alone, `"full"` (encoder and head), or
             `"prompts"`.
-        loss: The loss.
+        loss: What training lowers: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`,
+            `"ranking"` (over pairs whose order is known), or `"cross_entropy"` of classes.
         head: Head of layers; None for prompts.
         prompts: Antonym prompts; None for a head of layers.
         lora: Adapters of `train: lora`.
@@ -318,7 +343,33 @@ class Recipe:
             not self.second_stage or (len(self.data) > 1 and self.heads == "each"),
             "second_stage trains the heads of several data sets one by one; it needs several, and heads: each.",
         )
-        require(self.score_map in ("identity", "logistic"), "score_map must be 'identity' or 'logistic'.")
+        require(
+            not self.head_first or self.train in ("lora", "full"),
+            f"head_first lets the heads train before the encoder joins them; with train: {self.train} it never does.",
+        )
+        require(
+            self.score_map in ("identity", "logistic"),
+            f"score_map must be 'identity' or 'logistic', got {self.score_map!r}.",
+        )
+        require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
+        self._check_augmentation()
+
+    def _check_augmentation(self) -> None:
+        """Refuse variations that these views would leave out without a word."""
+        for name, kind in (("random_resized_crop", "centre_crop"), ("random_crop", "whole")):
+            kinds = [view.kind for view in self.views]
+            require(
+                not getattr(self.augmentation, name) or kinds == [kind],
+                f"augmentation.{name} goes with a single view of kind {kind}, got {', '.join(kinds)}.",
+            )
+
+
+def _check_choices(section: str, recipe: object, **choices: object) -> None:
+    """Refuse what is not among the values that a field takes; None is allowed where it is the field's default."""
+    for name, allowed in choices.items():
+        value = getattr(recipe, name)
+        none = value is None and getattr(type(recipe), name) is None
+        require(none or value in get_args(allowed), _one_of(f"{section}.{name}", value, allowed))
 
 
 def _one_of(name: str, value: object, choices: object) -> str:

@@ -12,16 +12,28 @@ from numpy.typing import NDArray
 
 from perceptmetrics._version import __version__
 from perceptmetrics.atomic import replacing
-from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes, evaluate_ratings
-from perceptmetrics.evaluation.ratings import evaluate_within_groups
+from perceptmetrics.datasets import LabelledImages, Split
+from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes
+from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_figures
+from perceptmetrics.finetune.journal import StageName
+from perceptmetrics.finetune.recipe import Recipe
+from perceptmetrics.finetune.state import EpochRecord
 from perceptmetrics.results import csv_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perceptmetrics.datasets import LabelledImages
 
-__all__ = ["DataSetResult", "RunResult", "SplitResult", "test_result", "write_predictions", "write_summary"]
+__all__ = [
+    "DataSetResult",
+    "RunResult",
+    "SplitResult",
+    "StageResult",
+    "card_figures",
+    "test_result",
+    "write_predictions",
+    "write_summary",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +64,7 @@ class SplitResult:
         best_epoch: The epoch whose weights were kept, from 0.
         selection: Its validation figure.
         data_sets: Figures on the test images.
+        parts: For each data set, which images were for what.
     """
 
     number: int
@@ -60,6 +73,20 @@ class SplitResult:
     best_epoch: int
     selection: float
     data_sets: tuple[DataSetResult, ...]
+    parts: tuple[Split, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """How a training went.
+
+    Attributes:
+        name: Which training. With `splits.export` `"all"`, that on all images has the number after the last split.
+        records: Its epochs.
+    """
+
+    name: StageName
+    records: tuple[EpochRecord, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +94,22 @@ class RunResult:
     """A run.
 
     Attributes:
+        recipe: What was asked for.
+        datasets: The data sets, with the labels that were trained on.
         folder: Where it lies.
         metrics: The exported metrics by data set: folders for `create_metric`.
         splits: Its splits.
+        stages: All its trainings, of every split and learning rate.
+        environment: What it ran on, as names and values for people to read.
     """
 
+    recipe: Recipe
+    datasets: tuple[LabelledImages, ...]
     folder: Path
     metrics: dict[str, Path]
     splits: tuple[SplitResult, ...]
+    stages: tuple[StageResult, ...]
+    environment: dict[str, str]
 
     def median(self, data_set: str, label: str, figure: str) -> float:
         """Median of a figure over the splits, such as `median("livec", "mos", "srcc")`."""
@@ -104,7 +139,7 @@ def test_result(
                 groups = [dataset.groups[index] for index in images]
                 figures[label] = evaluate_within_groups(scores[:, column], ratings, groups)
             else:
-                figures[label] = evaluate_ratings(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
+                figures[label] = rating_figures(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
     return DataSetResult(data_set=dataset.name, images=images, scores=scores, figures=figures)
 
 
@@ -162,6 +197,25 @@ def medians(result: RunResult) -> dict[str, dict[str, dict[str, float]]]:
                 name: result.median(one.data_set, label, name) for name in numbers
             }
     return found
+
+
+def card_figures(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
+    """Medians over the splits for a model card, by data set (and rating, where there are several)."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for split in splits:
+        for one in split.data_sets:
+            for label, figures in one.figures.items():
+                name = one.data_set if len(one.figures) == 1 else f"{one.data_set}: {label}"
+                row = found.setdefault(name, {})
+                for measure, value in _card_measures(figures).items():
+                    row.setdefault(measure, []).append(value)
+    return {name: {measure: float(np.median(values)) for measure, values in row.items()} for name, row in found.items()}
+
+
+def _card_measures(figures: RatingFigures | ClassFigures) -> dict[str, float]:
+    if isinstance(figures, ClassFigures):
+        return {"accuracy": figures.accuracy, "map": figures.mean_average_precision, "f1": figures.macro_f1}
+    return {"srcc": figures.srcc, "plcc": figures.plcc_logistic4, "rmse": figures.rmse}
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,10 @@ process that is killed leaves the former state.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,11 +21,12 @@ from perceptmetrics.errors import WeightsError
 from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import nn
 
-__all__ = ["EpochRecord", "Progress", "TrainingState", "read_state", "write_state"]
+__all__ = ["EpochRecord", "Progress", "TrainingState", "is_better", "kept_epoch", "read_state", "write_state"]
 
 _PROGRESS = "progress"
 
@@ -50,6 +52,25 @@ class EpochRecord:
     seconds: float
 
 
+def is_better(figure: float, than: float) -> bool:
+    """Whether a validation figure beats another; one that is not defined (NaN) beats none."""
+    return figure > than or (math.isnan(than) and not math.isnan(figure))
+
+
+def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
+    """The epoch whose weights are kept: the last, or that of the highest validation figure.
+
+    Of equal figures the first counts; where nothing is validated, the last epoch is the best.
+    """
+    if keep == "last":
+        return records[-1].epoch
+    best = 0
+    for record in records:
+        if not record.validation or is_better(record.selection, records[best].selection):
+            best = record.epoch
+    return best
+
+
 @dataclass(kw_only=True)
 class Progress:
     """How far training has come.
@@ -61,7 +82,6 @@ class Progress:
         loss_sum: Sum of their losses.
         seconds: How long they took.
         records: The epochs before.
-        best_epoch: The epoch whose weights are kept; None before the first.
         finished: Whether training is over.
         scaler: State of float16's scaling of gradients.
     """
@@ -72,7 +92,6 @@ class Progress:
     loss_sum: float = 0.0
     seconds: float = 0.0
     records: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int | None = None
     finished: bool = False
     scaler: dict[str, Any] = field(default_factory=dict)
 

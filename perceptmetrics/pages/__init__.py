@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perceptmetrics.pages.embed import faithful_uri, jpeg_uri, thumbnail
+from perceptmetrics.pages.embed import faithful_uri, jpeg_uri, png_uri, thumbnail, thumbnail_or_grey
 from perceptmetrics.pages.render import render_page
 
-__all__ = ["faithful_uri", "jpeg_uri", "render_page", "thumbnail"]
+__all__ = ["faithful_uri", "jpeg_uri", "png_uri", "render_page", "thumbnail", "thumbnail_or_grey"]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.io import load_image
 
 if TYPE_CHECKING:
     from perceptmetrics.io import ImageSource
 
-__all__ = ["faithful_uri", "jpeg_uri", "thumbnail"]
+__all__ = ["faithful_uri", "jpeg_uri", "png_uri", "thumbnail", "thumbnail_or_grey"]
 
 _DISPLAYED = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
@@ -38,11 +39,24 @@ def thumbnail(source: ImageSource, max_side: int) -> Image.Image:
     return image
 
 
+def thumbnail_or_grey(source: ImageSource, max_side: int) -> Image.Image:
+    """`thumbnail`, or a grey square for an image that could be read earlier and no longer can."""
+    try:
+        return thumbnail(source, max_side)
+    except InvalidImageError:
+        return Image.new("RGB", (max_side, max_side), "#9ca3af")
+
+
 def jpeg_uri(image: Image.Image, quality: int = 85) -> str:
     """A data URI of an image as JPEG of the given quality (1 to 95)."""
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=quality, optimize=True)
     return _uri("image/jpeg", buffer.getvalue())
+
+
+def png_uri(content: bytes) -> str:
+    """A data URI of a PNG file."""
+    return _uri("image/png", content)
 
 
 def faithful_uri(path: str | Path, max_side: int) -> str:
@@ -67,7 +81,7 @@ def faithful_uri(path: str | Path, max_side: int) -> str:
         return jpeg_uri(thumbnail(content, max_side), quality=95)
     buffer = io.BytesIO()
     thumbnail(content, max_side).save(buffer, format="PNG")
-    return _uri("image/png", buffer.getvalue())
+    return png_uri(buffer.getvalue())
 
 
 def _uri(kind: str, content: bytes) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from perceptmetrics.plots.confusion import ConfusionPanel, draw_confusion
+from perceptmetrics.plots.curves import CurvePanel, TrainingCurve, draw_curves
 from perceptmetrics.plots.gallery import GalleryImage, draw_gallery
+from perceptmetrics.plots.histogram import HistogramPanel, draw_histograms
 from perceptmetrics.plots.radar import RadarAxis, draw_radar
 from perceptmetrics.plots.scatter import ScatterPanel, draw_scatter
 from perceptmetrics.plots.shares import ShareBar, draw_shares
@@ -14,14 +16,19 @@ from perceptmetrics.plots.style import PLOT_FORMS, caption, figure_bytes
 __all__ = [
     "PLOT_FORMS",
     "ConfusionPanel",
+    "CurvePanel",
     "GalleryImage",
+    "HistogramPanel",
     "RadarAxis",
     "ScatterPanel",
     "ShareBar",
     "StepPanel",
+    "TrainingCurve",
     "caption",
     "draw_confusion",
+    "draw_curves",
     "draw_gallery",
+    "draw_histograms",
     "draw_radar",
     "draw_scatter",
     "draw_shares",

@@ -35,10 +35,10 @@ class ConfusionPanel:
 
 @styled
 def draw_confusion(panels: Sequence[ConfusionPanel]) -> Figure:
-    """Draw up to two matrices in a row, coloured by the share of the true class."""
+    """Draw up to two matrices in a row: the share of the true class in percent and as shade, the count under it."""
     columns = min(2, len(panels))
     rows = math.ceil(len(panels) / columns)
-    side = 2.2 + 0.42 * max(len(panel.labels) for panel in panels)
+    side = 2.2 + 0.46 * max(len(panel.labels) for panel in panels)
     figure = new_figure(side * columns, (side - 0.2) * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=False):
@@ -55,7 +55,9 @@ def _draw_panel(axes: Axes, panel: ConfusionPanel) -> None:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
         shade = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=shade, fontsize=7.5)
+        share = f"{shares[row, column]:.0%}" if totals[row, 0] else "\N{EN DASH}"
+        for text, place, size in ((share, "bottom", 7.5), (f"{counts[row, column]:.0f}", "top", 6)):
+            axes.text(column, row, text, ha="center", va=place, color=shade, fontsize=size)
     names = [caption(label, 18) for label in panel.labels]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)

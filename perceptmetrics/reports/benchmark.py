@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perceptmetrics.evaluation import ClassResult, predictions_csv
-from perceptmetrics.pages import render_page
+from perceptmetrics.pages import png_uri, render_page
 from perceptmetrics.plots import ConfusionPanel, ScatterPanel, draw_confusion, draw_scatter, figure_bytes
+from perceptmetrics.reports.figures import CLASS_HEADINGS, RATING_HEADINGS, figure_cell
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
 
 if TYPE_CHECKING:
@@ -28,24 +27,6 @@ BENCHMARK_STEMS = {
     "html": "benchmark", "png": "benchmark", "svg": "benchmark", "pdf": "benchmark", "csv": "predictions",
     "json": "figures",
 }  # fmt: skip
-
-_RATING_HEADINGS = {
-    "srcc": "SRCC",
-    "plcc": "PLCC",
-    "plcc_logistic4": "PLCC, 4 parameters",
-    "plcc_logistic5": "PLCC, 5 parameters",
-    "krcc": "KRCC",
-    "rmse": "RMSE",
-    "rmse_logistic4": "RMSE, 4 parameters",
-    "mse": "MSE",
-}
-_CLASS_HEADINGS = {
-    "accuracy": "accuracy",
-    "binary_accuracy": "binary accuracy",
-    "mean_average_precision": "mAP",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-}
 
 
 def benchmark_makers(benchmarks: Sequence[Benchmark], *, title: str) -> Makers:
@@ -141,17 +122,16 @@ def _matrix(benchmark: Benchmark, result: ClassResult) -> ConfusionPanel:
 
 
 def _page(benchmarks: Sequence[Benchmark], title: str) -> bytes:
-    picture = base64.b64encode(figure_bytes(_draw(benchmarks), "png")).decode("ascii")
     return render_page(
         "benchmark.html",
         title=title,
         sections=[_section(benchmark) for benchmark in benchmarks],
-        picture=f"data:image/png;base64,{picture}",
+        picture=png_uri(figure_bytes(_draw(benchmarks), "png")),
     )
 
 
 def _section(benchmark: Benchmark) -> dict[str, object]:
-    headings = _RATING_HEADINGS if benchmark.ratings else _CLASS_HEADINGS
+    headings = RATING_HEADINGS if benchmark.ratings else CLASS_HEADINGS
     rows = [row for result in benchmark.ratings or benchmark.classes for row in _rows(result, headings)]
     notes = [
         f"{result.rating} by {result.column}: {curve.kind} ({curve.fallback})"
@@ -175,17 +155,9 @@ def _rows(result: RatingResult | ClassResult, headings: dict[str, str]) -> list[
     """What a table shows of a result: the whole set with intervals, and medians over test parts."""
     name = result.metric if isinstance(result, ClassResult) else f"{result.column} on {result.rating}"
     figures = asdict(result.figures)
-    whole = [_cell(figures[key], figures.get(f"{key}_interval")) for key in headings]
+    whole = [figure_cell(figures[key], figures.get(f"{key}_interval")) for key in headings]
     rows: list[dict[str, object]] = [{"name": name, "what": f"all {figures['n']}", "cells": whole}]
     if result.medians:
-        medians = [_cell(result.medians[key], None) for key in headings]
+        medians = [figure_cell(result.medians[key], None) for key in headings]
         rows.append({"name": name, "what": f"median of {len(result.on_tests)} tests", "cells": medians})
     return rows
-
-
-def _cell(value: float, interval: tuple[float, float] | None) -> dict[str, str]:
-    if math.isnan(value):
-        return {"value": "\N{EN DASH}", "interval": ""}
-    shown = f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
-    known = interval is not None and not math.isnan(interval[0])
-    return {"value": shown, "interval": f"{interval[0]:.3f} to {interval[1]:.3f}" if interval and known else ""}

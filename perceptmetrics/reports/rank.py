@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.pages import jpeg_uri, render_page, thumbnail
+from perceptmetrics.pages import jpeg_uri, render_page, thumbnail_or_grey
 from perceptmetrics.plots import GalleryImage, draw_gallery
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
 from perceptmetrics.results import csv_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from perceptmetrics.experiments.rank import RankedImage, Ranking
 
@@ -37,10 +36,7 @@ def rank_makers(ranking: Ranking, *, top: int, title: str) -> Makers:
 
     @lru_cache(maxsize=2 * top)
     def small(path: str) -> Image.Image:
-        try:
-            return thumbnail(path, _THUMBNAIL)
-        except InvalidImageError:  # it was there when it was scored
-            return Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), "#9ca3af")
+        return thumbnail_or_grey(path, _THUMBNAIL)
 
     sections = (("best", "Best", ranking.best(top)), ("worst", "Worst", ranking.worst(top)))
 

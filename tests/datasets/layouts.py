@@ -143,7 +143,7 @@ def workbook(path: Path, rows: Sequence[Sequence[object]]) -> Path:
     items = "".join(f"<si><r><t>{text[:2]}</t></r><r><t>{text[2:]}</t></r></si>" for text in strings)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("xl/worksheets/sheet10.xml", f"<worksheet {space}><sheetData/></worksheet>")
-        archive.writestr("xl/worksheets/sheet1.xml", f"<worksheet {space}><sheetData>{body}</sheetData></worksheet>")
+        archive.writestr("xl/worksheets/sheet2.xml", f"<worksheet {space}><sheetData>{body}</sheetData></worksheet>")
         archive.writestr("xl/sharedStrings.xml", f"<sst {space}>{items}</sst>")
     return path
 
@@ -196,7 +196,7 @@ def _live(root: Path, file: str, variable: str, lower: float, upper: float) -> E
     counts = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}
     everything = [f"{folder}/img{number}.bmp" for folder, count in counts.items() for number in range(1, count + 1)]
     is_reference = np.arange(982) % 29 >= 23
-    is_reference[np.flatnonzero(is_reference)[203:]] = False
+    is_reference[[0, 29, 58]] = True  # 203 in all, so that 779 distorted ones remain
     names = [name for name, reference in zip(everything, is_reference, strict=True) if not reference]
     shares = shares_of(names)
     dmos = [upper - (upper - lower) * shares[name] if name in shares else 0 for name in everything]

@@ -1,0 +1,27 @@
+"""The report of a finetuning run as a page and plots; needs the extra `finetune`."""
+
+from __future__ import annotations
+
+from perceptmetrics.reports.finetune.errors import ErrorImage, WorstErrors, worst_errors
+from perceptmetrics.reports.finetune.files import check_plot_forms, run_plots, write_finetune_report
+from perceptmetrics.reports.finetune.page import finetune_report
+from perceptmetrics.reports.finetune.panels import (
+    confusion_panel,
+    curve_panels,
+    histogram_panel,
+    scatter_panel,
+)
+
+__all__ = [
+    "ErrorImage",
+    "WorstErrors",
+    "check_plot_forms",
+    "confusion_panel",
+    "curve_panels",
+    "finetune_report",
+    "histogram_panel",
+    "run_plots",
+    "scatter_panel",
+    "worst_errors",
+    "write_finetune_report",
+]

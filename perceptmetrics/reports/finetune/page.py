@@ -1,0 +1,128 @@
+"""The page of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perceptmetrics.evaluation import RatingFigures
+from perceptmetrics.finetune import recipe_to_yaml
+from perceptmetrics.pages import jpeg_uri, png_uri, render_page
+from perceptmetrics.plots import draw_confusion, draw_curves, draw_histograms, draw_scatter, figure_bytes
+from perceptmetrics.reports.finetune.errors import worst_errors
+from perceptmetrics.reports.finetune.panels import (
+    confusion_panel,
+    curve_panels,
+    histogram_panel,
+    results_on,
+    scatter_panel,
+    selection_name,
+)
+from perceptmetrics.reports.finetune.pictures import WORST, small_picture
+from perceptmetrics.reports.finetune.tables import count_rows, figure_tables, figures_of, split_table, training_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.figure import Figure
+
+    from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.finetune import RunResult
+    from perceptmetrics.plots import ConfusionPanel
+    from perceptmetrics.reports.finetune.errors import ErrorImage
+
+__all__ = ["finetune_report"]
+
+_STAGES = {"main": "Training", "head_first": "Heads first, the encoder as it was"}
+
+
+def finetune_report(result: RunResult) -> bytes:
+    """A self-contained page about a run: figures, plots, worst errors, training curves, data, recipe, environment.
+
+    Args:
+        result: What `finetune` returned.
+
+    Returns:
+        HTML in UTF-8.
+    """
+    return render_page(
+        "finetune.html",
+        title=result.recipe.name,
+        recipe=result.recipe,
+        splits=len(result.splits),
+        time=training_time(result),
+        metrics={name: folder.as_posix() for name, folder in result.metrics.items()},
+        tables=figure_tables(result),
+        sections=[_section(result, one, label) for one in result.datasets for label in figures_of(one)],
+        stages=_stages(result),
+        rated=any(dataset.ratings is not None for dataset in result.datasets),
+        selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
+        split_table=split_table(result),
+        counts=count_rows(result),
+        missing=[(dataset.name, dataset.missing) for dataset in result.datasets if dataset.missing],
+        yaml=recipe_to_yaml(result.recipe),
+        environment=result.environment,
+    )
+
+
+def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str, object]:
+    """What the page shows of a rating of a data set, or of its classes."""
+    figures = results_on(result, dataset)[0].figures[label]
+    curve = figures.curve4 if isinstance(figures, RatingFigures) else None
+    return {
+        "heading": f"{dataset.name}: {label}" if len(figures_of(dataset)) > 1 else dataset.name,
+        "plots": list(_plots(result, dataset, label)),
+        "note": f"No logistic curve: {curve.fallback}." if curve is not None and curve.fallback else "",
+        "classes": dataset.classes is not None,
+        "in_groups": dataset.ranks_within_groups,
+        "errors": [
+            {"heading": kind.heading, "images": [_picture(dataset, image) for image in kind.images]}
+            for kind in worst_errors(result, dataset, label, WORST)
+        ],
+    }
+
+
+def _picture(dataset: LabelledImages, image: ErrorImage) -> dict[str, str]:
+    return {
+        "uri": jpeg_uri(small_picture(dataset, image.place), quality=80),
+        "predicted": image.predicted,
+        "truth": image.truth,
+        "name": dataset.names[image.place],
+    }
+
+
+def _plots(result: RunResult, dataset: LabelledImages, label: str) -> Iterator[dict[str, str]]:
+    if dataset.classes is not None:
+        panel = confusion_panel(result, dataset)
+        yield _plot(draw_confusion([panel]), f"Confusion matrix of {panel.title}; recognised: {_recognised(panel)}")
+    elif not dataset.ranks_within_groups:
+        scatter, histogram = scatter_panel(result, dataset, label), histogram_panel(result, dataset, label)
+        if scatter is not None:
+            note = scatter.note.replace("\n", ", ")
+            yield _plot(draw_scatter([scatter]), f"Scatter of predictions against {label} of {dataset.name}: {note}")
+        if histogram is not None:
+            said = f"Histogram of predictions and of ratings, {label} of {dataset.name}, {histogram.title}"
+            yield _plot(draw_histograms([histogram]), said)
+
+
+def _recognised(panel: ConfusionPanel) -> str:
+    """The share of each class that was recognised, for those who cannot see the matrix."""
+    rows = zip(panel.labels, panel.counts, strict=True)
+    shares = [(label, counts[place] / sum(counts)) for place, (label, counts) in enumerate(rows) if sum(counts)]
+    return ", ".join(f"{label} {share:.0%}" for label, share in shares)
+
+
+def _stages(result: RunResult) -> list[dict[str, object]]:
+    """The training curves of each stage."""
+    names = {f"head_{dataset.name}": f"Head of {dataset.name} alone" for dataset in result.datasets}
+    return [
+        {
+            "heading": {**names, **_STAGES}[stage],
+            "plots": [_plot(draw_curves([panel]), f"{panel.y_name} per epoch") for panel in panels],
+        }
+        for stage, panels in curve_panels(result).items()
+        if panels
+    ]
+
+
+def _plot(figure: Figure, description: str) -> dict[str, str]:
+    return {"uri": png_uri(figure_bytes(figure, "png")), "alt": description}

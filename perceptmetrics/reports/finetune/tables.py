@@ -1,0 +1,129 @@
+"""The tables of the report of a run, as plain cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from perceptmetrics.reports.figures import CLASS_HEADINGS, RATING_HEADINGS, UNDEFINED, figure_cell, shown_number
+from perceptmetrics.reports.finetune.panels import results_on
+
+if TYPE_CHECKING:
+    from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.finetune import RunResult
+
+__all__ = ["count_rows", "figure_tables", "figures_of", "split_table", "training_time"]
+
+_INTERVALS = ("srcc", "plcc", "accuracy")
+
+
+class FigureRow(TypedDict):
+    """Figures of one rating or of classes."""
+
+    name: str
+    what: str
+    cells: list[dict[str, str]]
+
+
+class FigureTable(TypedDict):
+    """Such rows under their headings."""
+
+    headings: list[str]
+    rows: list[FigureRow]
+
+
+def figures_of(dataset: LabelledImages) -> tuple[str, ...]:
+    """By what a data set's figures are called in a result."""
+    return dataset.labels if dataset.classes is None else ("classes",)
+
+
+def figure_tables(result: RunResult) -> list[FigureTable]:
+    """Figures on the test images: one table of the data sets with ratings, one of those with classes."""
+    tables: list[FigureTable] = []
+    for headings, classes in ((RATING_HEADINGS, False), (CLASS_HEADINGS, True)):
+        datasets = [dataset for dataset in result.datasets if (dataset.classes is not None) == classes]
+        rows = [row for dataset in datasets for label in figures_of(dataset) for row in _rows(result, dataset, label)]
+        if rows:
+            tables.append(_without_empty_columns([*headings.values()], rows))
+    return tables
+
+
+def _without_empty_columns(headings: list[str], rows: list[FigureRow]) -> FigureTable:
+    defined = [
+        number for number in range(len(headings)) if any(row["cells"][number]["value"] != UNDEFINED for row in rows)
+    ]
+    return FigureTable(
+        headings=[headings[number] for number in defined],
+        rows=[
+            FigureRow(name=row["name"], what=row["what"], cells=[row["cells"][number] for number in defined])
+            for row in rows
+        ],
+    )
+
+
+def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[FigureRow]:
+    """The median with the lowest and highest over several splits, and the first split with its intervals."""
+    first = results_on(result, dataset)[0].figures[label]
+    headings = RATING_HEADINGS if dataset.classes is None else CLASS_HEADINGS
+    name = f"{dataset.name}: {label}" if dataset.classes is None else dataset.name
+    rows: list[FigureRow] = []
+    if len(result.splits) > 1:
+        cells = []
+        for key in headings:
+            values = result.values(dataset.name, label, key)
+            cells.append(figure_cell(result.median(dataset.name, label, key), (min(values), max(values))))
+        rows.append({"name": name, "what": f"median of {len(result.splits)} splits", "cells": cells})
+    cells = [
+        figure_cell(getattr(first, key), getattr(first, f"{key}_interval") if key in _INTERVALS else None)
+        for key in headings
+    ]
+    where = "split 1, " if len(result.splits) > 1 else ""
+    return [*rows, {"name": name, "what": f"{where}{first.n} test images", "cells": cells}]
+
+
+def split_table(result: RunResult) -> dict[str, object]:
+    """Each split: what was chosen on its validation images, and the main figure on its test images."""
+    rates = result.recipe.optimizer.lr
+    tested = [(dataset, label) for dataset in result.datasets for label in figures_of(dataset)]
+    headings = ["split", "learning rate", "best epoch", "epochs"]
+    headings += [f"validation at {rate:g}" for rate in rates] if len(rates) > 1 else ["validation"]
+    for dataset, label in tested:
+        figure, what = ("accuracy", "") if dataset.classes is not None else ("SRCC", f" {label}")
+        headings.append(f"{dataset.name}{what}: {figure}")
+    rows = []
+    for split in result.splits:
+        figures = {(one.data_set, label): value for one in split.data_sets for label, value in one.figures.items()}
+        epochs = [
+            len(stage.records)
+            for stage in result.stages
+            if (stage.name.split, stage.name.lr, stage.name.stage) == (split.number, split.lr, "main")
+        ]
+        cells = [str(split.number + 1), f"{split.lr:g}", str(split.best_epoch + 1), str(sum(epochs))]
+        cells += [shown_number(split.tried[rate]) for rate in rates]
+        for dataset, label in tested:
+            one = figures[dataset.name, label]
+            cells.append(shown_number(getattr(one, "srcc" if dataset.classes is None else "accuracy")))
+        rows.append(cells)
+    return {"headings": headings, "rows": rows}
+
+
+def count_rows(result: RunResult) -> list[list[str]]:
+    """For each data set: images, missing ones, groups, and the parts of the first split."""
+    rows = []
+    for number, dataset in enumerate(result.datasets):
+        split = result.splits[0].parts[number]
+        counts = [len(dataset), len(dataset.missing)]
+        parts = [len(split.train), len(split.validation), len(split.test)]
+        groups = UNDEFINED if dataset.groups is None else f"{len(np.unique(dataset.groups)):,}"
+        rows.append([dataset.name, *(f"{count:,}" for count in counts), groups, *(f"{part:,}" for part in parts)])
+    return rows
+
+
+def training_time(result: RunResult) -> str:
+    """How long all trainings took together."""
+    seconds = round(sum(record.seconds for stage in result.stages for record in stage.records))
+    hours, minutes = divmod(seconds // 60, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"

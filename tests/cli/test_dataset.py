@@ -1,0 +1,83 @@
+"""`perceptmetrics dataset list` and `dataset check`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from perceptmetrics.datasets import dataset_info, list_datasets
+from tests.cli.run import perceptmetrics
+from tests.datasets import layouts
+
+
+def test_list_names_every_data_set_with_its_size_and_source() -> None:
+    result = perceptmetrics("dataset", "list", COLUMNS="400")
+    assert result.returncode == 0
+    rows = {line.split()[0]: line for line in result.stdout.splitlines()[1:]}
+    assert list(rows) == list_datasets()
+    for name, row in rows.items():
+        info = dataset_info(name)
+        assert info.task in row
+        assert info.paper in row
+        assert info.licence in row
+        assert info.obtain in row
+    assert "1,162" in rows["livec"]
+
+
+def test_list_does_not_import_torch() -> None:
+    program = (
+        "import sys; from perceptmetrics.cli.app import app; app(['dataset', 'list'], standalone_mode=False); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
+def test_check_of_a_sound_folder(tmp_path: Path) -> None:
+    layouts.csv_file(tmp_path)
+    result = perceptmetrics(
+        *("dataset", "check", "csv", tmp_path, "-o", "columns=annoyance", "-o", "lower=1", "-o", "upper=5"),
+        *("-o", "lower_is_better=true", "-o", "group_column=scene"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "csv (quality)" in result.stdout
+    assert "1 to 5, mean 3 (scale 1 to 5, lower is better), 12 images" in result.stdout
+    assert "Problem" not in result.stdout
+
+
+def test_check_names_what_is_missing_and_what_is_damaged(tmp_path: Path) -> None:
+    made = layouts.tid2013(tmp_path)
+    assert made.files is not None
+    made.files["I01_01_1.bmp"].unlink()
+    made.files["I02_01_1.bmp"].write_text("no image")
+    result = perceptmetrics("dataset", "check", "tid2013", tmp_path)
+    assert result.returncode == 1
+    assert "Problem: 1 labelled images have no file." in result.stdout
+    assert "Missing: I01_01_1.bmp" in result.stdout
+    assert "Unreadable: I02_01_1.bmp (cannot identify" in result.stdout
+    assert "Problem: The labels are about 12 images; the official release has 3000." in result.stdout
+    accepted = perceptmetrics("dataset", "check", "tid2013", tmp_path, "--missing", "skip")
+    assert "have no file" not in accepted.stdout
+    assert "Missing: I01_01_1.bmp" in accepted.stdout
+
+
+def test_check_names_leaks_of_a_published_split(tmp_path: Path) -> None:
+    made = layouts.flive(tmp_path)
+    assert made.files is not None
+    (one, *_), (other, *_) = sorted(made.splits[0][0]), sorted(made.splits[0][2])
+    made.files[one].write_bytes(made.files[other].read_bytes())
+    result = perceptmetrics("dataset", "check", "flive", tmp_path)
+    assert result.returncode == 1
+    assert "Problem: Split 1: train and test share 1 of: content." in result.stdout
+    assert f"In train and test of split 1 (content): {one} = {other}" in result.stdout
+
+
+def test_what_is_typed_wrong_is_refused(tmp_path: Path) -> None:
+    for arguments, message in (
+        (("liveck", tmp_path), "Did you mean 'livec'"),
+        (("csv", tmp_path, "-o", "colums=mos"), "csv has no option 'colums'. Did you mean 'columns'"),
+        (("csv", tmp_path, "-o", "columns"), "Expected NAME=VALUE after --option, got 'columns'."),
+    ):
+        result = perceptmetrics("dataset", "check", *arguments)
+        assert result.returncode == 2
+        assert message in " ".join(result.stderr.split())
