@@ -267,6 +267,14 @@ def test_text_features_are_open_clips_of_unit_length():
     assert (expected[0] - expected[1]).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("longest", [1, 2, 75])
+def test_texts_of_different_lengths_are_read_whole(longest):
+    """What comes after the longest is not computed, and does not matter."""
+    model, texts = tiny_clip.build(RESNET), ["", "Good photo.", " ".join(["photo"] * longest)]
+    expected = model.encode_text(open_clip.get_tokenizer("RN50")(texts), normalize=True)
+    torch.testing.assert_close(TextEncoder(model).encode(texts), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_text_features_do_not_depend_on_how_the_model_was_loaded(weights):
     """A model that is built without memory has to have its causal mask put back."""
     path, model = weights(VIT)

@@ -91,6 +91,22 @@ def test_eval_mode_equals_peft(targets, rank, alpha):
         assert not torch.allclose(ours(tokens), theirs(tokens), atol=1e-2)
 
 
+def test_adapters_start_as_pefts_do():
+    """Each element of `down` is uniform within one over the root of the inputs' number, each of `up` zero."""
+    size = 400
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = LoraConfig(r=16, lora_alpha=8, target_modules=["0"])
+        layer = get_peft_model(nn.Sequential(nn.Linear(size, size)), config).base_model.model[0]
+        theirs = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        ours = lora.LoraProjection(nn.Linear(size, 3 * size), spec_of(rank=16)).updates()
+    for down, up in [theirs, *ours.values()]:
+        assert not up.any()
+        assert down.abs().max().item() == pytest.approx(size**-0.5, rel=0.01)
+        assert down.std().item() == pytest.approx((3 * size) ** -0.5, rel=0.03)
+        assert abs(down.mean().item()) < 0.05 * size**-0.5
+
+
 class Replay(nn.Module):
     """Dropout whose mask is given."""
 
