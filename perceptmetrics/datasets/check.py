@@ -68,7 +68,7 @@ def check_dataset(
         missing_accepted=accept_missing,
         ratings=_ratings(dataset),
         class_counts=_class_counts(dataset),
-        groups=None if dataset.groups is None else len(set(dataset.groups)),
+        groups=None if dataset.inseparable is None else len(set(dataset.inseparable)),
         sizes=_summary(sizes),
         rendered=sum(not isinstance(image, Path) for image in dataset.images),
         unreadable=tuple((dataset.names[place], reason) for place, reason in unreadable.items()),
@@ -149,7 +149,7 @@ def _copies(images: Mapping[int, ImageItem]) -> list[list[int]]:
 
 
 def _in_different_groups(dataset: LabelledImages, copies: Iterable[Sequence[int]]) -> Iterable[tuple[str, ...]]:
-    groups = dataset.names if dataset.groups is None else dataset.groups
+    groups = dataset.inseparable or dataset.names
     for places in copies:
         if len({groups[place] for place in places}) > 1:
             yield tuple(dataset.names[place] for place in places)
@@ -169,8 +169,8 @@ def _shared(
 ) -> dict[str, tuple[str, ...]]:
     here, there = set(first.tolist()), set(second.tolist())
     shared = {"image": tuple(dataset.names[place] for place in sorted(here & there))}
-    if dataset.groups is not None:
-        groups = ({dataset.groups[place] for place in part} for part in (here, there))
+    if dataset.inseparable is not None:
+        groups = ({dataset.inseparable[place] for place in part} for part in (here, there))
         shared["group"] = tuple(sorted(set.intersection(*groups)))
     pairs = (
         (next((place for place in places if place in here), None), [place for place in places if place in there])

@@ -23,7 +23,7 @@ from perceptmetrics.structure import to_plain
 from perceptmetrics.tensor_files import read_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -111,15 +111,20 @@ class FeatureFeed:
             return None
 
     def _write(self, chunk: range) -> dict[str, Tensor]:
-        samples = list(self._encoded(chunk))
+        first: dict[str, int] = {}  # of equal images, such as the untouched rungs of a photograph's ladders
+        identities = [json.dumps(_identity_of(self._dataset, index)) for index in chunk]
+        for identity, index in zip(identities, chunk, strict=True):
+            first.setdefault(identity, index)
+        encoded = dict(zip(first, self._encoded(first.values()), strict=True))
+        samples = [encoded[identity] for identity in identities]
         found = {f"view{number:02d}": torch.stack(view) for number, view in enumerate(zip(*samples, strict=True))}
         with replacing(self._path(chunk)) as temporary:
             save_tensors(found, temporary)
         return found
 
-    def _encoded(self, chunk: range) -> Iterator[list[Tensor]]:
+    def _encoded(self, indices: Iterable[int]) -> Iterator[list[Tensor]]:
         """Features of each image: for each view, shape (F, V, D) of F mirror images."""
-        tasks = ([lambda index=index: self._shown(index)] for index in chunk)
+        tasks = ([lambda index=index: self._shown(index)] for index in indices)
         with torch.inference_mode():
             for (shown,) in in_order(tasks):
                 encoded = []

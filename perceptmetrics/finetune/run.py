@@ -2,7 +2,8 @@
 
 A run's folder holds `recipe.yaml`, `metrics.jsonl`, TensorBoard's files, `predictions.csv`, `summary.json`, and the
 exported metric: in the folder itself, or, with several heads, in a folder for each data set. `scores.safetensors` is
-written last: a run that has it is finished. While it trains, `state/` holds what it goes on from after a stop.
+written last: a run that has it is finished. While it trains, `state/` holds what it goes on from after a stop. The
+command `finetune` adds `report.html`, see `perceptmetrics.reports.finetune`.
 """
 
 from __future__ import annotations
@@ -146,7 +147,13 @@ def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[Metric
                 f"Data sets that share a head need the same labels: {names[0]} has {', '.join(datasets[0].labels)}, "
                 f"{dataset.name} has {', '.join(dataset.labels)}."
             )
-    return specs[:1] if one_head else specs
+    return [_shared_spec(specs)] if one_head else specs
+
+
+def _shared_spec(specs: Sequence[MetricSpec]) -> MetricSpec:
+    """The metric of a head that several data sets share: that of the first, whose card names them all."""
+    training_data = " ".join(spec.card.training_data for spec in specs)
+    return replace(specs[0], card=replace(specs[0].card, training_data=training_data))
 
 
 def _check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
@@ -278,12 +285,16 @@ class _Run:
         return predict(trial.learner, place, trial.sets[place].feed, images, self._processes)
 
     def _calibration(self, trial: Trial, place: int) -> Calibration | None:
-        """The line from raw outputs to ratings, fitted on the validation images; None where outputs need none."""
+        """The line from raw outputs to ratings; None where outputs need none.
+
+        It is fitted on the validation images, or, where there are none, on the training images.
+        """
         one = trial.sets[self._measured(place)]
         if not self._calibrates(place) or one.dataset.ratings is None:
             return None
-        raw = self._predict(trial, self._measured(place), one.split.validation)
-        ratings = one.dataset.ratings[one.split.validation]
+        images = one.split.validation if len(one.split.validation) else one.split.train
+        raw = self._predict(trial, self._measured(place), images)
+        ratings = one.dataset.ratings[images]
         return fit_calibration(raw, ratings, logistic=self._recipe.score_map == "logistic")
 
     def _calibrates(self, place: int) -> bool:
@@ -336,7 +347,7 @@ class _Run:
     def _train_on_all(self, results: Sequence[SplitResult], held_out: Sequence[_HeldOut]) -> None:
         """Train on all images, for as long and at the rate that served the splits best, and export."""
         none = np.empty(0, dtype=np.intp)
-        splits = [Split(train=np.arange(len(one)), validation=none, test=none) for one in self._datasets]
+        splits = [Split(train=one.trainable, validation=none, test=none) for one in self._datasets]
         epochs = None if self._recipe.optimizer.patience is None else _median_epoch(results)
         rates = [split.lr for split in results]
         trial = self._trials.train(len(results), splits, max(set(rates), key=rates.count), epochs=epochs)

@@ -21,7 +21,7 @@ from perceptmetrics.finetune.state import (
     EpochRecord,
     Progress,
     TrainingState,
-    best_epoch,
+    kept_epoch,
     load_optimizer,
     load_weights,
     optimizer_tensors,
@@ -60,6 +60,7 @@ class TrainingSet:
         feed: Where their samples come from.
         objective: Their loss.
         weight: Factor of the loss.
+        replicas: How often an image is shown in an epoch.
     """
 
     dataset: LabelledImages
@@ -67,6 +68,7 @@ class TrainingSet:
     feed: Feed
     objective: Objective
     weight: float
+    replicas: int
 
 
 class Stage:
@@ -77,7 +79,6 @@ class Stage:
         learner: What is trained; what requires gradients is.
         sets: The data sets.
         recipe: How weights are updated, at the first of its learning rates.
-        replicas: How often an image is shown in an epoch.
         seed: Seed of everything that is drawn.
         processes: The processes that train together.
         state_file: Where the state is kept.
@@ -93,7 +94,6 @@ class Stage:
         sets: Sequence[TrainingSet],
         recipe: OptimizerRecipe,
         *,
-        replicas: int,
         seed: Sequence[int],
         processes: Processes,
         state_file: Path,
@@ -102,7 +102,7 @@ class Stage:
         observer: Observer,
     ) -> None:
         self._name, self._learner, self._sets, self._recipe = name, learner, sets, recipe
-        self._replicas, self._seed, self._processes = replicas, tuple(seed), processes
+        self._seed, self._processes = tuple(seed), processes
         self._state_file, self._journal, self._observer = state_file, journal, observer
         self._units = [
             training_units(one.split.train, one.dataset.groups if one.dataset.ranks_within_groups else None)
@@ -140,7 +140,7 @@ class Stage:
         batches = epoch_batches(
             self._units,
             batch_size=self._recipe.batch_size,
-            replicas=self._replicas,
+            replicas=[one.replicas for one in self._sets],
             seed=self._seed,
             epoch=progress.epoch,
         )
@@ -182,7 +182,7 @@ class Stage:
             seconds=time.monotonic() - started,
         )
         records = [*progress.records, record]
-        best = best_epoch(records)
+        best = kept_epoch(records, self._recipe.keep)
         if best == progress.epoch:
             self._best = {name: weight.detach().clone() for name, weight in trained_tensors(self._learner).items()}
         patience = self._recipe.patience

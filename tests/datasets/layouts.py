@@ -358,6 +358,27 @@ def csv_file(root: Path) -> Expected:
     )
 
 
+def ladders(root: Path) -> Expected:
+    photographs = [f"in/{number}.jpg" for number in range(COUNT)]
+    for number, name in enumerate(photographs):
+        picture(root / name, number)
+    ladder_of = {
+        f"{name}/{ladder}/{rung}": f"{name}/{ladder}"
+        for name in photographs
+        for ladder in ("crop/noise", "small/noise")
+        for rung in range(6)
+    }
+    return Expected(
+        name="ladders",
+        root=root,
+        labels=root / "in",
+        files=None,
+        shares={name: 1 - int(name[-1]) / 5 for name in ladder_of},
+        groups=ladder_of,
+        options={"kinds": ["noise"], "showings": ["crop"], "protocols": ["small"]},
+    )
+
+
 BUILDERS: tuple[Callable[[Path], Expected], ...] = (
     livec,
     koniq10k,
@@ -376,5 +397,6 @@ BUILDERS: tuple[Callable[[Path], Expected], ...] = (
     emotionroi,
     emotionroi_official,
     ava,
+    ladders,
     csv_file,
 )
