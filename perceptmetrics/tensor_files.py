@@ -116,11 +116,17 @@ def read_metadata(path: Path) -> dict[str, str]:
 
     Returns:
         The notes; empty when there are none or the format has no place for them.
+
+    Raises:
+        WeightsError: The file is damaged.
     """
     if path.suffix != ".safetensors":
         return {}
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a complete safetensors file: {error}. Fetch it again.") from error
 
 
 def _refused(error: pickle.UnpicklingError) -> str:

@@ -113,7 +113,7 @@ class Journal:
         self._records = {}
         for line in self._path.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
-            stage = StageName(**{name: entry.pop(name) for name in ("split", "lr", "stage")})
+            stage = StageName(split=entry.pop("split"), lr=entry.pop("tried_lr"), stage=entry.pop("stage"))
             self._records.setdefault(stage, []).append(EpochRecord(**entry))
 
     def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
@@ -138,4 +138,5 @@ class Journal:
 
 
 def _line(stage: StageName, record: EpochRecord) -> str:
-    return json.dumps({**asdict(stage), **asdict(record)}) + "\n"
+    # Both have a learning rate: the one that is tried, and that of the epoch's last step.
+    return json.dumps({"split": stage.split, "stage": stage.stage, "tried_lr": stage.lr, **asdict(record)}) + "\n"

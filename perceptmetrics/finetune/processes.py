@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,9 @@ class Processes:
 
     def prepare(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
         """Bring model and optimizer together for all processes."""
-        prepared: tuple[nn.Module, Any] = self._accelerator.prepare(model, optimizer)
+        with warnings.catch_warnings():  # what newer PyTorch has in its place is not there in older ones
+            warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
+            prepared: tuple[nn.Module, Any] = self._accelerator.prepare(model, optimizer)
         return prepared
 
     def release(self) -> None:

@@ -140,7 +140,11 @@ def read_state(path: Path, identity: str) -> TrainingState | None:
     """
     if not path.is_file():
         return None
-    document = json.loads(read_metadata(path).get(_PROGRESS, "{}"))
+    try:
+        tensors, notes = read_tensors(path), read_metadata(path)
+    except WeightsError as error:
+        raise WeightsError(f"{path} is damaged. Delete it, and the run goes on without it: {error}") from error
+    document = json.loads(notes.get(_PROGRESS, "{}"))
     if document.get("identity") != identity:
         raise WeightsError(
             f"{path} is the state of another training: recipe, data or encoder have changed since. Finish it as it "
@@ -148,7 +152,7 @@ def read_state(path: Path, identity: str) -> TrainingState | None:
         )
     records = [EpochRecord(**record) for record in document.pop("records")]
     groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
-    for name, tensor in read_tensors(path).items():
+    for name, tensor in tensors.items():
         group, _, rest = name.partition(".")
         groups[group][rest] = tensor
     return TrainingState(progress=Progress(records=records, **document), **groups)

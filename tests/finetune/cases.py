@@ -8,7 +8,7 @@ from pathlib import Path
 from perceptmetrics.datasets import LabelledImages
 from tests.finetune.tiny import COLUMNS, LORA, classed, rated
 
-SGD = ("algorithm=sgd", "lr=0.05")  # AdamW makes a step of full length from a gradient that is but rounding
+SGD = ("algorithm=sgd", "lr=0.01")  # AdamW makes a step of full length from a gradient that is but rounding
 TWO = "data=[{name: many}, {name: few}]"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,4 @@ def main(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    # Of DDP, which is told to look for heads without samples in every batch, where few have none.
-    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     main(json.loads(sys.argv[1]))

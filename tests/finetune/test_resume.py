@@ -117,8 +117,12 @@ def test_finished_run_resumes_to_the_same_result_without_a_step(folder, whole, t
     assert counter.steps == 0
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert second.metrics == first.metrics
+    assert second.stages == first.stages
     for one, other in zip(first.splits, second.splits, strict=True):
-        assert replace(one, data_sets=()) == replace(other, data_sets=())
+        assert replace(one, data_sets=(), parts=()) == replace(other, data_sets=(), parts=())
+        for mine, theirs in zip(one.parts, other.parts, strict=True):
+            for part in ("train", "validation", "test"):
+                np.testing.assert_array_equal(getattr(mine, part), getattr(theirs, part))
         for mine, theirs in zip(one.data_sets, other.data_sets, strict=True):
             np.testing.assert_array_equal(mine.images, theirs.images)
             np.testing.assert_array_equal(mine.scores, theirs.scores)
@@ -186,5 +190,5 @@ def test_damaged_state_is_named(train, recipe, data, tmp_path):
         train(recipe(), [data], tmp_path / "run", observer=Interrupter(5))
     (state,) = (tmp_path / "run" / "state").glob("*.safetensors")
     os.truncate(state, state.stat().st_size // 2)
-    with pytest.raises(WeightsError, match=state.name):
+    with pytest.raises(WeightsError, match=rf"{state.name} is damaged. Delete it"):
         train(recipe(), [data], tmp_path / "run", resume=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from functools import partial
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
-from perceptmetrics.evaluation.ratings import rating_figures
-from perceptmetrics.finetune import Recipe, load_recipe, results
+from perceptmetrics.evaluation import ratings
+from perceptmetrics.finetune import Recipe, load_recipe
 from tests.tiny_encoders import VIT, timm_network, write
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def write_pictures(folder: Path, count: int, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(count):
-        pixels, ratings = picture(rng)
+        pixels, answers = picture(rng)
         Image.fromarray(pixels).save(folder / f"{number:03d}.png")
-        kind = KINDS[int(ratings[0] * len(KINDS) * 0.999)]
-        rows.append([f"{number:03d}.png", *(f"{rating:.4f}" for rating in ratings), kind, f"pair{number // 2}"])
+        kind = KINDS[int(answers[0] * len(KINDS) * 0.999)]
+        rows.append([f"{number:03d}.png", *(f"{answer:.4f}" for answer in answers), kind, f"pair{number // 2}"])
     with (folder / "labels.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([["image", *COLUMNS, "kind", "pair"], *rows])
     return folder
@@ -91,7 +91,7 @@ def tiny_recipe(folder: Path, *settings: str, text: str = RECIPE) -> Recipe:
 
 def leave_intervals_out(setattr_: Callable[[object, str, object], None] = setattr) -> None:
     """Let runs work out their figures without bootstrap intervals."""
-    setattr_(results, "rating_figures", partial(rating_figures, intervals=False))
+    setattr_(ratings, "bootstrap_interval", lambda *_, **__: (math.nan, math.nan))
 
 
 def epochs_of(run: Path) -> list[dict[str, object]]:

@@ -1,0 +1,103 @@
+"""`perceptmetrics finetune`, in this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from perceptmetrics import create_metric
+from perceptmetrics.cli import app as app_module
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
+from perceptmetrics.finetune import list_recipes
+from tests.finetune.tiny import RECIPE
+
+DATA = ("--option", "columns=redness", "--option", "lower=0", "--option", "upper=1")
+
+
+@pytest.fixture
+def run(tmp_path, pictures, encoder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+
+    def command(*arguments, root=pictures, **options):
+        stated = (tmp_path / "tiny.yaml", "--root", root, "--backbone-checkpoint", encoder, "--device", "cpu", *DATA)
+        words = ["finetune", *(stated if root else ()), *arguments]
+        return CliRunner().invoke(app_module.app, [str(word) for word in words], **options)
+
+    return command
+
+
+def test_list_names_every_recipe(run):
+    result = run("--list", root=None)
+    assert result.exit_code == 0
+    words = result.output.split()
+    assert all(name in words for name in list_recipes())
+
+
+def test_run_trains_and_says_where_the_metric_is(run, tmp_path, encoder):
+    result = run("--set", "epochs=2", "--set", "optimizer.lr=[1e-3]", "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert f'create_metric("{tmp_path / "run"}")' in result.output.replace("\n", "")
+    assert "srcc" in result.output
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["medians"]["csv"]["redness"].keys() >= {"srcc", "plcc", "rmse"}
+    with (tmp_path / "run" / "predictions.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 8
+    assert create_metric(tmp_path / "run", backbone_checkpoint=encoder).labels == ()
+    again = run("--set", "epochs=2", "--set", "optimizer.lr=[1e-3]", "-o", tmp_path / "run")
+    assert isinstance(again.exception, InvalidOptionError)
+    assert "--resume" in str(again.exception)
+    resumed = run("--set", "epochs=2", "--set", "optimizer.lr=[1e-3]", "-o", tmp_path / "run", "--resume")
+    assert resumed.exit_code == 0
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PERCEPTMETRICS_CACHE", str(tmp_path / "cache"))
+    before = sorted(tmp_path.rglob("*"))
+    result = run("--dry-run", "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.split())
+    assert "29 images for training, 3 for validation, 8 for test" in text
+    assert "1,057 of" in text  # 64 x 16 + 16 + 16 + 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("--set", "epoch=3"), InvalidOptionError, "epochs"),
+        (("--set", "train=loar"), InvalidSpecError, "lora"),
+        (("--dry-run", "--option", "column=x"), InvalidOptionError, "column"),
+        ((), InvalidOptionError, "--output runs/NAME"),
+    ],
+)
+def test_mistakes_are_named(arguments, error, message, run, tmp_path):
+    result = run(*arguments)
+    assert result.exit_code != 0
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+
+
+def test_recipe_without_a_name_is_asked_for(run):
+    result = run(root=None)
+    assert result.exit_code != 0
+    assert "--list" in result.output
+
+
+def test_unknown_recipe_is_answered_with_the_nearest(run, pictures):
+    result = CliRunner().invoke(app_module.app, ["finetune", "lite_livek", "--root", str(pictures)])
+    assert isinstance(result.exception, InvalidOptionError)
+    assert "lite_livec" in str(result.exception)
+
+
+def test_each_data_set_needs_a_folder(run, pictures, tmp_path):
+    (tmp_path / "two.yaml").write_text(RECIPE.replace("data: csv", "data: [livec, csv]"))
+    result = CliRunner().invoke(app_module.app, ["finetune", str(tmp_path / "two.yaml"), "--root", f"csv={pictures}"])
+    assert isinstance(result.exception, InvalidOptionError)
+    assert "NAME=FOLDER for each of livec, csv" in str(result.exception)
+    assert Path(pictures).is_dir()
