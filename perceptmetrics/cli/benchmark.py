@@ -18,8 +18,13 @@ def benchmark(
     root: Annotated[Path, typer.Option("--root", "-r", help="The folder into which it was unpacked.")],
     metric: given.MetricNames = None,
     splits: Annotated[
-        int, typer.Option(min=0, help="Of how many splits to look at the test part; 0 for the whole set only.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Of how many splits to look at the test part; 0 for the whole set only. Default: as its papers do.",
+            show_default=False,
+        ),
+    ] = None,
     cross: Annotated[
         str | None, typer.Option(help="Another data set, taken whole: how do the metrics transfer?", show_default=False)
     ] = None,

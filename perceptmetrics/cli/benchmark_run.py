@@ -13,14 +13,14 @@ from perceptmetrics.cli.console import messages, printable, results
 from perceptmetrics.cli.dataset_options import parse_dataset_options
 from perceptmetrics.cli.endings import check_before, finish
 from perceptmetrics.cli.experiment_metrics import create_metrics, scorer_with_progress
-from perceptmetrics.datasets import load_dataset, make_splits
+from perceptmetrics.datasets import dataset_info, load_dataset, make_splits
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.evaluation import benchmark
 from perceptmetrics.reports import BENCHMARK_FORMS, BENCHMARK_STEMS, benchmark_makers
 
 if TYPE_CHECKING:
     from perceptmetrics.cli.arguments import How
-    from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.datasets import DatasetInfo, LabelledImages, Split
 
 __all__ = ["DatasetRequest", "run_benchmark"]
 
@@ -40,13 +40,22 @@ class DatasetRequest:
         return load_dataset(self.name, self.root, missing=missing, **parse_dataset_options(self.options))
 
 
+def _splits(dataset: LabelledImages, info: DatasetInfo, count: int | None, seed: int) -> tuple[Split, ...]:
+    """The splits of the data set's papers, or another number of such."""
+    if count == 0:
+        return ()
+    return make_splits(
+        dataset, count or info.split_count, seed=seed, test=info.test_share, validation=info.validation_share
+    )
+
+
 def run_benchmark(
     names: Sequence[str],
     how: How,
     main: DatasetRequest,
     cross: DatasetRequest | None,
     *,
-    splits: int,
+    splits: int | None,
     missing: Literal["error", "skip"],
     seed: int,
     output: Path | None,
@@ -54,7 +63,7 @@ def run_benchmark(
     """Carry out `benchmark`; the exit status."""
     check_before(output, BENCHMARK_FORMS)
     datasets = [request.load(missing) for request in (main, cross) if request is not None]
-    parts = make_splits(datasets[0], splits, seed=seed) if splits else ()
+    parts = _splits(datasets[0], dataset_info(main.name), splits, seed)
     metrics = create_metrics(names, how)
     scorer = scorer_with_progress(how, messages)
     benchmarks = []

@@ -29,7 +29,7 @@ def parse_dataset_options(options: Sequence[str]) -> dict[str, object]:
     for option in options:
         name, separator, text = option.partition("=")
         if not separator or not name:
-            raise InvalidOptionError(f"Expected NAME=VALUE for an option of a data set, got {option!r}.")
+            raise InvalidOptionError(f"Expected NAME=VALUE after --option, got {option!r}.")
         values.setdefault(name, []).append(_value(text))
     return {name: several[0] if len(several) == 1 else several for name, several in values.items()}
 

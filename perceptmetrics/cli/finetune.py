@@ -43,6 +43,13 @@ def finetune(
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    plots: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Write the report's plots into plots/ of the run's folder as well: png, svg or pdf; repeat.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'mps'.")] = "auto",
     backbone_checkpoint: Annotated[
         Path | None, typer.Option(help="The encoder's weights from a file or folder.", show_default=False)
@@ -80,6 +87,7 @@ def finetune(
             missing=missing,
             dry_run=dry_run,
             resume=resume,
+            plots=plots or [],
             device=None if device == "auto" else device,
             backbone_checkpoint=backbone_checkpoint,
             cache_dir=cache_dir,

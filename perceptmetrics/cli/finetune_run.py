@@ -18,6 +18,7 @@ from perceptmetrics.datasets import load_dataset
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.finetune import finetune, load_recipe, make_plan
 from perceptmetrics.finetune.recipe_groups import recipe_groups
+from perceptmetrics.reports.finetune import check_plot_forms, write_finetune_report
 from perceptmetrics.structure import to_plain
 
 if TYPE_CHECKING:
@@ -54,11 +55,13 @@ def run_finetune(
     missing: Literal["error", "skip"],
     dry_run: bool,
     resume: bool,
+    plots: Sequence[str],
     device: str | None,
     backbone_checkpoint: Path | None,
     cache_dir: Path | None,
 ) -> None:
     """Carry out `finetune`."""
+    check_plot_forms(plots)
     stated = [_data_setting(name, names)] if names else []
     recipe = _with_options(load_recipe(name, [*stated, *settings]), options)
     folders = _folders(recipe, roots)
@@ -86,6 +89,8 @@ def run_finetune(
         )
     if first:
         _print_result(result, datasets)
+        page, *_ = write_finetune_report(result, plots=plots)
+        results.print(f"report: {printable(str(page))}", highlight=False, soft_wrap=True)
 
 
 def _data_setting(recipe: str, names: Sequence[str]) -> str:
@@ -167,6 +172,7 @@ class _Bars:
         self._encoding = self._progress.add_task("features", total=None, visible=False, note="")
         self._epoch = self._progress.add_task("epoch", total=None, visible=False, note="")
         self._best = ""
+        self._writes_lines = enabled and not messages.is_terminal
 
     def __enter__(self) -> _Bars:
         self._progress.start()
@@ -196,6 +202,6 @@ class _Bars:
     def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
         """See `finetune.Observer`."""
         best = "best" if record.epoch == best_epoch else f"best in epoch {best_epoch + 1}"
-        self._best = f", validation {record.selection:.4f} ({best})"
-        if not messages.is_terminal:
+        self._best = "" if math.isnan(record.selection) else f", validation {record.selection:.4f} ({best})"
+        if self._writes_lines:
             messages.print(f"{stage}, epoch {record.epoch + 1}: loss {record.loss:.4f}{self._best}")

@@ -176,6 +176,8 @@ class OptimizerRecipe:
         batch_size: Samples of a batch, over all processes; `replicas` of an image count each.
         epochs: Most epochs.
         patience: Epochs without a better validation score after which training stops; None for never.
+        keep: Which epoch leaves its weights: the `"best"` on the validation images, or the `"last"`. Where these images
+            are few, chance chooses the best, and the end of a falling learning rate serves better.
         schedule: Course of the learning rate: `"constant"`, `"cosine"` down to `min_lr` over all epochs, or
             `"cosine_restarts"`, anew each `period` steps (Loshchilov, Hutter, "SGDR", ICLR 2017).
         period: Steps of a period of `"cosine_restarts"`.
@@ -197,6 +199,7 @@ class OptimizerRecipe:
     batch_size: int = 32
     epochs: int = 40
     patience: int | None = 12
+    keep: Literal["best", "last"] = "best"
     schedule: Schedule = "constant"
     period: int | None = None
     min_lr: float = 0.0
@@ -220,6 +223,11 @@ class OptimizerRecipe:
             require(value is None or value > 0, f"optimizer.{name} must be positive or null, got {value!r}.")
         for name in ("weight_decay", "momentum", "min_lr", "warmup"):
             require(getattr(self, name) >= 0, f"optimizer.{name} must be 0 or more, got {getattr(self, name)!r}.")
+        require(self.keep in ("best", "last"), f"optimizer.keep must be 'best' or 'last', got {self.keep!r}.")
+        require(
+            self.keep == "best" or self.patience is None,
+            "optimizer.keep 'last' trains for all epochs; state optimizer.patience: null.",
+        )
         require(self.schedule in get_args(Schedule), _one_of("optimizer.schedule", self.schedule, Schedule))
         require(
             (self.period is not None) == (self.schedule == "cosine_restarts"),
@@ -272,7 +280,8 @@ class Recipe:
         views: How an image is shown to it.
         train: What is trained: `"lora"` (adapters and head), `"head"` alone, `"full"` (encoder and head), or
             `"prompts"`.
-        loss: The loss.
+        loss: What training lowers: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`,
+            `"ranking"` (over pairs whose order is known), or `"cross_entropy"` of classes.
         head: Head of layers; None for prompts.
         prompts: Antonym prompts; None for a head of layers.
         lora: Adapters of `train: lora`.

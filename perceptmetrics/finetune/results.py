@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from perceptmetrics._version import __version__
 from perceptmetrics.atomic import replacing
 from perceptmetrics.datasets import LabelledImages, Split
-from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes, evaluate_ratings
-from perceptmetrics.evaluation.ratings import evaluate_within_groups
+from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes
+from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_figures
 from perceptmetrics.finetune.journal import StageName
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.state import EpochRecord
@@ -139,7 +139,7 @@ def test_result(
                 groups = [dataset.groups[index] for index in images]
                 figures[label] = evaluate_within_groups(scores[:, column], ratings, groups)
             else:
-                figures[label] = evaluate_ratings(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
+                figures[label] = rating_figures(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
     return DataSetResult(data_set=dataset.name, images=images, scores=scores, figures=figures)
 
 

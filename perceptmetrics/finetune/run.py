@@ -2,7 +2,8 @@
 
 A run's folder holds `recipe.yaml`, `metrics.jsonl`, TensorBoard's files, `predictions.csv`, `summary.json`, and the
 exported metric: in the folder itself, or, with several heads, in a folder for each data set. `scores.safetensors` is
-written last: a run that has it is finished. While it trains, `state/` holds what it goes on from after a stop.
+written last: a run that has it is finished. While it trains, `state/` holds what it goes on from after a stop. The
+command `finetune` adds `report.html`, see `perceptmetrics.reports.finetune`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.encoders import encoder_width, named_encoder
 from perceptmetrics.errors import DatasetError, InvalidSpecError
+from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.prompts import resolve_prompts
 from perceptmetrics.spec import (
     AntonymHeadSpec,
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["metric_spec"]
 
-_LICENCE = "Yours to state: it depends on the terms of the training data. CLIP weights by OpenAI: MIT"
+_LICENCE = "Yours to state: it depends on the terms of the training data. "
+_PAPERS = {"PerceptCLIP": "https://arxiv.org/abs/2503.13260", "CLIP-IQA+": "https://arxiv.org/abs/2207.12396"}
 
 
 def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) -> MetricSpec:
@@ -153,8 +155,13 @@ def _card(recipe: Recipe, dataset: LabelledImages) -> CardSpec:
     return CardSpec(
         summary=recipe.summary,
         paper=recipe.source,
-        paper_url="https://arxiv.org/abs/2503.13260" if "PerceptCLIP" in recipe.source else "none",
-        licence=_LICENCE,
+        paper_url=next((url for method, url in _PAPERS.items() if recipe.source.startswith(method)), "none"),
+        licence=_LICENCE
+        + (
+            "CLIP weights by OpenAI: MIT"
+            if recipe.encoder.name in OPENAI_CLIP_WEIGHTS
+            else f"The encoder {recipe.encoder.name} has terms of its own"
+        ),
         training_data=f"{dataset.name}: {len(dataset.trainable)} images"
         + (
             f" rated for {', '.join(dataset.labels)}."

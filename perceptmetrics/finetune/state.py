@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["EpochRecord", "Progress", "TrainingState", "best_epoch", "is_better", "read_state", "write_state"]
+__all__ = ["EpochRecord", "Progress", "TrainingState", "is_better", "kept_epoch", "read_state", "write_state"]
 
 _PROGRESS = "progress"
 
@@ -57,8 +57,13 @@ def is_better(figure: float, than: float) -> bool:
     return figure > than or (math.isnan(than) and not math.isnan(figure))
 
 
-def best_epoch(records: Sequence[EpochRecord]) -> int:
-    """The epoch of the highest validation figure, the first of equals; the last where nothing is validated."""
+def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
+    """The epoch whose weights are kept: the last, or that of the highest validation figure.
+
+    Of equal figures the first counts; where nothing is validated, the last epoch is the best.
+    """
+    if keep == "last":
+        return records[-1].epoch
     best = 0
     for record in records:
         if not record.validation or is_better(record.selection, records[best].selection):

@@ -21,7 +21,7 @@ from perceptmetrics.finetune.state import (
     EpochRecord,
     Progress,
     TrainingState,
-    best_epoch,
+    kept_epoch,
     load_optimizer,
     load_weights,
     optimizer_tensors,
@@ -182,7 +182,7 @@ class Stage:
             seconds=time.monotonic() - started,
         )
         records = [*progress.records, record]
-        best = best_epoch(records)
+        best = kept_epoch(records, self._recipe.keep)
         if best == progress.epoch:
             self._best = {name: weight.detach().clone() for name, weight in trained_tensors(self._learner).items()}
         patience = self._recipe.patience

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from perceptmetrics.cache import cache_home
 from perceptmetrics.finetune.augmentation import TrainingViews
@@ -18,7 +18,7 @@ from perceptmetrics.finetune.learner import Learner
 from perceptmetrics.finetune.objectives import Objective
 from perceptmetrics.finetune.standardisation import standardise_heads
 from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
-from perceptmetrics.finetune.state import EpochRecord, best_epoch
+from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.finetune.trainer import Stage, TrainingSet
 from perceptmetrics.views import Views
 
@@ -49,18 +49,19 @@ class Trial:
         sets: The data sets that it was trained on.
         lr: Its learning rate.
         records: The epochs of its main stage.
-        selection: Its best validation figure.
+        keep: Which of them has left its weights.
     """
 
     learner: Learner
     sets: tuple[TrainingSet, ...]
     lr: float
     records: tuple[EpochRecord, ...]
+    keep: Literal["best", "last"]
 
     @property
     def best_epoch(self) -> int:
         """The epoch whose weights it has, from 0."""
-        return best_epoch(self.records)
+        return kept_epoch(self.records, self.keep)
 
     @property
     def selection(self) -> float:
@@ -131,7 +132,7 @@ class Trials:
         sets, records = self._stage(name, learner, splits, optimizer, (*seed, 0))
         if recipe.second_stage:
             sets = self._second_stage(name, learner, splits, alone)
-        return Trial(learner=learner, sets=tuple(sets), lr=lr, records=tuple(records))
+        return Trial(learner=learner, sets=tuple(sets), lr=lr, records=tuple(records), keep=optimizer.keep)
 
     def _second_stage(
         self, main: StageName, learner: Learner, splits: Sequence[Split], optimizer: OptimizerRecipe

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ScatterPanel", "draw_scatter"]
 
+_BEHIND = 0.9  # points are drawn at 1, the grid at 0.5
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScatterPanel:
@@ -62,13 +64,20 @@ def draw_scatter(panels: Sequence[ScatterPanel]) -> Figure:
 
 
 def _draw_panel(axes: Axes, panel: ScatterPanel) -> None:
+    alpha = min(0.75, max(0.15, 120 / max(1, len(panel.x))))
+    axes.scatter(panel.x, panel.y, s=14, color=PALETTE[0], alpha=alpha, linewidths=0, label=caption(panel.names[0]))
     if len(panel.behind_x):
         alpha = min(0.3, max(0.1, 200 / len(panel.behind_x)))
         axes.scatter(
-            panel.behind_x, panel.behind_y, s=8, color=GREY, alpha=alpha, linewidths=0, label=caption(panel.names[1])
+            panel.behind_x,
+            panel.behind_y,
+            s=8,
+            color=GREY,
+            alpha=alpha,
+            linewidths=0,
+            label=caption(panel.names[1]),
+            zorder=_BEHIND,
         )
-    alpha = min(0.75, max(0.15, 120 / max(1, len(panel.x))))
-    axes.scatter(panel.x, panel.y, s=14, color=PALETTE[0], alpha=alpha, linewidths=0, label=caption(panel.names[0]))
     if len(panel.curve_x):
         axes.plot(panel.curve_x, panel.curve_y, color=PALETTE[1], label=panel.curve_name)
     if len(panel.curve_x) or len(panel.behind_x):

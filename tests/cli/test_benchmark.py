@@ -145,7 +145,7 @@ def test_classes_are_evaluated_and_options_reach_the_metric(
     ("arguments", "message"),
     [
         (["-d", "livecc"], "There is no data set 'livecc'"),
-        (["-d", "csv", "--option", "mos"], "Expected NAME=VALUE for an option of a data set, got 'mos'"),
+        (["-d", "csv", "--option", "mos"], "Expected NAME=VALUE after --option, got 'mos'"),
         (["-d", "csv", "--option", "colums=mos"], "Did you mean 'columns'"),
         (["-d", "csv", *SCALE, "-o", "x.gif"], "ends in .html, .png"),
         (["-d", "csv", *SCALE, "--cross", "livec"], "Name the folder of livec with --cross-root"),

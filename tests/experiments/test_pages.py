@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import jinja2
 import numpy as np
@@ -21,28 +19,8 @@ from perceptmetrics.experiments.study import Study, StudyPair
 from perceptmetrics.pages import faithful_uri, render_page, thumbnail
 from perceptmetrics.reports import check_output, rank_makers, study_page, write_report, write_study
 from tests.experiments.stand_in import known_scores, metric
+from tests.pages import HOSTILE, Tags, image_of
 from tests.pictures import orientation_exif
-
-HOSTILE = ['"><img src=x onerror=alert(1)>.png', "<script>alert(2)<.png", "a&amp;b.png", "\u202egnp.png", "\udcff.png"]
-
-
-class Tags(HTMLParser):
-    """Collects tags with their attributes, and the text between them."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(page.decode())
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def image_of(uri):
-    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
 
 
 @pytest.fixture

@@ -12,13 +12,20 @@ import pytest
 from matplotlib.colors import to_hex
 
 from perceptmetrics.plots import (
+    ConfusionPanel,
+    CurvePanel,
     GalleryImage,
+    HistogramPanel,
     RadarAxis,
     ScatterPanel,
     ShareBar,
     StepPanel,
+    TrainingCurve,
     caption,
+    draw_confusion,
+    draw_curves,
     draw_gallery,
+    draw_histograms,
     draw_radar,
     draw_scatter,
     draw_shares,
@@ -40,6 +47,17 @@ STEPS = StepPanel(
 )
 PANEL = ScatterPanel(x=[1, 2, 3], y=[4, 6, 5], x_name="score", y_name="mos", note="N 3", curve_x=[1, 3], curve_y=[4, 5])
 GREEN = GalleryImage(pixels=np.full((40, 60, 3), (0, 128, 0), dtype=np.uint8), text="0.5", name="green.png")
+CURVES = CurvePanel(
+    curves=[
+        TrainingCurve(name="lr 0.1", values=[0.1, 0.4, 0.3], best=1),
+        TrainingCurve(name="lr 0.01", values=[0.2, float("nan"), 0.6], best=2),
+        TrainingCurve(name="lr 0.1", values=[0.2, 0.5], best=1, faint=True),
+    ],
+    y_name="validation SRCC",
+    title="clear: split 1",
+)
+HISTOGRAM = HistogramPanel(samples=[("predicted", [1, 2, 2, 9]), ("rated by people", [5, 5])], x_name="mos")
+CONFUSION = ConfusionPanel(labels=["awe", "fear", "joy"], counts=[[3, 1, 0], [0, 0, 0], [0, 2, 2]], title="moods")
 FIGURES = {
     "radar": lambda: draw_radar(AXES, {"a.png": [0.2, 0.4, 0.6]}, "Title"),
     "bars": lambda: draw_radar(AXES[:2], {"a.png": [0.2, 0.4], "b.png": [0.5, 0.1]}),
@@ -51,6 +69,9 @@ FIGURES = {
     "shares": lambda: draw_shares(
         [ShareBar(name="all", share=0.8, interval=(0.7, 0.9), count=20)], axis_name="agreement"
     ),
+    "curves": lambda: draw_curves([CURVES, CURVES]),
+    "histogram": lambda: draw_histograms([HISTOGRAM] * 4),
+    "confusion": lambda: draw_confusion([CONFUSION]),
     "gallery": lambda: draw_gallery([("Best", [GREEN] * 7), ("Worst", [GREEN])], "Title"),
 }
 
@@ -65,7 +86,7 @@ def test_figures_are_reproducible_and_leave_no_settings_behind(name):
     assert dict(mpl.rcParams) == before
 
 
-@pytest.mark.parametrize("name", ["scatter", "strips", "steps", "shares"])
+@pytest.mark.parametrize("name", ["scatter", "strips", "steps", "shares", "curves", "histogram", "confusion"])
 def test_every_axis_has_a_title(name):
     for axes in FIGURES[name]().axes:
         if axes.get_visible():
@@ -117,6 +138,56 @@ def test_steps_stand_in_their_order_even_when_amounts_fall():
     assert axes.lines[-1].get_ydata() == pytest.approx(STEPS.mean)
     assert "more noise" in axes.get_xlabel()
     assert "sigma" in axes.get_xlabel()
+
+
+def test_curves_run_over_the_epochs_and_mark_the_best():
+    (axes,) = draw_curves([CURVES]).axes
+    faint, first, second = axes.lines[:3]
+    assert first.get_xdata() == pytest.approx([1, 2, 3])
+    assert first.get_ydata() == pytest.approx([0.1, 0.4, 0.3])
+    assert [line.get_markevery() for line in (faint, first, second)] == [[1], [1], [2]]
+    assert faint.get_alpha() < first.get_alpha()
+    assert faint.get_color() == first.get_color() != second.get_color()
+    assert first.get_linestyle() != second.get_linestyle()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["lr 0.1", "lr 0.01"]
+
+
+def test_a_training_of_one_epoch_can_be_seen():
+    (axes,) = draw_curves([CurvePanel(curves=[TrainingCurve(name="", values=[0.4])], y_name="loss")]).axes
+    assert axes.lines[0].get_markevery() == [0]
+    assert axes.get_legend() is None
+
+
+def test_a_histogram_compares_shares_in_the_same_bins():
+    (axes,) = draw_histograms([HISTOGRAM]).axes
+    (counts, edges, _), (others, other_edges, _) = (patch.get_data() for patch in axes.patches)
+    assert np.array_equal(edges, other_edges)
+    assert (edges[0], edges[-1]) == (1, 9)
+    assert counts[[0, 1, -1]] == pytest.approx([25, 50, 25])
+    assert others.sum() == others.max() == pytest.approx(100)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["predicted", "rated by people"]
+
+
+def test_a_confusion_matrix_has_shares_of_rows_and_counts():
+    (axes,) = draw_confusion([CONFUSION]).axes
+    assert np.array_equal(axes.images[0].get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0, 0.5, 0.5]])
+    shown = {}
+    for text in axes.texts:
+        column, row = text.get_position()
+        shown.setdefault((row, column), []).append(text.get_text())
+    assert shown[0, 0] == ["75%", "3"]
+    assert shown[2, 1] == ["50%", "2"]
+    assert shown[1, 1] == ["\N{EN DASH}", "0"]
+
+
+def test_points_behind_others_are_drawn_faintly_beneath_them():
+    panel = ScatterPanel(**{**vars(PANEL), "behind_x": [0, 9], "behind_y": [1, 8], "names": ("split 1", "others")})
+    (axes,) = draw_scatter([panel]).axes
+    front, behind = axes.collections
+    assert np.array_equal(behind.get_offsets(), [[0, 1], [9, 8]])
+    assert behind.get_zorder() < front.get_zorder()
+    assert behind.get_alpha() < front.get_alpha()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["split 1", "others", "logistic fit"]
 
 
 def test_a_gallery_has_a_picture_for_each_image():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perceptmetrics.reports.finetune.errors import ErrorImage, WorstErrors, worst_errors
-from perceptmetrics.reports.finetune.files import run_plots, write_finetune_report
+from perceptmetrics.reports.finetune.files import check_plot_forms, run_plots, write_finetune_report
 from perceptmetrics.reports.finetune.page import finetune_report
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
@@ -15,6 +15,7 @@ from perceptmetrics.reports.finetune.panels import (
 __all__ = [
     "ErrorImage",
     "WorstErrors",
+    "check_plot_forms",
     "confusion_panel",
     "curve_panels",
     "finetune_report",

@@ -84,24 +84,25 @@ def _rating_errors(
             total[one.images[known]] += fitted[known]
             times[one.images[known]] += 1
     predicted = np.divide(total, times, out=np.full(len(dataset), np.nan), where=times > 0)
-    errors = predicted - shares
     scale = dataset.scales[column]
+    predicted, rated = scale.restore(predicted), scale.restore(shares)
+    errors = predicted - rated
     decimals = 1 if scale.upper - scale.lower >= 20 else 2
 
     def images(order: NDArray[np.intp]) -> tuple[ErrorImage, ...]:
         return tuple(
             ErrorImage(
                 place=int(place),
-                predicted=f"predicted {scale.restore(predicted[place]):.{decimals}f}",
-                truth=f"rated {scale.restore(shares[place]):.{decimals}f}",
+                predicted=f"predicted {predicted[place]:.{decimals}f}",
+                truth=f"rated {rated[place]:.{decimals}f}",
             )
             for place in order[:count]
         )
 
     high, low = (np.flatnonzero(side) for side in (errors > 0, errors < 0))
     return [
-        WorstErrors(heading="Predicted better than people say", images=images(high[np.argsort(-errors[high])])),
-        WorstErrors(heading="Predicted worse than people say", images=images(low[np.argsort(errors[low])])),
+        WorstErrors(heading="Predicted higher than people rated", images=images(high[np.argsort(-errors[high])])),
+        WorstErrors(heading="Predicted lower than people rated", images=images(low[np.argsort(errors[low])])),
     ]
 
 
@@ -116,8 +117,8 @@ def _mistakes(result: RunResult, dataset: LabelledImages, classes: NDArray[np.in
     images = [
         ErrorImage(
             place=place,
-            predicted=f"{dataset.labels[found[place][1]]} ({found[place][0]:.0%})",
-            truth=f"is {dataset.labels[classes[place]]}",
+            predicted=f"predicted {dataset.labels[found[place][1]]} ({found[place][0]:.0%})",
+            truth=f"labelled {dataset.labels[classes[place]]}",
         )
         for place in worst
     ]

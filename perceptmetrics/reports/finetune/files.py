@@ -30,10 +30,21 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune import RunResult
 
-__all__ = ["run_plots", "write_finetune_report"]
+__all__ = ["check_plot_forms", "run_plots", "write_finetune_report"]
 
 REPORT_FILE = "report.html"
 PLOT_FOLDER = "plots"
+
+
+def check_plot_forms(forms: Sequence[str]) -> None:
+    """Refuse forms of plots that there are not, before hours are spent on training.
+
+    Raises:
+        InvalidOptionError: There is no such form.
+    """
+    unknown = [form for form in forms if form not in PLOT_FORMS]
+    if unknown:
+        raise InvalidOptionError(f"Plots are made as {', '.join(PLOT_FORMS)}, got {unknown[0]!r}.")
 
 
 def write_finetune_report(result: RunResult, *, plots: Sequence[str] = ()) -> list[Path]:
@@ -53,9 +64,7 @@ def write_finetune_report(result: RunResult, *, plots: Sequence[str] = ()) -> li
         >>> from perceptmetrics.reports.finetune import write_finetune_report
         >>> write_finetune_report(result, plots=["svg"])  # doctest: +SKIP
     """
-    unknown = [form for form in plots if form not in PLOT_FORMS]
-    if unknown:
-        raise InvalidOptionError(f"Plots are made as {', '.join(PLOT_FORMS)}, got {unknown[0]!r}.")
+    check_plot_forms(plots)
     files = [result.folder / REPORT_FILE]
     write_whole(files[0], finetune_report(result))
     for name, draw in run_plots(result).items() if plots else ():

@@ -8,6 +8,7 @@ from perceptmetrics.evaluation import RatingFigures
 from perceptmetrics.finetune import recipe_to_yaml
 from perceptmetrics.pages import jpeg_uri, png_uri, render_page
 from perceptmetrics.plots import draw_confusion, draw_curves, draw_histograms, draw_scatter, figure_bytes
+from perceptmetrics.reports.finetune.errors import worst_errors
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
     curve_panels,
@@ -16,8 +17,8 @@ from perceptmetrics.reports.finetune.panels import (
     scatter_panel,
     selection_name,
 )
-from perceptmetrics.reports.finetune.pictures import labelled_errors, small_picture
-from perceptmetrics.reports.finetune.tables import count_rows, figure_tables, split_table, training_time
+from perceptmetrics.reports.finetune.pictures import WORST, small_picture
+from perceptmetrics.reports.finetune.tables import count_rows, figure_tables, figures_of, split_table, training_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune import RunResult
     from perceptmetrics.plots import ConfusionPanel
+    from perceptmetrics.reports.finetune.errors import ErrorImage
 
 __all__ = ["finetune_report"]
 
@@ -50,8 +52,9 @@ def finetune_report(result: RunResult) -> bytes:
         time=training_time(result),
         metrics={name: folder.as_posix() for name, folder in result.metrics.items()},
         tables=figure_tables(result),
-        sections=[_section(result, dataset) for dataset in result.datasets],
+        sections=[_section(result, one, label) for one in result.datasets for label in figures_of(one)],
         stages=_stages(result),
+        rated=any(dataset.ratings is not None for dataset in result.datasets),
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
         split_table=split_table(result),
         counts=count_rows(result),
@@ -61,42 +64,37 @@ def finetune_report(result: RunResult) -> bytes:
     )
 
 
-def _section(result: RunResult, dataset: LabelledImages) -> dict[str, object]:
-    """What the page shows of a data set."""
-    figures = results_on(result, dataset)[0].figures
+def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str, object]:
+    """What the page shows of a rating of a data set, or of its classes."""
+    figures = results_on(result, dataset)[0].figures[label]
+    curve = figures.curve4 if isinstance(figures, RatingFigures) else None
     return {
-        "name": dataset.name,
-        "plots": list(_plots(result, dataset)),
-        "notes": [
-            f"{label}: {one.curve4.kind} ({one.curve4.fallback})"
-            for label, one in figures.items()
-            if isinstance(one, RatingFigures) and one.curve4.fallback
-        ],
+        "heading": f"{dataset.name}: {label}" if len(figures_of(dataset)) > 1 else dataset.name,
+        "plots": list(_plots(result, dataset, label)),
+        "note": f"No logistic curve: {curve.fallback}." if curve is not None and curve.fallback else "",
+        "classes": dataset.classes is not None,
         "in_groups": dataset.ranks_within_groups,
         "errors": [
-            {
-                "heading": heading,
-                "images": [
-                    {
-                        "uri": jpeg_uri(small_picture(dataset, image.place), quality=80),
-                        "predicted": image.predicted,
-                        "truth": image.truth,
-                        "name": dataset.names[image.place],
-                    }
-                    for image in kind.images
-                ],
-            }
-            for heading, kind in labelled_errors(result, dataset)
+            {"heading": kind.heading, "images": [_picture(dataset, image) for image in kind.images]}
+            for kind in worst_errors(result, dataset, label, WORST)
         ],
     }
 
 
-def _plots(result: RunResult, dataset: LabelledImages) -> Iterator[dict[str, str]]:
+def _picture(dataset: LabelledImages, image: ErrorImage) -> dict[str, str]:
+    return {
+        "uri": jpeg_uri(small_picture(dataset, image.place), quality=80),
+        "predicted": image.predicted,
+        "truth": image.truth,
+        "name": dataset.names[image.place],
+    }
+
+
+def _plots(result: RunResult, dataset: LabelledImages, label: str) -> Iterator[dict[str, str]]:
     if dataset.classes is not None:
         panel = confusion_panel(result, dataset)
         yield _plot(draw_confusion([panel]), f"Confusion matrix of {panel.title}; recognised: {_recognised(panel)}")
-        return
-    for label in () if dataset.ranks_within_groups else dataset.labels:
+    elif not dataset.ranks_within_groups:
         scatter, histogram = scatter_panel(result, dataset, label), histogram_panel(result, dataset, label)
         if scatter is not None:
             note = scatter.note.replace("\n", ", ")

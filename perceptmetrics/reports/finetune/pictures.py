@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune import RunResult
-    from perceptmetrics.reports.finetune.errors import WorstErrors
 
-__all__ = ["gallery_sections", "labelled_errors", "small_picture"]
+__all__ = ["WORST", "gallery_sections", "small_picture"]
 
 WORST = 8
 """Images of each kind."""
@@ -33,29 +32,21 @@ def small_picture(dataset: LabelledImages, place: int) -> Image.Image:
     return thumbnail_or_grey(source, _SIDE)
 
 
-def labelled_errors(result: RunResult, dataset: LabelledImages) -> list[tuple[str, WorstErrors]]:
-    """The worst errors of each rating, or of the classes, under headings that say which rating is meant."""
-    found = []
-    for label in figures_of(dataset):
-        for kind in worst_errors(result, dataset, label, WORST):
-            of = f"{label}: " if len(figures_of(dataset)) > 1 else ""
-            found.append((f"{of}{kind.heading}", kind))
-    return found
-
-
 def gallery_sections(result: RunResult, dataset: LabelledImages) -> list[tuple[str, list[GalleryImage]]]:
-    """The same as sections of a plot."""
+    """The worst errors of each rating, or of the classes, as sections of a plot."""
+    labels = figures_of(dataset)
     return [
         (
-            heading,
+            f"{label}: {kind.heading}" if len(labels) > 1 else kind.heading,
             [
                 GalleryImage(
                     pixels=np.asarray(small_picture(dataset, image.place)),
-                    text=f"{image.predicted}, {image.truth}",
+                    text=f"{image.predicted}\n{image.truth}",
                     name=dataset.names[image.place],
                 )
                 for image in kind.images
             ],
         )
-        for heading, kind in labelled_errors(result, dataset)
+        for label in labels
+        for kind in worst_errors(result, dataset, label, WORST)
     ]
