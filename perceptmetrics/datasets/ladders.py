@@ -8,8 +8,9 @@ up, over- and under-exposure), an untouched rung and five of growing strength; s
 subsampling, linear light, ...) are drawn anew for each. The ladders of three fixed protocols are for test only: "wide"
 and "mild" show photographs at a long side of 1280 pixels, "small" at 640.
 
-Scale: the rung, from 0 (untouched) to 5 (strongest), lower is better; rungs compare within a ladder only. Splits: none
-are published; drawn ones keep all ladders of a photograph together.
+Scale: 0 for the untouched rung, 4 to 8 for the degraded ones, lower is better; rungs compare within a ladder only. The
+first step is the largest because it is the hardest to see and says the most: whether anything was done at all. Splits:
+none are published; drawn ones keep all ladders of a photograph together.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.datasets.degradations import KINDS, STRENGTHS, Degradation, Manner, draw_ladder, fixed_ladder
+from perceptmetrics.datasets.degradations import KINDS, Degradation, Manner, draw_ladder, fixed_ladder
 from perceptmetrics.datasets.degraded import DegradedPhotograph, Showing
 from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import LabelledImages, Scale
@@ -42,10 +43,11 @@ INFO = DatasetInfo(
     paper="none",
     licence="that of the photographs",
     obtain="a folder of photographs of your own",
-    scale="strength 0 (untouched) to 5, lower is better, within a ladder",
+    scale="degradation 0 (none) or 4..8, lower is better, within a ladder",
     splits="10 drawn, 80/20 by photograph, 10 % of train for validation",
 )
 SHOWINGS = ("whole", "shrunk", "crop", "mirrored")
+_DEGRADATION = np.array([0.0, 4.0, 5.0, 6.0, 7.0, 8.0])  # of each rung
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,15 +160,15 @@ def read(
             *_fixed_ladders(photograph, _key(name), kinds, protocols),
         ]
     ]
-    rungs = STRENGTHS + 1
-    scale = Scale(lower=0, upper=STRENGTHS, higher_is_better=False)
+    rungs = len(_DEGRADATION)
+    scale = Scale(lower=0, upper=_DEGRADATION[-1], higher_is_better=False)
     return LabelledImages(
         name=INFO.name,
         task=INFO.task,
         images=tuple(rung for _, ladder in made for rung in ladder.rungs),
         names=tuple(f"{name}/{ladder.name}/{rung}" for name, ladder in made for rung in range(rungs)),
         labels=("quality",),
-        ratings=scale.normalise(np.tile(np.arange(rungs, dtype=np.float64), len(made)))[:, None],
+        ratings=scale.normalise(np.tile(_DEGRADATION, len(made)))[:, None],
         scales=(scale,),
         groups=tuple(f"{name}/{ladder.name}" for name, ladder in made for _ in range(rungs)),
         contents=tuple(name for name, _ in made for _ in range(rungs)),

@@ -40,8 +40,9 @@ class Objective:
             self._labels = torch.from_numpy(dataset.classes.astype(np.int64))
         elif dataset.ratings is not None:
             self._labels = torch.from_numpy(dataset.ratings).float()
-        names = dataset.groups if dataset.ranks_within_groups and dataset.groups is not None else [""] * len(dataset)
-        self._groups = torch.from_numpy(np.unique(names, return_inverse=True)[1].reshape(-1))
+        self._groups: Tensor | None = None
+        if dataset.ranks_within_groups and dataset.groups is not None:
+            self._groups = torch.from_numpy(np.unique(dataset.groups, return_inverse=True)[1].reshape(-1))
 
     def __call__(self, outputs: Tensor, indices: list[int]) -> Tensor:
         """Rate raw outputs.
@@ -57,16 +58,16 @@ class Objective:
         outputs = outputs.float()
         if self._loss == "cross_entropy":
             return F.cross_entropy(outputs, labels)
-        groups = self._groups[indices].to(outputs.device)
+        groups = None if self._groups is None else self._groups[indices].to(outputs.device)
         fewest = 1 if self._loss in ("mse", "charbonnier") else 2
         columns = [
-            self._column(outputs[known, column], labels[known, column], groups[known])
+            self._column(outputs[known, column], labels[known, column], None if groups is None else groups[known])
             for column in range(labels.shape[1])
             if (known := ~labels[:, column].isnan()).sum() >= fewest
         ]
         return torch.stack(columns).mean() if columns else outputs.sum() * 0
 
-    def _column(self, outputs: Tensor, ratings: Tensor, groups: Tensor) -> Tensor:
+    def _column(self, outputs: Tensor, ratings: Tensor, groups: Tensor | None) -> Tensor:
         if self._loss == "ranking":
             return _pairwise(outputs, ratings, groups)
         losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -77,14 +78,26 @@ class Objective:
         return losses[self._loss](outputs, ratings)
 
 
-def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor) -> Tensor:
-    """Ranking loss of all pairs of a group whose order is known, on predictions brought to unit variance."""
+def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor | None) -> Tensor:
+    """Ranking loss of the pairs whose order is known, on predictions brought to unit variance.
+
+    Inside groups, which are ladders of something that grows, only neighbours are compared: the order of all others
+    follows from theirs. Each counts by the difference of its ratings.
+    """
     scaled = (outputs - outputs.mean()) / (outputs.std() + 1e-8)
-    ordered = (ratings[:, None] - ratings[None] > _LEAST_DIFFERENCE) & (groups[:, None] == groups[None])
+    ordered = ratings[:, None] - ratings[None] > _LEAST_DIFFERENCE
+    if groups is not None:
+        ordered &= groups[:, None] == groups[None]
+        steps = ordered.float()
+        ordered &= steps @ steps == 0  # nothing lies between
     better, worse = ordered.nonzero(as_tuple=True)
     if not len(better):
         return outputs.sum() * 0
-    return ranking_loss(scaled[better], scaled[worse], margin=_MARGIN, softness=_SOFTNESS)
+    weight = None
+    if groups is not None:
+        difference = ratings[better] - ratings[worse]
+        weight = difference / difference.mean()
+    return ranking_loss(scaled[better], scaled[worse], margin=_MARGIN, softness=_SOFTNESS, weight=weight)
 
 
 def selection_figure(dataset: LabelledImages, outputs: NDArray[np.float64], indices: NDArray[np.intp]) -> float:

@@ -281,7 +281,8 @@ class Recipe:
         train: What is trained: `"lora"` (adapters and head), `"head"` alone, `"full"` (encoder and head), or
             `"prompts"`.
         loss: What training lowers: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`,
-            `"ranking"` (over pairs whose order is known), or `"cross_entropy"` of classes.
+            `"ranking"` (over pairs whose order is known, inside ladders over neighbours), or `"cross_entropy"` of
+            classes.
         head: Head of layers; None for prompts.
         prompts: Antonym prompts; None for a head of layers.
         lora: Adapters of `train: lora`.

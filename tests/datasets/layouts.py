@@ -373,7 +373,7 @@ def ladders(root: Path) -> Expected:
         root=root,
         labels=root / "in",
         files=None,
-        shares={name: 1 - int(name[-1]) / 5 for name in ladder_of},
+        shares={name: (1, 0.5, 0.375, 0.25, 0.125, 0)[int(name[-1])] for name in ladder_of},
         groups=ladder_of,
         options={"kinds": ["noise"], "showings": ["crop"], "protocols": ["small"]},
     )

@@ -57,7 +57,7 @@ def test_each_photograph_has_a_ladder_of_each_showing_protocol_and_kind(everythi
     assert everything.ratings is not None
     for start in range(0, len(everything), RUNGS):
         assert len(set(everything.groups[start : start + RUNGS])) == 1
-        assert everything.ratings[start : start + RUNGS, 0] == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
+        assert everything.ratings[start : start + RUNGS, 0] == pytest.approx([1, 0.5, 0.375, 0.25, 0.125, 0])
 
 
 @pytest.mark.parametrize("kind", KINDS)

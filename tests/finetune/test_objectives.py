@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,16 +77,15 @@ def charbonnier(outputs, ratings):
     return np.mean(np.sqrt((outputs - ratings) ** 2 + 1e-6))
 
 
-def ranking(outputs, ratings, groups=None):
+def ranking(outputs, ratings):
     """Soft hinge of all pairs with a known order, one pair at a time."""
+    pairs = itertools.permutations(range(len(ratings)), 2)
+    return np.mean([cost(outputs, *pair) for pair in pairs if ratings[pair[0]] > ratings[pair[1]]])
+
+
+def cost(outputs, better, worse):
     standard = (outputs - outputs.mean()) / outputs.std(ddof=1)
-    costs = [
-        0.25 * np.log1p(np.exp((0.15 - (standard[better] - standard[worse])) / 0.25))
-        for better in range(len(ratings))
-        for worse in range(len(ratings))
-        if ratings[better] > ratings[worse] and (groups is None or groups[better] == groups[worse])
-    ]
-    return np.mean(costs)
+    return 0.25 * np.log1p(np.exp((0.15 - (standard[better] - standard[worse])) / 0.25))
 
 
 LOSSES = {"plcc": plcc, "mse": mse, "charbonnier": charbonnier, "ranking": ranking}
@@ -139,13 +139,20 @@ def test_batch_without_ratings_has_a_loss_of_zero_and_finite_gradients(loss):
     assert outputs.grad.abs().max() == 0
 
 
-def test_ranking_compares_within_groups_only():
+def test_ranking_in_groups_compares_neighbours_by_their_difference():
     ratings = [[0.1], [0.9], [0.3], [0.4], [0.8], [0.8], [0.2]]
     groups = ("a", "b", "a", "b", "a", "b", "a")
     dataset = ratings_set(ratings, groups=groups, within=True)
     outputs = outputs_for(dataset)
-    chosen = [groups[index] for index in INDICES]
-    expected = ranking(outputs.numpy()[:, 0], dataset.ratings[INDICES, 0], chosen)
+    rated = dataset.ratings[INDICES, 0]
+    weighted, weights = [], []
+    for group in "ab":
+        members = [place for place, index in enumerate(INDICES) if groups[index] == group]
+        for better, worse in itertools.pairwise(sorted(members, key=lambda place: -rated[place])):
+            weights.append(rated[better] - rated[worse])
+            weighted.append(weights[-1] * cost(outputs.numpy()[:, 0], better, worse))
+    assert np.round(weights, 6).tolist() == [0.1, 0.1, 0.4]
+    expected = sum(weighted) / sum(weights)
     assert float(Objective(dataset, "ranking")(outputs, INDICES)) == pytest.approx(expected, rel=1e-5)
     everywhere = Objective(replace(dataset, ranks_within_groups=False), "ranking")(outputs, INDICES)
     assert float(everywhere) != pytest.approx(expected, rel=1e-3)
