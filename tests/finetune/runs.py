@@ -20,7 +20,7 @@ def pictures(folder, names):
     """Small images in colours of their own."""
     folder.mkdir(exist_ok=True)
     for number, name in enumerate(names):
-        Image.new("RGB", (32, 24), (6 * number, 255 - 6 * number, 90)).save(folder / name, "PNG")
+        Image.new("RGB", (48, 40), (6 * number, 255 - 6 * number, 90)).save(folder / name, "PNG")
     return tuple(folder / name for name in names)
 
 
