@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 
 from perceptmetrics.assembly import Files, assemble, encoder_file
-from perceptmetrics.atomic import replacing_folder
 from perceptmetrics.backbones import Placement, read_tower_weights
 from perceptmetrics.checkpoints import TrainedWeights
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.exported import (
-    GOLDEN_FILE,
-    SPEC_FILE,
-    WEIGHTS_FILE,
-    largest_deviation,
-    read_folder,
-    write_folder,
-)
+from perceptmetrics.export import EXACT, HALF, check_destination, export_metric
+from perceptmetrics.exported import read_folder
 from perceptmetrics.fingerprints import digests_of, fingerprint
 from perceptmetrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec, MlpHeadSpec
@@ -35,10 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Converted", "Form", "convert"]
 
 Form = Literal["slim", "merged"]
-
-# By how much a score may move, as a share of the range of 1 that scores have.
-_TOLERANCE = 1e-5
-_HALF_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +82,9 @@ def convert(
             f"{form!r}{' in half precision' if half else ''}."
         )
     source, destination = source.resolve(), destination.resolve()
-    _check_destination(destination, source, overwrite=overwrite)
+    check_destination(destination, overwrite=overwrite)
+    if source == destination or destination in source.parents:
+        raise InvalidOptionError(f"{destination} holds the source itself. Choose another folder.")
     spec, path = _identify(source, metric)
     files = Files(lookup=ResolveOptions(metric=spec.name), trained=path, encoder=encoder)
     original = assemble(spec, files, Placement())
@@ -101,36 +92,16 @@ def convert(
     new_spec, weights = (_slim if form == "slim" else _merged)(spec, tuned, encoder_file(spec, tuned, files))
     if half:
         weights = replace(weights, encoder=_halved(weights.encoder))
-    with replacing_folder(destination) as temporary:
-        write_folder(temporary, new_spec, weights, original)
-        copy = assemble(new_spec, replace(files, trained=temporary / WEIGHTS_FILE), Placement())
-        deviation = largest_deviation(temporary, copy)
-        if deviation > (_HALF_TOLERANCE if half else _TOLERANCE):
-            raise WeightsError(
-                f"The converted copy of {source} scores otherwise than the original, by up to {deviation:.2g}. "
-                "Nothing was written."
-            )
+    deviation = export_metric(
+        original,
+        destination,
+        spec=new_spec,
+        weights=weights,
+        encoder=encoder,
+        overwrite=overwrite,
+        tolerance=HALF if half else EXACT,
+    )
     return Converted(folder=destination, spec=new_spec, deviation=deviation)
-
-
-def _check_destination(destination: Path, source: Path, *, overwrite: bool) -> None:
-    """Nothing but an earlier exported metric is ever replaced, and never the source itself."""
-    if destination.is_dir():
-        held = {entry.name for entry in destination.iterdir()}
-        foreign = held - {SPEC_FILE, WEIGHTS_FILE, GOLDEN_FILE}
-        if foreign:
-            raise InvalidOptionError(
-                f"{destination} holds other things than an exported metric ({min(foreign)}), so it is not replaced. "
-                "Choose another folder."
-            )
-        if held and not overwrite:
-            raise InvalidOptionError(
-                f"{destination} exists already. Choose another folder, or replace it with --overwrite (overwrite=True)."
-            )
-    elif destination.exists():
-        raise InvalidOptionError(f"{destination} is a file; expected a folder to write.")
-    if source == destination or destination in source.parents:
-        raise InvalidOptionError(f"{destination} holds the source itself. Choose another folder.")
 
 
 def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:

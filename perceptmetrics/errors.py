@@ -20,6 +20,7 @@ __all__ = [
     "InvalidSpecError",
     "MissingExtraError",
     "PerceptMetricsError",
+    "PublishingError",
     "UnknownMetricError",
     "WeightsError",
     "first_line",
@@ -53,6 +54,10 @@ class DatasetError(PerceptMetricsError, ValueError):
 
 class WeightsError(PerceptMetricsError, RuntimeError):
     """A weight file is missing, damaged, of another layout, or not the file that was expected."""
+
+
+class PublishingError(PerceptMetricsError, RuntimeError):
+    """A metric cannot be published: the Hub is out of reach, refuses it, or does not know who asks."""
 
 
 class MissingExtraError(PerceptMetricsError, ImportError):

@@ -2,7 +2,8 @@
 
 - `spec.json`: the specification;
 - `model.safetensors`: what was trained, see `checkpoints.trained`;
-- `golden.safetensors`: a few pictures and their scores, by which a copy of the folder can be verified.
+- `golden.safetensors`: a few pictures and their scores, by which a copy of the folder can be verified;
+- `README.md`: the model card, and, of a metric that was trained, `recipe.yaml` and `report.html`, where there are any.
 """
 
 from __future__ import annotations
@@ -21,18 +22,30 @@ from perceptmetrics.tensor_files import read_tensors, save_tensors
 from perceptmetrics.weights import ResolveOptions, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
     from perceptmetrics.metric import Metric
 
-__all__ = ["GOLDEN_FILE", "SPEC_FILE", "WEIGHTS_FILE", "largest_deviation", "read_folder", "read_hub", "write_folder"]
+__all__ = [
+    "CARD_FILE",
+    "EXPORTED_FILES",
+    "GOLDEN_FILE",
+    "SPEC_FILE",
+    "WEIGHTS_FILE",
+    "largest_deviation",
+    "read_folder",
+    "read_hub",
+    "write_folder",
+]
 
 SPEC_FILE = "spec.json"
 WEIGHTS_FILE = "model.safetensors"
 GOLDEN_FILE = "golden.safetensors"
+CARD_FILE = "README.md"
+EXPORTED_FILES = frozenset({SPEC_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, "recipe.yaml", "report.html"})
 
 _GOLDEN_COUNT = 3
 _GOLDEN_SIZE = (240, 320)
@@ -72,7 +85,15 @@ def read_hub(name: str, lookup: ResolveOptions) -> tuple[MetricSpec, Path | None
     return _read(lambda file: resolve(HubFile(repo=repo, filename=file, revision=revision or "main"), lookup))
 
 
-def write_folder(folder: Path, spec: MetricSpec, weights: TrainedWeights, golden: Metric) -> None:
+def write_folder(
+    folder: Path,
+    spec: MetricSpec,
+    weights: TrainedWeights,
+    golden: Metric,
+    *,
+    card: str | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
+) -> None:
     """Write the files of an exported metric.
 
     Args:
@@ -80,11 +101,15 @@ def write_folder(folder: Path, spec: MetricSpec, weights: TrainedWeights, golden
         spec: The specification.
         weights: What was trained.
         golden: The metric itself, for the golden scores.
+        card: The model card; None for none.
+        extra_files: Other files by name.
     """
     pictures = _golden_pictures()
     write_trained(folder / WEIGHTS_FILE, weights)
     (folder / SPEC_FILE).write_text(spec_to_json(spec), encoding="utf-8")
     save_tensors({"pictures": pictures, "scores": golden.score_batch(pictures)}, folder / GOLDEN_FILE)
+    for name, content in (({} if card is None else {CARD_FILE: card}) | dict(extra_files or {})).items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def largest_deviation(folder: Path, metric: Metric) -> float:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from perceptmetrics.backbones import Backbone
 from perceptmetrics.backbones.attention import FusedAttention
 from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.functional.low_rank import draw_kept, low_rank_linear
 from perceptmetrics.spec.backbone import ATTENTION_PARTS, AttentionPart, LoraSpec
 
 if TYPE_CHECKING:
@@ -93,33 +94,27 @@ def merge_projection(weight: Tensor, updates: Mapping[AttentionPart, tuple[Tenso
 
 
 class Adapter(nn.Module):
-    """A trainable update of low rank; it starts as no update at all.
+    """The matrices of a trainable update of low rank, which starts as no update at all.
 
     Args:
         inputs: Number of input channels.
         outputs: Number of output channels.
-        spec: Rank, scale, dropout.
+        rank: Rank of the update.
     """
 
-    def __init__(self, inputs: int, outputs: int, spec: LoraSpec) -> None:
+    def __init__(self, inputs: int, outputs: int, rank: int) -> None:
         super().__init__()
-        self.scale = spec.scale
-        self.dropout = nn.Dropout(spec.dropout)
-        self.down = nn.Linear(inputs, spec.rank, bias=False)
-        self.up = nn.Linear(spec.rank, outputs, bias=False)
+        self.down = nn.Linear(inputs, rank, bias=False)
+        self.up = nn.Linear(rank, outputs, bias=False)
         nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
         nn.init.zeros_(self.up.weight)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The update of shape (..., outputs) for inputs of shape (..., inputs)."""
-        update: Tensor = self.up(self.down(self.dropout(inputs))) * self.scale
-        return update
 
 
 class LoraProjection(nn.Module):
     """A fused projection of queries, keys and values with an adapter for each target.
 
-    The projection itself is frozen; the adapters train. Each adapter has a dropout of its own.
+    The projection itself is frozen; the adapters train. Each adapter has a dropout of its own, drawn anew at every call
+    in training mode.
 
     Args:
         base: Linear layer from C to 3 C channels.
@@ -131,7 +126,8 @@ class LoraProjection(nn.Module):
         self.base = base.requires_grad_(False)
         self.third = base.out_features // 3
         self.scale = spec.scale
-        self.adapters = nn.ModuleDict({part: Adapter(base.in_features, self.third, spec) for part in spec.targets})
+        self.dropout = spec.dropout
+        self.adapters = nn.ModuleDict({part: Adapter(base.in_features, self.third, spec.rank) for part in spec.targets})
         self.adapters.to(base.weight.device, base.weight.dtype)
         self._unmerged: list[nn.Parameter] = []  # in a list, so that it is no parameter of the module
 
@@ -142,12 +138,12 @@ class LoraProjection(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Project tokens of shape (..., C) to (..., 3 C)."""
-        outputs: Tensor = self.base(tokens)
         if self.merged:
-            return outputs
-        none = tokens.new_zeros(()).expand(*tokens.shape[:-1], self.third)
-        updates = [self.adapters[part](tokens) if part in self.adapters else none for part in ATTENTION_PARTS]
-        return outputs + torch.cat(updates, dim=-1)
+            return cast("Tensor", self.base(tokens))
+        updates = [(ATTENTION_PARTS.index(part) * self.third, *pair) for part, pair in self.updates().items()]
+        drops = self.training and self.dropout > 0
+        kept = [draw_kept(tokens.shape, self.dropout, tokens.device) for _ in updates] if drops else []
+        return low_rank_linear(tokens, self.base.weight, self.base.bias, updates, self.scale, kept)
 
     def updates(self) -> dict[AttentionPart, tuple[Tensor, Tensor]]:
         """Matrices down and up of each adapted part."""
@@ -207,9 +203,8 @@ def attach_lora(module: nn.Module, spec: LoraSpec) -> list[str]:
     for path, attention in list(module.named_modules()):
         for name in _FUSED_NAMES:
             base = getattr(attention, name, None)
-            if getattr(attention, "q_bias", None) is not None:  # BEiT reads the weights past the layer
-                continue
-            if isinstance(base, nn.Linear) and base.out_features == 3 * base.in_features:
+            called = getattr(attention, "q_bias", None) is None  # BEiT reads the weights past the layer
+            if called and isinstance(base, nn.Linear) and base.out_features == 3 * base.in_features:
                 setattr(attention, name, LoraProjection(base, spec))
                 adapted.append(path)
     if not adapted:
@@ -263,19 +258,15 @@ def without_lora(module: nn.Module, *, merged: bool) -> dict[str, Tensor]:
 
     Args:
         module: A module with or without adapters.
-        merged: Whether the adapters are to be part of the weights, or left out.
-
-    Returns:
-        The state dictionary that the module had before adapters were attached, or would have after `bake_lora`.
+        merged: Whether the weights are to be those after `bake_lora`, or those before adapters were attached.
     """
     state = dict(module.state_dict())
     for path, projection in _projections(module):
-        inside = [name for name in state if name.startswith(f"{path}.")]
-        base = {name.removeprefix(f"{path}.base."): state.pop(name) for name in inside if ".base." in name[len(path) :]}
-        for name in inside:
-            state.pop(name, None)
-        base["weight"] = projection.weight(merged=merged)
-        state |= {f"{path}.{name}": tensor for name, tensor in base.items()}
+        for name in [name for name in state if name.startswith(f"{path}.")]:
+            tensor, inside = state.pop(name), name.removeprefix(f"{path}.")
+            if inside.startswith("base."):
+                state[f"{path}.{inside.removeprefix('base.')}"] = tensor
+        state[f"{path}.weight"] = projection.weight(merged=merged)
     return state
 
 

@@ -23,6 +23,7 @@ from perceptmetrics.backbones.clip_text import tokenize_with_context
 from perceptmetrics.checkpoints import PromptWeights, weight_file
 from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.heads import AntonymHead, CosineHead
+from perceptmetrics.prompt_learner import random_context
 from perceptmetrics.spec import AntonymHeadSpec, CosineHeadSpec, MetricSpec
 from perceptmetrics.text_features import TextFeatures, features_of
 from perceptmetrics.weights import file_sha256
@@ -133,9 +134,7 @@ def _antonym_head(spec: AntonymHeadSpec, clip: _Clip, learned: PromptWeights | N
 
 
 def _random_context(spec: ContextSpec, clip: _Clip, seed: int) -> PromptWeights:
-    """Random vectors, as at the start of training."""
-    generator = torch.Generator().manual_seed(seed)
-    return PromptWeights(context=0.02 * torch.randn(spec.length, clip.text_tower().width, generator=generator))
+    return PromptWeights(context=random_context(clip.text_tower().width, spec.length, seed=seed))
 
 
 def _context_of(learned: PromptWeights, spec: ContextSpec, count: int) -> Tensor:

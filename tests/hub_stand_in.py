@@ -2,12 +2,14 @@
 
 It serves what `huggingface_hub` asks for when it downloads a file, from repositories in memory: HEAD and GET of
 `/{repo}/resolve/{revision}/{file}` with the headers of the real Hub, a redirect to another host for large files,
-and ranges. It can be told to fail in the ways the real one does, and it keeps a list of what it was asked.
+and ranges. It can be told to fail in the ways the real one does, and it keeps a list of what it was asked. It takes
+uploads too, see `hub_uploads`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +19,8 @@ from urllib.parse import unquote
 
 import huggingface_hub
 from huggingface_hub import constants
+
+from tests.hub_uploads import LARGE, Uploads, answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +39,6 @@ Failure = Literal[
 ]
 
 _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
-_LARGE = (".safetensors", ".bin", ".pt", ".pth")  # stored outside git, hence behind a redirect
 
 
 @dataclass
@@ -66,9 +69,11 @@ class HubStandIn:
     Attributes:
         requests: What it was asked, in order.
         failure: How it fails from now on; None when it works.
+        uploads: What was uploaded.
     """
 
     def __init__(self) -> None:
+        self.uploads = Uploads()
         self.repositories: dict[str, Repository] = {}
         self.requests: list[Request] = []
         self.failure: Failure | None = None
@@ -168,12 +173,40 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._write()
+
+    def do_PUT(self) -> None:
+        self._write()
+
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
 
     @property
     def _hub(self) -> HubStandIn:
         return self.server.hub  # type: ignore[attr-defined,no-any-return]
+
+    def _write(self) -> None:
+        self._hub.requests.append(Request(self.command, unquote(self.path), None))
+        body = self._body()
+        if self._hub.failure is not None and self._fail(self._hub.failure):
+            return
+        status, document = answer(self._hub, self.command, self.path, body, self.headers.get("Authorization"))
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self._end({"Content-Type": "application/json", "Content-Length": str(len(content))})
+        self.wfile.write(content)
+
+    def _body(self) -> bytes:
+        """What was sent, in one piece or in chunks."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def _answer(self) -> None:
         path = unquote(self.path)
@@ -210,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, name: str, commit: str, data: bytes) -> None:
         headers = {"X-Repo-Commit": commit, "ETag": f'"{_etag(data)}"', "Accept-Ranges": "bytes"}
-        if not name.endswith(_LARGE):
+        if not name.endswith(LARGE):
             self._send(data, headers)
             return
         headers |= {"X-Linked-ETag": f'"{_etag(data)}"', "X-Linked-Size": str(len(data))}

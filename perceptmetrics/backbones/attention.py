@@ -77,7 +77,8 @@ class FusedAttention(nn.Module):
             Shape (N, queries, C).
         """
         projected = self.in_proj(tokens).unflatten(-1, (3, self.num_heads, -1))
-        query, key, value = projected.permute(2, 0, 3, 1, 4)  # each (N, heads, L, C / heads)
+        # Taken apart before they are transposed, so that the three gradients are put together where they belong.
+        query, key, value = (part.transpose(1, 2) for part in projected.unbind(2))  # each (N, heads, L, C / heads)
         mask = None if attn_mask is None else attn_mask[:queries]
         if mask is not None:
             mask = ~mask if mask.dtype == torch.bool else mask.to(query.dtype)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.sharing import SharedTensors
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Backbone(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.shared = SharedTensors()
+        self._checkpointing = False
         self.register_load_state_dict_pre_hook(_separate)  # type: ignore[no-untyped-call]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -53,6 +54,28 @@ class Backbone(nn.Module, ABC):
         if requires_grad:
             self.shared.separate(self)
         return super().requires_grad_(requires_grad)
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether activations are computed again for the gradient: much less memory, up to a third more time.
+
+        What is computed again draws the same dropout as the first time. Setting it raises an InvalidOptionError where
+        an encoder cannot do it.
+        """
+        return self._checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, wanted: bool) -> None:
+        self._switch_checkpointing(wanted)
+        self._checkpointing = wanted
+
+    def _switch_checkpointing(self, wanted: bool) -> None:
+        """Prepare for it, or refuse."""
+        if wanted:
+            raise InvalidOptionError(
+                f"{type(self).__name__} cannot compute its activations again, as checkpointing asks for. Leave it off, "
+                "or use a vision transformer."
+            )
 
     @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ is a single token of CLIP.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import open_clip
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.spec import ContextPosition
 
-__all__ = ["TextEncoder", "class_length", "tokenize", "tokenize_with_context"]
+__all__ = ["PromptFrame", "TextEncoder", "class_length", "tokenize", "tokenize_with_context"]
 
 _PLACEHOLDER = "X"
 
@@ -55,30 +55,63 @@ def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
     return tokens
 
 
-class TextEncoder:
-    """The text tower of a loaded CLIP.
+class PromptFrame(NamedTuple):
+    """Prompts with room for learned vectors.
 
-    Args:
-        model: open_clip's model with its weights.
+    Attributes:
+        embedded: Embeddings of the tokens with those of their positions, shape (N, L, C); where vectors belong, those
+            of the positions alone.
+        places: Where the vectors belong, in their order, shape (N, length), int64.
+        ends: Where the text ends, which is where its feature is read, shape (N,), int64.
     """
 
+    embedded: Tensor
+    places: Tensor
+    ends: Tensor
+
+    def fill(self, context: Tensor) -> Tensor:
+        """Put vectors, shape (length, C) or (N, length, C), in their places: shape (N, L, C)."""
+        width = self.embedded.shape[-1]
+        vectors = context.expand(*self.places.shape, width).to(self.embedded.dtype)
+        return self.embedded.scatter_add(1, self.places[..., None].expand(-1, -1, width), vectors)
+
+
+class TextEncoder(nn.Module):
+    """The text tower of a loaded CLIP, frozen.
+
+    A token of CLIP's text tower sees the tokens before it and no others, so what comes after the longest text's end is
+    not computed: the features are the same without it.
+
+    Args:
+        model: open_clip's model with its weights, which are taken over and not copied.
+    """
+
+    attn_mask: Tensor
+    positional_embedding: Tensor
+    scale: Tensor
+
     def __init__(self, model: open_clip.CLIP) -> None:
-        self._model = model
+        super().__init__()
+        self.context_length = int(model.context_length)
+        self.transformer = model.transformer
+        self.token_embedding = model.token_embedding
+        self.ln_final = model.ln_final
+        self.register_parameter("positional_embedding", model.positional_embedding)
+        self.register_parameter("text_projection", model.text_projection)
+        self.register_parameter("scale", model.logit_scale)
+        self.register_buffer("attn_mask", model.attn_mask, persistent=False)
+        self.requires_grad_(False)
+        self.eval()
 
     @property
     def logit_scale(self) -> float:
         """Factor by which CLIP multiplies cosines, about 100."""
-        return float(self._model.logit_scale.detach().exp())
+        return float(self.scale.detach().exp())
 
     @property
     def width(self) -> int:
         """Channels C of a token's embedding."""
-        return int(self._model.token_embedding.weight.shape[1])
-
-    @property
-    def context_length(self) -> int:
-        """Number of tokens that are read (77)."""
-        return int(self._model.context_length)
+        return int(self.token_embedding.weight.shape[1])
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
@@ -94,11 +127,15 @@ class TextEncoder:
             InvalidOptionError: A text is too long.
         """
         tokens = tokenize(texts, self.context_length)
-        return F.normalize(self._model.encode_text(tokens), dim=-1)
+        ends = _ends(tokens)
+        tokens = tokens[:, : int(ends.max()) + 1]
+        device = self.attn_mask.device
+        embedded = self.embed(tokens.to(device)) + self.positional_embedding[: tokens.shape[1]]
+        return self.read(embedded, ends.to(device))
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Look tokens (N, L) up in the table of embeddings: shape (N, L, C)."""
-        embedded: Tensor = self._model.token_embedding(tokens)
+        embedded: Tensor = self.token_embedding(tokens)
         return embedded
 
     def encode_with_context(
@@ -117,17 +154,54 @@ class TextEncoder:
         Raises:
             InvalidOptionError: A text is too long.
         """
-        length = context.shape[-2]
+        frame = self.frame(texts, context.shape[-2], position)
+        return self.read(frame.fill(context), frame.ends)
+
+    @torch.no_grad()
+    def frame(self, texts: Sequence[str], length: int, position: ContextPosition = "middle") -> PromptFrame:
+        """Prepare texts to be read among learned vectors.
+
+        Args:
+            texts: N texts; a full stop is added to each.
+            length: Number of vectors.
+            position: Where the text stands among them.
+
+        Returns:
+            The prompts, as long as the longest of them.
+
+        Raises:
+            InvalidOptionError: A text is too long.
+        """
         tokens = tokenize_with_context(texts, length, self.context_length)
-        shared = context if context.ndim == 3 else context.expand(len(texts), -1, -1)
-        prompts = [
-            _among(embedded, vectors, position, class_length(text))
-            for embedded, vectors, text in zip(self.embed(tokens), shared, texts, strict=True)
-        ]
-        hidden = torch.stack(prompts) + self._model.positional_embedding
-        hidden = self._model.ln_final(self._model.transformer(hidden, attn_mask=self._model.attn_mask))
-        ends = hidden[torch.arange(len(texts)), tokens.argmax(dim=-1)]  # the end-of-text token has the highest number
-        return F.normalize(ends @ self._model.text_projection, dim=-1)
+        ends = _ends(tokens)  # before the words are moved, which does not move the end
+        order = torch.stack([_order(class_length(text), length, tokens.shape[1], position) for text in texts])
+        order = order[:, : int(ends.max()) + 1]
+        learned = (order >= 1) & (order <= length)
+        places = learned.nonzero()[:, 1].view(len(texts), length)
+        device = self.attn_mask.device
+        embedded = self.embed(tokens.gather(1, order).to(device)).masked_fill(learned[..., None].to(device), 0)
+        embedded += self.positional_embedding[: order.shape[1]]
+        return PromptFrame(embedded, places.to(device), ends.to(device))
+
+    def read(self, embedded: Tensor, ends: Tensor) -> Tensor:
+        """Encode texts whose tokens and positions are embedded already; differentiable in them.
+
+        Args:
+            embedded: Shape (N, L, C).
+            ends: Where the texts end, shape (N,).
+
+        Returns:
+            Shape (N, D), float32, unit length.
+        """
+        length = embedded.shape[1]
+        hidden = self.transformer(embedded, attn_mask=self.attn_mask[:length, :length])
+        last = hidden[torch.arange(len(ends), device=ends.device), ends]
+        return F.normalize(self.ln_final(last) @ self.text_projection, dim=-1)
+
+
+def _ends(tokens: Tensor) -> Tensor:
+    """Where texts end: at the token with the highest number."""
+    return tokens.argmax(dim=-1)
 
 
 def tokenize_with_context(texts: Sequence[str], length: int, context_length: int) -> Tensor:
@@ -140,9 +214,9 @@ def class_length(text: str) -> int:
     return len(_tokenizer().encode(text))
 
 
-def _among(embedded: Tensor, context: Tensor, position: ContextPosition, count: int) -> Tensor:
-    """Put the learned vectors in the place of the placeholders, and the text's `count` tokens where they belong."""
-    length = context.shape[0]
-    start, words, rest = embedded[:1], embedded[1 + length : 1 + length + count], embedded[1 + length + count :]
+def _order(words: int, length: int, total: int, position: ContextPosition) -> Tensor:
+    """Where each token of a prompt stood behind the placeholders 1 to `length`, before its words were moved."""
     before = length // 2 if position == "middle" else length
-    return torch.cat([start, context[:before], words, context[before:], rest])
+    first, after = 1 + length, 1 + length + words
+    order = [*range(1 + before), *range(first, after), *range(1 + before, first), *range(after, total)]
+    return torch.tensor(order)

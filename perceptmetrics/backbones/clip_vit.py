@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
 
 from perceptmetrics.backbones.attention import FusedAttention
 from perceptmetrics.backbones.base import Backbone
@@ -27,16 +30,34 @@ _REUSED_BYTES = 32 * 1024 * 1024
 
 
 class FastQuickGelu(nn.Module):
-    """QuickGELU, `x * sigmoid(1.702 x)`, as the one-pass `silu(1.702 x) / 1.702`; in place where nobody can tell.
+    """QuickGELU, `x * sigmoid(1.702 x)`, as `silu(1.702 x) / 1.702`; in place where nobody can tell.
 
-    Its input must be a temporary tensor, as the output of a linear layer is.
+    Its input must be a temporary tensor, as the output of a linear layer is. For the gradient, which can be taken once,
+    it keeps its input alone.
     """
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Apply it; any shape."""
         if hidden.requires_grad:
-            return F.silu(_QUICK_GELU_SLOPE * hidden) / _QUICK_GELU_SLOPE
+            return cast("Tensor", _QuickGelu.apply(hidden))
         return F.silu(hidden.mul_(_QUICK_GELU_SLOPE), inplace=True).div_(_QUICK_GELU_SLOPE)
+
+
+class _QuickGelu(Function):
+    """QuickGELU with a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor) -> Tensor:
+        ctx.save_for_backward(hidden)
+        return F.silu(_QUICK_GELU_SLOPE * hidden, inplace=True).div_(_QUICK_GELU_SLOPE)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (hidden,) = ctx.saved_tensors
+        # The slope within and its inverse without cancel in the derivative.
+        to_hidden: Tensor = torch.ops.aten.silu_backward(gradient, _QUICK_GELU_SLOPE * hidden)
+        return to_hidden
 
 
 class ClipVisionTransformer(Backbone):
@@ -75,10 +96,19 @@ class ClipVisionTransformer(Backbone):
         tokens = visual.ln_pre(self._embed(pixels))
         *blocks, last = visual.transformer.resblocks
         for block in blocks:
-            tokens = _through(block, tokens)
+            tokens = self._through_one_of_many(block, tokens)
         class_token = _through(last, tokens, queries=1)[:, 0]  # nothing reads the other tokens of the last block
         features: Tensor = visual.ln_post(class_token) @ visual.proj
         return features
+
+    def _switch_checkpointing(self, wanted: bool) -> None:
+        """It can be done: each block but the last keeps its input alone."""
+
+    def _through_one_of_many(self, block: ResidualAttentionBlock, tokens: Tensor) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            recomputed: Tensor = checkpoint(_through, block, tokens, use_reentrant=False)
+            return recomputed
+        return _through(block, tokens)
 
     def _embed(self, pixels: Tensor) -> Tensor:
         visual = self.visual

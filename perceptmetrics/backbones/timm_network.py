@@ -46,6 +46,13 @@ class TimmBackbone(Backbone):
                 module.eval()
         return self
 
+    def _switch_checkpointing(self, wanted: bool) -> None:
+        """As timm does it, which has networks that cannot."""
+        try:
+            self.network.set_grad_checkpointing(wanted)  # type: ignore[operator]
+        except (AttributeError, AssertionError):
+            super()._switch_checkpointing(wanted)
+
     def laid_out(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels in the memory format of the weights."""
         return pixels.contiguous(memory_format=torch.channels_last) if self.convolutional else pixels

@@ -11,10 +11,13 @@ from typing import Annotated, Optional
 import typer
 
 from perceptmetrics._version import __version__
+from perceptmetrics.cli.arguments import Precision
+from perceptmetrics.cli.benchmark import benchmark
 from perceptmetrics.cli.console import fail, messages
 from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.experiments import add_experiments
 from perceptmetrics.cli.finetune import finetune
+from perceptmetrics.cli.publish import add_publishing
 from perceptmetrics.errors import PerceptMetricsError
 
 __all__ = ["app", "main"]
@@ -45,15 +48,14 @@ class OutputFormat(str, Enum):
     jsonl = "jsonl"
 
 
-class Precision(str, Enum):
-    """In what arithmetic encoders run."""
-
-    int8 = "int8"
-
-
 CacheDir = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
     typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
+]
+
+EncoderPrecision = Annotated[
+    Optional[Precision],  # noqa: UP045 - typer reads this at run time on Python 3.10
+    typer.Option(help="int8: faster on a processor, scores shift a little.", show_default=False),
 ]
 
 
@@ -219,10 +221,7 @@ def score(
             show_default=False,
         ),
     ] = None,
-    precision: Annotated[
-        Optional[Precision],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="int8: faster on a processor, scores shift a little.", show_default=False),
-    ] = None,
+    precision: EncoderPrecision = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Score images with one or several metrics.
@@ -265,6 +264,8 @@ def score(
     raise typer.Exit(status)
 
 
+add_publishing(app)
 add_experiments(app)
 app.command()(finetune)
+app.command()(benchmark)
 app.add_typer(dataset_app, name="dataset", help="Data sets of images with human labels: list them, check one.")

@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from perceptmetrics.cli.console import fail
 
-__all__ = ["How", "Label", "MetricName", "MetricNames", "Output", "Paths", "Seed", "experiment"]
+__all__ = ["How", "Label", "MetricName", "MetricNames", "Output", "Paths", "Precision", "Seed", "experiment"]
 
 Paths = Annotated[list[str], typer.Argument(help="Images, folders or patterns.", show_default=False)]
 MetricName = Annotated[str, typer.Option("--metric", "-m", help="Metric to score with.")]
@@ -32,6 +33,12 @@ Output = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn at random.")]
+
+
+class Precision(str, Enum):
+    """In what arithmetic encoders run."""
+
+    int8 = "int8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,10 @@ class How:
     ] = None
     checkpoint: Annotated[
         Path | None, typer.Option(help="The metric's own trained weights from a file.", show_default=False)
+    ] = None
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="int8: faster on a processor, scores shift a little.", show_default=False),
     ] = None
     cache_dir: Annotated[
         Path | None,

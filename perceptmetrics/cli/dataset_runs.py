@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from perceptmetrics.cli.cells import name_some
 from perceptmetrics.cli.console import messages, printable, results
+from perceptmetrics.cli.dataset_options import parse_dataset_options
 from perceptmetrics.datasets import check_dataset, dataset_info, list_datasets, load_dataset, make_splits
-from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import DatasetReport
 
 __all__ = ["print_datasets", "run_check"]
-
-NAMED = 10  # how many images a line of problems names
 
 
 def print_datasets() -> None:
@@ -40,7 +38,7 @@ def run_check(
     name: str, root: Path, options: Sequence[str], *, accept_missing: bool, count: int | None, seed: int
 ) -> int:
     """Carry out `dataset check`; the exit status."""
-    dataset = load_dataset(name, root, missing="skip", **_parse(options))
+    dataset = load_dataset(name, root, missing="skip", **parse_dataset_options(options))
     info = dataset_info(name)
     splits = make_splits(
         dataset, count or info.split_count, seed=seed, test=info.test_share, validation=info.validation_share
@@ -52,27 +50,8 @@ def run_check(
     for problem in report.problems:
         results.print(Text("Problem: ", style="bold red"), Text(problem), sep="", soft_wrap=True)
     for what, names in _named(report):
-        results.print(Text(f"{what}: {printable(_shortened(names))}"), soft_wrap=True)
+        results.print(Text(f"{what}: {printable(name_some(names))}"), soft_wrap=True)
     return 1 if report.problems else 0
-
-
-def _parse(options: Sequence[str]) -> dict[str, object]:
-    """Values by option: numbers and `true` or `false` as such, everything else as text; repeated ones as a list."""
-    values: dict[str, list[object]] = {}
-    for option in options:
-        name, separator, text = option.partition("=")
-        if not separator or not name:
-            raise InvalidOptionError(f"Expected NAME=VALUE after --option, got {option!r}.")
-        values.setdefault(name, []).append(_value(text))
-    return {name: several[0] if len(several) == 1 else several for name, several in values.items()}
-
-
-def _value(text: str) -> object:
-    try:
-        value = json.loads(text.lower() if text in ("True", "False") else text)
-    except ValueError:
-        return text
-    return value if isinstance(value, (bool, int, float, str)) else text
 
 
 def _table(report: DatasetReport) -> Table:
@@ -119,8 +98,3 @@ def _named(report: DatasetReport) -> Iterator[tuple[str, Sequence[str]]]:
         yield "The same", [" = ".join(names) for names in report.duplicates]
     for leak in report.leaks:
         yield f"In {' and '.join(leak.parts)} of split {leak.split} ({leak.what})", leak.names
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perceptmetrics.results import ScoredImage
     from perceptmetrics.scoring import ScoreImages
 
-__all__ = ["create_metrics", "parse_prompts", "scorer_with_progress"]
+__all__ = ["chosen_device", "create_metrics", "parse_prompts", "scorer_with_progress"]
 
 
 def create_metrics(names: Sequence[str], how: How, default_prompts: Sequence[str] | None = None) -> list[Metric]:
@@ -39,9 +39,6 @@ def create_metrics(names: Sequence[str], how: How, default_prompts: Sequence[str
     Returns:
         The metrics, each name once.
     """
-    device = how.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     names = list(dict.fromkeys(names))
     if how.checkpoint is not None and len(names) > 1:
         raise InvalidOptionError(f"--checkpoint goes with a single metric, got {', '.join(names)}.")
@@ -55,14 +52,22 @@ def create_metrics(names: Sequence[str], how: How, default_prompts: Sequence[str
         metrics.append(
             create_metric(
                 name,
-                device=device,
+                device=chosen_device(how.device),
                 checkpoint=how.checkpoint,
                 backbone_checkpoint=how.backbone_checkpoint,
+                precision=how.precision.value if how.precision else None,
                 cache_dir=how.cache_dir,
                 **options,
             )
         )
     return metrics
+
+
+def chosen_device(device: str) -> str:
+    """What `--device` stands for: `auto` is a CUDA GPU where there is one."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def parse_prompts(text: str) -> list[str | tuple[str, str]]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from perceptmetrics.cli import experiment_tables as tables
 from perceptmetrics.cli.console import messages, printable, results
+from perceptmetrics.cli.endings import check_before, finish, name_all, report_failures
 from perceptmetrics.cli.experiment_metrics import create_metrics, scorer_with_progress
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.experiments import (
@@ -35,13 +34,11 @@ from perceptmetrics.reports import (
     RANK_FORMS,
     agreement_makers,
     attribute_makers,
-    check_output,
     check_study_folder,
     compare_makers,
     correlate_makers,
     ladder_makers,
     rank_makers,
-    write_report,
     write_study,
 )
 
@@ -49,8 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.cli.arguments import How
-    from perceptmetrics.reports import Makers
-    from perceptmetrics.results import ScoredImage
 
 __all__ = [
     "run_attributes",
@@ -69,38 +64,38 @@ def run_rank(
     metric: str, how: How, paths: list[str], *, top: int, title: str | None, label: str | None, output: Path | None
 ) -> int:
     """Carry out `rank`."""
-    _check(output, RANK_FORMS)
+    check_before(output, RANK_FORMS)
     images = list(find_images(paths))
     (created,) = create_metrics([metric], how)
     ranking = rank_images(created, images, label=label, scorer=scorer_with_progress(how, messages))
     results.print(tables.ranking_table(ranking, top))
     shown = title if title is not None else f"Best and worst of {', '.join(Path(path).name or path for path in paths)}"
-    return _finish(output, "rank", rank_makers(ranking, top=top, title=printable(shown)), ranking.failed)
+    return finish(output, "rank", rank_makers(ranking, top=top, title=printable(shown)), ranking.failed)
 
 
 def run_attributes(names: Sequence[str], how: How, paths: list[str], *, title: str, output: Path | None) -> int:
     """Carry out `attributes`."""
-    _check(output, ATTRIBUTE_FORMS)
+    check_before(output, ATTRIBUTE_FORMS)
     images = list(find_images(paths))
     metrics = create_metrics(names, how, PAPER_ATTRIBUTES)
     profiles = attribute_profiles(metrics, images, scorer=scorer_with_progress(how, messages))
     results.print(tables.attribute_table(profiles))
-    return _finish(output, "attributes", attribute_makers(profiles, title=title), profiles.failed)
+    return finish(output, "attributes", attribute_makers(profiles, title=title), profiles.failed)
 
 
 def run_compare(
     metric: str, how: How, folder_a: Path, folder_b: Path, *, label: str | None, seed: int, output: Path | None
 ) -> int:
     """Carry out `compare`."""
-    _check(output, COMPARE_FORMS)
+    check_before(output, COMPARE_FORMS)
     (created,) = create_metrics([metric], how)
     scorer = scorer_with_progress(how, messages)
     comparison = compare_folders(created, folder_a, folder_b, label=label, seed=seed, scorer=scorer)
     results.print(tables.comparison_table(comparison))
     for side, alone in (("A", comparison.only_a), ("B", comparison.only_b)):
-        _name_all(f"Only in {side}", alone)
+        name_all(f"Only in {side}", alone)
     makers = compare_makers(comparison, names=(str(folder_a), str(folder_b)))
-    return _finish(output, "compare", makers, comparison.failed)
+    return finish(output, "compare", makers, comparison.failed)
 
 
 def run_ladder(
@@ -114,7 +109,7 @@ def run_ladder(
     output: Path | None,
 ) -> int:
     """Carry out `ladder`."""
-    _check(output, LADDER_FORMS)
+    check_before(output, LADDER_FORMS)
     images = list(find_images(paths))
     chosen = [adjustment(attribute) for attribute in attributes or ADJUSTMENTS]
     (created,) = create_metrics([metric], how, [item.prompt for item in chosen])
@@ -127,7 +122,7 @@ def run_ladder(
         scorer=scorer_with_progress(how, messages),
     )
     results.print(tables.ladder_table(ladders))
-    return _finish(output, "ladder", ladder_makers(ladders), ladders.failed)
+    return finish(output, "ladder", ladder_makers(ladders), ladders.failed)
 
 
 def run_correlate(
@@ -142,13 +137,13 @@ def run_correlate(
     output: Path | None,
 ) -> int:
     """Carry out `correlate`."""
-    _check(output, CORRELATE_FORMS)
+    check_before(output, CORRELATE_FORMS)
     ratings = read_ratings(ratings_file, images, image_column=image_column, columns=columns)
     metrics = create_metrics(names, how)
     correlations = correlate(metrics, ratings, seed=seed, scorer=scorer_with_progress(how, messages))
     results.print(tables.correlation_table(correlations))
-    _name_all("Rated, but there is no such file, or more than one of that name", correlations.missing)
-    status = _finish(output, "correlate", correlate_makers(correlations), correlations.failed)
+    name_all("Rated, but there is no such file, or more than one of that name", correlations.missing)
+    status = finish(output, "correlate", correlate_makers(correlations), correlations.failed)
     return 1 if correlations.missing else status
 
 
@@ -176,14 +171,14 @@ def run_study_make(
         messages.print(f"There are only {len(study.pairs)} pairs of these images.", markup=False)
     messages.print(f"For the participants: {printable(str(page))}", markup=False)
     messages.print(f"Keep for `perceptmetrics study score`: {printable(str(table))}", markup=False)
-    return _report_failures(study.failed)
+    return report_failures(study.failed)
 
 
 def run_study_score(
     metric: str | None, how: How, pairs: Path, choices: list[Path], *, label: str | None, output: Path | None
 ) -> int:
     """Carry out `study score`."""
-    _check(output, AGREEMENT_FORMS)
+    check_before(output, AGREEMENT_FORMS)
     study = read_pairs(pairs)
     answers = read_choices(choices, study)
     if metric is not None:
@@ -193,32 +188,4 @@ def run_study_score(
     agreement = score_study(study, answers)
     results.print(tables.agreement_table(agreement))
     results.print(tables.agreement_summary(agreement), markup=False, soft_wrap=True)
-    return _finish(output, "agreement", agreement_makers(agreement), ())
-
-
-def _check(output: Path | None, forms: Sequence[str]) -> None:
-    if output is not None:
-        check_output(output, forms)
-
-
-def _finish(output: Path | None, stem: str, makers: Makers, failed: Sequence[ScoredImage]) -> int:
-    if output is None:
-        messages.print(f"Add --output FOLDER for {', '.join('.' + form for form in makers)}.", markup=False)
-    else:
-        for path in write_report(output, stem, makers):
-            messages.print(f"Wrote {printable(str(path))}.", markup=False)
-    return _report_failures(failed)
-
-
-def _report_failures(failed: Sequence[ScoredImage]) -> int:
-    for row in failed:
-        reason = str(row.error) if row.name in str(row.error) else f"{row.name}: {row.error}"
-        messages.print(Text("Not scored: ", style="red"), Text(printable(reason)), sep="")
-    return 1 if failed else 0
-
-
-def _name_all(what: str, names: Sequence[str]) -> None:
-    if names:
-        messages.print(f"{what}: {len(names)}", markup=False)
-        for name in names:
-            messages.print(f"  {printable(name)}", markup=False)
+    return finish(output, "agreement", agreement_makers(agreement), ())

@@ -6,14 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from rich.table import Table
-from rich.text import Text
 
-from perceptmetrics.cli.console import printable
+from perceptmetrics.cli.cells import facts, foreign, format_interval, format_number, new_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     from perceptmetrics.experiments import (
         Agreement,
         AttributeProfiles,
@@ -39,14 +35,14 @@ __all__ = [
 def ranking_table(ranking: Ranking, top: int) -> Table:
     """The best and the worst images."""
     direction = "lower" if ranking.lower_better else "higher"
-    table = _table(("place", f"{ranking.column}\n({direction} is better)"), ("image",))
+    table = new_table(("place", f"{ranking.column}\n({direction} is better)"), ("image",))
     best, worst = ranking.best(top), ranking.worst(top)
     for row in best:
-        table.add_row(str(row.place), f"{row.score:.4f}", _foreign(row.image))
+        table.add_row(str(row.place), f"{row.score:.4f}", foreign(row.image))
     if len(best) + len(worst) < len(ranking.images):
         table.add_row("...", "...", "")
     for row in reversed(worst):
-        table.add_row(str(row.place), f"{row.score:.4f}", _foreign(row.image))
+        table.add_row(str(row.place), f"{row.score:.4f}", foreign(row.image))
     return table
 
 
@@ -57,7 +53,7 @@ def attribute_table(profiles: AttributeProfiles) -> Table:
     for attribute in profiles.attributes:
         table.add_column(attribute.name + ("\n(lower is better)" if attribute.lower_better else ""), justify="right")
     for profile in profiles.images:
-        table.add_row(_foreign(profile.image), *(f"{score:.4f}" for score in profile.scores))
+        table.add_row(foreign(profile.image), *(f"{score:.4f}" for score in profile.scores))
     return table
 
 
@@ -71,18 +67,21 @@ def comparison_table(comparison: Comparison) -> Table:
         "A better": f"{comparison.wins_a}",
         "B better": f"{comparison.wins_b}",
         "ties": f"{comparison.ties}",
-        "win rate of A": f"{_number(comparison.win_rate, '.1%')} {_interval(comparison.win_rate_interval, '.1%')}",
+        "win rate of A": f"{format_number(comparison.win_rate, '.1%')} "
+        f"{format_interval(comparison.win_rate_interval, '.1%')}",
         "sign test": f"p = {comparison.p_value:.3g}",
         "mean of A": f"{sum(pair.score_a for pair in pairs) / len(pairs):.4f}",
         "mean of B": f"{sum(pair.score_b for pair in pairs) / len(pairs):.4f}",
-        "A minus B": f"{comparison.mean_difference:.4f} {_interval(comparison.mean_difference_interval, '.4f')}",
+        "A minus B": f"{comparison.mean_difference:.4f} {format_interval(comparison.mean_difference_interval, '.4f')}",
     }
-    return _facts(rows.items())
+    return facts(rows.items())
 
 
 def ladder_table(ladders: Ladders) -> Table:
     """Correlation and mean scores for each attribute."""
-    table = _table(("attribute", "score"), ("photographs", "mean SRCC", "lowest", "highest", "first step", "last step"))
+    table = new_table(
+        ("attribute", "score"), ("photographs", "mean SRCC", "lowest", "highest", "first step", "last step")
+    )
     for ladder in ladders.ladders:
         values = [climb.srcc for climb in ladder.climbs if not math.isnan(climb.srcc)]
         scores = ladder.mean_scores
@@ -91,7 +90,7 @@ def ladder_table(ladders: Ladders) -> Table:
             ladder.column,
             str(len(ladder.climbs)),
             *(
-                _number(value, ".3f")
+                format_number(value, ".3f")
                 for value in (ladder.mean_srcc, min(values, default=math.nan), max(values, default=math.nan))
             ),
             f"{scores[0]:.4f}",
@@ -103,19 +102,19 @@ def ladder_table(ladders: Ladders) -> Table:
 def correlation_table(correlations: Correlations) -> Table:
     """Coefficients for each rating and score."""
     headings = ("N", "SRCC", "95 %", "PLCC", "95 %", "PLCC fitted", "KRCC", "RMSE fitted")
-    table = _table(("rating", "score"), headings)
+    table = new_table(("rating", "score"), headings)
     for row in correlations.rows:
         table.add_row(
-            _foreign(row.rating),
+            foreign(row.rating),
             row.column,
             str(len(row.images)),
-            _number(row.srcc, ".4f"),
-            _interval(row.srcc_interval, ".3f"),
-            _number(row.plcc, ".4f"),
-            _interval(row.plcc_interval, ".3f"),
-            _number(row.plcc_fitted, ".4f"),
-            _number(row.krcc, ".4f"),
-            _number(row.rmse, ".4g"),
+            format_number(row.srcc, ".4f"),
+            format_interval(row.srcc_interval, ".3f"),
+            format_number(row.plcc, ".4f"),
+            format_interval(row.plcc_interval, ".3f"),
+            format_number(row.plcc_fitted, ".4f"),
+            format_number(row.krcc, ".4f"),
+            format_number(row.rmse, ".4g"),
         )
     return table
 
@@ -124,7 +123,7 @@ def study_table(study: Study) -> Table:
     """What a new study consists of."""
     differences = [pair.difference for pair in study.pairs]
     images = {image for pair in study.pairs for image in (pair.left, pair.right)}
-    return _facts(
+    return facts(
         (
             ("study", study.identity),
             ("pairs", str(len(study.pairs))),
@@ -137,13 +136,13 @@ def study_table(study: Study) -> Table:
 
 def agreement_table(agreement: Agreement) -> Table:
     """Shares with their intervals."""
-    table = _table(("choices of people",), ("agree", "of", "share", "95 % interval"))
+    table = new_table(("choices of people",), ("agree", "of", "share", "95 % interval"))
     shares = [agreement.overall]
     shares += [agreement.majority] if agreement.majority is not None and len(agreement.participants) > 1 else []
     for share in (*shares, *agreement.by_difference, *agreement.participants):
         name = f"score difference {share.name}" if share in agreement.by_difference else share.name
-        interval = _interval(share.interval, ".1%")
-        table.add_row(_foreign(name), str(share.agreed), str(share.count), f"{share.share:.1%}", interval)
+        interval = format_interval(share.interval, ".1%")
+        table.add_row(foreign(name), str(share.agreed), str(share.count), f"{share.share:.1%}", interval)
     return table
 
 
@@ -153,33 +152,3 @@ def agreement_summary(agreement: Agreement) -> str:
         f"{agreement.column}; sign test p = {agreement.p_value:.3g}; left out: {agreement.undecided} undecided, "
         f"{agreement.ties} on equal scores"
     )
-
-
-def _table(left: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in left:
-        table.add_column(heading, justify="right" if heading == "place" else "left")
-    for heading in right:
-        table.add_column(heading, justify="left" if heading == "image" else "right", overflow="fold")
-    return table
-
-
-def _facts(rows: Iterable[tuple[str, str]]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(name, value)
-    return table
-
-
-def _foreign(text: str | Path) -> Text:
-    return Text(printable(str(text)))
-
-
-def _number(value: float, form: str) -> str:
-    return "undefined" if math.isnan(value) else format(value, form)
-
-
-def _interval(interval: tuple[float, float], form: str) -> str:
-    return "" if math.isnan(interval[0]) else f"[{interval[0]:{form}}, {interval[1]:{form}}]"

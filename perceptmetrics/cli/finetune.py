@@ -29,11 +29,11 @@ def finetune(
         list[str] | None,
         typer.Option(help="Train on this data set instead of the recipe's; repeat for several.", show_default=False),
     ] = None,
-    data_option: Annotated[
+    option: Annotated[
         list[str] | None,
         typer.Option(
-            help="Option of the data set, such as columns=[mos] or group_column=scene for csv; with several data "
-            "sets, NAME.key=value.",
+            help="NAME=VALUE: an option of the data set, such as columns=mos; repeat for another, or for a list of "
+            "values. Of one data set among several: DATASET.NAME=VALUE.",
             show_default=False,
         ),
     ] = None,
@@ -67,7 +67,7 @@ def finetune(
 
     - `perceptmetrics finetune perceptclip_koniq10k --root KonIQ-10k --output runs/koniq --set lr=1e-4`
 
-    - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --data-option columns=[mos] -o runs/mine`
+    - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --option columns=mos -o runs/mine`
     """
     from perceptmetrics.cli.finetune_run import print_recipes, run_finetune
 
@@ -83,7 +83,7 @@ def finetune(
             output=output,
             settings=settings or [],
             names=dataset or [],
-            options=data_option or [],
+            options=option or [],
             missing=missing,
             dry_run=dry_run,
             resume=resume,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from perceptmetrics.cli.console import messages, printable, results
+from perceptmetrics.cli.dataset_options import parse_options_of_several
 from perceptmetrics.datasets import load_dataset
-from perceptmetrics.errors import InvalidOptionError, nearest_names
-from perceptmetrics.finetune import finetune, list_recipes, load_recipe, make_plan, parse_value
-from perceptmetrics.finetune.recipe import DataRecipe
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.finetune import finetune, load_recipe, make_plan
+from perceptmetrics.finetune.recipe_groups import recipe_groups
 from perceptmetrics.reports.finetune import check_plot_forms, write_finetune_report
+from perceptmetrics.structure import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +32,15 @@ __all__ = ["print_recipes", "run_finetune"]
 
 
 def print_recipes() -> None:
-    """Print the recipes that the package carries."""
-    table = Table("recipe", "task", "trains", "encoder", "data", "what it is", box=None, pad_edge=False)
-    for name in list_recipes():
-        recipe = load_recipe(name)
-        data = ", ".join(entry.name for entry in recipe.data)
-        table.add_row(name, recipe.task, recipe.train, recipe.encoder.name, data, recipe.summary)
+    """Print the recipes that the package carries, in groups."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("recipe", "trains", "what it is"):
+        table.add_column(heading, no_wrap=heading != "what it is")
+    for title, recipes in recipe_groups().items():
+        table.add_row()
+        table.add_row(Text(title, style="bold"))
+        for recipe in recipes:
+            table.add_row(recipe.name, recipe.train, recipe.summary)
     results.print(table)
 
 
@@ -55,10 +62,8 @@ def run_finetune(
 ) -> None:
     """Carry out `finetune`."""
     check_plot_forms(plots)
-    recipe = load_recipe(name, settings)
-    if names:
-        recipe = replace(recipe, data=tuple(DataRecipe(name=data_set) for data_set in names))
-    recipe = _with_options(recipe, options)
+    stated = [_data_setting(name, names)] if names else []
+    recipe = _with_options(load_recipe(name, [*stated, *settings]), options)
     folders = _folders(recipe, roots)
     datasets = [
         load_dataset(entry.name, folders[entry.name], missing=missing, **entry.options) for entry in recipe.data
@@ -88,21 +93,16 @@ def run_finetune(
         results.print(f"report: {printable(str(page))}", highlight=False, soft_wrap=True)
 
 
+def _data_setting(recipe: str, names: Sequence[str]) -> str:
+    """The setting that puts other data sets into a recipe; one that it names keeps its options."""
+    known = {entry.name: to_plain(entry) for entry in load_recipe(recipe).data}
+    return f"data={json.dumps([known.get(name, {'name': name}) for name in names])}"
+
+
 def _with_options(recipe: Recipe, options: Sequence[str]) -> Recipe:
-    """Put `NAME.key=value`, or `key=value`, into the data sets of a recipe."""
-    names = [entry.name for entry in recipe.data]
-    own: dict[str, dict[str, Any]] = {entry.name: dict(entry.options) for entry in recipe.data}
-    for option in options:
-        key, found, text = option.partition("=")
-        owner, dot, rest = key.partition(".")
-        if not found or (dot and owner not in names):
-            raise InvalidOptionError(
-                f"An option of a data set reads key=value or NAME.key=value, got {option!r}. "
-                f"{nearest_names(owner, names)}"
-            )
-        for name in [owner] if dot else names:
-            own[name][rest if dot else key] = parse_value(text, option)
-    return replace(recipe, data=tuple(replace(entry, options=own[entry.name]) for entry in recipe.data))
+    """Put what the user states beside the options of a recipe's data sets, or in their place."""
+    own = parse_options_of_several(options, [entry.name for entry in recipe.data])
+    return replace(recipe, data=tuple(replace(entry, options=entry.options | own[entry.name]) for entry in recipe.data))
 
 
 def _folders(recipe: Recipe, roots: Sequence[str]) -> dict[str, str]:
@@ -172,6 +172,7 @@ class _Bars:
         self._encoding = self._progress.add_task("features", total=None, visible=False, note="")
         self._epoch = self._progress.add_task("epoch", total=None, visible=False, note="")
         self._best = ""
+        self._writes_lines = enabled and not messages.is_terminal
 
     def __enter__(self) -> _Bars:
         self._progress.start()
@@ -201,6 +202,6 @@ class _Bars:
     def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
         """See `finetune.Observer`."""
         best = "best" if record.epoch == best_epoch else f"best in epoch {best_epoch + 1}"
-        self._best = f", validation {record.selection:.4f} ({best})"
-        if not messages.is_terminal:
+        self._best = "" if math.isnan(record.selection) else f", validation {record.selection:.4f} ({best})"
+        if self._writes_lines:
             messages.print(f"{stage}, epoch {record.epoch + 1}: loss {record.loss:.4f}{self._best}")

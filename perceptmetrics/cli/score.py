@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from perceptmetrics.cli.console import printable, results
+from perceptmetrics.cli.experiment_metrics import chosen_device
 from perceptmetrics.cli.tables import columns_with_metric, direction, print_table
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory import create_metric
@@ -116,9 +116,7 @@ def _checkpoint_of(metrics: list[str], checkpoints: list[str]) -> dict[str, str]
 
 
 def _create(name: str, checkpoint: str | None, request: Request) -> Metric:
-    device = request.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen_device(request.device)
     metric: Metric = create_metric(name, device=device, checkpoint=checkpoint, **request.create_options)
     return metric
 

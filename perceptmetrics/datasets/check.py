@@ -17,7 +17,7 @@ from perceptmetrics.datasets.report import DatasetReport, Leak, RatingReport, Si
 from perceptmetrics.errors import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,16 +49,16 @@ def check_dataset(
         What was found; `DatasetReport.problems` says in words what is wrong.
     """
     sizes: list[tuple[int, int]] = []
-    unreadable: list[tuple[str, str]] = []
-    for name, image in zip(dataset.names, dataset.images, strict=True):
+    unreadable: dict[int, str] = {}
+    for place, image in enumerate(dataset.images):
         if isinstance(image, Path):
             try:
                 sizes.append(_size(image))
             except Exception as error:  # noqa: BLE001 - Pillow raises whatever a damaged file leads it to
-                unreadable.append((name, first_line(error)))
+                unreadable[place] = first_line(error)
         if progress is not None:
             progress()
-    copies = _copies(dataset.images)
+    copies = _copies({place: image for place, image in enumerate(dataset.images) if place not in unreadable})
     return DatasetReport(
         name=dataset.name,
         task=dataset.task,
@@ -68,10 +68,10 @@ def check_dataset(
         missing_accepted=accept_missing,
         ratings=_ratings(dataset),
         class_counts=_class_counts(dataset),
-        groups=None if dataset.groups is None else len(set(dataset.groups)),
+        groups=None if dataset.inseparable is None else len(set(dataset.inseparable)),
         sizes=_summary(sizes),
         rendered=sum(not isinstance(image, Path) for image in dataset.images),
-        unreadable=tuple(unreadable),
+        unreadable=tuple((dataset.names[place], reason) for place, reason in unreadable.items()),
         duplicates=tuple(_in_different_groups(dataset, copies)),
         splits=len(splits),
         leaks=tuple(_leaks(dataset, splits, copies)),
@@ -132,33 +132,24 @@ def _class_counts(dataset: LabelledImages) -> dict[str, int]:
     return dict(zip(dataset.labels, counts.tolist(), strict=True))
 
 
-def _copies(images: Sequence[ImageItem]) -> list[list[int]]:
+def _copies(images: Mapping[int, ImageItem]) -> list[list[int]]:
     """Images of equal content, two or more together."""
-    by_length: dict[int, list[int]] = {}
+    by_length: dict[int, list[tuple[int, Path]]] = {}
     by_content: dict[str, list[int]] = {}
-    for place, image in enumerate(images):
+    for place, image in images.items():
         if isinstance(image, Path):
-            by_length.setdefault(image.stat().st_size, []).append(place)
+            by_length.setdefault(image.stat().st_size, []).append((place, image))
         else:
             by_content.setdefault(image.identity, []).append(place)
-    for places in by_length.values():
-        if len(places) > 1:
-            for place in places:
-                by_content.setdefault(_file_hash(images[place]), []).append(place)
+    for files in by_length.values():
+        if len(files) > 1:
+            for place, path in files:
+                by_content.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append(place)
     return [places for places in by_content.values() if len(places) > 1]
 
 
-def _file_hash(image: ImageItem) -> str:
-    if not isinstance(image, Path):
-        return image.identity
-    try:
-        return hashlib.sha256(image.read_bytes()).hexdigest()
-    except OSError:  # told already: its header could not be read
-        return str(image)
-
-
 def _in_different_groups(dataset: LabelledImages, copies: Iterable[Sequence[int]]) -> Iterable[tuple[str, ...]]:
-    groups = dataset.names if dataset.groups is None else dataset.groups
+    groups = dataset.inseparable or dataset.names
     for places in copies:
         if len({groups[place] for place in places}) > 1:
             yield tuple(dataset.names[place] for place in places)
@@ -178,8 +169,8 @@ def _shared(
 ) -> dict[str, tuple[str, ...]]:
     here, there = set(first.tolist()), set(second.tolist())
     shared = {"image": tuple(dataset.names[place] for place in sorted(here & there))}
-    if dataset.groups is not None:
-        groups = ({dataset.groups[place] for place in part} for part in (here, there))
+    if dataset.inseparable is not None:
+        groups = ({dataset.inseparable[place] for place in part} for part in (here, there))
         shared["group"] = tuple(sorted(set.intersection(*groups)))
     pairs = (
         (next((place for place in places if place in here), None), [place for place in places if place in there])

@@ -71,7 +71,7 @@ def _official_splits(folder: Path, names: list[str]) -> tuple[Split, ...]:
     tested = set(read_table(test_tables[0]).column("name_image"))
     smaller = read_table(folder / VALIDATION_TABLE)
     marks = zip(smaller.column("name_image"), smaller.column("is_valid"), strict=True)
-    valid = {name for name, mark in marks if mark.lower() in ("true", "1")} - tested
+    valid = {name for name, mark in marks if mark.lower() in ("true", "1")}
     part = np.array(["test" if name in tested else "validation" if name in valid else "train" for name in names])
     train, validation, test = (np.flatnonzero(part == name) for name in ("train", "validation", "test"))
     return (Split(train=train, validation=validation, test=test),)

@@ -82,8 +82,8 @@ def read(
 def _ratings(table: Table) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float64]], Scale]:
     column = "MOS_zscore" if "MOS_zscore" in table.header else "MOS"
     ratings = np.array(table.numbers(column))
-    # Both tables call their MOS so; no image of either has so low or so high a one that the scales could be confused.
-    on_five = column == "MOS" and float(np.nanmax(ratings)) <= 5
+    # Both tables call their column MOS, but ten thousand ratings of which none is above 5 are not on 0 to 100.
+    on_five = float(np.nanmax(ratings)) <= 5
     return ratings, Scale(lower=1, upper=5) if on_five else Scale(lower=0, upper=100)
 
 

@@ -95,6 +95,9 @@ class LabelledImages:
             content repeats.
         ranks_within_groups: Whether ratings can be compared within a group only, as those of degradations of one
             photograph.
+        contents: Where several groups show the same, what that is called: they never part in a split. None when it
+            is the groups that must not.
+        test_only: Shape (N,), images that are never trained on, whatever the split. None when there are none.
         official_splits: The published splits; empty when there are none.
         missing: Names of labelled images without a file, when those were to be skipped.
     """
@@ -110,6 +113,8 @@ class LabelledImages:
     positive_labels: tuple[str, ...] = ()
     groups: tuple[str, ...] | None = None
     ranks_within_groups: bool = False
+    contents: tuple[str, ...] | None = None
+    test_only: NDArray[np.bool_] | None = None
     official_splits: tuple[Split, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -128,8 +133,19 @@ class LabelledImages:
         if len(set(self.names)) != count:
             repeated = next(name for name in self.names if self.names.count(name) > 1)
             raise DatasetError(f"{self.name}: the image {repeated!r} occurs more than once.")
-        if self.groups is not None and len(self.groups) != count:
-            raise DatasetError(f"{self.name}: expected a group of each of {count} images, got {len(self.groups)}.")
+        for what, values in (("group", self.groups), ("content", self.contents), ("test_only", self.test_only)):
+            if values is not None and len(values) != count:
+                raise DatasetError(f"{self.name}: expected a {what} of each of {count} images, got {len(values)}.")
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def inseparable(self) -> tuple[str, ...] | None:
+        """What the images that never part in a split have in common; None when every image stands for itself."""
+        return self.groups if self.contents is None else self.contents
+
+    @property
+    def trainable(self) -> NDArray[np.intp]:
+        """The images that may be trained on."""
+        return np.arange(len(self)) if self.test_only is None else np.flatnonzero(~self.test_only)

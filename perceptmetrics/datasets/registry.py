@@ -14,6 +14,7 @@ from perceptmetrics.datasets import (
     flive,
     kadid10k,
     koniq10k,
+    ladders,
     lamem,
     live,
     livec,
@@ -61,13 +62,14 @@ _MODULES: dict[str, _Module] = {
         emoset,
         emotionroi,
         ava,
+        ladders,
         csv_file,
     )
 }
 
 
 def list_datasets() -> list[str]:
-    """Names that `load_dataset` understands: those of quality, memorability, emotion and aesthetics, then `csv`."""
+    """Names that `load_dataset` understands: data sets of the papers by task, then what is made of one's own images."""
     return list(_MODULES)
 
 

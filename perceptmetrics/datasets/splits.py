@@ -30,9 +30,9 @@ def make_splits(
 ) -> tuple[Split, ...]:
     """Say which images are for training, validation and test.
 
-    Images of a group stay together. Of classes, every one is divided in these shares. Split number k depends on the
-    seed, on k and on the names of the images (or groups), not on `count` or on the order of the images, and is the
-    same on every machine.
+    Images of a group, or of one content, stay together. Of classes, every one is divided in these shares. What is for
+    test only is in no train or validation part. Split number k depends on the seed, on k and on the names of the images
+    (or groups), not on `count` or on the order of the images, and is the same on every machine.
 
     Args:
         dataset: The data set.
@@ -57,8 +57,18 @@ def make_splits(
         )
     if official and dataset.official_splits:
         numbered = enumerate(dataset.official_splits[:count])
-        return tuple(_with_validation(dataset, split, (seed, number), validation) for number, split in numbered)
-    return tuple(_draw(dataset, (seed, number), test, validation) for number in range(count))
+        splits = [_with_validation(dataset, split, (seed, number), validation) for number, split in numbered]
+    else:
+        splits = [_draw(dataset, (seed, number), test, validation) for number in range(count)]
+    return tuple(_without_test_only(dataset, split) for split in splits)
+
+
+def _without_test_only(dataset: LabelledImages, split: Split) -> Split:
+    """The split whose train and validation parts have nothing of what is for test only."""
+    if dataset.test_only is None:
+        return split
+    train, validation = (part[~dataset.test_only[part]] for part in (split.train, split.validation))
+    return Split(train=train, validation=validation, test=split.test)
 
 
 def _draw(dataset: LabelledImages, entropy: tuple[int, int], test: float, validation: float) -> Split:
@@ -80,7 +90,7 @@ def _divide(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Divide some of the images into the rest and about `share` of them, both in ascending order."""
     members: dict[str, list[int]] = {}
-    keys = dataset.names if dataset.groups is None else dataset.groups
+    keys = dataset.inseparable or dataset.names
     for place in places:
         members.setdefault(keys[place], []).append(int(place))
     taken: list[int] = []
@@ -92,7 +102,7 @@ def _divide(
     chosen = np.array(sorted(taken), dtype=np.intp)
     rest = np.setdiff1d(places, chosen)
     if not len(chosen) or not len(rest):
-        what = "images" if dataset.groups is None else "groups of images"
+        what = "images" if dataset.inseparable is None else "groups of images"
         raise DatasetError(f"{dataset.name}: {len(members)} {what} are too few to set {share:.0%} of them apart.")
     return rest, chosen
 

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from perceptmetrics.datasets import LabelledImages, Scale, Split
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.evaluation.classes import ClassFigures, evaluate_classes
-from perceptmetrics.evaluation.predictions import Predictions, class_probabilities, has_unit, oriented, predict_images
+from perceptmetrics.evaluation.predictions import (
+    Predictions,
+    check_classes,
+    class_probabilities,
+    has_unit,
+    oriented,
+    predict_images,
+)
 from perceptmetrics.evaluation.ratings import RatingFigures, evaluate_within_groups, rating_figures
 from perceptmetrics.metric import Metric
 from perceptmetrics.scoring import ScoreImages, namesakes, score_columns, score_images
@@ -130,6 +137,9 @@ def benchmark(
         InvalidOptionError: A metric does not predict the classes of the data set, or is given twice.
     """
     metrics = [metrics] if isinstance(metrics, Metric) else list(metrics)
+    if dataset.classes is not None:
+        for metric in metrics:
+            check_classes(metric, dataset)
     predictions = predict_images(metrics, dataset, scorer)
     run = _Run(dataset=dataset, splits=tuple(splits), predictions=predictions, intervals=intervals, seed=seed)
     ratings = [

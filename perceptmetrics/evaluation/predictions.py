@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
 
-__all__ = ["Predictions", "class_probabilities", "has_unit", "oriented", "predict_images"]
+__all__ = ["Predictions", "check_classes", "class_probabilities", "has_unit", "oriented", "predict_images"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,16 +100,8 @@ def has_unit(metric: Metric) -> bool:
     return None not in metric.score_range
 
 
-def class_probabilities(metric: Metric, predictions: Predictions, dataset: LabelledImages) -> NDArray[np.float64]:
-    """Probabilities of the classes of a data set, in its order.
-
-    Args:
-        metric: A metric whose labels share the probability of 1.
-        predictions: Its scores, among others.
-        dataset: A data set of C classes.
-
-    Returns:
-        Shape (N, C).
+def check_classes(metric: Metric, dataset: LabelledImages) -> None:
+    """Refuse a metric that does not predict the classes of a data set.
 
     Raises:
         InvalidOptionError: The metric gives no probabilities, or of other classes.
@@ -119,12 +111,25 @@ def class_probabilities(metric: Metric, predictions: Predictions, dataset: Label
             f"{metric.metric_name!r} gives no probabilities of labels, and {dataset.name} has classes "
             f"({', '.join(dataset.labels)}). Use a metric that predicts them."
         )
-    column_of = {label.lower(): f"{metric.metric_name}.{label}" for label in metric.labels}
-    if set(column_of) != {label.lower() for label in dataset.labels}:
+    if {label.lower() for label in metric.labels} != {label.lower() for label in dataset.labels}:
         raise InvalidOptionError(
             f"{metric.metric_name!r} predicts {', '.join(metric.labels)}, and {dataset.name} has the classes "
             f"{', '.join(dataset.labels)}. Expected the same labels."
         )
+
+
+def class_probabilities(metric: Metric, predictions: Predictions, dataset: LabelledImages) -> NDArray[np.float64]:
+    """Probabilities of the classes of a data set, in its order.
+
+    Args:
+        metric: A metric that `check_classes` accepts.
+        predictions: Its scores, among others.
+        dataset: A data set of C classes.
+
+    Returns:
+        Shape (N, C).
+    """
+    column_of = {label.lower(): f"{metric.metric_name}.{label}" for label in metric.labels}
     return np.stack([predictions.of(column_of[label.lower()]) for label in dataset.labels], axis=1)
 
 
@@ -151,7 +156,7 @@ class _Sources:
                 source = image
             else:
                 try:
-                    source = image.render()
+                    source = image.render().permute(1, 2, 0).numpy()
                 except InvalidImageError as error:
                     self.failed[place] = str(error)
                     continue

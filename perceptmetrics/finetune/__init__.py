@@ -10,6 +10,7 @@ from perceptmetrics.finetune.journal import Observer, StageName
 from perceptmetrics.finetune.plan import Plan, make_plan
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.recipe_files import list_recipes, load_recipe, parse_value, recipe_to_yaml
+from perceptmetrics.finetune.recipe_groups import recipe_groups
 from perceptmetrics.finetune.results import DataSetResult, RunResult, SplitResult, StageResult
 from perceptmetrics.finetune.run import finetune
 from perceptmetrics.finetune.state import EpochRecord
@@ -29,5 +30,6 @@ __all__ = [
     "load_recipe",
     "make_plan",
     "parse_value",
+    "recipe_groups",
     "recipe_to_yaml",
 ]

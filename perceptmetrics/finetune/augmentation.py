@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from perceptmetrics.functional.image import enlarge_to, normalise, resize
+from perceptmetrics.functional.image import enlarge_to, normalise, resize, shrink_to_long_side
 from perceptmetrics.io import to_unit_float
 from perceptmetrics.spec import CentreCropView, CropsView, WholeView
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perceptmetrics.finetune.recipe import AugmentationRecipe
     from perceptmetrics.views import Views
 
-__all__ = ["Sample", "TrainingViews"]
+__all__ = ["Sample", "TrainingViews", "draw_sides", "mirror_images"]
 
 Sample: TypeAlias = "list[Tensor]"
 """What is shown of an image: for each view, shape (V, 3, h, w) as pixels, or (V, D) as features."""
@@ -60,25 +60,36 @@ class TrainingViews:
     def draw(self, prepared: Tensor, seed: Sequence[int]) -> Sample:
         """The views of one showing, drawn from a seed: shapes (V, 3, h, w); a random crop stands for all crops."""
         rng = np.random.default_rng(list(seed))
-        pixels = self._flipped(prepared, rng)
+        sides = draw_sides(self._recipe, rng)
+        pixels = prepared.flip(sides) if sides else prepared
         if isinstance(self._only, CropsView):
             return [self._normalise(_random_crop(pixels, self._only.size, rng))]
         if isinstance(self._only, CentreCropView) and self._recipe.random_resized_crop:
             size = self._only.size
             return [self._normalise(resize(_random_part(pixels, rng)[None], (size, size))[0])]
         if isinstance(self._only, WholeView) and self._recipe.random_crop is not None:
-            large = enlarge_to(to_unit_float(pixels)[None], self._recipe.random_crop)[0]
+            scored = to_unit_float(pixels)[None]
+            if self._only.max_long_side is not None:
+                scored = shrink_to_long_side(scored, self._only.max_long_side)
+            large = enlarge_to(scored, self._recipe.random_crop)[0]
             return self.fixed(_random_crop(large, self._recipe.random_crop, rng))
         return self.fixed(pixels)
 
-    def _flipped(self, pixels: Tensor, rng: np.random.Generator) -> Tensor:
-        across, upside_down = rng.random(2) < 0.5
-        sides = [-1] * bool(self._recipe.horizontal_flip and across)
-        sides += [-2] * bool(self._recipe.vertical_flip and upside_down)
-        return pixels.flip(sides) if sides else pixels
-
     def _normalise(self, pixels: Tensor) -> Tensor:
         return normalise(to_unit_float(pixels), self.views.mean, self.views.std)[None]
+
+
+def mirror_images(recipe: AugmentationRecipe) -> list[tuple[int, ...]]:
+    """The ways in which an image may be mirrored, each as the dimensions that are turned round; none first."""
+    across = [(), (-1,)] if recipe.horizontal_flip else [()]
+    upside_down = [(), (-2,)] if recipe.vertical_flip else [()]
+    return [(*one, *other) for other in upside_down for one in across]
+
+
+def draw_sides(recipe: AugmentationRecipe, rng: np.random.Generator) -> tuple[int, ...]:
+    """Draw one of `mirror_images`, all of them alike in probability."""
+    across, upside_down = rng.random(2) < 0.5
+    return (-1,) * bool(recipe.horizontal_flip and across) + (-2,) * bool(recipe.vertical_flip and upside_down)
 
 
 def _random_crop(pixels: Tensor, size: int, rng: np.random.Generator) -> Tensor:

@@ -66,23 +66,31 @@ def training_units(indices: NDArray[np.intp], groups: Sequence[str] | None) -> l
 
 
 def epoch_batches(
-    units: Sequence[Sequence[NDArray[np.intp]]], *, batch_size: int, replicas: int, seed: Sequence[int], epoch: int
+    units: Sequence[Sequence[NDArray[np.intp]]],
+    *,
+    batch_size: int,
+    replicas: Sequence[int],
+    seed: Sequence[int],
+    epoch: int,
 ) -> list[Batch]:
     """Deal an epoch out.
 
     Args:
         units: For each data set, what is drawn as a whole, see `training_units`.
         batch_size: Most samples of a batch, about: a unit is never cut.
-        replicas: How often each unit is shown.
+        replicas: For each data set, how often each unit is shown.
         seed: Seed of the run.
         epoch: Number of the epoch, from 0.
 
     Returns:
         The batches, of nearly equal size.
     """
-    total = replicas * sum(len(unit) for data_set in units for unit in data_set)
+    total = sum(times * sum(map(len, data_set)) for times, data_set in zip(replicas, units, strict=True))
     count = max(1, -(-total // batch_size))
-    dealt = [_deal(data_set, count, replicas, (*seed, epoch, number)) for number, data_set in enumerate(units)]
+    dealt = [
+        _deal(data_set, count, times, (*seed, epoch, number))
+        for number, (times, data_set) in enumerate(zip(replicas, units, strict=True))
+    ]
     return [batch for parts in zip(*dealt, strict=True) if len(batch := Batch(parts=parts))]
 
 
@@ -97,5 +105,5 @@ def _deal(
             for place in places
             for index in shown[place][0]
         )
-        for places in np.array_split(order, count)
+        for places in np.split(order, [len(order) * place // count for place in range(1, count)])
     ]

@@ -51,7 +51,7 @@ def fit_calibration(raw: NDArray[np.float64], ratings: NDArray[np.float64], *, l
         logistic: Whether the line goes through a logistic function before it meets the ratings.
 
     Returns:
-        The lines.
+        The lines; of a column without ratings, the one that changes nothing.
     """
     lines = []
     for column in range(raw.shape[1]):
@@ -62,6 +62,8 @@ def fit_calibration(raw: NDArray[np.float64], ratings: NDArray[np.float64], *, l
 
 
 def _fit_column(raw: NDArray[np.float64], ratings: NDArray[np.float64], *, logistic: bool) -> tuple[float, float]:
+    if not len(ratings):
+        return 1.0, 0.0
     spread, centre = float(raw.std()) or 1.0, float(raw.mean())
     standard = (raw - centre) / spread
     slope = max(float(np.mean(standard * (ratings - ratings.mean()))), _LEAST_SLOPE)

@@ -2,36 +2,71 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perceptmetrics.exported import write_folder
+from perceptmetrics.export import EXACT, export_metric
+from perceptmetrics.finetune.recipe_files import recipe_to_yaml
+from perceptmetrics.model_card import model_card
 from perceptmetrics.trained_parts import trained_weights_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from perceptmetrics.finetune.learner import Learner
+    from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.spec import MetricSpec
 
 __all__ = ["export_trained"]
 
+_MERGED = 1e-4  # by how much a score may move when adapters are added into the weights
 
-def export_trained(learner: Learner, number: int, spec: MetricSpec, folder: Path) -> None:
-    """Write a head's metric into a folder, beside what lies there.
+
+def export_trained(
+    learner: Learner,
+    number: int,
+    spec: MetricSpec,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    encoder: Path | None,
+    results: Mapping[str, Mapping[str, float]],
+) -> None:
+    """Write a head's metric into a folder, beside what lies there; read it again and compare.
 
     Args:
-        learner: The model, on the device where it was trained.
+        learner: The model; it is moved to the CPU.
         number: Number of the data set whose head is meant.
         spec: The metric's specification.
+        recipe: How it was trained.
         folder: Where to write.
+        encoder: The file that training started from.
+        results: Figures on test images, by data set.
+
+    Raises:
+        WeightsError: What was written scores otherwise than the model.
     """
-    metric = learner.metric(number).eval()
+    learner.to("cpu").eval()
+    metric = learner.metric(number)
     context = None if learner.prompts is None else learner.prompts.context
-    if learner.prompts is not None:
-        learner.prompts.install(metric.head)
-    weights = trained_weights_of(metric, spec, context=context)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export") as temporary:
-        write_folder(Path(temporary), spec, weights, metric)
-        for file in Path(temporary).iterdir():
-            file.replace(folder / file.name)
+    learner.install_prompts()
+    recipe_text = recipe_to_yaml(recipe)
+    card = model_card(
+        spec,
+        source=str(folder),
+        results=results,
+        datasets=[entry.name for entry in recipe.data],
+        recipe=recipe_text,
+    )
+    export_metric(
+        metric,
+        folder,
+        spec=spec,
+        weights=trained_weights_of(metric, spec, context=context),
+        card=card,
+        extra_files={"recipe.yaml": recipe_text},
+        encoder=encoder,
+        overwrite=True,
+        keep_others=True,
+        tolerance=EXACT if spec.backbone.lora is None else _MERGED,
+    )

@@ -15,15 +15,15 @@ import numpy as np
 import torch
 
 from perceptmetrics.atomic import replacing
-from perceptmetrics.cache import cache_home
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.finetune.augmentation import draw_sides, mirror_images
 from perceptmetrics.finetune.feeds import in_order, read_item
 from perceptmetrics.spec import CropsView
 from perceptmetrics.structure import to_plain
 from perceptmetrics.tensor_files import read_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -55,6 +55,7 @@ class FeatureFeed:
         recipe: How images are mirrored.
         identity: Text that is the same exactly when the encoder's weights are.
         processes: The processes that share the work.
+        folder: Where features are kept.
         observe: Called with the numbers of images done and of all.
     """
 
@@ -69,12 +70,15 @@ class FeatureFeed:
         *,
         identity: str,
         processes: Processes,
+        folder: Path,
         observe: Callable[[int, int], None],
     ) -> None:
         self._dataset = dataset
+        self._folder = folder
+        self._recipe = recipe
         self._metric = metric
         self._views = views
-        self._mirrored = [sides for sides in ((), (-1,), (-2,), (-1, -2)) if _is_asked_for(sides, recipe)]
+        self._mirrored = mirror_images(recipe)
         self._one_view = len(views.spec.views) == 1 and isinstance(views.spec.views[0], CropsView)
         self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._mirrored])
         chunks = [range(start, min(start + _CHUNK, len(dataset))) for start in range(0, len(dataset), _CHUNK)]
@@ -89,7 +93,7 @@ class FeatureFeed:
     def drawn(self, draw: Draw) -> Sample:
         """See `feeds.Feed`."""
         rng = np.random.default_rng(list(draw.seed))
-        variant = int(rng.integers(len(self._mirrored)))
+        variant = self._mirrored.index(draw_sides(self._recipe, rng))
         shown = [features[draw.index, variant] for features in self._bank]
         if self._one_view:
             crop = int(rng.integers(len(shown[0])))
@@ -107,15 +111,20 @@ class FeatureFeed:
             return None
 
     def _write(self, chunk: range) -> dict[str, Tensor]:
-        samples = list(self._encoded(chunk))
+        first: dict[str, int] = {}  # of equal images, such as the untouched rungs of a photograph's ladders
+        identities = [json.dumps(_identity_of(self._dataset, index)) for index in chunk]
+        for identity, index in zip(identities, chunk, strict=True):
+            first.setdefault(identity, index)
+        encoded = dict(zip(first, self._encoded(first.values()), strict=True))
+        samples = [encoded[identity] for identity in identities]
         found = {f"view{number:02d}": torch.stack(view) for number, view in enumerate(zip(*samples, strict=True))}
         with replacing(self._path(chunk)) as temporary:
             save_tensors(found, temporary)
         return found
 
-    def _encoded(self, chunk: range) -> Iterator[list[Tensor]]:
+    def _encoded(self, indices: Iterable[int]) -> Iterator[list[Tensor]]:
         """Features of each image: for each view, shape (F, V, D) of F mirror images."""
-        tasks = ([lambda index=index: self._shown(index)] for index in chunk)
+        tasks = ([lambda index=index: self._shown(index)] for index in indices)
         with torch.inference_mode():
             for (shown,) in in_order(tasks):
                 encoded = []
@@ -134,11 +143,7 @@ class FeatureFeed:
     def _path(self, chunk: range) -> Path:
         identities = [_identity_of(self._dataset, index) for index in chunk]
         digest = hashlib.sha256(json.dumps([self._key, identities]).encode()).hexdigest()
-        return cache_home() / "features" / digest[:2] / f"{digest}.safetensors"
-
-
-def _is_asked_for(sides: tuple[int, ...], recipe: AugmentationRecipe) -> bool:
-    return (recipe.horizontal_flip or -1 not in sides) and (recipe.vertical_flip or -2 not in sides)
+        return self._folder / digest[:2] / f"{digest}.safetensors"
 
 
 def _identity_of(dataset: LabelledImages, index: int) -> list[object]:

@@ -94,17 +94,20 @@ def read_item(dataset: LabelledImages, index: int) -> Tensor:
         raise DatasetError(f"{dataset.name}: the image {dataset.names[index]!r} cannot be used: {error}") from error
 
 
-def in_order(tasks: Iterable[Sequence[Callable[[], T]]], workers: int | None = None) -> Iterator[list[T]]:
-    """Carry out tasks in threads, a few batches ahead, and give their results back batch by batch.
+def in_order(tasks: Iterable[Sequence[Callable[[], T]]], *, threads: bool = True) -> Iterator[list[T]]:
+    """Carry out tasks and give their results back batch by batch.
 
     Args:
         tasks: The tasks of each batch.
-        workers: Number of threads; None to choose.
+        threads: Whether they are carried out in threads, a few batches ahead; not worth it for features at hand.
 
     Yields:
         The results of a batch, in order.
     """
-    with ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="perceptmetrics-feed") as pool:
+    if not threads:
+        yield from ([task() for task in batch] for batch in tasks)
+        return
+    with ThreadPoolExecutor(default_workers(), thread_name_prefix="perceptmetrics-feed") as pool:
         ahead: deque[list[Future[T]]] = deque()
         try:
             for batch in tasks:

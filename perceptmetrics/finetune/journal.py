@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from perceptmetrics.atomic import replacing
 from perceptmetrics.errors import MissingExtraError
+from perceptmetrics.finetune.state import EpochRecord
 
 try:
     from torch.utils.tensorboard import SummaryWriter
@@ -17,7 +18,6 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perceptmetrics.finetune.state import EpochRecord
 
 __all__ = ["Journal", "Observer", "Silence", "StageName"]
 
@@ -86,6 +86,7 @@ class Journal:
         self._board = folder / "tensorboard"
         self._writes = writes
         self._records: dict[StageName, list[EpochRecord]] = {}
+        self._open: tuple[StageName, SummaryWriter] | None = None
 
     @property
     def records(self) -> dict[StageName, tuple[EpochRecord, ...]]:
@@ -98,21 +99,43 @@ class Journal:
         self._records[stage] = list(records)
         if not self._writes:
             return
-        lines = [
-            json.dumps({**asdict(name), **asdict(record)}, allow_nan=True)
-            for name, done in self._records.items()
-            for record in done
-        ]
-        with replacing(self._path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if known:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(_line(stage, record) for record in records[known:])
+        else:  # the file may hold epochs of a process that was stopped
+            lines = [_line(name, record) for name, done in self._records.items() for record in done]
+            with replacing(self._path) as temporary:
+                temporary.write_text("".join(lines), encoding="utf-8")
         self._write_board(stage, records[known:])
+
+    def restore(self) -> None:
+        """Take the records of a finished run from its file."""
+        self._records = {}
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            stage = StageName(**{name: entry.pop(name) for name in ("split", "lr", "stage")})
+            self._records.setdefault(stage, []).append(EpochRecord(**entry))
 
     def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
         if not records:
             return
-        with SummaryWriter(str(self._board / stage.filename), purge_step=records[0].epoch) as board:
-            for record in records:
-                board.add_scalar("loss", record.loss, record.epoch)
-                board.add_scalar("lr", record.lr, record.epoch)
-                for data_set, figure in record.validation.items():
-                    board.add_scalar(f"validation/{data_set}", figure, record.epoch)
+        if self._open is None or self._open[0] != stage:
+            self.close()
+            self._open = stage, SummaryWriter(str(self._board / stage.filename), purge_step=records[0].epoch)
+        _, board = self._open
+        for record in records:
+            board.add_scalar("loss", record.loss, record.epoch)
+            board.add_scalar("lr", record.lr, record.epoch)
+            for data_set, figure in record.validation.items():
+                board.add_scalar(f"validation/{data_set}", figure, record.epoch)
+        board.flush()
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+
+def _line(stage: StageName, record: EpochRecord) -> str:
+    return json.dumps({**asdict(stage), **asdict(record)}) + "\n"

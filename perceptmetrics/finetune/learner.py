@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from perceptmetrics.heads import AntonymHead
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,8 +47,7 @@ class Learner(nn.Module):
         Returns:
             For each data set, raw outputs of shape (N, K), float32.
         """
-        if self.prompts is not None:
-            self.prompts.install(self.metric(0).head)
+        self.install_prompts()
         encoded = self.encode([sample for data_set in samples for sample in data_set])
         outputs, start = [], 0
         for number, data_set in enumerate(samples):
@@ -57,8 +58,7 @@ class Learner(nn.Module):
 
     def predict(self, number: int, samples: Sequence[Sample]) -> Tensor:
         """Raw outputs of a data set's samples of any sizes: shape (N, K)."""
-        if self.prompts is not None:
-            self.prompts.install(self.metric(0).head)
+        self.install_prompts()
         return self._rate(number, self.encode(samples))
 
     def encode(self, samples: Sequence[Sample]) -> list[Tensor]:
@@ -77,6 +77,12 @@ class Learner(nn.Module):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base of all of them
                 module.eval()
         return self
+
+    def install_prompts(self) -> None:
+        """Make the prompts, as they are now, those of the head."""
+        head = self.metric(0).head
+        if self.prompts is not None and isinstance(head, AntonymHead):
+            self.prompts.install(head)
 
     def _rate(self, number: int, encoded: Sequence[Tensor]) -> Tensor:
         """Heads and pools, from features of shapes (N, V, D)."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune.recipe import Loss
 
-__all__ = ["Objective", "selection_figure"]
+__all__ = ["Objective", "can_be_judged", "selection_figure"]
 
 _MARGIN, _SOFTNESS = 0.15, 0.25  # of the ranking loss, in standard deviations of a batch's predictions
 _LEAST_DIFFERENCE = 1e-6  # ratings nearer than this have no order
@@ -58,16 +58,15 @@ class Objective:
         if self._loss == "cross_entropy":
             return F.cross_entropy(outputs, labels)
         groups = self._groups[indices].to(outputs.device)
+        fewest = 1 if self._loss in ("mse", "charbonnier") else 2
         columns = [
             self._column(outputs[known, column], labels[known, column], groups[known])
             for column in range(labels.shape[1])
-            if (known := ~labels[:, column].isnan()).sum() > 1 or self._loss in ("mse", "charbonnier")
+            if (known := ~labels[:, column].isnan()).sum() >= fewest
         ]
         return torch.stack(columns).mean() if columns else outputs.sum() * 0
 
     def _column(self, outputs: Tensor, ratings: Tensor, groups: Tensor) -> Tensor:
-        if not len(ratings):
-            return outputs.sum()  # 0, and differentiable
         if self._loss == "ranking":
             return _pairwise(outputs, ratings, groups)
         losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -98,8 +97,11 @@ def selection_figure(dataset: LabelledImages, outputs: NDArray[np.float64], indi
 
     Returns:
         Accuracy for classes; else the mean SRCC over the ratings; for images that can be compared within groups only,
-        the share of pairs in the right order. NaN where it is not defined.
+        the share of pairs in the right order. NaN where it is not defined, as for outputs that are not finite. Ratings
+        that do not differ have no part in it.
     """
+    if not np.isfinite(outputs).all():
+        return float("nan")
     if dataset.classes is not None:
         return float((outputs.argmax(axis=1) == dataset.classes[indices]).mean())
     if dataset.ratings is None:
@@ -108,10 +110,26 @@ def selection_figure(dataset: LabelledImages, outputs: NDArray[np.float64], indi
     if dataset.ranks_within_groups and dataset.groups is not None:
         return _share_in_order(outputs[:, 0], ratings[:, 0], np.array(dataset.groups)[indices])
     columns = []
-    for column in range(ratings.shape[1]):
+    for column in _differing(ratings):
         known = ~np.isnan(ratings[:, column])
         columns.append(srcc(outputs[known, column], ratings[known, column]))
-    return float(np.mean(columns))
+    return float(np.mean(columns)) if columns else float("nan")
+
+
+def can_be_judged(dataset: LabelledImages, indices: NDArray[np.intp]) -> bool:
+    """Whether these images' labels are enough for `selection_figure`."""
+    if dataset.ratings is None:
+        return len(indices) > 0
+    ratings = dataset.ratings[indices]
+    if dataset.ranks_within_groups and dataset.groups is not None:
+        groups = np.array(dataset.groups)[indices]
+        return not np.isnan(_share_in_order(ratings[:, 0], ratings[:, 0], groups))
+    return len(_differing(ratings)) > 0
+
+
+def _differing(ratings: NDArray[np.float64]) -> list[int]:
+    """The columns that hold two ratings at least that differ."""
+    return [number for number, column in enumerate(ratings.T) if len(np.unique(column[~np.isnan(column)])) > 1]
 
 
 def _share_in_order(outputs: NDArray[np.float64], ratings: NDArray[np.float64], groups: NDArray[np.str_]) -> float:

@@ -90,16 +90,16 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
         one.name: (len(splits[0].train), len(splits[0].validation), len(splits[0].test))
         for one, splits in zip(datasets, every, strict=True)
     }
-    samples = recipe.augmentation.replicas * sum(train for train, _, _ in images.values())
+    varied = [recipe.augmentation_of(place) for place in range(len(recipe.data))]
+    samples = sum(one.replicas * train for one, (train, _, _) in zip(varied, images.values(), strict=True))
     steps = -(-samples // recipe.optimizer.batch_size)
-    with torch.device("meta"):
-        learner = start(recipe, specs, EncoderSource(file=None), seed=0)
+    learner = start(recipe, specs, EncoderSource(file=None, counts_only=True), seed=0).to("meta")
     trained = sum(weight.numel() for weight in learner.parameters() if weight.requires_grad)
-    weights = sum(weight.numel() for weight in learner.parameters())
+    weights = sum(weight.numel() for weight in _all_weights(learner))
     frozen = not any(weight.requires_grad for weight in learner.metric(0).backbone.parameters())
-    cached = frozen and can_be_kept(recipe.augmentation)
+    cached = frozen and all(map(can_be_kept, varied))
     at_once = -(-min(samples, recipe.optimizer.batch_size) // (processes * recipe.optimizer.accumulation))
-    activations = 0 if cached else _activations(recipe, learner, datasets[0], at_once)
+    activations = _activations(recipe, learner, datasets[0], at_once, cached=cached)
     return Plan(
         images=images,
         splits=count,
@@ -114,12 +114,21 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
     )
 
 
-def _activations(recipe: Recipe, learner: Learner, dataset: LabelledImages, count: int) -> int:
+def _all_weights(learner: Learner) -> list[Tensor]:
+    """Those of the metrics, and of the text tower while it is needed."""
+    text = [] if learner.prompts is None else learner.prompts.text.parameters()
+    return [*learner.parameters(), *text]
+
+
+def _activations(recipe: Recipe, learner: Learner, dataset: LabelledImages, count: int, *, cached: bool) -> int:
     """Bytes that a forward pass keeps for the backward pass, by a pass on tensors without content."""
-    views = TrainingViews(Views(learner.metric(0).spec.views, recipe.seed), recipe.augmentation)
+    views = TrainingViews(Views(learner.metric(0).spec.views, recipe.seed), recipe.augmentation_of(0))
     shown = PixelFeed(dataset, views, room=0).drawn(Draw(index=0, seed=(0,)))
     sample = [torch.empty(view.shape, device="meta") for view in shown]
-    own = {_storage(weight) for weight in learner.parameters()}
+    if cached:
+        with torch.no_grad():
+            sample = [features[0] for features in learner.encode([sample])]
+    own = {_storage(weight) for weight in _all_weights(learner)}
     kept: dict[int, int] = {}
 
     def remember(tensor: Tensor) -> Tensor:

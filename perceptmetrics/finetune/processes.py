@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed
 
-from perceptmetrics.errors import MissingExtraError
+from perceptmetrics.errors import InvalidOptionError, MissingExtraError
 
 try:
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+    from accelerate.state import AcceleratorState
 except ImportError as error:
     raise MissingExtraError("Finetuning", "finetune") from error
 
@@ -37,13 +38,27 @@ class Processes:
     Args:
         device: `"cpu"`, `"cuda"`, ...; None for whatever accelerator there is.
         precision: Arithmetic of training.
+        all_used: Whether every weight that is trained takes part in every step, in each process; the head of a data set
+            of which a batch holds nothing does not.
+
+    Raises:
+        InvalidOptionError: The device is not there, or does not know the arithmetic.
     """
 
-    def __init__(self, device: str | None, precision: TrainingPrecision) -> None:
+    def __init__(self, device: str | None, precision: TrainingPrecision, *, all_used: bool = True) -> None:
+        # accelerate has one state for the whole process and refuses a second run that differs from the first.
+        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
+        found = PartialState(cpu=device == "cpu").device.type
+        if device is not None and torch.device(device).type != found:
+            raise InvalidOptionError(f"The device {device!r} is not there: training would run on {found!r}.")
+        if precision == "float16" and found == "cpu":
+            raise InvalidOptionError("optimizer.precision 'float16' needs a GPU. Use 'bfloat16' or 'float32' on a CPU.")
         self._accelerator = Accelerator(
             cpu=device == "cpu",
             mixed_precision=_PRECISIONS[precision],
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+            kwargs_handlers=[
+                DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=not all_used)
+            ],
         )
 
     @property

@@ -38,12 +38,14 @@ class DataRecipe:
         options: Options of `load_dataset`.
         loss: Loss of its images; None for the recipe's.
         weight: Factor of that loss.
+        augmentation: How its images are varied; None for the recipe's.
     """
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     loss: Loss | None = None
     weight: float = 1.0
+    augmentation: AugmentationRecipe | None = None
 
     def __post_init__(self) -> None:
         require_text("data", name=self.name)
@@ -65,6 +67,10 @@ class EncoderRecipe:
     name: str
     positional_embedding: PositionalEmbedding | None = None
     features: EncoderFeatures | None = None
+
+    def __post_init__(self) -> None:
+        require_text("encoder", name=self.name)
+        _check_choices("encoder", self, positional_embedding=PositionalEmbedding, features=EncoderFeatures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +97,8 @@ class HeadRecipe:
         for name in ("dropout", "input_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"head.{name} must be in [0, 1), got {value!r}.")
+        require(all(size > 0 for size in self.hidden), f"head.hidden needs positive sizes, got {self.hidden!r}.")
+        _check_choices("head", self, activation=Activation, feature_map=FeatureMap)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +125,7 @@ class PromptsRecipe:
 
     def __post_init__(self) -> None:
         require(len(self.pairs) > 0, "prompts.pairs needs at least one pair.")
+        _check_choices("prompts", self, position=ContextPosition, aggregation=Aggregation)
         require(self.length >= 0, f"prompts.length must be 0 or more, got {self.length!r}.")
         require(
             self.length > 0 or self.regressor is not None,
@@ -167,6 +176,8 @@ class OptimizerRecipe:
         batch_size: Samples of a batch, over all processes; `replicas` of an image count each.
         epochs: Most epochs.
         patience: Epochs without a better validation score after which training stops; None for never.
+        keep: Which epoch leaves its weights: the `"best"` on the validation images, or the `"last"`. Where these images
+            are few, chance chooses the best, and the end of a falling learning rate serves better.
         schedule: Course of the learning rate: `"constant"`, `"cosine"` down to `min_lr` over all epochs, or
             `"cosine_restarts"`, anew each `period` steps (Loshchilov, Hutter, "SGDR", ICLR 2017).
         period: Steps of a period of `"cosine_restarts"`.
@@ -188,6 +199,7 @@ class OptimizerRecipe:
     batch_size: int = 32
     epochs: int = 40
     patience: int | None = 12
+    keep: Literal["best", "last"] = "best"
     schedule: Schedule = "constant"
     period: int | None = None
     min_lr: float = 0.0
@@ -206,6 +218,16 @@ class OptimizerRecipe:
         )
         for name in ("batch_size", "epochs", "accumulation", "encoder_lr_factor"):
             require(getattr(self, name) > 0, f"optimizer.{name} must be positive, got {getattr(self, name)!r}.")
+        for name in ("head_lr", "head_epochs", "patience", "period", "clip_norm"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"optimizer.{name} must be positive or null, got {value!r}.")
+        for name in ("weight_decay", "momentum", "min_lr", "warmup"):
+            require(getattr(self, name) >= 0, f"optimizer.{name} must be 0 or more, got {getattr(self, name)!r}.")
+        require(self.keep in ("best", "last"), f"optimizer.keep must be 'best' or 'last', got {self.keep!r}.")
+        require(
+            self.keep == "best" or self.patience is None,
+            "optimizer.keep 'last' trains for all epochs; state optimizer.patience: null.",
+        )
         require(self.schedule in get_args(Schedule), _one_of("optimizer.schedule", self.schedule, Schedule))
         require(
             (self.period is not None) == (self.schedule == "cosine_restarts"),
@@ -224,7 +246,8 @@ class SplitRecipe:
     Attributes:
         count: Number of splits, each trained from the start.
         test: Share of the images that is for testing.
-        validation: Share of the others that is for validation.
+        validation: Share of the others that is for validation; with 0 nothing is chosen, so that training takes a
+            single learning rate and its last epoch.
         official: Whether published splits are used where there are any.
         export: What becomes the metric: the model of the `"first"` split, or one that is trained on `"all"` images
             after the splits have told for how many epochs.
@@ -239,8 +262,8 @@ class SplitRecipe:
     def __post_init__(self) -> None:
         require(self.count > 0, f"splits.count must be positive, got {self.count!r}.")
         require(self.export in ("first", "all"), f"splits.export must be 'first' or 'all', got {self.export!r}.")
-        for name in ("test", "validation"):
-            require(0 < getattr(self, name) < 1, f"splits.{name} must be between 0 and 1, got {getattr(self, name)!r}.")
+        require(0 < self.test < 1, f"splits.test must be between 0 and 1, got {self.test!r}.")
+        require(0 <= self.validation < 1, f"splits.validation must be 0 or more and below 1, got {self.validation!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +280,8 @@ class Recipe:
         views: How an image is shown to it.
         train: What is trained: `"lora"` (adapters and head), `"head"` alone, `"full"` (encoder and head), or
             `"prompts"`.
-        loss: The loss.
+        loss: What training lowers: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`,
+            `"ranking"` (over pairs whose order is known), or `"cross_entropy"` of classes.
         head: Head of layers; None for prompts.
         prompts: Antonym prompts; None for a head of layers.
         lora: Adapters of `train: lora`.
@@ -322,7 +346,42 @@ class Recipe:
             not self.second_stage or (len(self.data) > 1 and self.heads == "each"),
             "second_stage trains the heads of several data sets one by one; it needs several, and heads: each.",
         )
-        require(self.score_map in ("identity", "logistic"), "score_map must be 'identity' or 'logistic'.")
+        require(
+            not self.head_first or self.train in ("lora", "full"),
+            f"head_first lets the heads train before the encoder joins them; with train: {self.train} it never does.",
+        )
+        require(
+            self.score_map in ("identity", "logistic"),
+            f"score_map must be 'identity' or 'logistic', got {self.score_map!r}.",
+        )
+        require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
+        require(
+            self.splits.validation > 0 or (len(self.optimizer.lr) == 1 and self.optimizer.patience is None),
+            "splits.validation: 0 leaves no images to choose on; state one optimizer.lr and optimizer.patience: null.",
+        )
+        self._check_augmentation()
+
+    def augmentation_of(self, place: int) -> AugmentationRecipe:
+        """How images of a data set are varied."""
+        return self.data[place].augmentation or self.augmentation
+
+    def _check_augmentation(self) -> None:
+        """Refuse variations that these views would leave out without a word."""
+        kinds = [view.kind for view in self.views]
+        for varied in map(self.augmentation_of, range(len(self.data))):
+            for name, kind in (("random_resized_crop", "centre_crop"), ("random_crop", "whole")):
+                require(
+                    not getattr(varied, name) or kinds == [kind],
+                    f"augmentation.{name} goes with a single view of kind {kind}, got {', '.join(kinds)}.",
+                )
+
+
+def _check_choices(section: str, recipe: object, **choices: object) -> None:
+    """Refuse what is not among the values that a field takes; None is allowed where it is the field's default."""
+    for name, allowed in choices.items():
+        value = getattr(recipe, name)
+        none = value is None and getattr(type(recipe), name) is None
+        require(none or value in get_args(allowed), _one_of(f"{section}.{name}", value, allowed))
 
 
 def _one_of(name: str, value: object, choices: object) -> str:

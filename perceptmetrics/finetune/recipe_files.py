@@ -74,7 +74,7 @@ def load_recipe(name: str | os.PathLike[str], settings: Sequence[str] = ()) -> R
         InvalidOptionError: No recipe has this name, or a setting names no key; the message offers the nearest ones.
         InvalidSpecError: The file is no recipe; the message names the field.
     """
-    document = _read(str(name))
+    document = _read(str(name), ())
     for setting in settings:
         _apply(document, setting)
     return from_plain(Recipe, _normalised(document), "recipe")
@@ -97,10 +97,19 @@ def parse_value(text: str, setting: str) -> Any:
         raise InvalidOptionError(f"The value of {setting!r} is no YAML: {' '.join(str(error).split())}") from error
 
 
-def _read(name: str) -> dict[str, Any]:
-    document = _parse(_text_of(name), name)
+def _read(name: str, above: tuple[str, ...]) -> dict[str, Any]:
+    if name in above:
+        raise InvalidSpecError(f"{name} has itself for its base: {' > '.join([*above, name])}.")
+    document = _normalised(_parse(_text_of(name), name))
     base = document.pop(_BASE, None)
-    return document if base is None else _merged(_read(str(base)), document)
+    whole = document if base is None else _merged(_read(str(base), (*above, name)), document)
+    return _with_encoder_spelled_out(whole)
+
+
+def _with_encoder_spelled_out(document: dict[str, Any]) -> dict[str, Any]:
+    """The encoder as a section, where a file has its name alone; the name alone in place of a section replaces it."""
+    encoder = document.get("encoder")
+    return document | {"encoder": {"name": encoder}} if isinstance(encoder, str) else document
 
 
 def _text_of(name: str) -> str:
@@ -175,13 +184,11 @@ def _leaves(keys: Sequence[str]) -> list[str]:
 def _normalised(document: dict[str, Any]) -> dict[str, Any]:
     """What people write shorter than the dataclasses have it: one value for a list of one, one name for a data set."""
     document = dict(document)
-    data = document.get("data", [])
-    data = data if isinstance(data, list) else [data]
-    document["data"] = [{"name": entry} if isinstance(entry, str) else entry for entry in data]
+    if "data" in document:
+        data = document["data"] if isinstance(document["data"], list) else [document["data"]]
+        document["data"] = [{"name": entry} if isinstance(entry, str) else entry for entry in data]
     for section, leaf in (("optimizer", "lr"), ("prompts", "pairs")):
         values = document.get(section)
         if isinstance(values, dict) and leaf in values and not isinstance(values[leaf], list):
             document[section] = values | {leaf: [values[leaf]]}
-    if isinstance(document.get("encoder"), str):
-        document["encoder"] = {"name": document["encoder"]}
-    return document
+    return _with_encoder_spelled_out(document)

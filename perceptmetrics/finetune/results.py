@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from perceptmetrics._version import __version__
 from perceptmetrics.atomic import replacing
 from perceptmetrics.datasets import LabelledImages, Split
-from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes, evaluate_ratings
-from perceptmetrics.evaluation.ratings import evaluate_within_groups
+from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes
+from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_figures
 from perceptmetrics.finetune.journal import StageName
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.state import EpochRecord
@@ -29,6 +29,7 @@ __all__ = [
     "RunResult",
     "SplitResult",
     "StageResult",
+    "card_figures",
     "test_result",
     "write_predictions",
     "write_summary",
@@ -138,7 +139,7 @@ def test_result(
                 groups = [dataset.groups[index] for index in images]
                 figures[label] = evaluate_within_groups(scores[:, column], ratings, groups)
             else:
-                figures[label] = evaluate_ratings(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
+                figures[label] = rating_figures(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
     return DataSetResult(data_set=dataset.name, images=images, scores=scores, figures=figures)
 
 
@@ -196,6 +197,25 @@ def medians(result: RunResult) -> dict[str, dict[str, dict[str, float]]]:
                 name: result.median(one.data_set, label, name) for name in numbers
             }
     return found
+
+
+def card_figures(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
+    """Medians over the splits for a model card, by data set (and rating, where there are several)."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for split in splits:
+        for one in split.data_sets:
+            for label, figures in one.figures.items():
+                name = one.data_set if len(one.figures) == 1 else f"{one.data_set}: {label}"
+                row = found.setdefault(name, {})
+                for measure, value in _card_measures(figures).items():
+                    row.setdefault(measure, []).append(value)
+    return {name: {measure: float(np.median(values)) for measure, values in row.items()} for name, row in found.items()}
+
+
+def _card_measures(figures: RatingFigures | ClassFigures) -> dict[str, float]:
+    if isinstance(figures, ClassFigures):
+        return {"accuracy": figures.accuracy, "map": figures.mean_average_precision, "f1": figures.macro_f1}
+    return {"srcc": figures.srcc, "plcc": figures.plcc_logistic4, "rmse": figures.rmse}
 
 
 def _plain(value: Any) -> Any:

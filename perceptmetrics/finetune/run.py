@@ -1,9 +1,9 @@
 """A run: all splits and learning rates of a recipe, the figures on the test images, and the metric that comes of it.
 
 A run's folder holds `recipe.yaml`, `metrics.jsonl`, TensorBoard's files, `predictions.csv`, `summary.json`, and the
-exported metric: in the folder itself, or, with several heads, in a folder for each data set. The command `finetune`
-adds `report.html` (see `perceptmetrics.reports.finetune`). While it trains,
-`state/` holds what it goes on from after a stop.
+exported metric: in the folder itself, or, with several heads, in a folder for each data set. `scores.safetensors` is
+written last: a run that has it is finished. While it trains, `state/` holds what it goes on from after a stop. The
+command `finetune` adds `report.html`, see `perceptmetrics.reports.finetune`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import Calibration, fit_calibration, fold_calibration
 from perceptmetrics.finetune.environment import describe_environment
 from perceptmetrics.finetune.export import export_trained
+from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
 from perceptmetrics.finetune.journal import Journal, Observer, Silence
 from perceptmetrics.finetune.processes import Processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
@@ -31,12 +32,14 @@ from perceptmetrics.finetune.results import (
     RunResult,
     SplitResult,
     StageResult,
+    card_figures,
     test_result,
     write_predictions,
     write_summary,
 )
 from perceptmetrics.finetune.specs import metric_spec
 from perceptmetrics.finetune.start import encoder_identity, find_encoder
+from perceptmetrics.finetune.state import is_better
 from perceptmetrics.finetune.trainer import predict
 from perceptmetrics.finetune.trial import Trials
 from perceptmetrics.functional.score import map_to_scores
@@ -60,6 +63,9 @@ __all__ = ["finetune"]
 RECIPE_FILE = "recipe.yaml"
 SUMMARY_FILE = "summary.json"
 _SCALE_FREE = ("plcc", "ranking")
+
+_HeldOut: TypeAlias = "dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]"
+"""By head: outputs for test images in units of those for training images, and their ratings."""
 
 
 def finetune(
@@ -107,9 +113,12 @@ def finetune(
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)
     specs = run_specs(recipe, datasets)
     source = find_encoder(specs[0].backbone, lookup, stated)
-    processes = Processes(device, recipe.optimizer.precision)
-    _claim(folder, recipe, resume=resume, writes=processes.is_first)
-    processes.wait()
+    processes = Processes(device, recipe.optimizer.precision, all_used=len(specs) == 1)
+    is_new = _check_folder(folder, recipe, resume=resume)
+    processes.wait()  # all have looked before one writes
+    if is_new and processes.is_first:
+        with replacing(folder / RECIPE_FILE) as temporary:
+            temporary.write_text(recipe_to_yaml(recipe), encoding="utf-8")
     run = _Run(recipe, datasets, specs, source, folder, processes, observer or Silence())
     result = run.execute()
     processes.wait()
@@ -120,28 +129,49 @@ def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[Metric
     """The metrics that a recipe trains: one for each data set, or a single one for all."""
     if len(datasets) != len(recipe.data):
         raise DatasetError(f"The recipe names {len(recipe.data)} data sets, got {len(datasets)}.")
-    if recipe.heads == "shared" or len(datasets) == 1:
-        return [metric_spec(recipe, datasets[0], recipe.name)]
-    return [metric_spec(recipe, dataset, f"{recipe.name}_{dataset.name}") for dataset in datasets]
+    names = [dataset.name for dataset in datasets]
+    if len(set(names)) != len(names):
+        raise DatasetError(
+            f"Data sets need names of their own, got {', '.join(names)}. Rename them, with dataclasses.replace(data, "
+            "name=...)."
+        )
+    losses = [entry.loss or recipe.loss for entry in recipe.data]
+    one_head = recipe.heads == "shared" or len(datasets) == 1
+    specs = [
+        metric_spec(recipe, dataset, recipe.name if one_head else f"{recipe.name}_{dataset.name}", loss)
+        for dataset, loss in zip(datasets, losses, strict=True)
+    ]
+    for dataset, spec in zip(datasets, specs, strict=True):
+        if one_head and spec.score != specs[0].score:
+            raise DatasetError(
+                f"Data sets that share a head need the same labels: {names[0]} has {', '.join(datasets[0].labels)}, "
+                f"{dataset.name} has {', '.join(dataset.labels)}."
+            )
+    return [_shared_spec(specs)] if one_head else specs
 
 
-def _claim(folder: Path, recipe: Recipe, *, resume: bool, writes: bool) -> None:
-    """Take a folder for a run, or find the same run in it."""
-    file, text = folder / RECIPE_FILE, recipe_to_yaml(recipe)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not file.is_file():
-            raise InvalidOptionError(f"{folder} holds other things than a run. Choose another output folder.")
-        if not resume:
-            raise InvalidOptionError(
-                f"{folder} holds a run already. Go on with it by --resume (resume=True), or choose another folder."
-            )
-        if file.read_text(encoding="utf-8") != text:
-            raise InvalidOptionError(
-                f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), so this one cannot resume it."
-            )
-    elif writes:
-        with replacing(file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+def _shared_spec(specs: Sequence[MetricSpec]) -> MetricSpec:
+    """The metric of a head that several data sets share: that of the first, whose card names them all."""
+    training_data = " ".join(spec.card.training_data for spec in specs)
+    return replace(specs[0], card=replace(specs[0].card, training_data=training_data))
+
+
+def _check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
+    """Whether a folder is free for a new run; it may hold the same run, when that is to be resumed."""
+    file = folder / RECIPE_FILE
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return True
+    if not file.is_file():
+        raise InvalidOptionError(f"{folder} holds other things than a run. Choose another output folder.")
+    if not resume:
+        raise InvalidOptionError(
+            f"{folder} holds a run already. Go on with it by --resume (resume=True), or choose another folder."
+        )
+    if file.read_text(encoding="utf-8") != recipe_to_yaml(recipe):
+        raise InvalidOptionError(
+            f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), so this one cannot resume it."
+        )
+    return False
 
 
 class _Run:
@@ -160,6 +190,7 @@ class _Run:
             [_shuffled(dataset, recipe.seed) for dataset in datasets] if recipe.shuffle_labels else datasets
         )
         self._processes = processes
+        self._identity = _identity(recipe, self._datasets, encoder_identity(specs[0].backbone, source))
         self._journal = Journal(folder, writes=processes.is_first)
         self._trials = Trials(
             recipe,
@@ -170,16 +201,49 @@ class _Run:
             processes=processes,
             journal=self._journal,
             observer=observer,
-            identity=_identity(recipe, self._datasets, encoder_identity(specs[0].backbone, source)),
-        )
-        self._calibrates = isinstance(specs[0].head, MlpHeadSpec) and (
-            recipe.loss in _SCALE_FREE or recipe.score_map == "logistic"
+            identity=self._identity,
         )
 
     def execute(self) -> RunResult:
+        finished = self._folder / SCORES_FILE
+        splits = read_finished(finished, self._identity, self._datasets, self._recipe.seed)
+        if splits is not None:
+            self._journal.restore()
+        else:
+            try:
+                splits = self._train()
+            finally:
+                self._journal.close()
+            self._processes.wait()
+            if self._processes.is_first:
+                write_predictions(self._folder / "predictions.csv", splits, self._datasets)
+                write_summary(self._folder / SUMMARY_FILE, self._result(splits), self._context())
+                write_finished(finished, self._identity, splits)
+        if self._processes.is_first:
+            shutil.rmtree(self._folder / "state", ignore_errors=True)
+        return self._result(splits)
+
+    def _result(self, splits: tuple[SplitResult, ...]) -> RunResult:
+        metrics = {self._datasets[place].name: self._metric_folder(place) for place in range(len(self._specs))}
+        return RunResult(
+            recipe=self._recipe,
+            datasets=tuple(self._datasets),
+            folder=self._folder,
+            metrics=metrics,
+            splits=splits,
+            stages=tuple(StageResult(name=name, records=records) for name, records in self._journal.records.items()),
+            environment=describe_environment(self._processes),
+        )
+
+    def _metric_folder(self, place: int) -> Path:
+        """A folder for each head's metric, or the run's."""
+        return self._folder if len(self._specs) == 1 else self._folder / self._datasets[place].name
+
+    def _train(self) -> tuple[SplitResult, ...]:
+        """Train and export."""
         every = [self._splits(dataset) for dataset in self._datasets]
         count = min(len(splits) for splits in every)
-        results, metrics, held_out = [], {}, []
+        results, held_out = [], []
         for number in range(count):
             splits = [of_one[number] for of_one in every]
             trial, tried = self._best_trial(number, splits)
@@ -188,24 +252,10 @@ class _Run:
             if self._recipe.splits.export == "all":
                 held_out.append(self._held_out(trial))
             elif number == 0:
-                metrics = self._export(trial, calibrations)
+                self._export(trial, calibrations, results)
         if self._recipe.splits.export == "all":
-            metrics = self._train_on_all(results, held_out)
-        result = RunResult(
-            recipe=self._recipe,
-            datasets=tuple(self._datasets),
-            folder=self._folder,
-            metrics=metrics,
-            splits=tuple(results),
-            stages=tuple(StageResult(name=name, records=records) for name, records in self._journal.records.items()),
-            environment=describe_environment(self._processes),
-        )
-        self._processes.wait()
-        if self._processes.is_first:
-            write_predictions(self._folder / "predictions.csv", results, self._datasets)
-            write_summary(self._folder / SUMMARY_FILE, result, self._context())
-            shutil.rmtree(self._folder / "state", ignore_errors=True)
-        return result
+            self._train_on_all(results, held_out)
+        return tuple(results)
 
     def _splits(self, dataset: LabelledImages) -> tuple[Split, ...]:
         recipe = self._recipe.splits
@@ -225,7 +275,7 @@ class _Run:
         for lr in self._recipe.optimizer.lr:
             trial = self._trials.train(number, splits, lr)
             tried[lr] = trial.selection
-            if best is None or trial.selection > best.selection:
+            if best is None or is_better(trial.selection, best.selection):
                 best = trial
         if best is None:
             raise InvalidOptionError("The recipe states no learning rate.")
@@ -235,13 +285,24 @@ class _Run:
         return predict(trial.learner, place, trial.sets[place].feed, images, self._processes)
 
     def _calibration(self, trial: Trial, place: int) -> Calibration | None:
-        """The line from raw outputs to ratings, fitted on the validation images; None where outputs need none."""
+        """The line from raw outputs to ratings; None where outputs need none.
+
+        It is fitted on the validation images, or, where there are none, on the training images.
+        """
         one = trial.sets[self._measured(place)]
-        if not self._calibrates or one.dataset.ratings is None:
+        if not self._calibrates(place) or one.dataset.ratings is None:
             return None
-        raw = self._predict(trial, self._measured(place), one.split.validation)
-        ratings = one.dataset.ratings[one.split.validation]
+        images = one.split.validation if len(one.split.validation) else one.split.train
+        raw = self._predict(trial, self._measured(place), images)
+        ratings = one.dataset.ratings[images]
         return fit_calibration(raw, ratings, logistic=self._recipe.score_map == "logistic")
+
+    def _calibrates(self, place: int) -> bool:
+        """Whether a head's outputs are on no scale of their own, or are to go through a logistic."""
+        loss = self._recipe.data[self._measured(place)].loss or self._recipe.loss
+        return isinstance(self._specs[0].head, MlpHeadSpec) and (
+            loss in _SCALE_FREE or self._recipe.score_map == "logistic"
+        )
 
     def _measured(self, place: int) -> int:
         """The data set on whose ratings a head is calibrated: its own, or the first of those that share it."""
@@ -269,53 +330,54 @@ class _Run:
         mapping = self._specs[min(place, len(self._specs) - 1)].score
         return map_to_scores(torch.from_numpy(outputs), mapping.map, mapping.scale, mapping.shift).numpy()
 
-    def _held_out(self, trial: Trial) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """For each head, outputs for test images in units of those for training images, and their ratings."""
-        found = []
+    def _held_out(self, trial: Trial) -> _HeldOut:
+        found = {}
         for place in range(len(self._specs)):
             one = trial.sets[place]
-            if one.dataset.ratings is not None:
+            if self._calibrates(place) and one.dataset.ratings is not None:
                 mean, spread = self._moments(trial, place)
                 raw = self._predict(trial, place, one.split.test)
-                found.append(((raw - mean) / spread, one.dataset.ratings[one.split.test]))
+                found[place] = ((raw - mean) / spread, one.dataset.ratings[one.split.test])
         return found
 
     def _moments(self, trial: Trial, place: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         raw = self._predict(trial, place, trial.sets[place].split.train)
         return raw.mean(axis=0), raw.std(axis=0) + 1e-8
 
-    def _train_on_all(
-        self,
-        results: Sequence[SplitResult],
-        held_out: Sequence[list[tuple[NDArray[np.float64], NDArray[np.float64]]]],
-    ) -> dict[str, Path]:
+    def _train_on_all(self, results: Sequence[SplitResult], held_out: Sequence[_HeldOut]) -> None:
         """Train on all images, for as long and at the rate that served the splits best, and export."""
         none = np.empty(0, dtype=np.intp)
-        splits = [Split(train=np.arange(len(one)), validation=none, test=none) for one in self._datasets]
+        splits = [Split(train=one.trainable, validation=none, test=none) for one in self._datasets]
         epochs = None if self._recipe.optimizer.patience is None else _median_epoch(results)
         rates = [split.lr for split in results]
         trial = self._trials.train(len(results), splits, max(set(rates), key=rates.count), epochs=epochs)
         calibrations: list[Calibration | None] = [None] * len(self._specs)
-        for place, pairs in enumerate(zip(*held_out, strict=True)) if self._calibrates else ():
+        for place in held_out[0]:
+            pairs = [of_split[place] for of_split in held_out]
             outputs, ratings = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
             line = fit_calibration(outputs, ratings, logistic=self._recipe.score_map == "logistic")
             mean, spread = self._moments(trial, place)
             calibrations[place] = Calibration(slope=line.slope / spread, shift=line.shift - line.slope * mean / spread)
-        return self._export(trial, calibrations)
+        self._export(trial, calibrations, results)
 
-    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None]) -> dict[str, Path]:
-        """Write each head's metric into a folder of its own, or into the run's."""
-        found = {}
+    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
+        """Write each head's metric into its folder."""
+        figures = card_figures(results)
         for place, spec in enumerate(self._specs):
-            name = self._datasets[place].name
-            folder = self._folder if len(self._specs) == 1 else self._folder / name
             calibration = calibrations[place]
             if calibration is not None:
                 fold_calibration(trial.learner.metric(place), calibration)
             if self._processes.is_first:
-                export_trained(trial.learner, place, spec, folder)
-            found[name] = folder
-        return found
+                name = self._datasets[place].name
+                export_trained(
+                    trial.learner,
+                    place,
+                    spec,
+                    self._recipe,
+                    self._metric_folder(place),
+                    encoder=self._source.file,
+                    results={key: figures[key] for key in figures if len(self._specs) == 1 or key == name},
+                )
 
     def _context(self) -> dict[str, object]:
         return {
@@ -340,10 +402,14 @@ def _shuffled(dataset: LabelledImages, seed: int) -> LabelledImages:
 
 
 def _identity(recipe: Recipe, datasets: Sequence[LabelledImages], encoder: str) -> str:
-    """What is trained, on what: a hash of recipe, images by name, labels and encoder."""
+    """What is trained, on what: a hash of recipe, images by name, labels, groups, official splits and encoder."""
     digest = hashlib.sha256(json.dumps([recipe_to_yaml(recipe), encoder]).encode())
     for dataset in datasets:
         digest.update(json.dumps(dataset.names).encode("utf-8", "surrogatepass"))
         labels = dataset.classes if dataset.ratings is None else dataset.ratings
         digest.update(np.ascontiguousarray(labels).tobytes())
+        parts = [
+            part.tolist() for split in dataset.official_splits for part in (split.train, split.validation, split.test)
+        ]
+        digest.update(json.dumps([dataset.labels, dataset.groups, parts]).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.encoders import encoder_width, named_encoder
 from perceptmetrics.errors import DatasetError, InvalidSpecError
+from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.prompts import resolve_prompts
 from perceptmetrics.spec import (
     AntonymHeadSpec,
@@ -24,20 +25,22 @@ from perceptmetrics.spec import (
 
 if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.recipe import HeadRecipe, PromptsRecipe, Recipe
+    from perceptmetrics.finetune.recipe import HeadRecipe, Loss, PromptsRecipe, Recipe
 
-__all__ = ["labels_of", "metric_spec"]
+__all__ = ["metric_spec"]
 
-_LICENCE = "Yours to state: it depends on the terms of the training data. CLIP weights by OpenAI: MIT"
+_LICENCE = "Yours to state: it depends on the terms of the training data. "
+_PAPERS = {"PerceptCLIP": "https://arxiv.org/abs/2503.13260", "CLIP-IQA+": "https://arxiv.org/abs/2207.12396"}
 
 
-def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str) -> MetricSpec:
+def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) -> MetricSpec:
     """Specify the metric that a recipe trains on a data set.
 
     Args:
         recipe: The recipe.
         dataset: The data set, for its labels.
         name: Name of the metric.
+        loss: The data set's loss.
 
     Returns:
         The specification; its own trained file is not published anywhere yet.
@@ -46,13 +49,13 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str) -> MetricSpe
         DatasetError: The labels do not go with the recipe.
         InvalidSpecError: The parts do not fit each other.
     """
-    _check_labels(recipe, dataset)
+    _check_labels(dataset, loss)
     named = named_encoder(
         recipe.encoder.name,
         positional_embedding=recipe.encoder.positional_embedding,
         features=recipe.encoder.features,
     )
-    labels = labels_of(dataset)
+    labels = _labels_of(dataset)
     backbone = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
     head: HeadSpec
     if recipe.prompts is not None:
@@ -75,17 +78,16 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str) -> MetricSpe
     )
 
 
-def labels_of(dataset: LabelledImages) -> tuple[str, ...]:
+def _labels_of(dataset: LabelledImages) -> tuple[str, ...]:
     """Labels of the outputs; none for a single rating."""
     return () if dataset.classes is None and len(dataset.labels) == 1 else dataset.labels
 
 
-def _check_labels(recipe: Recipe, dataset: LabelledImages) -> None:
+def _check_labels(dataset: LabelledImages, loss: Loss) -> None:
     classes = dataset.classes is not None
-    losses = {recipe.loss} | {entry.loss for entry in recipe.data if entry.name == dataset.name and entry.loss}
-    if classes != ("cross_entropy" in losses):
-        kind = "classes, which need loss: cross_entropy" if classes else "ratings, which need another loss than it"
-        raise DatasetError(f"{dataset.name} has {kind}; the recipe says {', '.join(sorted(losses))}.")
+    if classes != (loss == "cross_entropy"):
+        kind = "classes, which need loss: cross_entropy" if classes else "ratings, which need another loss"
+        raise DatasetError(f"{dataset.name} has {kind}; the recipe says {loss}.")
 
 
 def _mlp(recipe: HeadRecipe | None, inputs: int, outputs: int) -> MlpHeadSpec:
@@ -153,9 +155,14 @@ def _card(recipe: Recipe, dataset: LabelledImages) -> CardSpec:
     return CardSpec(
         summary=recipe.summary,
         paper=recipe.source,
-        paper_url="https://arxiv.org/abs/2503.13260" if "PerceptCLIP" in recipe.source else "none",
-        licence=_LICENCE,
-        training_data=f"{dataset.name}: {len(dataset)} images"
+        paper_url=next((url for method, url in _PAPERS.items() if recipe.source.startswith(method)), "none"),
+        licence=_LICENCE
+        + (
+            "CLIP weights by OpenAI: MIT"
+            if recipe.encoder.name in OPENAI_CLIP_WEIGHTS
+            else f"The encoder {recipe.encoder.name} has terms of its own"
+        ),
+        training_data=f"{dataset.name}: {len(dataset.trainable)} images"
         + (
             f" rated for {', '.join(dataset.labels)}."
             if dataset.classes is None

@@ -45,7 +45,8 @@ def _moments(learner: Learner, one: TrainingSet, head: MlpHead) -> tuple[Tensor,
     chunks = [train[start : start + _AT_ONCE] for start in range(0, len(train), _AT_ONCE)]
     total = square = torch.zeros(())
     count = 0
-    for samples in in_order([partial(one.feed.fixed, index) for index in chunk] for chunk in chunks):
+    tasks = ([partial(one.feed.fixed, index) for index in chunk] for chunk in chunks)
+    for samples in in_order(tasks, threads=not one.feed.encoded):
         for features in learner.encode(samples):
             rows = features.flatten(0, 1).double()
             rows = signed_log(rows) if head.feature_map == "signed_log" else rows

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from perceptmetrics.backbones import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
 from perceptmetrics.checkpoints import weight_file
-from perceptmetrics.errors import InvalidSpecError
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.finetune.learner import Learner
 from perceptmetrics.heads import AntonymHead, MlpHead
 from perceptmetrics.lora import attach_lora
 from perceptmetrics.metric import Metric
 from perceptmetrics.pool import Pool
+from perceptmetrics.prompt_learner import PromptLearner, context_from_words, random_context
 from perceptmetrics.seeding import seeded
 from perceptmetrics.spec import AntonymHeadSpec, MlpHeadSpec
 from perceptmetrics.views import Views
@@ -25,10 +28,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from perceptmetrics.finetune.recipe import PromptsRecipe, Recipe
-    from perceptmetrics.prompt_learner import PromptLearner
     from perceptmetrics.spec import BackboneSpec, MetricSpec
 
 __all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
+
+_ANY_SCALE = 100.0  # where there is nothing to read it from, because nothing is computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +42,12 @@ class EncoderSource:
     Attributes:
         file: The file; None for random weights.
         seed: Seed of random weights.
+        counts_only: Whether there are no weights at all, only their shapes, as a plan needs them.
     """
 
     file: Path | None
     seed: int = 0
+    counts_only: bool = False
 
 
 def find_encoder(spec: BackboneSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
@@ -107,6 +113,9 @@ def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
 
 
 def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEncoder | None]:
+    if source.counts_only:
+        with torch.device("meta"):
+            return _encoder(spec, replace(source, counts_only=False))
     if isinstance(spec.head, AntonymHeadSpec):
         built = build_backbone(spec.backbone, source.file, source.seed)
         return built.backbone, built.text
@@ -120,7 +129,22 @@ def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
     if text is None or not isinstance(spec.head, AntonymHeadSpec):
         raise InvalidSpecError(f"{spec.backbone.architecture!r} reads no text, so it takes no prompts.")
     features = text.encode([text for pair in spec.head.pairs for text in (pair.positive, pair.negative)])
-    return AntonymHead(features.reshape(len(spec.head.pairs), 2, -1), text.logit_scale)
+    scale = _ANY_SCALE if text.scale.is_meta else text.logit_scale
+    return AntonymHead(features.reshape(len(spec.head.pairs), 2, -1), scale)
 
 
-def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner: ...
+def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner | None:
+    """What learns the prompts; None for prompts as they are."""
+    if not isinstance(spec.head, AntonymHeadSpec) or spec.head.context is None:
+        return None
+    prompts = None if recipe.shared else 2 * len(spec.head.pairs)
+    if recipe.init is None:
+        context = random_context(text.width, recipe.length, prompts=prompts, seed=seed)
+    else:
+        context = context_from_words(text, recipe.init, prompts=prompts)
+    if context.shape[-2] != recipe.length:
+        raise InvalidOptionError(
+            f"prompts.init {recipe.init!r} has {context.shape[-2]} tokens, and prompts.length is {recipe.length}. "
+            f"State length: {context.shape[-2]}."
+        )
+    return PromptLearner(text, spec.head.pairs, context, recipe.position)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["EpochRecord", "Progress", "TrainingState", "best_epoch", "read_state", "write_state"]
+__all__ = ["EpochRecord", "Progress", "TrainingState", "is_better", "kept_epoch", "read_state", "write_state"]
 
 _PROGRESS = "progress"
 
@@ -52,12 +52,22 @@ class EpochRecord:
     seconds: float
 
 
-def best_epoch(records: Sequence[EpochRecord]) -> int:
-    """The epoch of the highest validation figure, the first of equals; the last where there is none at all."""
+def is_better(figure: float, than: float) -> bool:
+    """Whether a validation figure beats another; one that is not defined (NaN) beats none."""
+    return figure > than or (math.isnan(than) and not math.isnan(figure))
+
+
+def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
+    """The epoch whose weights are kept: the last, or that of the highest validation figure.
+
+    Of equal figures the first counts; where nothing is validated, the last epoch is the best.
+    """
+    if keep == "last":
+        return records[-1].epoch
     best = 0
-    for place, record in enumerate(records):
-        if math.isnan(records[best].selection) or record.selection > records[best].selection:
-            best = place
+    for record in records:
+        if not record.validation or is_better(record.selection, records[best].selection):
+            best = record.epoch
     return best
 
 
@@ -72,7 +82,6 @@ class Progress:
         loss_sum: Sum of their losses.
         seconds: How long they took.
         records: The epochs before.
-        best_epoch: The epoch whose weights are kept; None before the first.
         finished: Whether training is over.
         scaler: State of float16's scaling of gradients.
     """
@@ -83,7 +92,6 @@ class Progress:
     loss_sum: float = 0.0
     seconds: float = 0.0
     records: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int | None = None
     finished: bool = False
     scaler: dict[str, Any] = field(default_factory=dict)
 

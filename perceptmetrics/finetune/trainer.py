@@ -15,13 +15,13 @@ from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.batches import epoch_batches, training_units
 from perceptmetrics.finetune.feeds import Feed, in_order
-from perceptmetrics.finetune.objectives import Objective, selection_figure
+from perceptmetrics.finetune.objectives import Objective, can_be_judged, selection_figure
 from perceptmetrics.finetune.schedule import rate_at
 from perceptmetrics.finetune.state import (
     EpochRecord,
     Progress,
     TrainingState,
-    best_epoch,
+    kept_epoch,
     load_optimizer,
     load_weights,
     optimizer_tensors,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Stage", "TrainingSet", "predict"]
 
 _SAVE_AFTER = 300.0  # seconds without a save; an epoch is saved at its end in any case
-_FIXED_BATCH = 8
+_IMAGES_AT_ONCE, _FEATURES_AT_ONCE = 8, 256  # for prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,7 @@ class TrainingSet:
         feed: Where their samples come from.
         objective: Their loss.
         weight: Factor of the loss.
+        replicas: How often an image is shown in an epoch.
     """
 
     dataset: LabelledImages
@@ -67,6 +68,7 @@ class TrainingSet:
     feed: Feed
     objective: Objective
     weight: float
+    replicas: int
 
 
 class Stage:
@@ -76,8 +78,7 @@ class Stage:
         name: Which training of the run.
         learner: What is trained; what requires gradients is.
         sets: The data sets.
-        recipe: How weights are updated.
-        replicas: How often an image is shown in an epoch.
+        recipe: How weights are updated, at the first of its learning rates.
         seed: Seed of everything that is drawn.
         processes: The processes that train together.
         state_file: Where the state is kept.
@@ -93,7 +94,6 @@ class Stage:
         sets: Sequence[TrainingSet],
         recipe: OptimizerRecipe,
         *,
-        replicas: int,
         seed: Sequence[int],
         processes: Processes,
         state_file: Path,
@@ -102,7 +102,7 @@ class Stage:
         observer: Observer,
     ) -> None:
         self._name, self._learner, self._sets, self._recipe = name, learner, sets, recipe
-        self._replicas, self._seed, self._processes = replicas, tuple(seed), processes
+        self._seed, self._processes = tuple(seed), processes
         self._state_file, self._journal, self._observer = state_file, journal, observer
         self._units = [
             training_units(one.split.train, one.dataset.groups if one.dataset.ranks_within_groups else None)
@@ -140,25 +140,27 @@ class Stage:
         batches = epoch_batches(
             self._units,
             batch_size=self._recipe.batch_size,
-            replicas=self._replicas,
+            replicas=[one.replicas for one in self._sets],
             seed=self._seed,
             epoch=progress.epoch,
         )
         self._learner.train()
-        rate = self._name.lr
         for batch, samples in self._stream(batches[progress.step :]):
-            done = progress.epoch * len(batches) + progress.step
-            rate = rate_at(self._recipe, self._name.lr, done, len(batches) * self._recipe.epochs)
-            loss = self._step(model, optimizer, batch, samples, rate)
+            loss = self._step(model, optimizer, batch, samples, self._rate(progress.step, len(batches)))
             progress.loss_sum += loss
             progress.step += 1
             progress.seconds = time.monotonic() - started
             self._observer.step(self._name, progress.epoch, progress.step, len(batches), loss)
             if time.monotonic() - self._saved > _SAVE_AFTER:
                 self._save()
-        self._finish_epoch(len(batches), rate, started)
+        self._finish_epoch(len(batches), started)
 
-    def _finish_epoch(self, steps: int, rate: float, started: float) -> None:
+    def _rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step of the current epoch, which has so many."""
+        done = self._progress.epoch * steps + step
+        return rate_at(self._recipe, self._recipe.lr[0], done, steps * self._recipe.epochs)
+
+    def _finish_epoch(self, steps: int, started: float) -> None:
         """Validate, keep the weights if they are the best, decide whether to go on, save."""
         progress = self._progress
         figures = {
@@ -168,7 +170,7 @@ class Stage:
                 one.split.validation,
             )
             for number, one in enumerate(self._sets)
-            if len(one.split.validation)
+            if can_be_judged(one.dataset, one.split.validation)
         }
         selection = float(np.mean(list(figures.values()))) if figures else float("nan")
         record = EpochRecord(
@@ -176,11 +178,11 @@ class Stage:
             loss=progress.loss_sum / steps,
             validation=figures,
             selection=selection,
-            lr=rate,
+            lr=self._rate(steps - 1, steps),
             seconds=time.monotonic() - started,
         )
         records = [*progress.records, record]
-        best = best_epoch(records)
+        best = kept_epoch(records, self._recipe.keep)
         if best == progress.epoch:
             self._best = {name: weight.detach().clone() for name, weight in trained_tensors(self._learner).items()}
         patience = self._recipe.patience
@@ -189,7 +191,6 @@ class Stage:
             identity=progress.identity,
             epoch=progress.epoch + 1,
             records=records,
-            best_epoch=best,
             finished=stale or len(records) == self._recipe.epochs,
         )
         self._save()
@@ -199,11 +200,12 @@ class Stage:
     def _stream(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[list[Sample]]]]:
         """Each batch, with this process's samples of each data set, in the order of `_order`."""
         shares = [self._order(batch)[self._processes.rank] for batch in batches]
+        reads = not all(one.feed.encoded for one in self._sets)
         tasks = (
             [partial(one.feed.drawn, draw) for one, draws in zip(self._sets, share, strict=True) for draw in draws]
             for share in shares
         )
-        for batch, share, shown in zip(batches, shares, in_order(tasks), strict=True):
+        for batch, share, shown in zip(batches, shares, in_order(tasks, threads=reads), strict=True):
             if not shown:
                 raise DatasetError(
                     f"A batch of {len(batch)} images is too small for {self._processes.world} processes. Raise "
@@ -301,8 +303,8 @@ class Stage:
         groups = [group for group in groups if group["params"]]
         recipe = self._recipe
         if recipe.algorithm == "sgd":
-            return torch.optim.SGD(groups, lr=self._name.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-        return torch.optim.AdamW(groups, lr=self._name.lr, weight_decay=recipe.weight_decay)
+            return torch.optim.SGD(groups, lr=recipe.lr[0], momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(groups, lr=recipe.lr[0], weight_decay=recipe.weight_decay)
 
     def _save(self) -> None:
         self._progress.scaler = self._processes.scaler_state()
@@ -318,7 +320,9 @@ class Stage:
         self._saved = time.monotonic()
 
     def _restore(self, state: TrainingState) -> None:
-        self._progress, self._best = state.progress, dict(state.best)
+        self._progress = state.progress
+        self._best = {name: tensor.to(self._processes.device) for name, tensor in state.best.items()}
+        self._journal.write(self._name, state.progress.records)
         load_weights(self._learner, state.weights)
         load_optimizer(self._optimizer, trained_tensors(self._learner), state.optimizer)
         self._processes.load_scaler_state(state.progress.scaler)
@@ -353,9 +357,10 @@ def predict(
     learner.eval()
     shares = [list(range(len(indices)))[rank :: processes.world] for rank in range(processes.world)]
     mine = indices[shares[processes.rank]]
-    chunks = [mine[start : start + _FIXED_BATCH] for start in range(0, len(mine), _FIXED_BATCH)]
+    at_once = _FEATURES_AT_ONCE if feed.encoded else _IMAGES_AT_ONCE
+    chunks = [mine[start : start + at_once] for start in range(0, len(mine), at_once)]
     tasks = ([partial(feed.fixed, int(index)) for index in chunk] for chunk in chunks)
-    rows = [learner.predict(number, samples) for samples in in_order(tasks)]
+    rows = [learner.predict(number, samples) for samples in in_order(tasks, threads=not feed.encoded)]
     own = torch.cat(rows) if rows else learner.no_rows(number)
     gathered = processes.gather(own, [len(share) for share in shares]).double().cpu().numpy()
     places = [place for share in shares for place in share]

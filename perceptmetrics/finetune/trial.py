@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from perceptmetrics.cache import cache_home
 from perceptmetrics.finetune.augmentation import TrainingViews
 from perceptmetrics.finetune.features import FeatureFeed, can_be_kept
 from perceptmetrics.finetune.feeds import PixelFeed
@@ -17,7 +18,7 @@ from perceptmetrics.finetune.learner import Learner
 from perceptmetrics.finetune.objectives import Objective
 from perceptmetrics.finetune.standardisation import standardise_heads
 from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
-from perceptmetrics.finetune.state import EpochRecord, best_epoch
+from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.finetune.trainer import Stage, TrainingSet
 from perceptmetrics.views import Views
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from perceptmetrics.finetune.feeds import Feed
     from perceptmetrics.finetune.journal import Journal, Observer
     from perceptmetrics.finetune.processes import Processes
-    from perceptmetrics.finetune.recipe import OptimizerRecipe, Recipe
+    from perceptmetrics.finetune.recipe import AugmentationRecipe, OptimizerRecipe, Recipe
     from perceptmetrics.finetune.start import EncoderSource
     from perceptmetrics.spec import MetricSpec
 
@@ -48,18 +49,19 @@ class Trial:
         sets: The data sets that it was trained on.
         lr: Its learning rate.
         records: The epochs of its main stage.
-        selection: Its best validation figure.
+        keep: Which of them has left its weights.
     """
 
     learner: Learner
     sets: tuple[TrainingSet, ...]
     lr: float
     records: tuple[EpochRecord, ...]
+    keep: Literal["best", "last"]
 
     @property
     def best_epoch(self) -> int:
         """The epoch whose weights it has, from 0."""
-        return best_epoch(self.records)
+        return kept_epoch(self.records, self.keep)
 
     @property
     def selection(self) -> float:
@@ -99,7 +101,7 @@ class Trials:
         self._folder, self._processes, self._journal, self._observer = folder, processes, journal, observer
         self._identity = identity
         self._pixels: dict[int, Feed] = {}
-        self._features: dict[tuple[int, str], Feed] = {}
+        self._features: dict[int, Feed] = {}
 
     def train(self, number: int, splits: Sequence[Split], lr: float, *, epochs: int | None = None) -> Trial:
         """Train a model.
@@ -116,7 +118,11 @@ class Trials:
         recipe, seed = self._recipe, (self._recipe.seed, number)
         learner = start(recipe, self._specs, self._source, seed[0] + 1000 * seed[1])
         learner.to(self._processes.device)
-        optimizer = recipe.optimizer if epochs is None else replace(recipe.optimizer, epochs=epochs, patience=None)
+        if recipe.checkpointing:
+            learner.metric(0).backbone.checkpointing = True
+        optimizer = replace(recipe.optimizer, lr=(lr,))
+        if epochs is not None:
+            optimizer = replace(optimizer, epochs=epochs, patience=None)
         alone = replace(optimizer, lr=(optimizer.head_lr or lr,), epochs=optimizer.head_epochs or optimizer.epochs)
         if recipe.head_first:
             set_trainable(learner, recipe, encoder=False)
@@ -125,19 +131,19 @@ class Trials:
         name = StageName(split=number, lr=lr, stage=MAIN)
         sets, records = self._stage(name, learner, splits, optimizer, (*seed, 0))
         if recipe.second_stage:
-            sets = self._second_stage(number, learner, splits, alone)
-        return Trial(learner=learner, sets=tuple(sets), lr=lr, records=tuple(records))
+            sets = self._second_stage(name, learner, splits, alone)
+        return Trial(learner=learner, sets=tuple(sets), lr=lr, records=tuple(records), keep=optimizer.keep)
 
     def _second_stage(
-        self, number: int, learner: Learner, splits: Sequence[Split], optimizer: OptimizerRecipe
+        self, main: StageName, learner: Learner, splits: Sequence[Split], optimizer: OptimizerRecipe
     ) -> list[TrainingSet]:
         """Train each head alone on the features of the encoder as it is now."""
         set_trainable(learner, self._recipe, encoder=False)
         sets = []
         for place, dataset in enumerate(self._datasets):
             single = Learner([learner.metric(place)], [0])
-            name = StageName(split=number, lr=optimizer.lr[0], stage=f"head_{dataset.name}")
-            (one,), _ = self._stage(name, single, splits, optimizer, (self._recipe.seed, number, 2, place), place)
+            name = replace(main, stage=f"head_{dataset.name}")  # of that learning rate's encoder
+            (one,), _ = self._stage(name, single, splits, optimizer, (self._recipe.seed, main.split, 2, place), place)
             sets.append(one)
         return sets
 
@@ -160,7 +166,6 @@ class Trials:
             learner,
             sets,
             optimizer,
-            replicas=self._recipe.augmentation.replicas,
             seed=seed,
             processes=self._processes,
             state_file=self._folder / "state" / f"{name.filename}.safetensors",
@@ -178,35 +183,43 @@ class Trials:
             feed=self._feed(place, learner, untouched=untouched),
             objective=Objective(dataset, entry.loss or self._recipe.loss),
             weight=entry.weight,
+            replicas=self._recipe.augmentation_of(place).replicas,
         )
 
     def _feed(self, place: int, learner: Learner, *, untouched: bool) -> Feed:
         backbone = learner.metric(0).backbone
         frozen = not any(weight.requires_grad for weight in backbone.parameters())
-        spec, varied = self._specs[0].views, self._recipe.augmentation
+        spec, varied = self._specs[0].views, self._recipe.augmentation_of(place)
         if untouched:  # the heads only have to find their way, for which the fixed views do
             varied = replace(varied, random_crop=None, random_resized_crop=False)
         if not (frozen and can_be_kept(varied)):
             if place not in self._pixels:
-                views = TrainingViews(Views(spec, self._recipe.seed), self._recipe.augmentation)
+                views = TrainingViews(Views(spec, self._recipe.seed), self._recipe.augmentation_of(place))
                 self._pixels[place] = PixelFeed(self._datasets[place], views, _ROOM // len(self._datasets))
             return self._pixels[place]
         tuned = "" if untouched else _tuned(learner, self._recipe)
         identity = f"{encoder_identity(self._specs[0].backbone, self._source)} {tuned}"
-        key = (place, identity)
-        if key not in self._features:
-            dataset = self._datasets[place]
-            learner.eval()
-            self._features[key] = FeatureFeed(
-                dataset,
-                learner.metric(0),
-                Views(spec, self._recipe.seed),
-                varied,
-                identity=identity,
-                processes=self._processes,
-                observe=lambda done, total: self._observer.encoding(dataset.name, done, total),
-            )
-        return self._features[key]
+        if tuned:  # of no use to any other training, so they go with the run's state
+            return self._encoded(place, learner, varied, identity, self._folder / "state" / "features")
+        if place not in self._features:
+            self._features[place] = self._encoded(place, learner, varied, identity, cache_home() / "features")
+        return self._features[place]
+
+    def _encoded(
+        self, place: int, learner: Learner, varied: AugmentationRecipe, identity: str, folder: Path
+    ) -> FeatureFeed:
+        dataset = self._datasets[place]
+        learner.eval()
+        return FeatureFeed(
+            dataset,
+            learner.metric(0),
+            Views(self._specs[0].views, self._recipe.seed),
+            varied,
+            identity=identity,
+            processes=self._processes,
+            folder=folder,
+            observe=lambda done, total: self._observer.encoding(dataset.name, done, total),
+        )
 
 
 def _tuned(learner: Learner, recipe: Recipe) -> str:

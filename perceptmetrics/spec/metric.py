@@ -75,6 +75,11 @@ class ScoreSpec:
         require(len(set(self.labels)) == len(self.labels), f"ScoreSpec.labels repeat: {self.labels!r}.")
 
     @property
+    def span(self) -> float:
+        """Width of the range; 1 where it is open."""
+        return 1.0 if self.lower is None or self.upper is None else self.upper - self.lower
+
+    @property
     def range_text(self) -> str:
         """The range for people to read, with a tilde where scores may lie slightly outside."""
         about = "" if self.strict_range else "~"

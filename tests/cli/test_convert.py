@@ -218,7 +218,7 @@ def test_a_copy_that_scores_otherwise_is_not_written(
     run: Command, tmp_path: Path, released: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if the merging were wrong."""
-    monkeypatch.setattr("perceptmetrics.conversion.largest_deviation", lambda *_: 0.5)
+    monkeypatch.setattr("perceptmetrics.export.largest_deviation", lambda *_: 0.5)
     (tmp_path / "out").mkdir()
     result = run("convert", released, tmp_path / "out")
     assert result.returncode == 2

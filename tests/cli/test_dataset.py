@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from perceptmetrics.datasets import dataset_info, list_datasets
@@ -21,6 +23,14 @@ def test_list_names_every_data_set_with_its_size_and_source() -> None:
         assert info.licence in row
         assert info.obtain in row
     assert "1,162" in rows["livec"]
+
+
+def test_list_does_not_import_torch() -> None:
+    program = (
+        "import sys; from perceptmetrics.cli.app import app; app(['dataset', 'list'], standalone_mode=False); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 
 
 def test_check_of_a_sound_folder(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def workbook(path: Path, rows: Sequence[Sequence[object]]) -> Path:
     items = "".join(f"<si><r><t>{text[:2]}</t></r><r><t>{text[2:]}</t></r></si>" for text in strings)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("xl/worksheets/sheet10.xml", f"<worksheet {space}><sheetData/></worksheet>")
-        archive.writestr("xl/worksheets/sheet1.xml", f"<worksheet {space}><sheetData>{body}</sheetData></worksheet>")
+        archive.writestr("xl/worksheets/sheet2.xml", f"<worksheet {space}><sheetData>{body}</sheetData></worksheet>")
         archive.writestr("xl/sharedStrings.xml", f"<sst {space}>{items}</sst>")
     return path
 
@@ -358,6 +358,27 @@ def csv_file(root: Path) -> Expected:
     )
 
 
+def ladders(root: Path) -> Expected:
+    photographs = [f"in/{number}.jpg" for number in range(COUNT)]
+    for number, name in enumerate(photographs):
+        picture(root / name, number)
+    ladder_of = {
+        f"{name}/{ladder}/{rung}": f"{name}/{ladder}"
+        for name in photographs
+        for ladder in ("crop/noise", "small/noise")
+        for rung in range(6)
+    }
+    return Expected(
+        name="ladders",
+        root=root,
+        labels=root / "in",
+        files=None,
+        shares={name: 1 - int(name[-1]) / 5 for name in ladder_of},
+        groups=ladder_of,
+        options={"kinds": ["noise"], "showings": ["crop"], "protocols": ["small"]},
+    )
+
+
 BUILDERS: tuple[Callable[[Path], Expected], ...] = (
     livec,
     koniq10k,
@@ -376,5 +397,6 @@ BUILDERS: tuple[Callable[[Path], Expected], ...] = (
     emotionroi,
     emotionroi_official,
     ava,
+    ladders,
     csv_file,
 )

@@ -68,12 +68,13 @@ def test_missing_files_are_a_problem_unless_they_are_accepted(dataset: LabelledI
     assert check_dataset(lacking, accept_missing=True).problems == ()
 
 
-def test_damaged_and_empty_files_are_named(dataset: LabelledImages) -> None:
+def test_damaged_empty_and_vanished_files_are_named(dataset: LabelledImages) -> None:
     paths(dataset)[3].write_text("no image")
     paths(dataset)[4].write_bytes(b"")
+    paths(dataset)[5].unlink()
     report = check_dataset(dataset)
-    assert [name for name, _ in report.unreadable] == ["3.png", "4.png"]
-    assert report.problems == ("2 files cannot be read as images.",)
+    assert [name for name, _ in report.unreadable] == ["3.png", "4.png", "5.png"]
+    assert report.problems == ("3 files cannot be read as images.",)
 
 
 def test_copies_in_different_groups_are_named(dataset: LabelledImages) -> None:

@@ -97,6 +97,10 @@ def test_the_draw_is_the_same_on_every_machine() -> None:
     (split,) = make_splits(rated(10), 1, validation=0)
     assert split.test.tolist() == sorted(np.argsort(keys)[:2].tolist()) == [2, 3]
     assert len(split.validation) == 0
+    (split,) = make_splits(rated(10), 1, validation=0.25)
+    rest = np.setdiff1d(np.arange(10), split.test)
+    keys = np.random.PCG64(np.random.SeedSequence((0, 0, 1))).random_raw(8)
+    assert split.validation.tolist() == sorted(rest[np.argsort(keys)[:2]].tolist())
 
 
 def test_every_class_is_divided_in_the_same_shares() -> None:

@@ -29,6 +29,12 @@ def test_the_table_of_metrics_follows_the_registry() -> None:
     assert with_table(readme) == readme, "run: python docs/metric_table.py"
 
 
+def test_the_tables_of_finetuning_follow_the_recipes_and_their_settings() -> None:
+    with_tables = runpy.run_path(str(ROOT / "docs" / "finetune_tables.py"))["with_tables"]
+    page = (ROOT / "docs" / "finetune.md").read_text(encoding="utf-8")
+    assert with_tables(page) == page, "run: python docs/finetune_tables.py"
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_python_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CLIP is replaced by a tiny random one, since its weights cannot be downloaded here."""
@@ -48,7 +54,7 @@ def test_python_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 def create_tiny(create: object, name: str, **options: object) -> object:
     assert callable(create)
-    return create(name, **options) if name == "lite_iqa" else build(name, **options)
+    return create(name, **options) if name == "lite_iqa" or Path(name).is_dir() else build(name, **options)
 
 
 def test_there_are_blocks() -> None:

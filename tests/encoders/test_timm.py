@@ -37,7 +37,9 @@ def encoder_of(path, architecture, features):
 # The features
 
 
-@pytest.mark.parametrize("architecture", [VIT, "vit_tiny_patch16_224", LITE0, RESNET, CONVNEXT, "convit_tiny"])
+@pytest.mark.parametrize(
+    "architecture", [VIT, "vit_tiny_patch16_224", LITE0, RESNET, CONVNEXT, "eva02_tiny_patch14_224"]
+)
 def test_pooled_features_are_what_timms_classifier_gets(tmp_path, architecture):
     network = timm_network(architecture)
     encoder = encoder_of(write(network, tmp_path / "model.safetensors"), architecture, "pooled")

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
+from perceptmetrics.backbones import build_backbone
 from perceptmetrics.checkpoints import read_image_tower, write_trained
 from perceptmetrics.conversion import convert
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError
@@ -215,6 +216,12 @@ def test_slim_and_merged_files_convert_into_each_other(tmp_path, images, kind):
     merged = convert(slim, tmp_path / "merged", form="merged", encoder=encoder)
     assert merged.deviation < 1e-6
     torch.testing.assert_close(create_metric(tmp_path / "merged")(images), metric(images), rtol=1e-5, atol=1e-5)
+
+
+def test_attention_that_reads_its_weights_past_the_layer_takes_no_adapters():
+    encoder = build_backbone(timm_spec("beit_base_patch16_224", "pooled"), None).backbone
+    with pytest.raises(InvalidSpecError, match="no attention with a fused projection"):
+        attach_lora(encoder, spec_of())
 
 
 # A whole encoder

@@ -1,4 +1,4 @@
-"""LoRA on a fused projection is peft's LoRA on three layers: outputs, gradients, and dropout draw by draw."""
+"""LoRA on a fused projection is peft's LoRA on three layers: outputs, gradients, and where dropout acts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from perceptmetrics import lora
+from perceptmetrics.functional.low_rank import draw_kept
 from perceptmetrics.lora import attach_lora
 from tests.tiny_lora import spec_of
 
@@ -89,29 +91,74 @@ def test_eval_mode_equals_peft(targets, rank, alpha):
         assert not torch.allclose(ours(tokens), theirs(tokens), atol=1e-2)
 
 
+class Replay(nn.Module):
+    """Dropout whose mask is given."""
+
+    def __init__(self, kept):
+        super().__init__()
+        self.kept = kept
+
+    def forward(self, tokens):
+        return tokens * self.kept.mask * self.kept.factor
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What our adapters' dropout keeps, call by call."""
+    every = []
+
+    def record(*arguments):
+        every.append(draw_kept(*arguments))
+        return every[-1]
+
+    monkeypatch.setattr(lora, "draw_kept", record)
+    return every
+
+
 @pytest.mark.parametrize("targets", TARGETS)
 @pytest.mark.parametrize("dropout", [0.0, 0.1, 0.5])
-def test_training_equals_peft_with_the_same_draws(targets, dropout):
+def test_training_equals_peft_with_the_same_dropout(targets, dropout, drawn):
     ours, theirs, matrices = pair(spec_of(targets, dropout=dropout))
-    tokens, outputs = random(2, 5, WIDTH), []
-    for model in (ours.train(), theirs.train()):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(7)
-            outputs.append(model(tokens))
-        outputs[-1].square().sum().backward()
+    outputs, tokens = [], [random(2, 5, WIDTH).requires_grad_() for _ in range(2)]
+    outputs.append(ours.train()(tokens[0]))
+    assert len(drawn) == (len(targets) if dropout else 0)
+    for part, kept in zip(targets, drawn, strict=False):
+        getattr(theirs.base_model.model, f"{part}_proj").lora_dropout["default"] = Replay(kept)
+    outputs.append(theirs.train()(tokens[1]))
+    for output in outputs:
+        output.square().sum().backward()
     torch.testing.assert_close(*outputs, **EXACT)
+    torch.testing.assert_close(tokens[0].grad, tokens[1].grad)
     assert len(matrices) == 2 * len(targets)
     for mine, other in matrices:
         assert mine.grad.abs().max() > 0
         torch.testing.assert_close(mine.grad, other.grad)
 
 
-def test_each_adapter_has_a_dropout_of_its_own():
+@pytest.mark.parametrize("dropout", [0.1, 0.5])
+def test_dropout_zeroes_as_many_inputs_as_peft_does(dropout, drawn):
+    """The same expectation and the same variance of the outputs, over many draws."""
+    ours, theirs, _ = pair(spec_of(dropout=dropout))
+    tokens = random(1, 5, WIDTH).expand(4000, -1, -1)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        mine = ours.train().attn.in_proj(tokens)
+        layers = [getattr(theirs.train().base_model.model, f"{part}_proj") for part in "qkv"]
+        other = torch.cat([layer(tokens) for layer in layers], dim=-1)
+    assert other.std(dim=0).min() > 0.01
+    torch.testing.assert_close(mine.std(dim=0), other.std(dim=0), rtol=0.1, atol=0.0)
+    distance = (mine.mean(dim=0) - other.mean(dim=0)) / other.std(dim=0) * math.sqrt(len(tokens) / 2)
+    assert distance.abs().max() < 5
+
+
+def test_each_adapter_has_a_dropout_of_its_own_at_every_call(drawn):
     ours, _, _ = pair(spec_of(dropout=0.5))
-    masks = []
-    for adapter in ours.attn.in_proj.adapters.values():
-        adapter.dropout.register_forward_hook(lambda module, inputs, output: masks.append(output != 0))
-    ours.train()(random(2, 5, WIDTH))
-    assert len(masks) == 3
-    assert not masks[0].equal(masks[1])
-    assert not masks[1].equal(masks[2])
+    for _ in range(2):
+        ours.train()(random(2, 5, WIDTH))
+    assert len({tuple(kept.mask.flatten().tolist()) for kept in drawn}) == len(drawn) == 6
+
+
+def test_nothing_is_dropped_in_eval_mode(drawn):
+    ours, _, _ = pair(spec_of(dropout=0.5))
+    ours.eval()(random(2, 5, WIDTH))
+    assert not drawn

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.evaluation import ClassFigures, RatingFigures
-from perceptmetrics.finetune.state import best_epoch
+from perceptmetrics.finetune.state import kept_epoch
 from perceptmetrics.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _panel(
             TrainingCurve(
                 name=f"learning rate {stage.name.lr:g}{', all images' if on_all else ''}",
                 values=[value(record) for record in stage.records],
-                best=best_epoch(stage.records) if judged else None,
+                best=kept_epoch(stage.records, result.recipe.optimizer.keep) if judged else None,
                 faint=0 < stage.name.split < len(result.splits),
             )
         )

@@ -1,0 +1,172 @@
+"""Six ways to degrade a photograph, and ladders of them: five growing strengths of one.
+
+Pixels are float32 arrays (H, W, 3) in [0, 1].
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["KINDS", "STRENGTHS", "Degradation", "Manner", "Pixels", "degrade", "draw_ladder", "fixed_ladder", "resize"]
+
+Pixels = NDArray[np.float32]
+
+KINDS = ("blur", "noise", "jpeg", "scale", "over", "under")
+STRENGTHS = 5
+
+# Ranges from which the weakest and the strongest step of a random ladder are drawn: standard deviation in pixels;
+# standard deviation; 100 - quality; down-scaling factor; stops.
+_RANGES = {
+    "blur": ((0.5, 1.2), (2.5, 7.0)),
+    "noise": ((0.01, 0.03), (0.08, 0.25)),
+    "jpeg": ((8.0, 30.0), (85.0, 95.0)),
+    "scale": ((1 / 0.85, 1 / 0.6), (1 / 0.35, 1 / 0.11)),
+    "over": ((0.25, 0.6), (1.4, 2.6)),
+    "under": ((0.25, 0.6), (1.4, 2.6)),
+}
+_GEOMETRIC = ("blur", "noise", "scale")
+_FILTERS = {
+    "area": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a degradation is carried out, apart from its strength.
+
+    Attributes:
+        fresh_noise: Whether each step of a ladder has noise of its own; otherwise the same, stronger each time.
+        grey_noise: Whether the three channels get the same noise.
+        chroma_subsampling: Of JPEG, as Pillow counts it: 0 is 4:4:4, 2 is 4:2:0.
+        shrink_with: Filter of the way down.
+        enlarge_with: Filter of the way back up.
+        linear_light: Whether exposure changes the light, or the values that encode it.
+    """
+
+    fresh_noise: bool = True
+    grey_noise: bool = False
+    chroma_subsampling: int = 0
+    shrink_with: str = "area"
+    enlarge_with: str = "bilinear"
+    linear_light: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Degradation:
+    """What is done to a photograph.
+
+    Attributes:
+        kind: One of `KINDS`.
+        strength: Standard deviation of the blur in pixels; of the noise; JPEG quality; scale factor; or stops.
+        manner: How.
+        noise: Seed of the noise; empty for other kinds.
+    """
+
+    kind: str
+    strength: float
+    manner: Manner
+    noise: tuple[int, ...]
+
+
+def draw_ladder(kind: str, seed: tuple[int, ...]) -> list[Degradation]:
+    """Draw a manner and growing strengths, about evenly spaced (geometrically for blur, noise and scale)."""
+    rng = np.random.default_rng(seed)
+    weak, strong = (rng.uniform(*bounds) for bounds in _RANGES[kind])
+    steps = np.linspace(0, 1, STRENGTHS)
+    steps[1:-1] += rng.uniform(-0.07, 0.07, STRENGTHS - 2)
+    strengths = weak * (strong / weak) ** steps if kind in _GEOMETRIC else weak + (strong - weak) * steps
+    if kind == "jpeg":
+        strengths = 100 - strengths.round()
+    if kind == "scale":
+        strengths = 1 / strengths
+    manner = Manner(
+        fresh_noise=bool(rng.random() < 0.6),
+        grey_noise=bool(rng.random() < 0.15),
+        chroma_subsampling=int(rng.choice([0, 2], p=[0.3, 0.7])),
+        shrink_with=str(rng.choice(list(_FILTERS))),
+        enlarge_with=str(rng.choice(["bilinear", "bicubic", "lanczos"])),
+        linear_light=bool(rng.random() < 0.5),
+    )
+    return fixed_ladder(kind, strengths.tolist(), manner, seed)
+
+
+def fixed_ladder(kind: str, strengths: Sequence[float], manner: Manner, seed: tuple[int, ...]) -> list[Degradation]:
+    """One degradation for each strength."""
+
+    def noise(step: int) -> tuple[int, ...]:
+        return (*seed, step if manner.fresh_noise else 0) if kind == "noise" else ()
+
+    return [
+        Degradation(kind=kind, strength=strength, manner=manner, noise=noise(step))
+        for step, strength in enumerate(strengths)
+    ]
+
+
+def degrade(image: Pixels, degradation: Degradation) -> Pixels:
+    """Carry a degradation out.
+
+    Args:
+        image: Shape (H, W, 3).
+        degradation: What is to be done.
+
+    Returns:
+        Same shape, in [0, 1].
+    """
+    kind, strength, manner = degradation.kind, degradation.strength, degradation.manner
+    height, width = image.shape[:2]
+    degraded: NDArray[np.floating]
+    if kind == "blur":
+        degraded = gaussian_filter(image, (strength, strength, 0), mode="nearest", truncate=3.5)
+    elif kind == "noise":
+        rng = np.random.default_rng(degradation.noise)
+        shape = (height, width, 1 if manner.grey_noise else 3)
+        degraded = image + np.float32(strength) * rng.standard_normal(shape, dtype=np.float32)
+    elif kind == "jpeg":
+        degraded = _jpeg(image, round(strength), manner.chroma_subsampling)
+    elif kind == "scale":
+        small = (max(1, round(height * strength)), max(1, round(width * strength)))
+        degraded = resize(resize(image, small, manner.shrink_with), (height, width), manner.enlarge_with)
+    else:
+        gain = 2.0 ** (strength if kind == "over" else -strength)
+        degraded = _to_srgb(_to_linear(image) * gain) if manner.linear_light else image * gain
+    return np.clip(degraded, 0, 1).astype(np.float32)
+
+
+def resize(image: Pixels, size: tuple[int, int], method: str = "bicubic") -> Pixels:
+    """Resize to (height, width) in float precision."""
+    channels = [Image.fromarray(image[..., channel]) for channel in range(3)]
+    return np.stack([np.asarray(channel.resize(size[::-1], _FILTERS[method])) for channel in channels], axis=-1)
+
+
+def _jpeg(image: Pixels, quality: int, subsampling: int) -> Pixels:
+    buffer = io.BytesIO()
+    Image.fromarray(np.round(image * 255).astype(np.uint8)).save(
+        buffer, "JPEG", quality=quality, subsampling=subsampling
+    )
+    decoded: Pixels = np.asarray(Image.open(buffer).convert("RGB"), dtype=np.float32) / np.float32(255)
+    return decoded
+
+
+def _to_linear(image: Pixels) -> NDArray[np.floating]:
+    light: NDArray[np.floating] = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
+    return light
+
+
+def _to_srgb(light: NDArray[np.floating]) -> NDArray[np.floating]:
+    encoded: NDArray[np.floating] = np.where(
+        light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
+    )
+    return encoded

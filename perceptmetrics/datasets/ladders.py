@@ -1,0 +1,237 @@
+"""Ladders of degradations: any folder of photographs, each degraded at growing strengths in six ways.
+
+Layout: a folder of photographs, at any depth. Nothing is written: a degraded photograph is made when it is read.
+
+Of each photograph there are random ladders, to train on: for each way of showing it (whole; shrunk to a long side of
+480 to 960 pixels; a crop of 384 to 640 pixels; whole and mirrored) and each kind (blur, noise, JPEG, scaling down and
+up, over- and under-exposure), an untouched rung and five of growing strength; strengths and manner (filters, chroma
+subsampling, linear light, ...) are drawn anew for each. The ladders of three fixed protocols are for test only: "wide"
+and "mild" show photographs at a long side of 1280 pixels, "small" at 640.
+
+Scale: the rung, from 0 (untouched) to 5 (strongest), lower is better; rungs compare within a ladder only. Splits: none
+are published; drawn ones keep all ladders of a photograph together.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perceptmetrics.datasets.degradations import KINDS, STRENGTHS, Degradation, Manner, draw_ladder, fixed_ladder
+from perceptmetrics.datasets.degraded import DegradedPhotograph, Showing
+from perceptmetrics.datasets.info import DatasetInfo
+from perceptmetrics.datasets.labelled import LabelledImages, Scale
+from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError, nearest_names
+from perceptmetrics.files import find_images
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perceptmetrics.datasets.listing import Missing
+
+__all__ = ["INFO", "PROTOCOLS", "SHOWINGS", "Protocol", "read"]
+
+INFO = DatasetInfo(
+    name="ladders",
+    title="ladders of degradations of any photographs",
+    task="quality",
+    paper="none",
+    licence="that of the photographs",
+    obtain="a folder of photographs of your own",
+    scale="strength 0 (untouched) to 5, lower is better, within a ladder",
+    splits="10 drawn, 80/20 by photograph, 10 % of train for validation",
+)
+SHOWINGS = ("whole", "shrunk", "crop", "mirrored")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Fixed ladders to test on.
+
+    Attributes:
+        long_side: Size of the photographs.
+        manner: How degradations are carried out.
+        strengths: Of each kind, growing.
+    """
+
+    long_side: int
+    manner: Manner
+    strengths: dict[str, tuple[float, ...]]
+
+
+PROTOCOLS = {
+    "wide": Protocol(
+        long_side=1280,
+        manner=Manner(chroma_subsampling=2, shrink_with="bicubic", enlarge_with="bicubic", linear_light=True),
+        strengths={
+            "blur": (0.8, 1.6, 2.6, 4, 6),
+            "noise": (0.02, 0.04, 0.08, 0.12, 0.2),
+            "jpeg": (80, 50, 30, 15, 7),
+            "scale": (0.75, 0.5, 0.35, 0.25, 0.15),
+            "over": (0.5, 1, 1.5, 2, 2.5),
+            "under": (0.5, 1, 1.5, 2, 2.5),
+        },
+    ),
+    "mild": Protocol(
+        long_side=1280,
+        manner=Manner(),
+        strengths={
+            "blur": (0.5, 1, 1.5, 2, 3),
+            "noise": (0.01, 0.02, 0.03, 0.05, 0.08),
+            "jpeg": (90, 75, 60, 40, 20),
+            "scale": (0.8, 0.65, 0.5, 0.4, 0.3),
+            "over": (0.3, 0.6, 0.9, 1.2, 1.5),
+            "under": (0.3, 0.6, 0.9, 1.2, 1.5),
+        },
+    ),
+    "small": Protocol(
+        long_side=640,
+        manner=Manner(fresh_noise=False, chroma_subsampling=2, shrink_with="bilinear"),
+        strengths={
+            "blur": (1, 2, 3, 4, 5),
+            "noise": (5 / 255, 10 / 255, 20 / 255, 30 / 255, 50 / 255),
+            "jpeg": (70, 50, 30, 20, 10),
+            "scale": (1 / 1.5, 1 / 2, 1 / 3, 1 / 4, 1 / 6),
+            "over": (0.4, 0.8, 1.2, 1.6, 2),
+            "under": (0.4, 0.8, 1.2, 1.6, 2),
+        },
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ladder:
+    """A ladder: its name, what rungs show, what is done to them, and whether it is for test only."""
+
+    name: str
+    photograph: Path
+    showing: Showing
+    steps: tuple[Degradation, ...]
+    test_only: bool
+
+    @property
+    def rungs(self) -> list[DegradedPhotograph]:
+        return [
+            DegradedPhotograph(photograph=self.photograph, showing=self.showing, degradation=step)
+            for step in (None, *self.steps)
+        ]
+
+
+def read(
+    root: Path,
+    missing: Missing,  # noqa: ARG001 - no list says which photographs there should be
+    *,
+    kinds: Sequence[str] = KINDS,
+    showings: Sequence[str] = SHOWINGS,
+    protocols: Sequence[str] = tuple(PROTOCOLS),
+    seed: int = 0,
+) -> LabelledImages:
+    """List the ladders of a folder of photographs.
+
+    Args:
+        root: The folder.
+        missing: See `load_dataset`; nothing can be missing.
+        kinds: Kinds of degradation.
+        showings: Ways of showing a photograph, each with a random ladder of every kind; one that is repeated is drawn
+            anew each time.
+        protocols: Fixed ladders, for test only.
+        seed: Seed of random ladders, together with the photograph's name.
+    """
+    kinds = tuple(dict.fromkeys(_chosen("kinds", kinds, KINDS)))
+    showings = _chosen("showings", showings, SHOWINGS)
+    protocols = tuple(dict.fromkeys(_chosen("protocols", protocols, tuple(PROTOCOLS))))
+    if seed < 0:
+        raise InvalidOptionError(f"Expected a seed of 0 or more, got {seed!r}.")
+    if not kinds or not (showings or protocols):
+        raise InvalidOptionError("State at least one of the kinds, and one of the showings or protocols.")
+    found = _photographs(root)
+    names = [photograph.relative_to(root).as_posix() for photograph in found]
+    made = [
+        (name, ladder)
+        for name, photograph in zip(names, found, strict=True)
+        for ladder in [
+            *_random_ladders(photograph, (seed, _key(name)), kinds, showings),
+            *_fixed_ladders(photograph, _key(name), kinds, protocols),
+        ]
+    ]
+    rungs = STRENGTHS + 1
+    scale = Scale(lower=0, upper=STRENGTHS, higher_is_better=False)
+    return LabelledImages(
+        name=INFO.name,
+        task=INFO.task,
+        images=tuple(rung for _, ladder in made for rung in ladder.rungs),
+        names=tuple(f"{name}/{ladder.name}/{rung}" for name, ladder in made for rung in range(rungs)),
+        labels=("quality",),
+        ratings=scale.normalise(np.tile(np.arange(rungs, dtype=np.float64), len(made)))[:, None],
+        scales=(scale,),
+        groups=tuple(f"{name}/{ladder.name}" for name, ladder in made for _ in range(rungs)),
+        contents=tuple(name for name, _ in made for _ in range(rungs)),
+        ranks_within_groups=True,
+        test_only=np.repeat([ladder.test_only for _, ladder in made], rungs),
+    )
+
+
+def _photographs(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise DatasetError(f"Expected a folder of photographs, got {str(root)!r}, which is none.")
+    try:
+        return list(find_images([root]))
+    except InvalidImageError as error:
+        raise DatasetError(f"Expected photographs in {root}, got none. {error}") from error
+
+
+def _key(name: str) -> int:
+    """A number that stands for a photograph wherever its folder lies."""
+    return zlib.crc32(name.encode("utf-8", "surrogatepass"))
+
+
+def _random_ladders(
+    photograph: Path, seed: tuple[int, ...], kinds: Sequence[str], showings: Sequence[str]
+) -> list[_Ladder]:
+    """What is drawn depends on the seed, the showing, how often it came before, and the kind alone."""
+    made = []
+    for place, showing in enumerate(showings):
+        repeat = showings[:place].count(showing)
+        own = (*seed, SHOWINGS.index(showing), repeat)
+        shown = _draw_showing(showing, own)
+        for kind in kinds:
+            steps = tuple(draw_ladder(kind, (*own, KINDS.index(kind))))
+            name = f"{showing}{repeat + 1 if repeat else ''}/{kind}"
+            made.append(_Ladder(name=name, photograph=photograph, showing=shown, steps=steps, test_only=False))
+    return made
+
+
+def _draw_showing(showing: str, seed: tuple[int, ...]) -> Showing:
+    rng = np.random.default_rng(seed)
+    if showing == "shrunk":
+        return Showing(long_side=int(rng.integers(480, 961)))
+    if showing == "crop":
+        height, width = (int(side) for side in rng.integers(384, 641, size=2))
+        return Showing(crop=(height, width, float(rng.random()), float(rng.random())))
+    return Showing(mirrored=showing == "mirrored")
+
+
+def _fixed_ladders(photograph: Path, key: int, kinds: Sequence[str], protocols: Sequence[str]) -> list[_Ladder]:
+    made = []
+    for name in protocols:
+        protocol = PROTOCOLS[name]
+        for kind in kinds:
+            steps = tuple(fixed_ladder(kind, protocol.strengths[kind], protocol.manner, (key,)))
+            shown = Showing(long_side=protocol.long_side)
+            made.append(
+                _Ladder(name=f"{name}/{kind}", photograph=photograph, showing=shown, steps=steps, test_only=True)
+            )
+    return made
+
+
+def _chosen(option: str, values: Sequence[str], choices: Sequence[str]) -> tuple[str, ...]:
+    """A list of choices, or one alone."""
+    several = (values,) if isinstance(values, str) else tuple(values)
+    for value in several:
+        if value not in choices:
+            raise InvalidOptionError(f"{option}: there is no {value!r}. {nearest_names(str(value), choices)}")
+    return several

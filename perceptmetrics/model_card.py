@@ -1,0 +1,201 @@
+"""The model card of an exported metric: what the Hugging Face Hub shows of it, and what a user should know."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING
+
+from perceptmetrics.spec import HubFile, MlpHeadSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perceptmetrics.spec import MetricSpec
+
+__all__ = ["loading_line", "model_card", "with_source"]
+
+# Names of licences that the Hub knows; the terms of others are written out.
+_LICENCES = frozenset(
+    {"apache-2.0", "mit", "bsd-3-clause", "gpl-3.0", "openrail", "cc0-1.0"}
+    | {f"cc-by{terms}-4.0" for terms in ("", "-sa", "-nc", "-nc-sa")}
+)
+_MEASURES = {
+    "srcc": "SRCC",
+    "plcc": "PLCC",
+    "krcc": "KRCC",
+    "rmse": "RMSE",
+    "mse": "MSE",
+    "map": "mAP",
+    "f1": "F1",
+}
+_TASKS = {
+    "quality": "how good people find the quality of an image",
+    "memorability": "how well people remember an image",
+    "emotion": "which emotions an image evokes in people",
+    "attribute": "how strongly people see attributes in an image",
+}
+_LOADING = re.compile(r'create_metric\("(?:[^"\\]|\\.)*"\)')
+
+
+def model_card(
+    spec: MetricSpec,
+    *,
+    source: str,
+    results: Mapping[str, Mapping[str, float]] | None = None,
+    datasets: Sequence[str] = (),
+    recipe: str = "",
+) -> str:
+    """Write the model card of a metric.
+
+    Args:
+        spec: The metric.
+        source: What `create_metric` takes for it: a folder, or `"hub:organisation/name"`.
+        results: How well it agrees with people: measures (`"srcc"`, `"plcc"`, ...) by data set.
+        datasets: Names of the data sets that it was trained on, for the Hub.
+        recipe: How it was trained, in YAML or in words.
+
+    Returns:
+        Markdown, after a block of YAML that the Hub reads.
+    """
+    results = results or {}
+    sections = {
+        "How to use": _usage(spec, source),
+        "What it predicts": _prediction(spec),
+        "How it was made": _making(spec, recipe),
+        "Evaluation": _evaluation(results),
+        "Limits and bias": spec.card.limits.strip() or _GENERAL_LIMITS,
+        "Licence": spec.card.licence.strip(),
+        "Citation": f"{spec.card.paper.strip()}\n\n<{spec.card.paper_url.strip()}>",
+    }
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
+    head = _front_matter(spec, results, datasets)
+    return f"{head}\n\n# {spec.name}\n\n{spec.card.summary.strip()}\n\n{body}\n"
+
+
+def loading_line(source: str) -> str:
+    """The line of Python that loads a metric."""
+    return f"create_metric({json.dumps(source, ensure_ascii=False)})"
+
+
+def with_source(card: str, source: str) -> str:
+    """A card that loads its metric from somewhere else, such as the Hub to which it is published."""
+    return _LOADING.sub(lambda _: loading_line(source), card)
+
+
+_GENERAL_LIMITS = (
+    "The score is an estimate of what the raters of the training data would have said. It carries the biases of those "
+    "raters, of their images and of the encoder's own training data, and says little about images of another kind. "
+    "Check it on labelled images of your own before relying on it."
+)
+
+
+def _front_matter(spec: MetricSpec, results: Mapping[str, Mapping[str, float]], datasets: Sequence[str]) -> str:
+    """The block of YAML; texts are written as JSON, which is YAML too."""
+    licence = spec.card.licence.strip()
+    known = licence.lower() in _LICENCES
+    fields: dict[str, object] = {"license": licence.lower() if known else "other"}
+    if not known:
+        fields["license_name"] = "see-model-card"
+        fields["license_link"] = "README.md"
+    # The Hub has no tag for regression from images; this one offers the right widget and search.
+    fields |= {"library_name": "perceptmetrics", "pipeline_tag": "image-classification", "tags": _tags(spec)}
+    fields |= _base_model(spec)
+    if datasets:
+        fields["datasets"] = list(datasets)
+    if measures := sorted({measure for values in results.values() for measure in values}):
+        fields["metrics"] = measures
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _tags(spec: MetricSpec) -> list[str]:
+    kind = "image-quality-assessment" if spec.task == "quality" else spec.task
+    encoder = "clip" if spec.backbone.library == "open_clip" else "timm"
+    return ["perceptmetrics", "human-perception", kind, encoder, *(["lora"] if spec.backbone.lora else [])]
+
+
+def _base_model(spec: MetricSpec) -> dict[str, object]:
+    """The encoder's repository, and how the metric derives from it."""
+    source = spec.backbone.weights
+    if not isinstance(source, HubFile):
+        return {}
+    relation = "adapter" if spec.backbone.lora is not None else "finetune"
+    return {"base_model": source.repo, "base_model_relation": relation}
+
+
+def _usage(spec: MetricSpec, source: str) -> str:
+    labelled = spec.score.map == "softmax"
+    calls = ['metric.predict("photo.jpg")  # label and probabilities'] if labelled else []
+    return "\n".join(
+        [
+            "```bash",
+            "pip install perceptmetrics",
+            "```",
+            "",
+            "```python",
+            "from perceptmetrics import create_metric",
+            "",
+            f"metric = {loading_line(source)}",
+            'metric.score(["photo.jpg", "other.jpg"])  # paths, PIL images, arrays; no gradients',
+            *calls,
+            "metric(images)  # tensor (N, 3, H, W) in [0, 1], differentiable: also usable as a loss",
+            "```",
+        ]
+    )
+
+
+def _prediction(spec: MetricSpec) -> str:
+    score = spec.score
+    direction = "higher is better" if score.higher_is_better else "lower is better"
+    rows = [
+        ("predicts", _TASKS[spec.task]),
+        ("range", f"{score.range_text}{'' if score.strict_range else ' (of the training data, not a bound)'}"),
+        ("direction", direction),
+        *([("outputs", ", ".join(score.labels))] if score.labels else [("outputs", "one number an image")]),
+    ]
+    return _table(("", ""), rows)
+
+
+def _making(spec: MetricSpec, recipe: str) -> str:
+    rows = [
+        ("encoder", f"{spec.backbone.architecture} ({spec.backbone.library})"),
+        ("trained", _trained(spec)),
+        ("training data", spec.card.training_data.strip() or "none is recorded"),
+    ]
+    block = f"\n\n```yaml\n{recipe.strip()}\n```" if recipe.strip() else ""
+    return _table(("", ""), rows) + block
+
+
+def _trained(spec: MetricSpec) -> str:
+    lora = spec.backbone.lora
+    if not isinstance(spec.head, MlpHeadSpec):
+        return "what stands around the frozen encoder's prompts" if spec.has_trained_part else "nothing"
+    if lora is not None:
+        parts = ", ".join(lora.targets)
+        return f"LoRA of rank {lora.rank}, alpha {lora.alpha:g} on {parts} of the encoder's attention, and a head"
+    return "the encoder and a head" if spec.backbone.in_trained_file else "a head on the frozen encoder"
+
+
+def _evaluation(results: Mapping[str, Mapping[str, float]]) -> str:
+    if not results:
+        return "No figures were recorded with this export. `perceptmetrics benchmark` measures them on labelled images."
+    measures = list(dict.fromkeys(measure for values in results.values() for measure in values))
+    rows = [
+        (name, *(_figure(values.get(measure, math.nan)) for measure in measures)) for name, values in results.items()
+    ]
+    return _table(("data set", *(_MEASURES.get(measure, measure) for measure in measures)), rows)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "not measured"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

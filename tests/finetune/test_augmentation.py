@@ -1,0 +1,155 @@
+"""How training images are varied: from the seed alone, inside the image, distributed as torchvision's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import ks_2samp
+from torchvision.transforms import RandomResizedCrop
+
+from perceptmetrics.finetune import augmentation
+from perceptmetrics.finetune.augmentation import TrainingViews, draw_sides, mirror_images
+from perceptmetrics.finetune.recipe import AugmentationRecipe
+from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
+from perceptmetrics.views import Views
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+HEIGHT, WIDTH = 40, 56
+
+
+def training_views(view, **options):
+    return TrainingViews(Views(ViewsSpec(views=(view,), mean=MEAN, std=STD)), AugmentationRecipe(**options))
+
+
+def coordinates(height=HEIGHT, width=WIDTH, dtype=torch.uint8):
+    """Pixels that tell their place: red the row, green the column."""
+    rows = torch.arange(height, dtype=dtype)[:, None].expand(height, width)
+    columns = torch.arange(width, dtype=dtype)[None].expand(height, width)
+    return torch.stack([rows, columns, torch.zeros_like(rows)])
+
+
+def places(shown):
+    """Rows and columns of what was shown, from the normalised pixels."""
+    pixels = shown[0] * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+    return (pixels[:2] * 255).round().int()
+
+
+VIEWS = {
+    "crops": (CropsView(height=HEIGHT, width=WIDTH, size=16, count=3), {}),
+    "centre crop": (CentreCropView(size=32), {}),
+    "random part": (CentreCropView(size=32), {"random_resized_crop": True}),
+    "whole": (WholeView(), {}),
+    "random square": (WholeView(), {"random_crop": 24}),
+    "random square of a shrunken image": (WholeView(max_long_side=30), {"random_crop": 16}),
+    "random square of a small image": (WholeView(), {"random_crop": 100}),
+}
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_showing_follows_from_its_seed_alone(kind):
+    view, options = VIEWS[kind]
+    views = training_views(view, horizontal_flip=True, vertical_flip=True, **options)
+    prepared = views.prepare(coordinates())
+    first = views.draw(prepared, (3, 1))[0]
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    assert views.draw(prepared, (3, 1))[0].equal(first)
+    assert any(not views.draw(prepared, (3, seed))[0].equal(first) for seed in range(2, 9))
+
+
+@pytest.mark.parametrize("kind", ["crops", "random square"])
+def test_crops_lie_inside_the_image_and_reach_all_of_it(kind):
+    view, options = VIEWS[kind]
+    views = training_views(view, **options)
+    prepared = views.prepare(coordinates())
+    seen = [places(views.draw(prepared, (seed,))[0]) for seed in range(300)]
+    size = seen[0].shape[-1]
+    for rows, columns in seen:
+        assert rows[:, 0].diff().eq(1).all()
+        assert columns[0].diff().eq(1).all()
+    tops = {int(rows[0, 0]) for rows, _ in seen}
+    lefts = {int(columns[0, 0]) for _, columns in seen}
+    assert (min(tops), max(tops)) == (0, HEIGHT - size)
+    assert (min(lefts), max(lefts)) == (0, WIDTH - size)
+
+
+@pytest.mark.parametrize(("horizontal", "vertical"), [(True, False), (False, True), (True, True), (False, False)])
+def test_images_are_mirrored_as_asked_half_of_the_time(horizontal, vertical):
+    views = training_views(WholeView(), horizontal_flip=horizontal, vertical_flip=vertical)
+    seen = [places(views.draw(coordinates(), (seed,))[0]) for seed in range(200)]
+    across = np.mean([bool(columns[0, 0] > 0) for _, columns in seen])
+    upside_down = np.mean([bool(rows[0, 0] > 0) for rows, _ in seen])
+    assert (0.4 < across < 0.6) if horizontal else across == 0
+    assert (0.4 < upside_down < 0.6) if vertical else upside_down == 0
+
+
+def test_drawn_mirror_images_are_those_that_are_kept():
+    for across, upside_down in [(False, False), (True, False), (False, True), (True, True)]:
+        recipe = AugmentationRecipe(horizontal_flip=across, vertical_flip=upside_down)
+        drawn = {draw_sides(recipe, np.random.default_rng(seed)) for seed in range(64)}
+        kept = mirror_images(recipe)
+        assert kept[0] == ()
+        assert drawn == set(kept)
+        assert len(kept) == len(drawn)
+
+
+def test_showing_without_variation_is_what_scoring_sees():
+    image = torch.randint(0, 256, (3, HEIGHT, WIDTH), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for view in (WholeView(), WholeView(max_long_side=30), CentreCropView(size=32), VIEWS["crops"][0]):
+        views = training_views(view)
+        expected = views.views(image[None])
+        prepared = views.prepare(image)
+        assert views.fixed(prepared)[0].equal(expected[0])
+        if not isinstance(view, CropsView):
+            assert views.draw(prepared, (0,))[0].equal(expected[0])
+
+
+def test_random_crop_is_cut_from_a_crop_view_at_its_size():
+    view = CropsView(height=32, width=48, size=16, count=3)
+    views = training_views(view)
+    image = torch.randint(0, 256, (3, HEIGHT, WIDTH), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    whole = Views(ViewsSpec(views=(CropsView(height=32, width=48, size=32, count=1),), mean=MEAN, std=STD))
+    assert views.draw(views.prepare(image), (0,))[0].shape == (1, 3, 16, 16)
+    assert views.prepare(image).shape == (3, 32, 48)
+    assert whole(image[None])[0].shape == (1, 3, 32, 32)
+
+
+def test_random_square_has_the_scale_of_scoring():
+    """Of an image that scoring shrinks to a half, the square must be cut from the half."""
+    image = torch.zeros(3, 120, 160, dtype=torch.uint8)
+    image[:, :, 80:] = 255  # an edge whose place is seen in every shrunken row
+    views = training_views(WholeView(max_long_side=80), random_crop=60)
+    shrunken = views.fixed(image)[0]
+    shown = views.draw(image, (0,))[0]
+    assert shown.shape == (1, 3, 60, 60)
+    rows = {tuple(shrunken[0, 0, 0, left : left + 60].tolist()) for left in range(21)}
+    assert tuple(shown[0, 0, 0].tolist()) in rows
+
+
+@pytest.mark.parametrize("size", [(80, 100), (60, 60), (20, 150), (150, 20)])
+def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
+    height, width = size
+    image = torch.empty(1, height, width)
+    ours = []
+    monkeypatch.setattr(
+        augmentation, "resize", lambda part, _: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
+    )
+
+    def measure(part, height, width):
+        offset = part.storage_offset()
+        return offset // width, offset % width, *part.shape[-2:]
+
+    views = training_views(CentreCropView(size=8), random_resized_crop=True)
+    for seed in range(600):
+        views.draw(image, (seed,))
+    torch.manual_seed(0)
+    theirs = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(600)]
+    for top, left, part_height, part_width in ours:
+        assert 0 <= top <= height - part_height
+        assert 0 <= left <= width - part_width
+    for one, other in zip(np.array(ours).T, np.array(theirs).T, strict=True):
+        assert ks_2samp(one, other).pvalue > 1e-3
+    shares = [part_height * part_width / (height * width) for _, _, part_height, part_width in ours]
+    assert min(shares) > 0.05
+    assert max(shares) <= 1

@@ -1,0 +1,95 @@
+"""What is dealt out: each showing once an epoch, in proportion, repeatably."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from perceptmetrics.finetune.batches import epoch_batches, training_units
+
+SIZES = [(10,), (7, 31), (64, 5, 3)]
+
+
+def single(sizes):
+    return [training_units(np.arange(size) * 2 + 1, None) for size in sizes]
+
+
+def deal(sizes=(7, 31), *, batch_size=8, replicas=2, seed=(0, 1), epoch=0):
+    return epoch_batches(single(sizes), batch_size=batch_size, replicas=replicas, seed=seed, epoch=epoch)
+
+
+def shown(batches):
+    return [[[(draw.index, draw.seed) for draw in part] for part in batch.parts] for batch in batches]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 4, 8, 1000])
+def test_each_image_is_shown_once_in_each_replica(sizes, replicas, batch_size):
+    batches = deal(sizes, batch_size=batch_size, replicas=replicas)
+    for number, size in enumerate(sizes):
+        counts = Counter(draw.index for batch in batches for draw in batch.parts[number])
+        assert counts == dict.fromkeys((np.arange(size) * 2 + 1).tolist(), replicas)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_each_showing_has_a_seed_of_its_own(sizes):
+    seeds = [
+        (number, draw.seed)
+        for epoch in range(3)
+        for batch in deal(sizes, epoch=epoch)
+        for number, part in enumerate(batch.parts)
+        for draw in part
+    ]
+    assert len(set(seeds)) == len(seeds) == 3 * 2 * sum(sizes)
+    assert len({seed for _, seed in seeds}) == len(seeds)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_every_batch_is_composed_in_proportion(sizes):
+    batches = deal(sizes, batch_size=12, replicas=4)
+    for number, size in enumerate(sizes):
+        share = 4 * size / len(batches)
+        reached = np.cumsum([len(batch.parts[number]) for batch in batches])
+        wanted = share * np.arange(1, len(batches) + 1)
+        assert np.abs(reached - wanted).max() < 1  # at no time is a data set ahead or behind by a sample
+
+
+def test_batches_are_of_nearly_equal_size_and_not_above_the_limit():
+    sizes = [len(batch) for batch in deal((29,), batch_size=8, replicas=1)]
+    assert max(sizes) <= 8
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_epochs_repeat_from_the_seed_and_differ_from_each_other():
+    assert shown(deal()) == shown(deal())
+    assert shown(deal()) != shown(deal(epoch=1))
+    assert shown(deal()) != shown(deal(seed=(1, 1)))
+    order = [[draw.index for batch in deal(epoch=epoch) for draw in batch.parts[1]] for epoch in (0, 1)]
+    assert order[0] != order[1]
+
+
+def test_groups_are_never_cut():
+    groups = tuple(f"g{number % 9}" for number in range(50))
+    units = training_units(np.arange(3, 50), groups)
+    assert sorted(np.concatenate(units).tolist()) == list(range(3, 50))
+    batches = epoch_batches([units], batch_size=12, replicas=2, seed=(0,), epoch=0)
+    assert len(batches) > 3
+    for batch in batches:
+        counts = Counter(draw.index for draw in batch.parts[0])
+        for unit in units:
+            assert len({counts[index] for index in unit.tolist()}) == 1  # all of it, as often as any of it
+    assert sum(map(len, batches)) == 2 * 47
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_shares_and_parts_make_up_the_whole(world, count):
+    for batch in deal():
+        shares = [batch.share(rank, world) for rank in range(world)]
+        for whole in ([*shares], batch.split(count)):
+            draws = Counter(draw for part in whole for some in part.parts for draw in some)
+            assert draws == Counter(draw for some in batch.parts for draw in some)
+        assert all(len(part) for part in batch.split(count))

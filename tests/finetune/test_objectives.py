@@ -1,0 +1,220 @@
+"""Losses and validation figures against formulas written anew in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from perceptmetrics.datasets import LabelledImages, Scale
+from perceptmetrics.finetune.objectives import Objective, can_be_judged, selection_figure
+
+NAN = float("nan")
+INDICES = [6, 0, 3, 5, 1]
+
+
+def ratings_set(ratings, groups=None, within=False):
+    ratings = np.array(ratings, dtype=float)
+    count, columns = ratings.shape
+    return LabelledImages(
+        name="some",
+        task="quality",
+        images=tuple(Path(f"{number}.png") for number in range(count)),
+        names=tuple(map(str, range(count))),
+        labels=tuple(f"label{column}" for column in range(columns)),
+        ratings=ratings,
+        scales=(Scale(lower=0, upper=1),) * columns,
+        groups=groups,
+        ranks_within_groups=within,
+    )
+
+
+def classes_set(classes, count=3):
+    return LabelledImages(
+        name="some",
+        task="emotion",
+        images=tuple(Path(f"{number}.png") for number in range(len(classes))),
+        names=tuple(map(str, range(len(classes)))),
+        labels=tuple("abcdef"[:count]),
+        classes=np.array(classes, dtype=np.intp),
+    )
+
+
+@pytest.fixture
+def one_column():
+    return ratings_set(np.random.default_rng(0).random((8, 1)))
+
+
+@pytest.fixture
+def with_gaps():
+    """Three columns, of which the last has one rating among the images that are asked for."""
+    ratings = np.random.default_rng(1).random((8, 3))
+    ratings[[6, 2], 0] = NAN
+    ratings[[3], 1] = NAN
+    ratings[[6, 0, 3, 5], 2] = NAN
+    return ratings_set(ratings)
+
+
+def outputs_for(dataset, seed=2):
+    columns = dataset.ratings.shape[1]
+    return torch.randn(len(INDICES), columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def plcc(outputs, ratings):
+    return (1 - stats.pearsonr(outputs, ratings).statistic) / 2
+
+
+def mse(outputs, ratings):
+    return np.mean((outputs - ratings) ** 2)
+
+
+def charbonnier(outputs, ratings):
+    return np.mean(np.sqrt((outputs - ratings) ** 2 + 1e-6))
+
+
+def ranking(outputs, ratings, groups=None):
+    """Soft hinge of all pairs with a known order, one pair at a time."""
+    standard = (outputs - outputs.mean()) / outputs.std(ddof=1)
+    costs = [
+        0.25 * np.log1p(np.exp((0.15 - (standard[better] - standard[worse])) / 0.25))
+        for better in range(len(ratings))
+        for worse in range(len(ratings))
+        if ratings[better] > ratings[worse] and (groups is None or groups[better] == groups[worse])
+    ]
+    return np.mean(costs)
+
+
+LOSSES = {"plcc": plcc, "mse": mse, "charbonnier": charbonnier, "ranking": ranking}
+FEWEST = {"plcc": 2, "ranking": 2, "mse": 1, "charbonnier": 1}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_of_one_rating_equals_its_formula(loss, one_column):
+    outputs = outputs_for(one_column)
+    expected = LOSSES[loss](outputs.numpy()[:, 0], one_column.ratings[INDICES, 0])
+    assert float(Objective(one_column, loss)(outputs, INDICES)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_is_the_mean_over_the_ratings_that_are_known(loss, with_gaps):
+    outputs = outputs_for(with_gaps)
+    expected = []
+    for column in range(3):
+        ratings = with_gaps.ratings[INDICES, column]
+        known = ~np.isnan(ratings)
+        if known.sum() >= FEWEST[loss]:
+            expected.append(LOSSES[loss](outputs.numpy()[known, column], ratings[known]))
+    assert float(Objective(with_gaps, loss)(outputs, INDICES)) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_outputs_without_a_rating_get_no_gradient(loss, with_gaps):
+    outputs = outputs_for(with_gaps).requires_grad_()
+    Objective(with_gaps, loss)(outputs, INDICES).backward()
+    unknown = np.isnan(with_gaps.ratings[INDICES])
+    assert outputs.grad.isfinite().all()
+    assert (outputs.grad.numpy()[unknown] == 0).all()
+    assert (outputs.grad.numpy()[:, 0][~unknown[:, 0]] != 0).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_column_that_nobody_rated_does_not_dilute_the_others(loss, one_column):
+    two = ratings_set(np.hstack([one_column.ratings, np.full((8, 1), NAN)]))
+    outputs = outputs_for(two)
+    alone = Objective(one_column, loss)(outputs[:, :1], INDICES)
+    assert float(Objective(two, loss)(outputs, INDICES)) == pytest.approx(float(alone), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_batch_without_ratings_has_a_loss_of_zero_and_finite_gradients(loss):
+    empty = ratings_set(np.full((8, 2), NAN))
+    outputs = outputs_for(empty).requires_grad_()
+    value = Objective(empty, loss)(outputs, INDICES)
+    value.backward()
+    assert float(value.detach()) == 0
+    assert outputs.grad.abs().max() == 0
+
+
+def test_ranking_compares_within_groups_only():
+    ratings = [[0.1], [0.9], [0.3], [0.4], [0.8], [0.8], [0.2]]
+    groups = ("a", "b", "a", "b", "a", "b", "a")
+    dataset = ratings_set(ratings, groups=groups, within=True)
+    outputs = outputs_for(dataset)
+    chosen = [groups[index] for index in INDICES]
+    expected = ranking(outputs.numpy()[:, 0], dataset.ratings[INDICES, 0], chosen)
+    assert float(Objective(dataset, "ranking")(outputs, INDICES)) == pytest.approx(expected, rel=1e-5)
+    everywhere = Objective(replace(dataset, ranks_within_groups=False), "ranking")(outputs, INDICES)
+    assert float(everywhere) != pytest.approx(expected, rel=1e-3)
+
+
+def test_ranking_of_equal_ratings_is_zero():
+    equal = ratings_set(np.full((8, 1), 0.5))
+    outputs = outputs_for(equal).requires_grad_()
+    value = Objective(equal, "ranking")(outputs, INDICES)
+    value.backward()
+    assert float(value.detach()) == 0
+    assert outputs.grad.isfinite().all()
+
+
+def test_cross_entropy_equals_its_formula():
+    dataset = classes_set([0, 1, 2, 0, 1, 2, 1])
+    outputs = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    logits = outputs.numpy()
+    logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = -np.mean([logarithms[row, dataset.classes[index]] for row, index in enumerate(INDICES)])
+    assert float(Objective(dataset, "cross_entropy")(outputs, INDICES)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_figure_of_classes_is_the_accuracy():
+    dataset = classes_set([0, 1, 2, 0])
+    outputs = np.array([[3.0, 1, 2], [1, 0, 2], [0, 1, 2], [5, 1, 2]])
+    assert selection_figure(dataset, outputs, np.arange(4)) == 0.75
+
+
+def test_figure_of_ratings_is_the_mean_of_their_srcc(with_gaps):
+    outputs = outputs_for(with_gaps).numpy()
+    expected = []
+    for column in range(2):  # the third has too few ratings
+        ratings = with_gaps.ratings[INDICES, column]
+        known = ~np.isnan(ratings)
+        expected.append(stats.spearmanr(outputs[known, column], ratings[known]).statistic)
+    assert selection_figure(with_gaps, outputs, np.array(INDICES)) == pytest.approx(np.mean(expected))
+
+
+def test_figure_within_groups_is_the_share_of_pairs_in_order():
+    dataset = ratings_set([[0.1], [0.9], [0.3], [0.4], [0.5]], groups=("a", "b", "a", "b", "a"), within=True)
+    outputs = np.array([[0.0], [9.0], [2.0], [9.5], [1.0]])  # right: 0 < 2, 0 < 4; wrong: 2 < 4, 3 < 1
+    assert selection_figure(dataset, outputs, np.arange(5)) == 0.5
+
+
+@pytest.mark.parametrize("bad", [NAN, float("inf")])
+@pytest.mark.parametrize("kind", ["ratings", "classes", "groups"])
+def test_figure_of_outputs_that_are_not_finite_is_undefined(kind, bad):
+    made = {
+        "ratings": lambda: ratings_set(np.random.default_rng(0).random((6, 3))),
+        "classes": lambda: classes_set([0] * 6),
+        "groups": lambda: ratings_set(np.random.default_rng(0).random((6, 1)), groups=tuple("aabbcc"), within=True),
+    }
+    outputs = np.random.default_rng(1).random((6, 3))
+    outputs[:] = bad
+    assert np.isnan(selection_figure(made[kind](), outputs, np.arange(6)))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "enough"),
+    [
+        (ratings_set([[0.1], [0.1], [0.2]]), True),
+        (ratings_set([[0.1], [0.1], [0.1]]), False),
+        (ratings_set([[0.1, NAN], [NAN, 0.3], [NAN, NAN]]), False),
+        (ratings_set([[0.1], [0.5], [0.1]], groups=("a", "b", "a"), within=True), False),
+        (ratings_set([[0.1], [0.5], [0.2]], groups=("a", "b", "a"), within=True), True),
+        (classes_set([0, 0, 0]), True),
+    ],
+)
+def test_whether_labels_are_enough_to_judge_a_model(dataset, enough):
+    assert can_be_judged(dataset, np.arange(3)) is enough
+    assert not can_be_judged(dataset, np.arange(0))

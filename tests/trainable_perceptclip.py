@@ -1,0 +1,50 @@
+"""PerceptCLIP whose adapters lie beside the encoder's own weights and train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from perceptmetrics import Metric, metric_info
+from perceptmetrics.backbones import TowerWeights, build_image_tower
+from perceptmetrics.checkpoints import read_image_tower
+from perceptmetrics.heads import MlpHead
+from perceptmetrics.lora import LoraProjection, attach_lora, load_lora
+from perceptmetrics.tuned import cached_tower, read_tuned
+from perceptmetrics.views import Views
+
+__all__ = ["trainable_parameters", "unmerged_metric"]
+
+
+def unmerged_metric(file: Path, name: str, *, dropout: float | None = None) -> Metric:
+    """A metric with its adapters beside the encoder's own weights, all of it frozen.
+
+    Args:
+        file: A released file or a slim one, whose encoder is in the cache.
+        name: The metric.
+        dropout: Of the adapters and of the head; None for the published ones.
+    """
+    spec = metric_info(name)
+    trained = read_tuned(file, spec).trained
+    base = cached_tower(trained.base)
+    backbone = build_image_tower(replace(spec.backbone, lora=None), TowerWeights(read_image_tower(base), {}, str(base)))
+    attach_lora(backbone, spec.backbone.lora if dropout is None else replace(spec.backbone.lora, dropout=dropout))
+    load_lora(backbone, trained.lora)
+    head = MlpHead(spec.head)
+    head.load_state_dict(trained.head)
+    for layer in head.modules():
+        if isinstance(layer, nn.Dropout) and dropout is not None:
+            layer.p = dropout
+    return Metric(spec, Views(spec.views), backbone, head)
+
+
+def trainable_parameters(metric: Metric) -> dict[str, nn.Parameter]:
+    """Let adapters and head train, nothing else: their parameters by name."""
+    metric.head.requires_grad_(True)
+    for module in metric.backbone.modules():
+        if isinstance(module, LoraProjection):
+            module.adapters.requires_grad_(True)
+    metric.train()
+    return {name: parameter for name, parameter in metric.named_parameters() if parameter.requires_grad}
