@@ -20,7 +20,7 @@ def test_a_run_ends_with_a_report_and_plots_on_request(
     (tmp_path / "data" / "labels.csv").write_text("\n".join(["image,mos", *rows]))
     arguments = ["finetune", "lite_livec", "--dataset", "csv", "--root", tmp_path / "data", "-o", tmp_path / "run"]
     for option in ("lower=0", "upper=19"):
-        arguments += ["--data-option", option]
+        arguments += ["--option", option]
     for setting in ("epochs=2", "splits.count=1"):
         arguments += ["--set", setting]
     refused = command(*arguments, "--plots", "gif")

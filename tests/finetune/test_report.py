@@ -14,7 +14,7 @@ from PIL import Image
 from perceptmetrics.datasets import Scale
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.finetune import recipe_to_yaml
-from perceptmetrics.finetune.state import EpochRecord, best_epoch
+from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.functional.stats import bootstrap_interval
 from perceptmetrics.reports.finetune import (
     confusion_panel,
@@ -191,6 +191,8 @@ def test_training_curves_are_the_epochs_of_each_learning_rate(tmp_path):
     assert validation.curves[0].values == pytest.approx([0.2, 0.8, 0.5])
     assert {curve.best for panel in (loss, validation) for curve in panel.curves} == {1}
     assert (loss.y_name, validation.y_name) == ("loss", "validation SRCC")
+    last = curve_panels(run_result(tmp_path / "run", result.datasets, keep="last"))["main"]
+    assert {curve.best for panel in last for curve in panel.curves} == {2}
 
 
 def test_training_on_all_images_has_a_curve_without_validation(tmp_path):
@@ -204,18 +206,19 @@ def test_training_on_all_images_has_a_curve_without_validation(tmp_path):
     assert np.isnan(validation.curves[-1].values).all()
 
 
-def test_the_best_epoch_is_never_one_without_a_figure():
-    def records(*figures):
-        return [
-            EpochRecord(epoch=epoch, loss=1, validation={}, selection=figure, lr=1, seconds=1)
+def test_the_kept_epoch_is_never_one_without_a_figure():
+    def kept(*figures, keep="best"):
+        records = [
+            EpochRecord(epoch=epoch, loss=1, validation={"photos": figure}, selection=figure, lr=1, seconds=1)
             for epoch, figure in enumerate(figures)
         ]
+        return kept_epoch(records, keep)
 
     nan = float("nan")
-    assert best_epoch(records(0.2, 0.5, 0.5, 0.1)) == 1
-    assert best_epoch(records(nan, 0.2, 0.1)) == 1
-    assert best_epoch(records(0.2, nan)) == 0
-    assert best_epoch(records(nan, nan)) == 1
+    assert kept(0.2, 0.5, 0.5, 0.1) == 1
+    assert kept(nan, 0.2, 0.1) == 1
+    assert kept(0.2, nan) == 0
+    assert kept(0.2, 0.5, 0.1, keep="last") == 2
 
 
 @pytest.mark.parametrize("scale", [Scale(lower=1, upper=9), Scale(lower=0, upper=100, higher_is_better=False)])
