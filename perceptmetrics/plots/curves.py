@@ -54,7 +54,7 @@ class CurvePanel:
 
 @styled
 def draw_curves(panels: Sequence[CurvePanel]) -> Figure:
-    """Draw up to three panels in a row; a dot marks the best epoch of each training."""
+    """Draw up to three panels in a row; a dot marks an epoch of each training."""
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = new_figure(3.5 * columns if columns > 1 else 4.2, 3.0 * rows if columns > 1 else 3.3)

@@ -20,7 +20,7 @@ def pictures(folder, names):
     """Small images in colours of their own."""
     folder.mkdir(exist_ok=True)
     for number, name in enumerate(names):
-        Image.new("RGB", (32, 24), (6 * number, 255 - 6 * number, 90)).save(folder / name, "PNG")
+        Image.new("RGB", (48, 40), (6 * number, 255 - 6 * number, 90)).save(folder / name, "PNG")
     return tuple(folder / name for name in names)
 
 
@@ -73,7 +73,9 @@ def near_truth(dataset, split, number):
     )
 
 
-def run_result(folder, datasets, *, splits=2, scores=near_truth, rates=RATES, stages=("main",), epochs=3, **recipe):
+def run_result(
+    folder, datasets, *, splits=2, scores=near_truth, rates=RATES, stages=("main",), epochs=3, keep="best", **recipe
+):
     """A run: each learning rate's validation figures rise to the epoch before the last."""
     parts = [splits_of(dataset, splits) for dataset in datasets]
     validation = [*np.linspace(0.2, 0.8, epochs - 1).tolist(), 0.5]
@@ -94,7 +96,7 @@ def run_result(folder, datasets, *, splits=2, scores=near_truth, rates=RATES, st
         recipe=replace(
             base,
             loss="cross_entropy" if classes else "plcc",
-            optimizer=replace(base.optimizer, lr=rates, keep="best"),
+            optimizer=replace(base.optimizer, lr=rates, keep=keep),
             splits=replace(base.splits, validation=0.1),
             **recipe,
         ),

@@ -26,8 +26,8 @@ Points = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 def curve_panels(result: RunResult) -> dict[str, list[CurvePanel]]:
     """Loss and validation figures per epoch, by stage.
 
-    Each learning rate is a curve of its own. The first split stands out, further ones are faint; the epoch of the best
-    mean validation figure is marked. A panel without any value is left out.
+    Each learning rate is a curve of its own. The first split stands out, further ones are faint; the epoch whose
+    weights were kept is marked. A panel without any value is left out.
     """
     stages: dict[str, list[StageResult]] = {}
     for stage in result.stages:

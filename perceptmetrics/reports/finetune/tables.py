@@ -86,7 +86,7 @@ def split_table(result: RunResult) -> dict[str, object]:
     """Each split: what was chosen on its validation images, and the main figure on its test images."""
     rates = result.recipe.optimizer.lr
     tested = [(dataset, label) for dataset in result.datasets for label in figures_of(dataset)]
-    headings = ["split", "learning rate", "best epoch", "epochs"]
+    headings = ["split", "learning rate", "kept epoch", "epochs"]
     headings += [f"validation at {rate:g}" for rate in rates] if len(rates) > 1 else ["validation"]
     for dataset, label in tested:
         figure, what = ("accuracy", "") if dataset.classes is not None else ("SRCC", f" {label}")
