@@ -42,15 +42,6 @@ class Batch:
 
     parts: tuple[tuple[Draw, ...], ...]
 
-    def share(self, rank: int, world: int) -> Batch:
-        """What a process of several takes of it: every `world`-th sample of each data set."""
-        return Batch(parts=tuple(part[rank::world] for part in self.parts))
-
-    def split(self, count: int) -> list[Batch]:
-        """Cut into up to `count` parts, none of them empty."""
-        smaller = [Batch(parts=tuple(part[place::count] for part in self.parts)) for place in range(count)]
-        return [batch for batch in smaller if len(batch)]
-
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 

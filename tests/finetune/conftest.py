@@ -11,7 +11,7 @@ import torch
 
 from perceptmetrics.datasets import LabelledImages
 from perceptmetrics.finetune import Recipe, RunResult, finetune
-from tests.finetune.tiny import encoder_file, rated, tiny_recipe, write_pictures
+from tests.finetune.tiny import encoder_file, leave_intervals_out, rated, tiny_recipe, write_pictures
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,14 @@ def train(encoder: Path) -> Callable[..., RunResult]:
     def run(*arguments: Any, **options: Any) -> RunResult:
         return finetune(*arguments, **{"device": "cpu", "backbone_checkpoint": encoder} | options)
 
+    run.encoder = encoder  # type: ignore[attr-defined]
     return run
+
+
+@pytest.fixture(autouse=True)
+def no_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bootstrap intervals take longer than the training."""
+    leave_intervals_out(monkeypatch.setattr)
 
 
 @pytest.fixture(autouse=True)

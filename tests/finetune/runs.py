@@ -97,6 +97,7 @@ def run_result(
             base,
             loss="cross_entropy" if classes else "plcc",
             optimizer=replace(base.optimizer, lr=rates, keep=keep),
+            splits=replace(base.splits, validation=0.1),
             **recipe,
         ),
         datasets=tuple(datasets),

@@ -17,7 +17,7 @@ def single(sizes):
 
 
 def deal(sizes=(7, 31), *, batch_size=8, replicas=2, seed=(0, 1), epoch=0):
-    return epoch_batches(single(sizes), batch_size=batch_size, replicas=replicas, seed=seed, epoch=epoch)
+    return epoch_batches(single(sizes), batch_size=batch_size, replicas=[replicas] * len(sizes), seed=seed, epoch=epoch)
 
 
 def shown(batches):
@@ -75,21 +75,10 @@ def test_groups_are_never_cut():
     groups = tuple(f"g{number % 9}" for number in range(50))
     units = training_units(np.arange(3, 50), groups)
     assert sorted(np.concatenate(units).tolist()) == list(range(3, 50))
-    batches = epoch_batches([units], batch_size=12, replicas=2, seed=(0,), epoch=0)
+    batches = epoch_batches([units], batch_size=12, replicas=[2], seed=(0,), epoch=0)
     assert len(batches) > 3
     for batch in batches:
         counts = Counter(draw.index for draw in batch.parts[0])
         for unit in units:
             assert len({counts[index] for index in unit.tolist()}) == 1  # all of it, as often as any of it
     assert sum(map(len, batches)) == 2 * 47
-
-
-@pytest.mark.parametrize("world", [1, 2, 3])
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_shares_and_parts_make_up_the_whole(world, count):
-    for batch in deal():
-        shares = [batch.share(rank, world) for rank in range(world)]
-        for whole in ([*shares], batch.split(count)):
-            draws = Counter(draw for part in whole for some in part.parts for draw in some)
-            assert draws == Counter(draw for some in batch.parts for draw in some)
-        assert all(len(part) for part in batch.split(count))

