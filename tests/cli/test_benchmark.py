@@ -80,7 +80,7 @@ def test_page_plot_figures_and_predictions(rated: Path, tmp_path: Path) -> None:
     assert (len(figures["tests"]), second["splits"], second["ratings"][0]["tests"]) == (3, [], [])
     page = (output / "benchmark.html").read_text()
     assert page.count("data:image/png;base64,") == 1
-    assert "<td>lite_iqa on mos</td><td>median of 3 tests</td>" in page
+    assert "lite_iqa on mos<small>median of 3 tests</small>" in page
 
 
 def test_a_broken_image_is_reported_and_the_exit_status_is_one(rated: Path, tmp_path: Path) -> None:

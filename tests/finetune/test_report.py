@@ -74,6 +74,11 @@ RUNS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_intervals():
+    """In place of the fixture of that name, for here they are shown."""
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _quick():
     """Plots are drawn but not turned into pixels (tests/experiments/test_plots.py does so); few bootstrap draws."""
@@ -209,9 +214,16 @@ def test_training_on_all_images_has_a_curve_without_validation(tmp_path):
 
 
 def test_the_kept_epoch_is_never_one_without_a_figure():
-    def kept(*figures, keep="best"):
+    def kept(*figures, keep="best", validated=True):
         records = [
-            EpochRecord(epoch=epoch, loss=1, validation={"photos": figure}, selection=figure, lr=1, seconds=1)
+            EpochRecord(
+                epoch=epoch,
+                loss=1,
+                validation={"photos": figure} if validated else {},
+                selection=figure,
+                lr=1,
+                seconds=1,
+            )
             for epoch, figure in enumerate(figures)
         ]
         return kept_epoch(records, keep)
@@ -220,6 +232,7 @@ def test_the_kept_epoch_is_never_one_without_a_figure():
     assert kept(0.2, 0.5, 0.5, 0.1) == 1
     assert kept(nan, 0.2, 0.1) == 1
     assert kept(0.2, nan) == 0
+    assert kept(nan, nan, validated=False) == 1
     assert kept(0.2, 0.5, 0.1, keep="last") == 2
 
 
