@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from perceptmetrics import Metric, create_metric, metric_info
-from perceptmetrics.backbones import TowerWeights, build_image_tower
-from perceptmetrics.checkpoints import read_image_tower
-from perceptmetrics.heads import MlpHead
-from perceptmetrics.lora import attach_lora, load_lora, merge_lora, unmerge_lora
+from perceptmetrics import Metric, create_metric
+from perceptmetrics.lora import merge_lora, unmerge_lora
 from perceptmetrics.samples import sample_photographs
-from perceptmetrics.tuned import cached_tower, read_tuned
-from perceptmetrics.views import Views
 from tests.parity.reference_perceptclip import (
     LAYERS,
     MEAN,
@@ -29,6 +23,7 @@ from tests.parity.reference_perceptclip import (
     quality,
 )
 from tests.photographs import photographs
+from tests.trainable_perceptclip import unmerged_metric
 
 TOLERANCE = 1e-4
 WHOLE_VIEW = {"perceptclip_mem": memorability, "perceptclip_emo": emotion}
@@ -151,15 +146,7 @@ def test_gradients_of_quality(files: dict[str, Path], references: References) ->
 @pytest.fixture(scope="module")
 def unmerged(files: dict[str, Path]) -> Metric:
     """Memorability with its adapters beside the encoder's own weights."""
-    spec = metric_info("perceptclip_mem")
-    trained = read_tuned(files[spec.name], spec).trained
-    base = cached_tower(trained.base)
-    backbone = build_image_tower(replace(spec.backbone, lora=None), TowerWeights(read_image_tower(base), {}, str(base)))
-    attach_lora(backbone, spec.backbone.lora)
-    load_lora(backbone, trained.lora)
-    head = MlpHead(spec.head)
-    head.load_state_dict(trained.head)
-    return Metric(spec, Views(spec.views), backbone, head)
+    return unmerged_metric(files["perceptclip_mem"], "perceptclip_mem")
 
 
 def test_merged_equals_unmerged(
