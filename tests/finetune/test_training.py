@@ -104,6 +104,7 @@ def test_selection_prefers_any_figure_to_an_undefined_one():
     assert kept_epoch(records(NAN, -0.1, NAN), "best") == 1
     assert kept_epoch(records(0.5, 0.5), "best") == 0
     assert kept_epoch(records(NAN, NAN), "best") == 0
+    assert kept_epoch(records(0.5, 0.9, 0.1), "last") == 2
     assert kept_epoch(records(NAN, NAN, NAN, validated=False), "best") == 2
 
 
