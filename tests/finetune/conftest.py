@@ -11,7 +11,7 @@ import torch
 
 from perceptmetrics.datasets import LabelledImages
 from perceptmetrics.finetune import Recipe, RunResult, finetune
-from tests.finetune.tiny import encoder_file, leave_intervals_out, rated, tiny_recipe, write_pictures
+from tests.finetune.tiny import encoder_file, hurry, rated, tiny_recipe, write_pictures
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +51,8 @@ def train(encoder: Path) -> Callable[..., RunResult]:
 
 
 @pytest.fixture(autouse=True)
-def no_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bootstrap intervals take longer than the training."""
-    leave_intervals_out(monkeypatch.setattr)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch.setattr)
 
 
 @pytest.fixture(autouse=True)

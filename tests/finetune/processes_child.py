@@ -11,12 +11,12 @@ import torch
 
 from perceptmetrics.finetune import finetune, load_recipe
 from tests.finetune.cases import CASES, data_sets
-from tests.finetune.tiny import leave_intervals_out
+from tests.finetune.tiny import hurry
 
 
 def main(job: dict[str, Any]) -> None:
     torch.set_num_threads(1)
-    leave_intervals_out()
+    hurry()
     for name in job["cases"]:
         finetune(
             load_recipe(job["recipe"], CASES[name].settings),
