@@ -108,6 +108,11 @@ def _with_options(recipe: Recipe, options: Sequence[str]) -> Recipe:
 def _folders(recipe: Recipe, roots: Sequence[str]) -> dict[str, str]:
     """The folder of each data set."""
     names = [entry.name for entry in recipe.data]
+    if len(set(names)) < len(names):
+        raise InvalidOptionError(
+            f"The command takes each data set once, got {', '.join(names)}. In Python, dataclasses.replace(data, name=...) "
+            "tells several of a kind apart."
+        )
     if len(names) == 1 and len(roots) == 1:
         return {names[0]: roots[0].removeprefix(f"{names[0]}=")}
     folders = dict(root.partition("=")[::2] for root in roots)

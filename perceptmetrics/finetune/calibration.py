@@ -62,7 +62,7 @@ def fit_calibration(raw: NDArray[np.float64], ratings: NDArray[np.float64], *, l
 
 
 def _fit_column(raw: NDArray[np.float64], ratings: NDArray[np.float64], *, logistic: bool) -> tuple[float, float]:
-    if not len(ratings):
+    if not len(ratings) or not np.isfinite(raw).all():  # nothing to fit to, or a model that diverged
         return 1.0, 0.0
     spread, centre = float(raw.std()) or 1.0, float(raw.mean())
     standard = (raw - centre) / spread

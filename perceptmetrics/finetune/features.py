@@ -89,6 +89,7 @@ class FeatureFeed:
         processes.wait()
         read = [self._read(chunk) or self._write(chunk) for chunk in chunks]
         self._bank = [torch.cat([part[name] for part in read]) for name in sorted(read[0])]
+        del self._metric  # which would keep the encoder of the first training in memory
 
     def drawn(self, draw: Draw) -> Sample:
         """See `feeds.Feed`."""

@@ -37,7 +37,7 @@ def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> 
     for split in splits:
         for result, parts in zip(split.data_sets, split.parts, strict=True):
             for part in _PARTS:
-                tensors[f"{split.number}/{result.data_set}/{part}"] = torch.from_numpy(getattr(parts, part))
+                tensors[f"{split.number}/{result.data_set}/{part}"] = torch.tensor(getattr(parts, part))
             tensors[f"{split.number}/{result.data_set}/scores"] = torch.from_numpy(result.scores)
     notes = [[split.number, split.lr, list(split.tried.items()), split.best_epoch, split.selection] for split in splits]
     with replacing(path) as temporary:

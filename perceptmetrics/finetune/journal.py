@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perceptmetrics.atomic import replacing
 from perceptmetrics.errors import MissingExtraError
@@ -114,7 +115,7 @@ class Journal:
         for line in self._path.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
             stage = StageName(split=entry.pop("split"), lr=entry.pop("tried_lr"), stage=entry.pop("stage"))
-            self._records.setdefault(stage, []).append(EpochRecord(**entry))
+            self._records.setdefault(stage, []).append(_record(entry))
 
     def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
         if not records:
@@ -138,5 +139,24 @@ class Journal:
 
 
 def _line(stage: StageName, record: EpochRecord) -> str:
-    # Both have a learning rate: the one that is tried, and that of the epoch's last step.
-    return json.dumps({"split": stage.split, "stage": stage.stage, "tried_lr": stage.lr, **asdict(record)}) + "\n"
+    # Both have a learning rate: the one that is tried, and that of the epoch's last step. JSON knows no NaN.
+    fields = asdict(record)
+    fields["validation"] = {name: _or_none(figure) for name, figure in record.validation.items()}
+    fields |= {"loss": _or_none(record.loss), "selection": _or_none(record.selection)}
+    line = {"split": stage.split, "stage": stage.stage, "tried_lr": stage.lr, **fields}
+    return json.dumps(line, allow_nan=False) + "\n"
+
+
+def _record(fields: dict[str, Any]) -> EpochRecord:
+    """Take the fields of a line back."""
+    fields["validation"] = {name: _or_nan(figure) for name, figure in fields["validation"].items()}
+    fields |= {"loss": _or_nan(fields["loss"]), "selection": _or_nan(fields["selection"])}
+    return EpochRecord(**fields)
+
+
+def _or_none(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None
+
+
+def _or_nan(figure: float | None) -> float:
+    return math.nan if figure is None else figure

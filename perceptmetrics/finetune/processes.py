@@ -50,8 +50,11 @@ class Processes:
         # accelerate has one state for the whole process and refuses a second run that differs from the first.
         AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
         found = PartialState(cpu=device == "cpu").device.type
-        if device is not None and torch.device(device).type != found:
-            raise InvalidOptionError(f"The device {device!r} is not there: training would run on {found!r}.")
+        if device is not None and device != found:
+            raise InvalidOptionError(
+                f"The device {device!r} is not there: training would run on {found!r}. (Which of "
+                "several GPUs is said by CUDA_VISIBLE_DEVICES.)"
+            )
         if precision == "float16" and found == "cpu":
             raise InvalidOptionError("optimizer.precision 'float16' needs a GPU. Use 'bfloat16' or 'float32' on a CPU.")
         self._accelerator = Accelerator(
@@ -61,6 +64,7 @@ class Processes:
                 DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=not all_used)
             ],
         )
+        self._first_scaler_state = self.scaler_state()
 
     @property
     def rank(self) -> int:
@@ -113,6 +117,10 @@ class Processes:
     def scaler_state(self) -> dict[str, Any]:
         """State of float16's scaling of gradients; empty for other arithmetic."""
         return {} if self._accelerator.scaler is None else dict(self._accelerator.scaler.state_dict())
+
+    def reset_scaler(self) -> None:
+        """Begin float16's scaling of gradients anew, as each training does."""
+        self.load_scaler_state(self._first_scaler_state)
 
     def load_scaler_state(self, state: dict[str, Any]) -> None:
         """Take `scaler_state` back."""

@@ -352,6 +352,14 @@ class Recipe:
             f"head_first lets the heads train before the encoder joins them; with train: {self.train} it never does.",
         )
         require(
+            self.prompts is None or self.heads == "shared" or len(self.data) == 1,
+            "Prompts are learned for one head; with several data sets state heads: shared.",
+        )
+        require(
+            self.score_map == "identity" or self.prompts is None,
+            "score_map: logistic goes with a head of layers; outputs of prompts lie in [0, 1] already.",
+        )
+        require(
             self.score_map in ("identity", "logistic"),
             f"score_map must be 'identity' or 'logistic', got {self.score_map!r}.",
         )

@@ -138,6 +138,8 @@ def test_result(
             if dataset.ranks_within_groups and dataset.groups is not None:
                 groups = [dataset.groups[index] for index in images]
                 figures[label] = evaluate_within_groups(scores[:, column], ratings, groups)
+            elif np.isnan(ratings).all():
+                figures[label] = RatingFigures(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
             else:
                 figures[label] = rating_figures(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
     return DataSetResult(data_set=dataset.name, images=images, scores=scores, figures=figures)

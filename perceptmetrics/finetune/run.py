@@ -246,6 +246,7 @@ class _Run:
         results, held_out = [], []
         for number in range(count):
             splits = [of_one[number] for of_one in every]
+            _check_not_empty(splits, self._datasets)
             trial, tried = self._best_trial(number, splits)
             calibrations = [self._calibration(trial, place) for place in range(len(self._datasets))]
             results.append(self._test(number, trial, tried, calibrations))
@@ -300,9 +301,9 @@ class _Run:
     def _calibrates(self, place: int) -> bool:
         """Whether a head's outputs are on no scale of their own, or are to go through a logistic."""
         loss = self._recipe.data[self._measured(place)].loss or self._recipe.loss
-        return isinstance(self._specs[0].head, MlpHeadSpec) and (
-            loss in _SCALE_FREE or self._recipe.score_map == "logistic"
-        )
+        spec = self._specs[0]
+        has_layers = isinstance(spec.head, MlpHeadSpec) or spec.pool.regressor is not None
+        return has_layers and (loss in _SCALE_FREE or self._recipe.score_map == "logistic")
 
     def _measured(self, place: int) -> int:
         """The data set on whose ratings a head is calibrated: its own, or the first of those that share it."""
@@ -348,9 +349,11 @@ class _Run:
         """Train on all images, for as long and at the rate that served the splits best, and export."""
         none = np.empty(0, dtype=np.intp)
         splits = [Split(train=one.trainable, validation=none, test=none) for one in self._datasets]
-        epochs = None if self._recipe.optimizer.patience is None else _median_epoch(results)
         rates = [split.lr for split in results]
-        trial = self._trials.train(len(results), splits, max(set(rates), key=rates.count), epochs=epochs)
+        rate = max(self._recipe.optimizer.lr, key=rates.count)
+        epochs = _median_epoch([split for split in results if split.lr == rate])
+        keeps_last = self._recipe.optimizer.keep == "last"
+        trial = self._trials.train(len(results), splits, rate, epochs=None if keeps_last else epochs)
         calibrations: list[Calibration | None] = [None] * len(self._specs)
         for place in held_out[0]:
             pairs = [of_split[place] for of_split in held_out]
@@ -376,7 +379,9 @@ class _Run:
                     self._recipe,
                     self._metric_folder(place),
                     encoder=self._source.file,
-                    results={key: figures[key] for key in figures if len(self._specs) == 1 or key == name},
+                    results={
+                        key: figures[key] for key in figures if len(self._specs) == 1 or key.partition(": ")[0] == name
+                    },
                 )
 
     def _context(self) -> dict[str, object]:
@@ -387,6 +392,12 @@ class _Run:
             "device": str(self._processes.device),
             "torch": torch.__version__,
         }
+
+
+def _check_not_empty(splits: Sequence[Split], datasets: Sequence[LabelledImages]) -> None:
+    for split, dataset in zip(splits, datasets, strict=True):
+        if not len(split.train):
+            raise DatasetError(f"{dataset.name}: a split leaves no images to train on.")
 
 
 def _median_epoch(results: Sequence[SplitResult]) -> int:
@@ -411,5 +422,7 @@ def _identity(recipe: Recipe, datasets: Sequence[LabelledImages], encoder: str) 
         parts = [
             part.tolist() for split in dataset.official_splits for part in (split.train, split.validation, split.test)
         ]
-        digest.update(json.dumps([dataset.labels, dataset.groups, parts]).encode("utf-8", "surrogatepass"))
+        tested = None if dataset.test_only is None else dataset.test_only.tolist()
+        content = [dataset.labels, dataset.groups, dataset.contents, tested, parts]
+        digest.update(json.dumps(content).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -48,7 +48,7 @@ def _moments(learner: Learner, one: TrainingSet, head: MlpHead) -> tuple[Tensor,
     tasks = ([partial(one.feed.fixed, index) for index in chunk] for chunk in chunks)
     for samples in in_order(tasks, threads=not one.feed.encoded):
         for features in learner.encode(samples):
-            rows = features.flatten(0, 1).double()
+            rows = features.flatten(0, 1).cpu().double()
             rows = signed_log(rows) if head.feature_map == "signed_log" else rows
             total, square, count = total + rows.sum(dim=0), square + rows.square().sum(dim=0), count + len(rows)
     return total / count, square / count

@@ -125,6 +125,7 @@ class Stage:
             return state.progress.records
         self._learner.to(self._processes.device)
         self._optimizer = self._new_optimizer()
+        self._processes.reset_scaler()
         if state is not None:
             self._restore(state)
         model, optimizer = self._processes.prepare(self._learner, self._optimizer)
@@ -362,7 +363,7 @@ def predict(
     tasks = ([partial(feed.fixed, int(index)) for index in chunk] for chunk in chunks)
     rows = [learner.predict(number, samples) for samples in in_order(tasks, threads=not feed.encoded)]
     own = torch.cat(rows) if rows else learner.no_rows(number)
-    gathered = processes.gather(own, [len(share) for share in shares]).double().cpu().numpy()
+    gathered = processes.gather(own, [len(share) for share in shares]).cpu().double().numpy()
     places = [place for share in shares for place in share]
     ordered = np.empty_like(gathered)
     ordered[places] = gathered

@@ -6,6 +6,7 @@ heads alone (head_first) --> what the recipe trains --> each head alone (second_
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -145,6 +146,9 @@ class Trials:
             name = replace(main, stage=f"head_{dataset.name}")  # of that learning rate's encoder
             (one,), _ = self._stage(name, single, splits, optimizer, (self._recipe.seed, main.split, 2, place), place)
             sets.append(one)
+        self._processes.wait()
+        if self._processes.is_first:  # features of this encoder, which nobody else has
+            shutil.rmtree(self._folder / "state" / "features", ignore_errors=True)
         return sets
 
     def _stage(
