@@ -52,7 +52,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(perceptmetrics: Co
         "finetune", "lite_attributes", "--root", rated, *options, "--set", "splits.count=3", "--dry-run"
     )
     assert result.returncode == 0
-    assert "csv: 29 images for training, 3 for validation, 8 for test" in result.stderr
+    assert "csv: 32 images for training, 0 for validation, 8 for test" in result.stderr
     assert "3 splits, 4 models to train" in result.stderr
     head = (1024 + 1) * 192 + (192 + 1) * 2
     assert f"{head:,} of " in result.stderr
@@ -61,7 +61,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(perceptmetrics: Co
 
 def test_a_data_set_in_place_of_the_recipes_own_is_trained_on(perceptmetrics: Command, rated: Path) -> None:
     arguments = ("--dataset", "csv", "--root", rated, "--option", "columns=beauty", "--dry-run")
-    assert "csv: 29 images" in perceptmetrics("finetune", "lite_livec", *arguments).stderr
+    assert "csv: 32 images" in perceptmetrics("finetune", "lite_livec", *arguments).stderr
 
 
 @pytest.mark.parametrize(
