@@ -110,8 +110,8 @@ def _folders(recipe: Recipe, roots: Sequence[str]) -> dict[str, str]:
     names = [entry.name for entry in recipe.data]
     if len(set(names)) < len(names):
         raise InvalidOptionError(
-            f"The command takes each data set once, got {', '.join(names)}. In Python, several of a kind are told apart by "
-            "dataclasses.replace(data, name=...)."
+            f"The command takes each data set once, got {', '.join(names)}. In Python, several of a kind are told "
+            "apart by dataclasses.replace(data, name=...)."
         )
     if len(names) == 1 and len(roots) == 1:
         return {names[0]: roots[0].removeprefix(f"{names[0]}=")}
