@@ -52,6 +52,7 @@ def train(encoder: Path) -> Callable[..., RunResult]:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits for what these tests do not look at."""
     hurry(monkeypatch.setattr)
 
 

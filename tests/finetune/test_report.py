@@ -75,8 +75,8 @@ RUNS = {
 
 
 @pytest.fixture(autouse=True)
-def no_intervals():
-    """In place of the fixture of that name, for here they are shown."""
+def hurried():
+    """In place of the fixture of that name, for here intervals are shown."""
 
 
 @pytest.fixture(autouse=True, scope="module")
