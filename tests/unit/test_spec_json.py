@@ -127,6 +127,7 @@ def required_fields():
         "features",
         "lora",
         "dropout",
+        "input_dropout",
         "targets",
         "in_trained_file",
         "mode",
