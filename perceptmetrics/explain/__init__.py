@@ -1,0 +1,1 @@
+"""Why a metric gives the score it gives: attention heads, saliency, crops."""

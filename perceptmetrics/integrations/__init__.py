@@ -1,0 +1,1 @@
+"""Metrics inside other libraries: each module needs the library that it is named after, and imports it when used."""
