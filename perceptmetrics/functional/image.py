@@ -65,7 +65,7 @@ def resize_short_side(images: Tensor, size: int) -> Tensor:
         Shape (N, C, h, w) with min(h, w) == size.
     """
     height, width = images.shape[-2:]
-    short = torch.sym_min(height, width)
+    short = _least(height, width)
     if _is_known(short) and short == size:
         return images
     return resize(images, (size * height // short, size * width // short))
@@ -82,11 +82,11 @@ def shrink_to_long_side(images: Tensor, max_long_side: int) -> Tensor:
         Shape (N, C, h, w) with max(h, w) <= max_long_side and the aspect ratio kept to the nearest pixel.
     """
     height, width = images.shape[-2:]
-    long_side = torch.sym_max(height, width)
+    long_side = _most(height, width)
     if _is_known(long_side) and long_side <= max_long_side:
         return images
-    limit = torch.sym_min(long_side, max_long_side)
-    new_height, new_width = (torch.sym_max(1, _nearest(side * limit, long_side)) for side in (height, width))
+    limit = _least(long_side, max_long_side)
+    new_height, new_width = (_most(1, _nearest(side * limit, long_side)) for side in (height, width))
     return resize(images, (own_symbol(new_height), own_symbol(new_width)))
 
 
@@ -171,10 +171,10 @@ def enlarge_to(images: Tensor, side: int) -> Tensor:
         Shape (N, C, h, w) with min(h, w) >= side and the aspect ratio kept to the nearest pixel.
     """
     height, width = images.shape[-2:]
-    short = torch.sym_min(height, width)
+    short = _least(height, width)
     if _is_known(short) and short >= side:
         return images
-    wanted = torch.sym_max(short, side)
+    wanted = _most(short, side)
     size = (_nearest(height * wanted, short), _nearest(width * wanted, short))
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
@@ -237,6 +237,16 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 def _is_known(*lengths: int) -> bool:
     """Whether lengths are numbers, not symbols of a traced program."""
     return all(isinstance(length, int) for length in lengths)
+
+
+def _least(one: int, other: int) -> int:
+    """The smaller of two lengths, numbers or symbols."""
+    return cast("int", torch.sym_min(one, other))
+
+
+def _most(one: int, other: int) -> int:
+    """The larger of two lengths, numbers or symbols."""
+    return cast("int", torch.sym_max(one, other))
 
 
 def _nearest(numerator: int, denominator: int) -> int:

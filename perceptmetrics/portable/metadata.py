@@ -48,7 +48,9 @@ def program_metadata(metric: Metric, size: tuple[int, int] | None, precision: st
         "paper": spec.card.paper,
         "precision": precision,
         "input": input_description(metric, size),
-        "output": f"float32, shape (N, {len(score.labels)}): one score a label" if score.labels else "float32, shape (N,)",
+        "output": f"float32, shape (N, {len(score.labels)}): one score a label"
+        if score.labels
+        else "float32, shape (N,)",
         "spec": spec_to_json(spec),
     }
 

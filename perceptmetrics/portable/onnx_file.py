@@ -85,7 +85,7 @@ def export_onnx(
         graph = build_graph(trace(metric, size), opset)
         graph.save(written, halve=precision == "float16")
         if precision == "int8":
-            quantise_graph(metric, written, graph.outside_encoder, images)
+            quantise_graph(written, graph.outside_encoder, images)
         describe(written, program_metadata(metric, size, precision))
         difference = check_program(metric, _runner(written), shapes, _tolerance(metric, precision))
         files = sorted(Path(name).iterdir(), key=lambda file: file == written)  # the model last: with it, all is there
@@ -105,7 +105,9 @@ def export_onnx(
 
 def _check_options(precision: str, opset: int) -> None:
     if precision not in get_args(ProgramPrecision):
-        raise InvalidOptionError(f"precision must be one of {', '.join(get_args(ProgramPrecision))}, got {precision!r}.")
+        raise InvalidOptionError(
+            f"precision must be one of {', '.join(get_args(ProgramPrecision))}, got {precision!r}."
+        )
     if not DEFAULT_OPSET <= opset <= _LAST_OPSET:
         raise InvalidOptionError(
             f"opset must be from {DEFAULT_OPSET}, the first in which a resize can be antialiased, to {_LAST_OPSET}, "

@@ -172,10 +172,7 @@ def _sizes_as_symbols(encoder: nn.Module) -> Iterator[None]:
         (parent, name, layer)
         for parent in encoder.modules()
         for name, layer in parent.named_children()
-        if type(layer).__name__ == "Conv2dSame"
-        and layer.stride == (2, 2)
-        and layer.dilation == (1, 1)
-        and all(kernel % 2 and kernel > 1 for kernel in layer.kernel_size)
+        if isinstance(layer, nn.Conv2d) and _pads_as_tensorflow(layer)
     ]
     for parent, name, layer in replaced:
         setattr(parent, name, _StridedSame(layer))
@@ -184,3 +181,9 @@ def _sizes_as_symbols(encoder: nn.Module) -> Iterator[None]:
     finally:
         for parent, name, layer in replaced:
             setattr(parent, name, layer)
+
+
+def _pads_as_tensorflow(layer: nn.Conv2d) -> bool:
+    """Whether a layer is timm's `Conv2dSame`, as `_StridedSame` computes it."""
+    odd = all(kernel % 2 and kernel > 1 for kernel in layer.kernel_size)
+    return type(layer).__name__ == "Conv2dSame" and layer.stride == (2, 2) and layer.dilation == (1, 1) and odd
