@@ -66,7 +66,7 @@ def export(
     """Write a metric as a program that runs without this package: an ONNX model, or a PyTorch program (.pt2).
 
     It takes RGB images in [0, 1], any number at once, and does all that the metric does with them. It is run beside the
-    metric, and appears only if the scores agree. To store or publish trained weights see `convert` and `push`. Examples:
+    metric, and appears only if scores agree. To store or publish trained weights see `convert` and `push`. Examples:
 
     - `perceptmetrics export lite_iqa`
 
