@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
     from perceptmetrics.spec import MetricSpec
     from perceptmetrics.suite import MetricSuite
+    from perceptmetrics.video import FrameSampling, VideoScores, score_video
 
 __all__ = [
     "DatasetError",
+    "FrameSampling",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidSpecError",
@@ -42,6 +44,7 @@ __all__ = [
     "PerceptMetricsError",
     "PerceptualLoss",
     "UnknownMetricError",
+    "VideoScores",
     "WeightsError",
     "__version__",
     "create_metric",
@@ -52,10 +55,12 @@ __all__ = [
     "load_image",
     "metric_info",
     "register_metric",
+    "score_video",
 ]
 
 _MODULE_OF = {
     "DatasetError": "errors",
+    "FrameSampling": "video",
     "InvalidImageError": "errors",
     "InvalidOptionError": "errors",
     "InvalidSpecError": "errors",
@@ -66,6 +71,7 @@ _MODULE_OF = {
     "PerceptMetricsError": "errors",
     "PerceptualLoss": "losses",
     "UnknownMetricError": "errors",
+    "VideoScores": "video",
     "WeightsError": "errors",
     "create_metric": "factory",
     "list_datasets": "datasets",
@@ -75,6 +81,7 @@ _MODULE_OF = {
     "load_image": "io",
     "metric_info": "registry",
     "register_metric": "registry",
+    "score_video": "video",
 }
 
 
