@@ -67,11 +67,6 @@ def export_onnx(
             such images.
         WeightsError: The model scores otherwise than the metric.
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
-
-    Example:
-        >>> checked = export_onnx(create_metric("lite_iqa"), "lite_iqa.onnx")  # doctest: +SKIP
-        >>> session = onnxruntime.InferenceSession("lite_iqa.onnx")  # doctest: +SKIP
-        >>> scores = session.run(["scores"], {"images": pixels})[0]  # doctest: +SKIP
     """
     path = check_file(path, ".onnx", overwrite=overwrite)
     _check_options(precision, opset)

@@ -45,11 +45,6 @@ def export_pt2(
     Raises:
         InvalidOptionError: The file exists, or the metric cannot be traced for such images.
         WeightsError: The program scores otherwise than the metric.
-
-    Example:
-        >>> checked = export_pt2(create_metric("lite_iqa"), "lite_iqa.pt2")  # doctest: +SKIP
-        >>> program = torch.export.load("lite_iqa.pt2").module()  # doctest: +SKIP
-        >>> scores = program(torch.rand(2, 3, 480, 640))  # doctest: +SKIP
     """
     path = check_file(path, ".pt2", overwrite=overwrite)
     shapes = checked_shapes(metric, size)

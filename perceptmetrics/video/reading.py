@@ -144,17 +144,24 @@ def _check_end(stream: Any, container: Any, path: str | os.PathLike[str], count:
     name = os.fspath(path)
     if not count:
         raise InvalidImageError(f"{name} holds no frame that can be decoded.")
-    stated = None
-    if stream.duration is not None:
-        stated = float(stream.duration * stream.time_base)
-    elif container.duration is not None and len(container.streams) == 1:
-        stated = container.duration / 1e6
     frame = 1 / float(stream.average_rate) if stream.average_rate else 0.0
+    stated = _stated_duration(stream, container, frame)
     if stated is not None and last + frame < stated - max(_MISSING_END, 2 * frame):
         raise InvalidImageError(
             f"{name} is cut short or damaged after {count} frames: it ends after {last + frame:.2f} s, and should last "
             f"{stated:.2f} s."
         )
+
+
+def _stated_duration(stream: Any, container: Any, frame: float) -> float | None:
+    """Seconds that a video should last by its header; None where it does not say."""
+    if container.format.name == "avi" and stream.frames:  # whose duration FFmpeg takes from the size of the file
+        return float(stream.frames * frame)
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None and len(container.streams) == 1:
+        return float(container.duration / 1e6)
+    return None
 
 
 def _rgb(frame: Any) -> np.ndarray[Any, Any]:

@@ -47,11 +47,6 @@ def score_video(
     Raises:
         InvalidImageError: The file cannot be opened, or not one frame of it could be scored.
         MissingExtraError: PyAV is not installed.
-
-    Example:
-        >>> scores = score_video(create_metric("lite_iqa"), "clip.mp4", sampling=FrameSampling(fps=2))  # doctest: +SKIP
-        >>> scores.summary["lite_iqa"].worst_second  # doctest: +SKIP
-        WorstSecond(start=3.0, mean=0.21)
     """
     metrics = [metrics] if isinstance(metrics, Metric) else list(metrics)
     columns = score_columns(metrics)

@@ -93,15 +93,29 @@ def test_frames_before_the_end_of_a_truncated_file_are_given_and_then_an_error(t
     path.write_bytes(content[: len(content) // 2])
     decoded = []
     with pytest.raises(InvalidImageError, match=r"cut short|damaged"):
-        decoded.extend(iter_into(decoded, path))
+        iter_into(decoded, path)
     assert 10 < len(decoded) < 30
     np.testing.assert_array_equal(np.stack([frame.pixels for frame in decoded]), frames[: len(decoded)])
+
+
+def test_frames_before_a_damaged_one_are_given_and_then_an_error(tmp_path):
+    frames = noise(20)
+    path = write(tmp_path / "clip.mp4", frames, codec="libx264rgb", pixel_format="rgb24", options={"qp": "0"})
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4000] = bytes(4000)
+    path.write_bytes(content)
+    decoded = []
+    with pytest.raises(InvalidImageError, match="damaged after"):
+        iter_into(decoded, path)
+    assert len(decoded) < 20
+    for frame in decoded:
+        np.testing.assert_array_equal(frame.pixels, frames[frame.number])
 
 
 def iter_into(decoded, path):
     for frame in read_frames(path, lambda number, time: True):
         decoded.append(frame)
-    return []
 
 
 @pytest.mark.parametrize(

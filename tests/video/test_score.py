@@ -90,6 +90,21 @@ def test_a_summary_is_mean_percentile_and_worst_second():
     assert (summary.worst_second.start, summary.worst_second.mean) == (7.0, 6.0)
 
 
+def test_the_summary_goes_by_the_direction_of_each_metric(tmp_path):
+    path = write(tmp_path / "clip.mkv", noise(30))
+    up = score_video(tiny_metric(), path, sampling=FrameSampling(every=1)).summary["tiny"]
+    down = score_video(tiny_metric(higher_is_better=False), path, sampling=FrameSampling(every=1)).summary["tiny"]
+    assert up.mean == down.mean
+    assert up.percentile_5 < up.mean < down.percentile_5
+    assert up.worst_second.mean < down.worst_second.mean
+
+
+def test_a_metric_with_labels_has_a_summary_of_each(tmp_path):
+    metric = tiny_metric(labels=("calm", "awe"))
+    scored = score_video([metric], write(tmp_path / "clip.mkv", noise(4)), sampling=FrameSampling(frames=2))
+    assert scored.columns == tuple(scored.summary) == ("tiny.calm", "tiny.awe")
+
+
 def test_the_command_writes_a_row_a_video_and_its_frames_and_a_plot(command):
     write("clip.mkv", noise(25, height=96, width=96))
     Path("other").mkdir()
