@@ -84,5 +84,5 @@ def _decode(source: T) -> Decoded[T]:
     try:
         return Decoded(source, load_pixels(cast("ImageSource", source.source)), None)
     except InvalidImageError as error:
-        told = source.name in str(error)
+        told = str(error).startswith(source.name)
         return Decoded(source, None, error if told else InvalidImageError(f"{source.name}: {error}"))

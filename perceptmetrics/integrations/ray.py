@@ -25,7 +25,7 @@ from perceptmetrics.scoring import score_columns, score_images
 from perceptmetrics.sources import Part, ReadOptions, read_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from types import ModuleType
 
     from perceptmetrics.results import ScoredImage
@@ -34,8 +34,12 @@ __all__ = ["Actors", "ScoreColumn", "score_parts"]
 
 MetricOptions = Mapping[str, Mapping[str, Any]]
 
-_TRIES_PER_PART = 4
 _OBJECT_STORE_BYTES = 256 * 2**20
+_LOCAL_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone unasked
+    "RAY_worker_niceness": "0",  # else whatever else runs on the machine goes first
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what it would say goes to the logs, and to the terminal as well
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +106,7 @@ def score_parts(
         if (names := _known_names(part, known, known_in)) is not None
     ]
     arguments = (dict(metrics), actors, batch_size, max_pixels)
-    with _cluster(ray):
-        results = _run(ray, jobs, actors, arguments) if jobs else iter(())
+    with _cluster(ray), contextlib.closing(_run(ray, jobs, actors, arguments)) as results:
         window = 0
         for part in parts:
             if _known_names(part, known, known_in) is None:
@@ -175,11 +178,15 @@ class _PartScorer:
         return {"rows": [pickle.dumps(rows)]}
 
 
-def _run(ray: ModuleType, jobs: list[_Job], actors: Actors, arguments: tuple[Any, ...]) -> Iterator[list[ScoredImage]]:
+def _run(
+    ray: ModuleType, jobs: list[_Job], actors: Actors, arguments: tuple[Any, ...]
+) -> Generator[list[ScoredImage], None, None]:
     """Rows of each job, in order."""
     from ray.exceptions import RayError
 
     try:
+        if not jobs:
+            return
         count = _count(ray, actors, len(jobs))
         items = [{"job": pickle.dumps(job)} for job in jobs]
         dataset = ray.data.from_items(items, override_num_blocks=len(items))
@@ -189,14 +196,13 @@ def _run(ray: ModuleType, jobs: list[_Job], actors: Actors, arguments: tuple[Any
             _PartScorer,
             fn_constructor_args=arguments,
             batch_size=1,
-            concurrency=count,
+            compute=ray.data.ActorPoolStrategy(size=count),
             num_cpus=actors.cpus,
             num_gpus=actors.gpus or None,
-            max_restarts=-1,
-            max_task_retries=_TRIES_PER_PART - 1,
-        )
-        for row in scored.iter_rows():
-            yield pickle.loads(row["rows"])  # noqa: S301 - written by `_PartScorer`
+        )  # Ray Data starts actors that died again, and hands their parts out again, unasked
+        with contextlib.closing(iter(scored.iter_rows())) as rows:
+            for row in rows:
+                yield pickle.loads(row["rows"])  # noqa: S301 - written by `_PartScorer`
     except RayError as error:
         cause = getattr(error, "cause", None)
         if isinstance(cause, PerceptMetricsError):
@@ -261,8 +267,9 @@ def _cluster(ray: ModuleType) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone unasked
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    for variable, value in _LOCAL_SETTINGS.items():
+        os.environ.setdefault(variable, value)
     local = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if os.environ.get("RAY_ADDRESS") else local))
