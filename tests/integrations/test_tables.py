@@ -289,6 +289,7 @@ def test_names_of_the_package_can_be_imported_without_any_extra():
         "import sys\n"
         "for name in ('pandas', 'datasets', 'pyiqa', 'torchmetrics'): sys.modules[name] = None\n"
         "from perceptmetrics import *\n"
+        "import perceptmetrics.integrations.pyiqa, perceptmetrics.integrations.basicsr\n"
         "print(score_dataset, score_frame)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
