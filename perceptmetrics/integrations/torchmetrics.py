@@ -131,9 +131,8 @@ class PerceptualMetric(torchmetrics.Metric):
             What `compute` would return if there were this batch alone.
         """
         value: Result = super().forward(images)
-        self._forward_cache: Any = _each(
-            torch.detach, value
-        )  # or else the graph of the batch would stay, here and in the states
+        # Or else the graph of the batch would stay, here and in the states.
+        self._forward_cache: Any = _each(torch.detach, value)
         if self.reduction == "none":
             self.scores = [scores.detach() for scores in self.scores]
         return value
