@@ -227,7 +227,12 @@ def write(
     print(table)
     write_whole(folder / "table.md", table.encode())
     numbers = [{key: None if value != value else value for key, value in row.items()} for row in rows]
-    write_whole(folder / "results.json", (json.dumps({"metric": metric, "rows": numbers}, indent=1) + "\n").encode())
+    curves = {
+        name: {"steps": training.steps, "psnr": training.psnr, "score": training.score}
+        for name, training in [("L1, first part", first), *((training.name, training) for training in trainings)]
+    }
+    results = {"metric": metric, "rows": numbers, "curves": curves}
+    write_whole(folder / "results.json", (json.dumps(results, indent=1) + "\n").encode())
     write_whole(folder / "training.png", plotted(first, trainings, metric))
     write_whole(folder / "before_after.jpg", shown(trainings, *pictures))
 
