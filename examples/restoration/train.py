@@ -60,7 +60,7 @@ class Denoiser(nn.Module):
         widths = [3, *[channels] * 5, 3]
         layers: list[nn.Module] = []
         for inner, outer in itertools.pairwise(widths):
-            layers += [nn.Conv2d(inner, outer, 3, padding=1), nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(inner, outer, 3, padding=1, padding_mode="reflect"), nn.ReLU(inplace=True)]
             nn.init.kaiming_normal_(layers[-2].weight)
             nn.init.zeros_(layers[-2].bias)
         self.layers = nn.Sequential(*layers[:-1])
@@ -117,7 +117,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--target", help="label to raise, for a metric with labels")
     parser.add_argument("--checkpoint", type=Path, help="the metric's trained file, where it is not on the Hub")
     parser.add_argument("--backbone-checkpoint", type=Path, help="the encoder's file, where it is not on the Hub")
-    parser.add_argument("--weights", type=float, nargs="+", default=[0.02, 0.1], help="of the perceptual term")
+    parser.add_argument("--weights", type=float, nargs="+", default=[0.005, 0.02, 0.1], help="of the perceptual term")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; the result means nothing")
     return parser.parse_args()
@@ -253,13 +253,15 @@ def plotted(first: Training, trainings: list[Training], metric: str) -> bytes:
 
 
 @torch.no_grad()
-def shown(trainings: list[Training], clean: Tensor, noisy: Tensor, rows: int = 3) -> bytes:
-    """Left-out photographs, one in a row: noisy, restored by each network, clean."""
+def shown(trainings: list[Training], clean: Tensor, noisy: Tensor, rows: int = 3, side: int = 160) -> bytes:
+    """Middles of left-out photographs, one in a row: noisy, restored by each network, clean."""
     columns = [noisy, *(training.network(noisy).clamp(0, 1) for training in trainings), clean]
-    picture = torch.cat([torch.cat(list(column[:rows]), dim=-2) for column in columns], dim=-1)
+    places = torch.linspace(0, len(clean) - 1, min(rows, len(clean))).round().long()
+    cut = [centre_crop(column[places], min(side, column.shape[-1])) for column in columns]
+    picture = torch.cat([torch.cat(list(column), dim=-2) for column in cut], dim=-1)
     buffer = io.BytesIO()
     pixels = (picture * 255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(buffer, format="JPEG", quality=88, subsampling=0)
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=85, subsampling=0)
     return buffer.getvalue()
 
 
