@@ -49,7 +49,7 @@ class Plan:
     shown_side: int = 224
 
 
-QUICK = Plan(side=32, channels=8, first_steps=60, more_steps=12, watch_every=6, long_side=160, shown_side=64)
+QUICK = Plan(side=64, channels=8, first_steps=60, more_steps=24, watch_every=12, long_side=160, shown_side=64)
 
 
 class Denoiser(nn.Module):
