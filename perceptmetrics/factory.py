@@ -147,7 +147,7 @@ def _refuse_loss_options(
 ) -> None:
     """A metric would ignore them."""
     stated = {
-        "loss_weight": not (isinstance(weight, float) and weight == 1.0),
+        "loss_weight": not isinstance(weight, (int, float)) or weight != 1.0,
         "loss_reduction": reduction != "mean",
         "loss_target": target is not None,
         "loss_sign": sign != "auto",

@@ -114,6 +114,12 @@ class PerceptualLoss(nn.Module):
             raise InvalidImageError(f"A loss takes a tensor of shape (N, 3, H, W), got {type(images).__name__}.")
         check_tensor(images)
         images = images if images.ndim == 4 else images[None]
+        count = images.shape[0]
+        if self.weight.numel() not in (1, count):
+            raise InvalidOptionError(
+                f"weight has shape ({self.weight.numel()},), but the batch has {count} images. Give one weight per "
+                "image, or a single number."
+            )
         if self.distribution is None and target is not None:
             raise InvalidOptionError(
                 "A loss takes a distribution for each batch only if it was made with one; give the first as target= "
@@ -121,12 +127,6 @@ class PerceptualLoss(nn.Module):
             )
         wanted = self.distribution if target is None else target
         distances = self._distances(images) if wanted is None else self._divergences(images, wanted)
-        count = images.shape[0]
-        if self.weight.numel() not in (1, count):
-            raise InvalidOptionError(
-                f"weight has shape ({self.weight.numel()},), but the batch has {count} images. Give one weight per "
-                "image, or a single number."
-            )
         loss = self.weight * distances
         if self.reduction == "none":
             return loss
