@@ -4,8 +4,9 @@
 
 The same random RN50 on all sides, gradient to the pixels. Each side is a process of its own; they take turns, step by
 step, so that what else the machine does meets all of them. The medians count, of the ratios too, which are those of
-steps next to each other. "Straightforward" is described in `clipiqa_speed`. Memory is the resident peak of the whole
-process, and how far that is above what it held once the loss was built. Linux only. Prints Markdown; asserts nothing.
+steps next to each other. Where other work shares the cores, compare the processor's time with one thread.
+"Straightforward" is described in `clipiqa_speed`. Memory is the resident peak of the whole process, and how far that is
+above what it held once the loss was built. Linux only. Prints Markdown; asserts nothing.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Side:
 
     def __init__(self, kind: str, file: Path, sizes: tuple[int, ...], threads: int) -> None:
         self.seconds: list[float] = []
+        self.busy: list[float] = []
         self.peak = 0.0
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.loss_child", kind, str(file), *map(str, sizes)],
@@ -48,14 +50,15 @@ class Side:
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         )
-        self.loss, self.gradient, self.built = self._read()
+        self.loss, self.built = self._read()
 
     def step(self) -> None:
         """Do a step, and remember what it took."""
         self._process.stdin.write("step\n")
         self._process.stdin.flush()
-        seconds, self.peak = self._read()
+        seconds, busy, self.peak = self._read()
         self.seconds.append(seconds)
+        self.busy.append(busy)
 
     def end(self) -> None:
         """End the process."""
@@ -97,16 +100,21 @@ def main() -> None:
 def table(sides: dict[str, Side]) -> None:
     """Print time and memory; ratios are to the first side."""
     base = next(iter(sides.values()))
-    print("| | seconds | times faster | peak, GiB | ratio | of it for the step | ratio | loss | gradient |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| | seconds | faster | of the processor | faster | peak, GiB | ratio | of it for the step | ratio | loss |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for kind, side in sides.items():
-        faster = statistics.median(theirs / own for theirs, own in zip(base.seconds, side.seconds, strict=True))
-        cells = [f"{statistics.median(side.seconds):.3f}", f"{faster:.2f}x"]
+        cells = [f"{statistics.median(side.seconds):.3f}", faster(base.seconds, side.seconds)]
+        cells += [f"{statistics.median(side.busy):.3f}", faster(base.busy, side.busy)]
         cells += [f"{side.peak:.2f}", f"{side.peak / base.peak:.2f}x"]
         steps = side.peak - side.built
         cells += [f"{steps:.2f}", f"{steps / (base.peak - base.built):.2f}x"]
-        cells += [f"{side.loss:.6f}", f"{side.gradient:.4f}"]
+        cells.append(f"{side.loss:.6f}")
         print(f"| {SIDES[kind]} | {' | '.join(cells)} |")
+
+
+def faster(base: list[float], own: list[float]) -> str:
+    """Median of the ratios of steps next to each other."""
+    return f"{statistics.median(one / other for one, other in zip(base, own, strict=True)):.2f}x"
 
 
 if __name__ == "__main__":
