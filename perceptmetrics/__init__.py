@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from perceptmetrics.factory import create_metric
+    from perceptmetrics.integrations.datasets import score_dataset
+    from perceptmetrics.integrations.pandas import score_frame
     from perceptmetrics.io import load_image
     from perceptmetrics.losses import PerceptualLoss
     from perceptmetrics.metric import Metric
@@ -52,6 +54,8 @@ __all__ = [
     "load_image",
     "metric_info",
     "register_metric",
+    "score_dataset",
+    "score_frame",
 ]
 
 _MODULE_OF = {
@@ -75,6 +79,8 @@ _MODULE_OF = {
     "load_image": "io",
     "metric_info": "registry",
     "register_metric": "registry",
+    "score_dataset": "integrations.datasets",
+    "score_frame": "integrations.pandas",
 }
 
 
