@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
-from perceptmetrics.errors import ClusterError, InvalidOptionError, MissingExtraError, PerceptMetricsError, first_line
+from perceptmetrics.errors import ClusterError, InvalidOptionError, MissingExtraError, first_line
 from perceptmetrics.factory import create_metric
 from perceptmetrics.scoring import score_columns, score_images
 from perceptmetrics.sources import Part, ReadOptions, read_part
@@ -204,13 +204,14 @@ def _run(
             for row in rows:
                 yield pickle.loads(row["rows"])  # noqa: S301 - written by `_PartScorer`
     except RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, PerceptMetricsError):
-            raise cause from error
         raise ClusterError(
-            f"Ray could not finish: {first_line(error)}. What is scored is kept; look into Ray's logs, then go on "
-            "with --resume."
+            f"Ray could not finish: {_last_line(error)} What is scored is kept; go on with --resume when that is mended."
         ) from error
+
+
+def _last_line(error: Exception) -> str:
+    """What was raised in a worker; before it Ray quotes where."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def _count(ray: ModuleType, actors: Actors, jobs: int) -> int:
