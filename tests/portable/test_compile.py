@@ -11,15 +11,8 @@ from tests.photographs import photographs
 from tests.registered import build
 
 BACKEND = "aot_eager"
-NAMES = [
-    "clipiqa",
-    "clipiqa+_rn50_512",
-    "clipiqa+_vitL14_512",
-    "clip_uiqa",
-    "perceptclip_iqa",
-    "perceptclip_emo",
-    "lite_iqa",
-]
+SLOW = ["clipiqa+_rn50_512", "clipiqa+_vitL14_512", "clip_uiqa", "perceptclip_iqa"]
+NAMES = ["clipiqa", "perceptclip_emo", "lite_iqa", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 @pytest.mark.parametrize("name", NAMES)
