@@ -23,15 +23,19 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from perceptmetrics.factory import create_metric
+    from perceptmetrics.integrations.datasets import score_dataset
+    from perceptmetrics.integrations.pandas import score_frame
     from perceptmetrics.io import load_image
     from perceptmetrics.losses import PerceptualLoss
     from perceptmetrics.metric import Metric
     from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
     from perceptmetrics.spec import MetricSpec
     from perceptmetrics.suite import MetricSuite
+    from perceptmetrics.video import FrameSampling, VideoScores, score_video
 
 __all__ = [
     "DatasetError",
+    "FrameSampling",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidSpecError",
@@ -42,6 +46,7 @@ __all__ = [
     "PerceptMetricsError",
     "PerceptualLoss",
     "UnknownMetricError",
+    "VideoScores",
     "WeightsError",
     "__version__",
     "create_metric",
@@ -52,10 +57,14 @@ __all__ = [
     "load_image",
     "metric_info",
     "register_metric",
+    "score_dataset",
+    "score_frame",
+    "score_video",
 ]
 
 _MODULE_OF = {
     "DatasetError": "errors",
+    "FrameSampling": "video",
     "InvalidImageError": "errors",
     "InvalidOptionError": "errors",
     "InvalidSpecError": "errors",
@@ -66,6 +75,7 @@ _MODULE_OF = {
     "PerceptMetricsError": "errors",
     "PerceptualLoss": "losses",
     "UnknownMetricError": "errors",
+    "VideoScores": "video",
     "WeightsError": "errors",
     "create_metric": "factory",
     "list_datasets": "datasets",
@@ -75,6 +85,9 @@ _MODULE_OF = {
     "load_image": "io",
     "metric_info": "registry",
     "register_metric": "registry",
+    "score_dataset": "integrations.datasets",
+    "score_frame": "integrations.pandas",
+    "score_video": "video",
 }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from perceptmetrics.backbones.base import Backbone
 from perceptmetrics.backbones.fold import fold_batch_norms
@@ -103,5 +104,15 @@ class ClipResNet(Backbone):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures; see `Backbone.encode`."""
-        features: Tensor = self.pool(self.trunk(pixels.contiguous(memory_format=torch.channels_last)))
+        feature_map = pixels.contiguous(memory_format=torch.channels_last)
+        if self.checkpointing and torch.is_grad_enabled():
+            trunk = self.trunk
+            for stage in (trunk.stem, trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+                feature_map = checkpoint(stage, feature_map, use_reentrant=False)
+        else:
+            feature_map = self.trunk(feature_map)
+        features: Tensor = self.pool(feature_map)
         return features
+
+    def _switch_checkpointing(self, wanted: bool) -> None:
+        """It can be done: each stage keeps its input alone."""

@@ -15,6 +15,7 @@ from perceptmetrics.cli.benchmark import benchmark
 from perceptmetrics.cli.console import fail
 from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.experiments import add_experiments
+from perceptmetrics.cli.export import export
 from perceptmetrics.cli.finetune import finetune
 from perceptmetrics.cli.publish import add_publishing
 from perceptmetrics.cli.score import score
@@ -163,6 +164,7 @@ def convert(
 add_publishing(app)
 add_experiments(app)
 app.command()(score)
+app.command()(export)
 app.command()(finetune)
 app.command()(benchmark)
 app.add_typer(dataset_app, name="dataset", help="Data sets of images with human labels: list them, check one.")

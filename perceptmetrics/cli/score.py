@@ -36,7 +36,8 @@ def score(
     paths: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
         typer.Argument(
-            help="Images, folders, patterns such as 'photos/**/*.jpg', tar and Parquet files, addresses such as s3://...",
+            help="Images, folders, patterns such as 'photos/**/*.jpg', videos, tar and Parquet files, addresses such "
+            "as s3://...",
             show_default=False,
         ),
     ] = None,
@@ -77,6 +78,26 @@ def score(
     key_column: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this at run time on Python 3.10
         typer.Option(help="Column with their keys. Default: the number of the row.", show_default=False),
+    ] = None,
+    fps: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Videos: frames a second to score. Default: 1.", show_default=False),
+    ] = None,
+    every: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Videos: score every n-th frame.", show_default=False),
+    ] = None,
+    frames: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Videos: number of frames to score, evenly in time.", show_default=False),
+    ] = None,
+    scenes: Annotated[bool, typer.Option("--scenes", help="With --frames: as many from each scene.")] = False,
+    frames_output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(
+            help="Videos: folder for each frame's scores, summary and plot. Default: OUTPUT_frames beside --output.",
+            show_default=False,
+        ),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="ray: on a cluster, or with several processes here.")] = Engine.local,
     actors: Annotated[
@@ -123,10 +144,13 @@ def score(
 
     - `perceptmetrics score photos/ --output scores.csv --resume`
 
+    - `perceptmetrics score clip.mp4 --fps 2 --output clip.csv`
+
     - `perceptmetrics score 'shard-{0000..0099}.tar' --output scores.parquet --engine ray`
     """
     from perceptmetrics.cli.score_run import Request, run
     from perceptmetrics.sources import ReadOptions
+    from perceptmetrics.video import FrameSampling
 
     request = Request(
         paths=paths or [],
@@ -144,6 +168,8 @@ def score(
         checkpoints=checkpoint or [],
         read_options=ReadOptions(image_column=image_column, key_column=key_column),
         actors=_actors(engine, actors, cpus_per_actor, gpus_per_actor),
+        sampling=FrameSampling(fps=fps, every=every, frames=frames, scenes=scenes),
+        frames_output=frames_output,
         create_options={
             "backbone_checkpoint": backbone_checkpoint,
             "precision": precision.value if precision else None,

@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -15,6 +15,7 @@ from rich.text import Text
 from perceptmetrics.batching import window_size
 from perceptmetrics.cli.console import printable, results
 from perceptmetrics.cli.experiment_metrics import chosen_device
+from perceptmetrics.cli.score_videos import VideoRequest, divide
 from perceptmetrics.cli.tables import columns_with_metric, direction, print_table
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory import create_metric
@@ -24,6 +25,7 @@ from perceptmetrics.results_file import ResultsFile
 from perceptmetrics.samples import DEGRADATIONS, sample_photographs
 from perceptmetrics.scoring import score_columns, score_images
 from perceptmetrics.sources import Part, ReadOptions, find_parts, read_part
+from perceptmetrics.video import FrameSampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["Request", "run"]
 
 _WINDOWS_PER_PART = 2
+
+Given: TypeAlias = "tuple[list[Part], list[str]]"
+"""Pieces of work with images, and videos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,8 @@ class Request:
     checkpoints: list[str]
     read_options: ReadOptions = field(default_factory=ReadOptions)
     actors: Actors | None = None
+    sampling: FrameSampling = field(default_factory=FrameSampling)
+    frames_output: Path | None = None
     create_options: dict[str, Any] = field(default_factory=dict)
 
     def metric_options(self) -> dict[str, dict[str, Any]]:
@@ -66,9 +73,29 @@ class Request:
         return {name: {**device, "checkpoint": checkpoints.get(name), **self.create_options} for name in names}
 
     def score(
-        self, metrics: list[Metric], parts: Sequence[Part], known: Mapping[str, ScoredImage] | None = None
+        self,
+        metrics: list[Metric],
+        parts: Sequence[Part],
+        videos: Sequence[str] = (),
+        known: Mapping[str, ScoredImage] | None = None,
     ) -> Iterator[ScoredImage]:
-        """Score all parts, here or on a cluster; rows that are known are given again."""
+        """Score all parts, here or on a cluster, then videos; rows that are known are given again."""
+        yield from self._score_images(metrics, parts, known)
+        yield from self._of_videos(videos).score(metrics, known or {})
+
+    def _of_videos(self, videos: Sequence[str]) -> VideoRequest:
+        beside = None if self.output is None else self.output.with_name(f"{self.output.stem}_frames")
+        return VideoRequest(
+            paths=videos,
+            sampling=self.sampling,
+            frames_folder=self.frames_output or beside,
+            batch_size=self.batch_size,
+            max_pixels=self.max_pixels,
+        )
+
+    def _score_images(
+        self, metrics: list[Metric], parts: Sequence[Part], known: Mapping[str, ScoredImage] | None
+    ) -> Iterator[ScoredImage]:
         if self.actors:
             return score_parts(
                 self.metric_options(),
@@ -108,13 +135,24 @@ def run(request: Request, messages: Console) -> int:
         )
     form = _format(request)
     size = _WINDOWS_PER_PART * window_size(request.batch_size)
-    parts = list(find_parts(request.paths, recursive=request.recursive, part_size=size))
+    videos, others = divide(request.paths)
+    _check_video_options(request, videos)
+    parts = list(find_parts(others, recursive=request.recursive, part_size=size))
     metrics = [create_metric(name, **options) for name, options in request.metric_options().items()]
     if request.samples:
         return _run_samples(request, metrics)
     if request.output is not None:
-        return _run_to_file(request, metrics, parts, cast("Format", form), messages)
-    return _run_to_screen(request, metrics, parts, form, messages)
+        return _run_to_file(request, metrics, (parts, videos), cast("Format", form), messages)
+    return _run_to_screen(request, metrics, (parts, videos), form, messages)
+
+
+def _check_video_options(request: Request, videos: list[str]) -> None:
+    if videos and request.actors:
+        raise InvalidOptionError("Videos are scored in this process; leave --engine ray out, or give images.")
+    if not videos and (request.sampling != FrameSampling() or request.frames_output is not None):
+        raise InvalidOptionError(
+            "--fps, --every, --frames, --scenes and --frames-output are for videos; none is given."
+        )
 
 
 def _format(request: Request) -> str:
@@ -166,12 +204,12 @@ def _run_samples(request: Request, metrics: list[Metric]) -> int:
     return 0
 
 
-def _run_to_file(request: Request, metrics: list[Metric], parts: list[Part], form: Format, messages: Console) -> int:
+def _run_to_file(request: Request, metrics: list[Metric], given: Given, form: Format, messages: Console) -> int:
     output = cast("Path", request.output)
     file = ResultsFile(output, form, score_columns(metrics), resume=request.resume)
-    tally = _Tally(request, messages, parts)
+    tally = _Tally(request, messages, *given)
     try:
-        for row in tally.watch(request.score(metrics, parts, file.done)):
+        for row in tally.watch(request.score(metrics, *given, file.done)):
             file.add(row)
     except BaseException:
         tally.stopped = True
@@ -187,10 +225,10 @@ def _run_to_file(request: Request, metrics: list[Metric], parts: list[Part], for
     return tally.status
 
 
-def _run_to_screen(request: Request, metrics: list[Metric], parts: list[Part], form: str, messages: Console) -> int:
+def _run_to_screen(request: Request, metrics: list[Metric], given: Given, form: str, messages: Console) -> int:
     columns = score_columns(metrics)
-    tally = _Tally(request, messages, parts)
-    rows = tally.watch(request.score(metrics, parts))
+    tally = _Tally(request, messages, *given)
+    rows = tally.watch(request.score(metrics, *given))
     if form == "table":
         print_table([row for row in rows if row.error is None], metrics)
         return tally.status
@@ -204,11 +242,11 @@ def _run_to_screen(request: Request, metrics: list[Metric], parts: list[Part], f
 class _Tally:
     """Counts and reports while rows go by: a progress bar on a terminal, failures as they come, a last line."""
 
-    def __init__(self, request: Request, messages: Console, parts: Sequence[Part]) -> None:
+    def __init__(self, request: Request, messages: Console, parts: Sequence[Part], videos: Sequence[str]) -> None:
         self._fail_fast = request.fail_fast
         self._messages = messages
         all_counted = all(part.container is None for part in parts)
-        self._total = sum(len(part.files) for part in parts) if all_counted else None
+        self._total = len(videos) + sum(len(part.files) for part in parts) if all_counted else None
         self.stopped = False
         self.status = 0
 
