@@ -205,7 +205,7 @@ def _run(
                 yield pickle.loads(row["rows"])  # noqa: S301 - written by `_PartScorer`
     except RayError as error:
         raise ClusterError(
-            f"Ray could not finish: {_last_line(error)} What is scored is kept; go on with --resume when that is mended."
+            f"Ray could not finish: {_last_line(error)} What is scored is kept; mend that and go on with --resume."
         ) from error
 
 

@@ -121,7 +121,7 @@ def _uninterrupted(folder: Path, images: int) -> list[tuple[float, float]]:
     run = Run(folder / "images", folder / "whole.csv")
     memory = []
     while not run.ended():
-        if (rows := run.rows()) and (size := run.memory()):
+        if 0 < (rows := run.rows()) < images and (size := run.memory()):  # at its exit PyTorch imports more modules
             memory.append((rows / images, size))
         time.sleep(0.05)
     if (status := run.close()) != 1:  # some cannot be scored
