@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UnknownMetricError,
         WeightsError,
     )
+    from perceptmetrics.explain import attention_maps, head_importance, saliency_map, view_scores
     from perceptmetrics.factory import create_metric
     from perceptmetrics.io import load_image
     from perceptmetrics.losses import PerceptualLoss
@@ -44,7 +45,9 @@ __all__ = [
     "UnknownMetricError",
     "WeightsError",
     "__version__",
+    "attention_maps",
     "create_metric",
+    "head_importance",
     "list_datasets",
     "list_metrics",
     "list_models",
@@ -52,6 +55,8 @@ __all__ = [
     "load_image",
     "metric_info",
     "register_metric",
+    "saliency_map",
+    "view_scores",
 ]
 
 _MODULE_OF = {
@@ -67,7 +72,9 @@ _MODULE_OF = {
     "PerceptualLoss": "losses",
     "UnknownMetricError": "errors",
     "WeightsError": "errors",
+    "attention_maps": "explain",
     "create_metric": "factory",
+    "head_importance": "explain",
     "list_datasets": "datasets",
     "list_metrics": "registry",
     "list_models": "registry",
@@ -75,6 +82,8 @@ _MODULE_OF = {
     "load_image": "io",
     "metric_info": "registry",
     "register_metric": "registry",
+    "saliency_map": "explain",
+    "view_scores": "explain",
 }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
 
-__all__ = ["Saliency", "SaliencyMethod", "check_differentiable", "output_place", "saliency"]
+__all__ = ["Saliency", "SaliencyMethod", "check_differentiable", "output_place", "saliency_map"]
 
 SaliencyMethod = Literal["gradient_x_input", "smoothgrad"]
 
@@ -45,7 +45,7 @@ class Saliency:
     method: SaliencyMethod
 
 
-def saliency(
+def saliency_map(
     metric: Metric,
     image: ImageSource,
     *,
@@ -77,9 +77,9 @@ def saliency(
 
     Example:
         >>> import torch, perceptmetrics
-        >>> from perceptmetrics.explain import saliency
+        >>> from perceptmetrics.explain import saliency_map
         >>> metric = perceptmetrics.create_metric("lite_iqa")
-        >>> saliency(metric, torch.rand(3, 64, 96), samples=2).values.shape
+        >>> saliency_map(metric, torch.rand(3, 64, 96), samples=2).values.shape
         torch.Size([64, 96])
     """
     if method not in get_args(SaliencyMethod):

@@ -1,4 +1,4 @@
-"""The reference: a pass from the pixels up for every head, written from open_clip's and timm's weights in plain torch."""
+"""The reference: a pass from the pixels up for every head, with attention written out in plain torch."""
 
 from __future__ import annotations
 
