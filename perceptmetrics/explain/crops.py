@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
 
-__all__ = ["ViewScore", "ViewScores", "view_scores"]
+__all__ = ["ViewScore", "ViewScores", "check_several_views", "view_scores"]
 
 _NAMES = {"whole": "whole image", "centre_crop": "middle", "salient": "middle, native size", "fragments": "fragments"}
 
@@ -78,14 +78,10 @@ def view_scores(metric: Metric, image: ImageSource, *, label: str | None = None,
         InvalidOptionError: The metric looks at a single view, or has no such score.
         InvalidImageError: The image cannot be read.
     """
+    check_several_views(metric)
     pixels = load_pixels(image)
     height, width = pixels.shape[-2:]
     windows = [tuple(view) for group in metric.views.windows(height, width) for view in group]
-    if len(windows) < 2:
-        raise InvalidOptionError(
-            f"{metric.metric_name!r} looks at a single view of an image, so there are no crops to compare. Metrics "
-            "such as 'perceptclip_iqa' and 'clip_uiqa' look at several."
-        )
     with torch.autocast(metric.device.type, enabled=False):
         features = metric.encode(metric.views(pixels[None]))
         outputs = torch.cat([metric.head(group)[None] for group in features], dim=1)  # (1, V, K)
@@ -104,6 +100,19 @@ def view_scores(metric: Metric, image: ImageSource, *, label: str | None = None,
         views=views,
         values=compose((_flat(view) for view in views), canvas_size(height, width, max_side)),
     )
+
+
+def check_several_views(metric: Metric) -> None:
+    """Refuse a metric that looks at a single view of an image.
+
+    Raises:
+        InvalidOptionError: It does.
+    """
+    if len(_view_names(metric)) < 2:
+        raise InvalidOptionError(
+            f"{metric.metric_name!r} looks at a single view of an image, so there are no crops to compare. Metrics "
+            "such as 'perceptclip_iqa' and 'clip_uiqa' look at several."
+        )
 
 
 def _scores(metric: Metric, outputs: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ tokens and takes the place of the class token.
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from functools import partial
@@ -15,19 +16,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from perceptmetrics.backbones import ClipResNet, transformer_of
-from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.explain.first_order import first_order_changes
 from perceptmetrics.explain.interventions import block_inputs, changed_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
     from perceptmetrics.backbones import Backbone, Transformer
     from perceptmetrics.metric import Metric
 
-__all__ = ["Head", "HeadedEncoder", "by_layer", "headed_encoder", "parse_heads"]
+__all__ = ["Head", "HeadedEncoder", "by_layer", "headed_encoder", "parse_heads", "read_heads"]
 
 _NAME = re.compile(r"(\d+)\.(\d+)")
 _ON_ACCELERATOR = 64  # pictures that go through a block together where no cache limits them
@@ -132,6 +134,22 @@ def parse_heads(text: str) -> list[Head]:
     if not names or not all(matches):
         raise InvalidOptionError(f"Expected heads as LAYER.HEAD, with commas, such as '22.10,23.4', got {text!r}.")
     return list(dict.fromkeys(Head(int(match[1]), int(match[2])) for match in matches if match))
+
+
+def read_heads(path: Path) -> list[Head]:
+    """Read the heads of a file that `perceptmetrics heads` wrote, the most important first.
+
+    Raises:
+        InvalidOptionError: It is no such file.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["heads"]
+        heads = [(Head(int(row["layer"]), int(row["head"])), float(row["importance"])) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidOptionError(
+            f"Expected the .json that `perceptmetrics heads` writes, got {str(path)!r}: {first_line(error) or 'no heads'}."
+        ) from error
+    return [head for head, _ in sorted(heads, key=lambda row: -row[1])]
 
 
 def by_layer(heads: Iterable[Head]) -> dict[int, list[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 from perceptmetrics.plots.style import caption, new_figure, styled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
@@ -33,7 +34,7 @@ class ColourScale:
     Attributes:
         lower: Value of the first colour.
         upper: Value of the last one.
-        diverging: Whether 0, in the middle, is neutral: blue below, red above. Otherwise dark is little, bright is much.
+        diverging: Whether 0, in the middle, is neutral: blue below, red above. Otherwise bright is much.
         unit: What the values are.
     """
 
@@ -123,4 +124,4 @@ def _draw_panel(axes: Axes, panel: OverlayPanel) -> None:
         bar.set_ticks([panel.scale.lower, (panel.scale.lower + panel.scale.upper) / 2, panel.scale.upper])
         bar.ax.set_xticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], fontsize=6.5)
         bar.set_label(panel.scale.unit, fontsize=6.5, labelpad=1)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
