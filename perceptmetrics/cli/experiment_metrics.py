@@ -94,7 +94,7 @@ def scorer_with_progress(how: How, messages: Console) -> ScoreImages:
 
 @contextmanager
 def progress_bar(messages: Console) -> Iterator[Callable[[str, float], None]]:
-    """A bar on a terminal; gives what is to be told about the work: what is being done, and the share of it in [0, 1]."""
+    """A bar on a terminal; gives what is to be told: what is being done, and the share of it that is, in [0, 1]."""
     with _progress(messages, counted=False) as progress:
         task = progress.add_task("", total=1.0)
         yield lambda what, share: progress.update(task, description=what, completed=share)

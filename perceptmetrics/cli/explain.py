@@ -55,6 +55,9 @@ def explain(
     head_count: Annotated[int, typer.Option(min=1, help="How many heads `auto` and a file stand for.")] = 3,
     label: given.Label = None,
     show: Annotated[int, typer.Option(min=1, help="Most images to explain.")] = 12,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Noisy copies of an image whose gradients make its saliency.")
+    ] = 8,
     seed: given.Seed = 0,
     output: given.Output = None,
     *,
@@ -81,6 +84,7 @@ def explain(
         head_count=head_count,
         label=label,
         show=show,
+        samples=samples,
         seed=seed,
         output=output,
     )

@@ -44,6 +44,7 @@ def run_explain(
     head_count: int,
     label: str | None,
     show: int,
+    samples: int,
     seed: int,
     output: Path | None,
 ) -> int:
@@ -63,6 +64,7 @@ def run_explain(
             untouched=untouched,
             label=label,
             show=show,
+            samples=samples,
             seed=seed,
             progress=tell,
         )

@@ -108,6 +108,7 @@ def explain_images(
     show: int = 12,
     max_side: int = 512,
     saliency_side: int = 1024,
+    samples: int = 8,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> Explanations:
@@ -124,7 +125,8 @@ def explain_images(
         show: Most images to explain; of more, those whose predictions the heads change most, or the first ones.
         max_side: Longest side of maps and pictures, in pixels.
         saliency_side: Images with a longer side are shrunk to it, in pixels, for their saliency.
-        seed: Seed of the noise of SmoothGrad.
+        samples: Number of noisy copies of SmoothGrad.
+        seed: Seed of their noise.
         progress: Told what is being done and the share of it that is done, in [0, 1].
 
     Returns:
@@ -154,7 +156,7 @@ def explain_images(
             looks = _heads(metric, image, chosen, changes[place], untouched, max_side)
             image = replace(image, heads=looks)
         if "saliency" in possible:
-            image = _with_saliency(metric, image, label, saliency_side, seed)
+            image = _with_saliency(metric, image, label, saliency_side, samples, seed)
         if "crops" in possible:
             image = replace(image, views=view_scores(metric, image.name, label=label, max_side=max_side))
         explained.append(image)
@@ -236,10 +238,12 @@ def _heads(
     )
 
 
-def _with_saliency(metric: Metric, image: ExplainedImage, label: str | None, side: int, seed: int) -> ExplainedImage:
+def _with_saliency(
+    metric: Metric, image: ExplainedImage, label: str | None, side: int, samples: int, seed: int
+) -> ExplainedImage:
     """Its saliency, smoothed as much as the eye does: single pixels are noise."""
     pixels = shrink_to_long_side(load_image(image.name)[None], side)[0].clamp(0, 1)
-    found = saliency_map(metric, pixels, label=label, seed=seed)
+    found = saliency_map(metric, pixels, label=label, samples=samples, seed=seed)
     values = resize(_blurred(found.values)[None, None], (image.pixels.shape[0], image.pixels.shape[1]))[0, 0]
     size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
     return replace(image, saliency=replace(found, values=values), saliency_size=size)

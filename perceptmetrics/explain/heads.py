@@ -147,7 +147,7 @@ def read_heads(path: Path) -> list[Head]:
         heads = [(Head(int(row["layer"]), int(row["head"])), float(row["importance"])) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidOptionError(
-            f"Expected the .json that `perceptmetrics heads` writes, got {str(path)!r}: {first_line(error) or 'no heads'}."
+            f"Expected the .json that `perceptmetrics heads` writes, got {str(path)!r}: {first_line(error)}."
         ) from error
     return [head for head, _ in sorted(heads, key=lambda row: -row[1])]
 

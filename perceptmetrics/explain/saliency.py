@@ -27,6 +27,8 @@ __all__ = ["Saliency", "SaliencyMethod", "check_differentiable", "output_place",
 
 SaliencyMethod = Literal["gradient_x_input", "smoothgrad"]
 
+_VIEWS = 2  # that are differentiated together: a view takes 0.8 GB in CLIP's ViT-L/14
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Saliency:
@@ -51,7 +53,7 @@ def saliency_map(
     *,
     method: SaliencyMethod = "smoothgrad",
     label: str | None = None,
-    samples: int = 16,
+    samples: int = 8,
     noise: float = 0.1,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
@@ -138,11 +140,31 @@ def output_place(metric: Metric, scores: Tensor, label: str | None) -> int:
 
 
 def _gradient(metric: Metric, pixels: Tensor, place: int) -> Tensor:
+    """The gradient of a score, a few views at a time, so that not all of them have to be kept in memory."""
     variable = pixels.detach().clone().requires_grad_()
-    with torch.enable_grad(), torch.autocast(metric.device.type, enabled=False):
-        score = metric.rows(variable[None])[0, place]
-    (gradient,) = torch.autograd.grad(score, variable)
+    with torch.autocast(metric.device.type, enabled=False):
+        with torch.enable_grad():
+            groups = metric.views(variable[None])
+        with torch.no_grad():
+            features = metric.encode(groups)
+        with torch.enable_grad():
+            features = [group.requires_grad_() for group in features]
+            score = metric.rate(features, 1)[0, place]
+            to_features = torch.autograd.grad(score, features)
+            to_groups = [_to_views(metric, group, own) for group, own in zip(groups, to_features, strict=True)]
+            (gradient,) = torch.autograd.grad(groups, variable, to_groups)
     return gradient
+
+
+def _to_views(metric: Metric, group: Tensor, to_features: Tensor) -> Tensor:
+    """The gradient with respect to views, shape (V, 3, h, w), of that with respect to their features, (V, D)."""
+    gradients = []
+    parts = zip(torch.split(group, _VIEWS), torch.split(to_features, _VIEWS), strict=True)
+    for views, own in parts:
+        leaf = views.detach().requires_grad_()
+        (features,) = metric.encode([leaf])
+        gradients += torch.autograd.grad(features, leaf, own)
+    return torch.cat(gradients)
 
 
 def _noisy_copies(pixels: Tensor, samples: int, noise: float, seed: int) -> Iterator[Tensor]:

@@ -24,7 +24,7 @@ __all__ = ["ColourScale", "OverlayPanel", "draw_overlays", "paint"]
 
 _STOPS = 9
 _UNSEEN = 0.4  # how much of the light remains where a map has no values
-_WIDTH, _ROW_TEXT, _TITLE = 2.5, 0.72, 0.45  # inches
+_WIDTH, _ROW_TEXT, _TITLE = 2.5, 0.62, 0.4  # inches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ def paint(pixels: NDArray[np.uint8], values: NDArray[np.float64], scale: ColourS
     known = np.isfinite(values)
     share = scale.share(np.where(known, values, scale.lower))
     colours = scale.colours(share)[..., :3]
-    strength = 0.85 * np.abs(2 * share - 1) ** 0.6 if scale.diverging else 0.35 + 0.4 * share
+    strength = 0.9 * np.abs(2 * share - 1) if scale.diverging else 0.35 + 0.4 * share
     strength = strength[..., None]
     painted = np.where(known[..., None], (1 - strength) * (0.1 + 0.85 * grey) + strength * colours, _UNSEEN * grey)
     result: NDArray[np.uint8] = (painted * 255).round().astype(np.uint8)
@@ -118,10 +118,14 @@ def _draw_panel(axes: Axes, panel: OverlayPanel) -> None:
     axes.imshow(panel.pixels, interpolation="antialiased")
     axes.set_axis_off()
     axes.set_title(caption(panel.title, 44), fontsize=8)
-    if panel.scale is not None:
-        mappable = ScalarMappable(Normalize(panel.scale.lower, panel.scale.upper), panel.scale.colours)
-        bar = axes.figure.colorbar(mappable, ax=axes, orientation="horizontal", fraction=0.06, pad=0.03, aspect=30)
-        bar.set_ticks([panel.scale.lower, (panel.scale.lower + panel.scale.upper) / 2, panel.scale.upper])
-        bar.ax.set_xticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], fontsize=6.5)
-        bar.set_label(panel.scale.unit, fontsize=6.5, labelpad=1)
-        bar.outline.set_visible(False)
+    scale = panel.scale or ColourScale(lower=0, upper=1, diverging=False, unit=" ")
+    mappable = ScalarMappable(Normalize(scale.lower, scale.upper), scale.colours)
+    bar = axes.figure.colorbar(mappable, ax=axes, orientation="horizontal", fraction=0.06, pad=0.03, aspect=30)
+    bar.set_ticks([scale.lower, (scale.lower + scale.upper) / 2, scale.upper])
+    bar.ax.set_xticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], fontsize=6.5)
+    bar.set_label(scale.unit, fontsize=6.5, labelpad=1)
+    bar.outline.set_visible(False)
+    if panel.scale is None:  # it only takes the place of a bar, so that all pictures of a row lie alike
+        mappable.set_alpha(0)
+        bar.update_normal(mappable)
+        bar.ax.tick_params(colors="none", labelcolor="none")

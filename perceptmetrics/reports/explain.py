@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perceptmetrics.explain import ExplainedImage, Explanations, ViewScore
+    from perceptmetrics.views import Rectangle
 
 __all__ = ["EXPLAIN_FORMS", "check_explain_output", "explain_page", "write_explanations"]
 
@@ -123,20 +124,35 @@ def _picture(panel: ExplainedPanel) -> dict[str, object]:
 
 
 def _view(image: ExplainedImage, view: ViewScore) -> dict[str, object]:
-    uri = ""
-    if len(view.windows) == 1:
-        height, width = image.pixels.shape[:2]
-        place = view.windows[0].in_image
-        box = (
-            place.left * width,
-            place.top * height,
-            (place.left + place.width) * width,
-            (place.top + place.height) * height,
-        )
-        cut = Image.fromarray(image.pixels).crop(tuple(map(round, box)))
-        cut.thumbnail((_CROP_SIDE, _CROP_SIDE))
-        uri = jpeg_uri(cut)
-    return {"uri": uri, "name": view.name, "score": f"{view.score:.4f}", "pull": short_number(view.pull, signed=True)}
+    return {
+        "uri": jpeg_uri(_view_picture(image, view)),
+        "name": view.name,
+        "score": f"{view.score:.4f}",
+        "pull": short_number(view.pull, signed=True),
+    }
+
+
+def _view_picture(image: ExplainedImage, view: ViewScore) -> Image.Image:
+    """What a view shows, put together of its windows."""
+    photograph = Image.fromarray(image.pixels)
+    bottom = max(window.in_view.top + window.in_view.height for window in view.windows)
+    right = max(window.in_view.left + window.in_view.width for window in view.windows)
+    scale = _CROP_SIDE / max(bottom, right)
+    picture = Image.new("RGB", (round(right * scale), round(bottom * scale)))
+    for shown, place in view.windows:
+        left, top, end, foot = (round(edge * scale) for edge in _edges(shown))
+        size = (max(1, end - left), max(1, foot - top))
+        box = tuple(
+            edge * length for edge, length in zip(_edges(place), photograph.size * 2, strict=True)
+        )  # in fractions of pixels
+        picture.paste(photograph.resize(size, Image.Resampling.BILINEAR, box=box), (left, top))
+    return picture
+
+
+def _edges(rectangle: Rectangle) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom."""
+    top, left, height, width = rectangle
+    return left, top, left + width, top + height
 
 
 def _figure(explanations: Explanations, image: ExplainedImage, form: str) -> Callable[[], bytes]:

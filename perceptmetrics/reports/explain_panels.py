@@ -42,9 +42,9 @@ def panel_rows(explanations: Explanations, image: ExplainedImage) -> list[list[E
     if image.saliency is not None:
         first.append(_saliency(image))
     if image.views is not None:
-        title = f"crops{f', {image.views.label}' if image.views.label else ''}"
+        title = f"views{f', {image.views.label}' if image.views.label else ''}"
         scale = _diverging(image.views.values, "pull on the score")
-        first.append(_panel(image, image.views.values, scale, title, "Mean pull of the crops that look at a place."))
+        first.append(_panel(image, image.views.values, scale, title, "Mean pull of the views that look at a place."))
     return [first, *(_head(explanations, image, head) for head in image.heads)]
 
 
@@ -64,13 +64,13 @@ def _head(explanations: Explanations, image: ExplainedImage, head: ExplainedHead
     label = f" of {explanations.labels[place]}" if explanations.labels else ""
     note = (
         f"Uniform, it changes the score{label} by {short_number(changes[place], signed=True)}. "
-        f"{head.own.elsewhere:.0%} of its attention is on no place."
+        f"{head.own.elsewhere:.0%} of its attention stays on the class token."
     )
     both = [head.own.values] if head.untouched is None else [head.own.values, head.untouched.values]
     scale = ColourScale(lower=0, upper=max(map(_limit, both)), diverging=False, unit=_SPREAD)
     panels = [_panel(image, head.own.values, scale, f"head {head.head}, {explanations.metric}", note)]
     if head.untouched is not None:
-        elsewhere = f"{head.untouched.elsewhere:.0%} of its attention is on no place."
+        elsewhere = f"{head.untouched.elsewhere:.0%} of its attention stays on the class token."
         panels.append(_panel(image, head.untouched.values, scale, f"head {head.head}, before training", elsewhere))
         difference = head.own.values - head.untouched.values
         panels.append(_panel(image, difference, _diverging(difference, _SPREAD), f"head {head.head}, difference", ""))
