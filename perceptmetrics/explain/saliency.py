@@ -158,7 +158,7 @@ def _gradient(metric: Metric, pixels: Tensor, place: int) -> Tensor:
 
 def _to_views(metric: Metric, group: Tensor, to_features: Tensor) -> Tensor:
     """The gradient with respect to views, shape (V, 3, h, w), of that with respect to their features, (V, D)."""
-    gradients = []
+    gradients: list[Tensor] = []
     parts = zip(torch.split(group, _VIEWS), torch.split(to_features, _VIEWS), strict=True)
     for views, own in parts:
         leaf = views.detach().requires_grad_()

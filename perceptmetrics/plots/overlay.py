@@ -120,12 +120,13 @@ def _draw_panel(axes: Axes, panel: OverlayPanel) -> None:
     axes.set_title(caption(panel.title, 44), fontsize=8)
     scale = panel.scale or ColourScale(lower=0, upper=1, diverging=False, unit=" ")
     mappable = ScalarMappable(Normalize(scale.lower, scale.upper), scale.colours)
-    bar = axes.figure.colorbar(mappable, ax=axes, orientation="horizontal", fraction=0.06, pad=0.03, aspect=30)
+    alpha = 0 if panel.scale is None else None
+    bar = axes.figure.colorbar(
+        mappable, ax=axes, orientation="horizontal", fraction=0.06, pad=0.03, aspect=30, alpha=alpha
+    )
     bar.set_ticks([scale.lower, (scale.lower + scale.upper) / 2, scale.upper])
     bar.ax.set_xticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], fontsize=6.5)
     bar.set_label(scale.unit, fontsize=6.5, labelpad=1)
     bar.outline.set_visible(False)
     if panel.scale is None:  # it only takes the place of a bar, so that all pictures of a row lie alike
-        mappable.set_alpha(0)
-        bar.update_normal(mappable)
         bar.ax.tick_params(colors="none", labelcolor="none")

@@ -142,9 +142,9 @@ def _view_picture(image: ExplainedImage, view: ViewScore) -> Image.Image:
     for shown, place in view.windows:
         left, top, end, foot = (round(edge * scale) for edge in _edges(shown))
         size = (max(1, end - left), max(1, foot - top))
-        box = tuple(
-            edge * length for edge, length in zip(_edges(place), photograph.size * 2, strict=True)
-        )  # in fractions of pixels
+        width, height = photograph.size
+        west, north, east, south = _edges(place)
+        box = (west * width, north * height, east * width, south * height)  # in fractions of pixels
         picture.paste(photograph.resize(size, Image.Resampling.BILINEAR, box=box), (left, top))
     return picture
 

@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import nn
 
+from perceptmetrics.backbones.positional import positional_embedding_for
+
 
 class WatchedAttention(nn.Module):
     """Self-attention with an explicit softmax, whose first row can be made uniform in one head.
@@ -48,6 +50,22 @@ class Tuple(nn.Module):
         return self.attention(*arguments, **options), None
 
 
+class AnySize(nn.Module):
+    """open_clip's vision transformer, whose positional embedding is interpolated."""
+
+    def __init__(self, visual):
+        super().__init__()
+        self.visual, self.table = visual, visual.positional_embedding
+        self.transformer = visual.transformer
+
+    def forward(self, pixels):
+        patch = self.visual.patch_size[0]
+        grid = (pixels.shape[-2] // patch, pixels.shape[-1] // patch)
+        table = positional_embedding_for(self.table.detach(), grid, "interpolate", patch)
+        self.visual.positional_embedding = nn.Parameter(table, requires_grad=False)
+        return self.visual(pixels)
+
+
 def watched_clip(visual):
     """A copy of open_clip's own vision transformer, and its attentions, layer by layer."""
     visual = copy.deepcopy(visual)
@@ -57,7 +75,7 @@ def watched_clip(visual):
         attention = WatchedAttention(own.in_proj_weight, own.in_proj_bias, own.out_proj, own.num_heads)
         attentions.append(attention)
         block.attn = Tuple(attention)
-    return visual, attentions
+    return AnySize(visual), attentions
 
 
 def watched_timm(network):
