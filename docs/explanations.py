@@ -19,7 +19,7 @@ WIDTH = 900  # pixels
 
 
 def draw() -> None:
-    """Write `saliency.png`: a photograph whose left half is blurred."""
+    """Write `saliency.jpg`: a photograph whose left half is blurred."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photograph = sample_photographs()["chelsea"].convert("RGB")
@@ -32,7 +32,7 @@ def draw() -> None:
         with Image.open(folder / "saliency.png") as picture:
             smaller = picture.convert("RGB")
             smaller.thumbnail((WIDTH, WIDTH))
-            smaller.quantize(192).save(IMAGES / "saliency.png", optimize=True)
+            smaller.save(IMAGES / "saliency.jpg", quality=90, optimize=True)
 
 
 if __name__ == "__main__":

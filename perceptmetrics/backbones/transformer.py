@@ -67,9 +67,13 @@ class TransformerBlock(ABC):
         Returns:
             Shape (N, queries, C).
         """
+        return self.leave(tokens[:, :queries], self.attend(tokens, queries))
+
+    def attend(self, tokens: Tensor, queries: int | None = None) -> Tensor:
+        """What the first tokens read: the outputs of the heads next to each other, shape (N, queries, H * d)."""
         query, key, value = self.project(tokens)
         attended = F.scaled_dot_product_attention(query[:, :, :queries], key, value)
-        return self.leave(tokens[:, :queries], attended.transpose(1, 2).flatten(2))
+        return attended.transpose(1, 2).flatten(2)
 
 
 class Transformer(ABC):

@@ -63,7 +63,7 @@ class ExplainedImage:
         scores: Shape (K,): its scores.
         heads: Where chosen heads look.
         saliency: Where its score comes from, shape (h, w) like the pixels; None if that was not asked for.
-        saliency_size: Height and width at which that was computed.
+        saliency_size: Height and width to which the image was shrunk for it; None where it was not.
         views: What its views say.
     """
 
@@ -119,7 +119,7 @@ def explain_images(
         images: Image files.
         methods: What to look at. A single method that the metric does not allow is an error, one of several is left
             out with a note.
-        heads: Heads to look at, or how many: those that matter most for these images, to the first order.
+        heads: Heads to look at, or how many: those that matter most for these images, by an estimate.
         untouched: The encoder before training, whose attention stands beside the metric's; None for none.
         label: Which score of a metric with several; None for the highest one of each image.
         show: Most images to explain; of more, those whose predictions the heads change most, or the first ones.
@@ -242,10 +242,11 @@ def _with_saliency(
     metric: Metric, image: ExplainedImage, label: str | None, side: int, samples: int, seed: int
 ) -> ExplainedImage:
     """Its saliency, smoothed as much as the eye does: single pixels are noise."""
-    pixels = shrink_to_long_side(load_image(image.name)[None], side)[0].clamp(0, 1)
-    found = saliency_map(metric, pixels, label=label, samples=samples, seed=seed)
+    pixels = load_image(image.name)
+    shrunk = shrink_to_long_side(pixels[None], side)[0].clamp(0, 1)
+    size = None if shrunk.shape == pixels.shape else (int(shrunk.shape[-2]), int(shrunk.shape[-1]))
+    found = saliency_map(metric, image.name if size is None else shrunk, label=label, samples=samples, seed=seed)
     values = resize(_blurred(found.values)[None, None], (image.pixels.shape[0], image.pixels.shape[1]))[0, 0]
-    size = (int(pixels.shape[-2]), int(pixels.shape[-1]))
     return replace(image, saliency=replace(found, values=values), saliency_size=size)
 
 

@@ -94,15 +94,16 @@ class HeadedEncoder(ABC):
         """
 
     @abstractmethod
-    def first_order(self, pixels: Tensor, gradients: Tensor) -> Tensor:
-        """What making a head's attention uniform changes, to the first order.
+    def estimated(self, pixels: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """What making a head's attention uniform changes, in part to the first order.
 
         Args:
             pixels: Shape (N, 3, h, w), normalised.
             gradients: Shape (K, N, D): of K predictions with respect to the features.
 
         Returns:
-            Shape (N, L, H, K).
+            Features, shape (N, L * H, D), the heads in order; and what is to be added to the predictions that are made
+            from them, shape (N, L * H, K).
         """
 
     def all_heads(self) -> list[Head]:
@@ -222,10 +223,11 @@ class _TransformerHeads(HeadedEncoder):
             others.append(changed_features(self._transformer, inputs, heads, part, told))
         return torch.cat(own), torch.cat(others)
 
-    def first_order(self, pixels: Tensor, gradients: Tensor) -> Tensor:
-        part = self._part(pixels)
+    def estimated(self, pixels: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        part = max(1, self._part(pixels) // len(gradients))  # which are kept for all blocks
         parts = zip(torch.split(pixels, part), torch.split(gradients, part, dim=1), strict=True)
-        return torch.cat([first_order_changes(self._transformer, some, own) for some, own in parts])
+        features, added = zip(*(first_order_changes(self._transformer, some, own) for some, own in parts), strict=True)
+        return torch.cat(features), torch.cat(added)
 
     def _part(self, pixels: Tensor) -> int:
         """How many pictures to take through a block together."""
@@ -275,6 +277,7 @@ class _PoolHeads(HeadedEncoder):
             tick(0, len(pixels))
         return pool.mix(tokens, attention), torch.stack(features, dim=1)
 
-    def first_order(self, pixels: Tensor, gradients: Tensor) -> Tensor:
-        own, changed = self.changed(pixels, {0: range(self.num_heads)}, lambda _layer, _done: None)
-        return torch.einsum("nhd,knd->nhk", changed - own[:, None], gradients)[:, None]
+    def estimated(self, pixels: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Exact, since nothing follows the pool."""
+        _, changed = self.changed(pixels, {0: range(self.num_heads)}, lambda _layer, _done: None)
+        return changed, changed.new_zeros(len(pixels), self.num_heads, len(gradients))

@@ -49,7 +49,7 @@ class HeadImportance:
         failed: Names of images that could not be read, each with the reason.
         scores: Shape (N, K): the predictions themselves.
         changes: Shape (N, L, H, K): predictions with the head changed, minus these; NaN for heads that were left out.
-        exact: Shape (L, H): whether the changes of a head are exact rather than of first order.
+        exact: Shape (L, H): whether the changes of a head are exact rather than estimated.
     """
 
     metric: str
@@ -110,7 +110,7 @@ def head_importance(
         metric: A metric on a vision transformer with a class token, or on one of CLIP's ResNets.
         images: See `Metric.score`. Files that cannot be read are left out and named in the result.
         method: `"exact"` computes each head's change: about as much work as half a pass for each head and image.
-            `"gradient"` estimates all of them to the first order, in about four passes for each image. `"screened"`
+            `"gradient"` estimates all of them in about five passes for each image, see `first_order`. `"screened"`
             estimates them and computes the eighth of the heads that comes out strongest exactly.
         heads: Heads to look at; None for all.
         progress: Told the share of the work that is done, in [0, 1], again and again.
@@ -205,10 +205,8 @@ class _Run:
 
         features, changed = zip(*(self._encoder.changed(group, layers, tick) for group in groups), strict=True)
         own = self._metric.rate([_promoted(group) for group in features], 1)[0]
-        # From views by heads to heads by views, as if each head were an image of its own.
-        by_head = [_promoted(group).transpose(0, 1).flatten(0, 1) for group in changed]
         changes = own.new_full((*self._shape, len(own)), float("nan"))
-        changes[self._mask(heads).to(own.device)] = self._metric.rate(by_head, len(heads)) - own
+        changes[self._mask(heads).to(own.device)] = self._rated(changed) - own
         return own, changes
 
     def estimated(self, image: Tensor, heads: Sequence[Head], _: Callable[[float], None]) -> tuple[Tensor, Tensor]:
@@ -219,11 +217,23 @@ class _Run:
         features = [group.requires_grad_() for group in encoded]
         rows = self._metric.rate(features, 1)[0]
         gradients = [torch.autograd.grad(row, features, retain_graph=True) for row in rows]  # [label][group]
-        total = torch.zeros(*self._shape, len(rows), device=rows.device)
-        for group, own in zip(groups, zip(*gradients, strict=True), strict=True):
-            total += self._encoder.first_order(group.to(self._dtype), torch.stack(own).to(self._dtype)).sum(dim=0)
-        mask = self._mask(heads).to(rows.device)
-        return rows.detach(), torch.where(mask[..., None], total, float("nan"))
+        found = [
+            self._encoder.estimated(group.to(self._dtype), torch.stack(own).to(self._dtype))
+            for group, own in zip(groups, zip(*gradients, strict=True), strict=True)
+        ]
+        with torch.no_grad():
+            changed = self._rated([features for features, _ in found]) - rows
+            changed += torch.stack([added.sum(dim=0) for _, added in found]).sum(dim=0)
+        changes = changed.reshape(*self._shape, len(rows))
+        return rows.detach(), torch.where(self._mask(heads).to(rows.device)[..., None], changes, float("nan"))
+
+    def _rated(self, changed: Sequence[Tensor]) -> Tensor:
+        """From features with M heads changed, shapes (V, M, D), to scores, shape (M, K).
+
+        Views by heads become heads by views, as if each head were an image of its own.
+        """
+        by_head = [_promoted(group).transpose(0, 1).flatten(0, 1) for group in changed]
+        return self._metric.rate(by_head, changed[0].shape[1])
 
     @property
     def _dtype(self) -> torch.dtype:

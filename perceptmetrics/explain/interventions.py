@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.backbones import Transformer, TransformerBlock
 
-__all__ = ["block_inputs", "changed_features", "uniform_class_tokens"]
+__all__ = ["NextBlock", "block_inputs", "changed_features", "uniform_class_tokens"]
 
 
 def block_inputs(transformer: Transformer, pixels: Tensor) -> list[Tensor]:
@@ -101,7 +101,7 @@ class _Above:
     def __init__(self, transformer: Transformer, number: int, inputs: Sequence[Tensor]) -> None:
         self._transformer = transformer
         self._rest = transformer.blocks[number + 1 :]
-        self._next = _NextBlock(self._rest[0], inputs[number + 1]) if self._rest else None
+        self._next = NextBlock(self._rest[0], inputs[number + 1]) if self._rest else None
 
     def features(self, class_tokens: Tensor) -> Tensor:
         """From the class tokens that leave the block, shape (N, M, C), to features, shape (N, M, D)."""
@@ -115,7 +115,7 @@ class _Above:
         return self._transformer.read(class_tokens.flatten(0, 1)).reshape(*class_tokens.shape[:2], -1)
 
 
-class _NextBlock:
+class NextBlock:
     """A block in whose input only the class token is another one.
 
     Args:
@@ -142,6 +142,24 @@ class _NextBlock:
         others = self._others[:, None].expand(-1, class_tokens.shape[1], -1, -1)
         return self._block.leave(torch.cat([class_tokens[:, :, None], others], dim=2), attended)
 
+    def gains(self, key: Tensor, value: Tensor, gradients: Tensor) -> Tensor:
+        """What predictions gain to the first order when the other tokens read each of M class tokens.
+
+        Args:
+            key: Keys of the class tokens, shape (N, H, M, d).
+            value: Their values, of the same shape.
+            gradients: Shape (K, N, P, H * d): of K predictions with respect to what the other tokens read.
+
+        Returns:
+            Shape (K, N, M), up to a number that is the same for all class tokens.
+        """
+        _, among_others = self._among_others
+        heads = gradients.reshape(*gradients.shape[:3], self._block.num_heads, -1)
+        by_head = heads.transpose(2, 3)  # (K, N, H, P, d)
+        to_share = by_head @ value.mT - (by_head * among_others).sum(dim=-1, keepdim=True)
+        gains: Tensor = (self._share(key) * to_share).sum(dim=(2, 3))
+        return gains
+
     def _attended_by_class(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """What each of M class tokens, whose projections have the shape (N, H, M, d), reads: (N, M, H * d)."""
         own = (query * key).sum(dim=-1, keepdim=True)
@@ -151,10 +169,15 @@ class _NextBlock:
 
     def _attended_by_others(self, key: Tensor, value: Tensor) -> Tensor:
         """What the other tokens read when each of M class tokens is among them: (N, M, P, H * d)."""
-        log_sum, among_others = self._among_others
-        share = torch.sigmoid(self._query @ key.mT * self._scale - log_sum).mT[..., None]  # (N, H, M, P, 1)
+        _, among_others = self._among_others
+        share = self._share(key).mT[..., None]  # (N, H, M, P, 1)
         attended = torch.lerp(among_others[:, :, None], value[:, :, :, None], share)
         return attended.permute(0, 2, 3, 1, 4).flatten(3)
+
+    def _share(self, key: Tensor) -> Tensor:
+        """How much of their attention the other tokens give to each of M class tokens: (N, H, P, M)."""
+        log_sum, _ = self._among_others
+        return torch.sigmoid(self._query @ key.mT * self._scale - log_sum)
 
     @cached_property
     def _among_others(self) -> tuple[Tensor, Tensor]:

@@ -28,8 +28,8 @@ _LISTED = 20
 
 _METHODS = {
     "exact": "Each head was changed in a pass of its own.",
-    "gradient": "Changes are estimated to the first order, from one gradient for all heads.",
-    "screened": "All heads were estimated to the first order; the strongest eighth was then measured exactly.",
+    "gradient": "Changes are estimated, from one gradient for all heads.",
+    "screened": "All heads were estimated; the strongest eighth was then measured exactly.",
 }
 
 
