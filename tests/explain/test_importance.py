@@ -76,8 +76,8 @@ class Frozen:
     def run(self):
         """Features of each group, and what its tokens read in each block."""
         features, reads = [], []
-        for self.group, group in enumerate(self.groups):
-            self.reads = []
+        for number, group in enumerate(self.groups):
+            self.group, self.reads = number, []
             features.append(self.reference(group))
             reads.append(self.reads)
         return features, reads
