@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from perceptmetrics.explain import attention_maps, head_importance, saliency_map, view_scores
     from perceptmetrics.factory import create_metric
+    from perceptmetrics.integrations.datasets import score_dataset
+    from perceptmetrics.integrations.pandas import score_frame
     from perceptmetrics.io import load_image
     from perceptmetrics.losses import PerceptualLoss
     from perceptmetrics.metric import Metric
@@ -56,6 +58,8 @@ __all__ = [
     "metric_info",
     "register_metric",
     "saliency_map",
+    "score_dataset",
+    "score_frame",
     "view_scores",
 ]
 
@@ -83,6 +87,8 @@ _MODULE_OF = {
     "metric_info": "registry",
     "register_metric": "registry",
     "saliency_map": "explain",
+    "score_dataset": "integrations.datasets",
+    "score_frame": "integrations.pandas",
     "view_scores": "explain",
 }
 

@@ -18,7 +18,7 @@ from perceptmetrics.pool import Pool
 from perceptmetrics.quantise import Precision, quantise
 from perceptmetrics.seeding import seeded
 from perceptmetrics.spec import AntonymHeadSpec, MetricSpec, MlpHeadSpec
-from perceptmetrics.tuned import TunedWeights, cached_tower, read_tuned, tuned_tower
+from perceptmetrics.tuned import TunedWeights, cached_tower, read_tuned, tower_fingerprint, tuned_tower
 from perceptmetrics.views import Views
 from perceptmetrics.weights import ResolveOptions, resolve
 from perceptmetrics.zero_shot import compare_with_prompts
@@ -122,6 +122,8 @@ def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> t
             _check_context(spec, learned)
             load_strictly(pool.regressor or nn.Sequential(), learned.regressor, str(files.trained or spec.name))
         clip_file = _encoder_file(spec, files)
+        if learned is not None and clip_file is not None:
+            _check_base(spec, learned, clip_file)
         return *compare_with_prompts(spec, clip_file, learned, placement, seed), pool
     with seeded(seed):
         head = MlpHead(spec.head)
@@ -137,6 +139,18 @@ def _check_context(spec: MetricSpec, learned: PromptWeights) -> None:
         raise WeightsError(
             f"The file holds learned prompts, but {spec.name!r} has none with these options, so they would not be "
             "used. State the length of the context in the specification, or pass a file without them."
+        )
+
+
+def _check_base(spec: MetricSpec, learned: PromptWeights, clip_file: Path) -> None:
+    """Refuse prompts of another CLIP, where their file says which one they belong to."""
+    if learned.base is None:
+        return
+    given = tower_fingerprint(clip_file, spec.backbone)
+    if given != learned.base:
+        raise WeightsError(
+            f"The prompts of {spec.name!r} were trained with another CLIP than {clip_file}: its image tower should "
+            f"have the fingerprint {learned.base}, and it has {given}. Pass the right file as backbone_checkpoint=."
         )
 
 
