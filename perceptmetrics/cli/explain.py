@@ -97,8 +97,8 @@ def heads(
     method: Annotated[
         Importance,
         typer.Option(
-            help="exact: one changed pass for each head. gradient: an estimate of all heads at once, a hundred times "
-            "faster. screened: the estimate, then the strongest eighth exactly."
+            help="exact: each head by itself, hours for many images without a GPU. gradient: an estimate of all heads, "
+            "in about five passes an image. screened: the estimate, then the strongest eighth exactly."
         ),
     ] = Importance.screened,
     top: Annotated[int, typer.Option(min=1, help="How many of the strongest heads to print.")] = 12,
