@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UnknownMetricError,
         WeightsError,
     )
+    from perceptmetrics.explain import attention_maps, head_importance, saliency_map, view_scores
     from perceptmetrics.factory import create_metric
     from perceptmetrics.integrations.datasets import score_dataset
     from perceptmetrics.integrations.pandas import score_frame
@@ -49,7 +50,9 @@ __all__ = [
     "VideoScores",
     "WeightsError",
     "__version__",
+    "attention_maps",
     "create_metric",
+    "head_importance",
     "list_datasets",
     "list_metrics",
     "list_models",
@@ -57,9 +60,11 @@ __all__ = [
     "load_image",
     "metric_info",
     "register_metric",
+    "saliency_map",
     "score_dataset",
     "score_frame",
     "score_video",
+    "view_scores",
 ]
 
 _MODULE_OF = {
@@ -77,7 +82,9 @@ _MODULE_OF = {
     "UnknownMetricError": "errors",
     "VideoScores": "video",
     "WeightsError": "errors",
+    "attention_maps": "explain",
     "create_metric": "factory",
+    "head_importance": "explain",
     "list_datasets": "datasets",
     "list_metrics": "registry",
     "list_models": "registry",
@@ -85,9 +92,11 @@ _MODULE_OF = {
     "load_image": "io",
     "metric_info": "registry",
     "register_metric": "registry",
+    "saliency_map": "explain",
     "score_dataset": "integrations.datasets",
     "score_frame": "integrations.pandas",
     "score_video": "video",
+    "view_scores": "explain",
 }
 
 

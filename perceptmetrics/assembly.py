@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from perceptmetrics.zero_shot import compare_with_prompts
 if TYPE_CHECKING:
     from perceptmetrics.checkpoints import PromptWeights
 
-__all__ = ["Files", "assemble", "encoder_file"]
+__all__ = ["Files", "assemble", "encoder_file", "untouched_encoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,36 @@ def assemble(
     if precision is not None:
         quantise(metric.backbone, precision)
     return metric
+
+
+@torch.inference_mode(mode=False)
+def untouched_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
+    """The encoder of a metric as it was before the metric was trained.
+
+    Args:
+        spec: The metric.
+        files: Where its weights are. Nothing is downloaded for an encoder that the metric itself does not need.
+        placement: Where the encoder is wanted, and in which precision.
+
+    Returns:
+        The encoder; None where the metric's own was not trained, or has random weights.
+
+    Raises:
+        WeightsError: A file is missing, or does not fit.
+    """
+    if not isinstance(spec.head, MlpHeadSpec) or (files.random and files.trained is None):
+        return None
+    tuned = read_tuned(files.trained or _published(spec, files), spec)
+    plain = replace(spec.backbone, lora=None)
+    if tuned.trained.lora:
+        elsewhere = encoder_file(spec, tuned, files)
+        if elsewhere is None and not tuned.trained.encoder:
+            return None
+        return build_image_tower(plain, tuned_tower(tuned, plain, elsewhere), placement=placement)
+    if not tuned.trained.encoder:
+        return None
+    file = files.encoder or resolve(spec.backbone.weights, replace(files.lookup, local_files_only=True))
+    return build_image_tower(plain, read_tower_weights(file, plain), placement=placement)
 
 
 def _check_device(device: torch.device | str | None) -> None:

@@ -15,6 +15,7 @@ from perceptmetrics.cli.benchmark import benchmark
 from perceptmetrics.cli.console import fail
 from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.experiments import add_experiments
+from perceptmetrics.cli.explain import add_explanations
 from perceptmetrics.cli.export import export
 from perceptmetrics.cli.finetune import finetune
 from perceptmetrics.cli.publish import add_publishing
@@ -163,6 +164,7 @@ def convert(
 
 add_publishing(app)
 add_experiments(app)
+add_explanations(app)
 app.command()(score)
 app.command()(export)
 app.command()(finetune)
