@@ -103,7 +103,8 @@ def _summary(section: type[object]) -> str:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"\bNone\b", "null", text.replace("|", "\\|"))
+    text = re.sub(r"`([^`]*\|[^`]*)`", r"<code>\1</code>", text)  # a backslash in front of | is shown inside backticks
+    return re.sub(r"\bNone\b", "null", text.replace("|", "&#124;"))
 
 
 TABLES = {"recipes": recipe_tables, "settings": setting_tables}
