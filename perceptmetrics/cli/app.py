@@ -18,6 +18,7 @@ from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.experiments import add_experiments
 from perceptmetrics.cli.finetune import finetune
 from perceptmetrics.cli.publish import add_publishing
+from perceptmetrics.cli.serve import serve
 from perceptmetrics.errors import PerceptMetricsError
 
 __all__ = ["app", "main"]
@@ -268,4 +269,5 @@ add_publishing(app)
 add_experiments(app)
 app.command()(finetune)
 app.command()(benchmark)
+app.command()(serve)
 app.add_typer(dataset_app, name="dataset", help="Data sets of images with human labels: list them, check one.")
