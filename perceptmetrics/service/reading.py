@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "area_of", "decode", "image_refused"]
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+Image.init()
+FORMATS = tuple(
+    name for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP") if name in Image.OPEN
+)
+"""The formats that are read; Pillow knows more, some of which run other programs."""
+
 _FIX = "Send it as JPEG, PNG or WebP, and see that it opens in a viewer."
 _SHOWN = 300
 
@@ -39,6 +44,8 @@ def area_of(stream: IO[bytes], name: str, max_pixels: int) -> int:
         stream.seek(0)
         with Image.open(stream, formats=FORMATS) as image:
             width, height = image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many(max_pixels, f"{name} with many more") from error
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
@@ -46,12 +53,7 @@ def area_of(stream: IO[bytes], name: str, max_pixels: int) -> int:
             422, expected=f"an image ({', '.join(FORMATS)})", got=f"{name}, which is none", fix=_FIX
         ) from error
     if width * height > max_pixels:
-        raise Refused(
-            413,
-            expected=f"images of at most {max_pixels} pixels",
-            got=f"{name} with {width} x {height}",
-            fix="Shrink it first.",
-        )
+        raise _too_many(max_pixels, f"{name} with {width} x {height}")
     return width * height
 
 
@@ -83,3 +85,7 @@ def image_refused(name: str, error: InvalidImageError) -> Refused:
         got=f"{name}: {printable(str(error))}"[:_SHOWN],
         fix=_FIX,
     )
+
+
+def _too_many(max_pixels: int, got: str) -> Refused:
+    return Refused(413, expected=f"images of at most {max_pixels} pixels", got=got, fix="Shrink it first.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
@@ -13,7 +14,6 @@ except ImportError as error:
     raise MissingExtraError("The HTTP service", "serve") from error
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
     from perceptmetrics.metric import Metric
@@ -47,25 +47,22 @@ def serve(
     """
     config = uvicorn.Config(
         create_app(metrics, settings),
-        host=host,
-        port=port,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=int(settings.time_limit) + _STOP_SECONDS,
     )
-    listening = _bind(config)
-    if on_listening is not None:
-        shown = f"[{host}]" if ":" in host else host
-        on_listening(f"http://{shown}:{listening.getsockname()[1]}")
-    with listening:
+    with _bind(host, port) as listening:
+        if on_listening is not None:
+            shown = f"[{host}]" if ":" in host else host
+            on_listening(f"http://{shown}:{listening.getsockname()[1]}")
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _bind(config: uvicorn.Config) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     """Take the address before anything else, so that a taken one is an error of ours."""
     try:
-        return config.bind_socket()
-    except (SystemExit, OSError) as error:  # uvicorn leaves the program
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
         raise InvalidOptionError(
-            f"{config.host}:{config.port} cannot be listened on. Choose a port that is free, or 0 for any."
+            f"{host}:{port} cannot be listened on: {error.strerror}. Choose a port that is free, or 0 for any."
         ) from error
