@@ -22,7 +22,10 @@ if TYPE_CHECKING:
         UnknownMetricError,
         WeightsError,
     )
+    from perceptmetrics.explain import attention_maps, head_importance, saliency_map, view_scores
     from perceptmetrics.factory import create_metric
+    from perceptmetrics.integrations.datasets import score_dataset
+    from perceptmetrics.integrations.pandas import score_frame
     from perceptmetrics.io import load_image
     from perceptmetrics.losses import PerceptualLoss
     from perceptmetrics.metric import Metric
@@ -44,7 +47,9 @@ __all__ = [
     "UnknownMetricError",
     "WeightsError",
     "__version__",
+    "attention_maps",
     "create_metric",
+    "head_importance",
     "list_datasets",
     "list_metrics",
     "list_models",
@@ -52,6 +57,10 @@ __all__ = [
     "load_image",
     "metric_info",
     "register_metric",
+    "saliency_map",
+    "score_dataset",
+    "score_frame",
+    "view_scores",
 ]
 
 _MODULE_OF = {
@@ -67,7 +76,9 @@ _MODULE_OF = {
     "PerceptualLoss": "losses",
     "UnknownMetricError": "errors",
     "WeightsError": "errors",
+    "attention_maps": "explain",
     "create_metric": "factory",
+    "head_importance": "explain",
     "list_datasets": "datasets",
     "list_metrics": "registry",
     "list_models": "registry",
@@ -75,6 +86,10 @@ _MODULE_OF = {
     "load_image": "io",
     "metric_info": "registry",
     "register_metric": "registry",
+    "saliency_map": "explain",
+    "score_dataset": "integrations.datasets",
+    "score_frame": "integrations.pandas",
+    "view_scores": "explain",
 }
 
 

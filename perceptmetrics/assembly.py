@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from perceptmetrics.pool import Pool
 from perceptmetrics.quantise import Precision, quantise
 from perceptmetrics.seeding import seeded
 from perceptmetrics.spec import AntonymHeadSpec, MetricSpec, MlpHeadSpec
-from perceptmetrics.tuned import TunedWeights, cached_tower, read_tuned, tuned_tower
+from perceptmetrics.tuned import TunedWeights, cached_tower, read_tuned, tower_fingerprint, tuned_tower
 from perceptmetrics.views import Views
 from perceptmetrics.weights import ResolveOptions, resolve
 from perceptmetrics.zero_shot import compare_with_prompts
@@ -26,7 +26,7 @@ from perceptmetrics.zero_shot import compare_with_prompts
 if TYPE_CHECKING:
     from perceptmetrics.checkpoints import PromptWeights
 
-__all__ = ["Files", "assemble", "encoder_file"]
+__all__ = ["Files", "assemble", "encoder_file", "untouched_encoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,36 @@ def assemble(
     return metric
 
 
+@torch.inference_mode(mode=False)
+def untouched_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
+    """The encoder of a metric as it was before the metric was trained.
+
+    Args:
+        spec: The metric.
+        files: Where its weights are. Nothing is downloaded for an encoder that the metric itself does not need.
+        placement: Where the encoder is wanted, and in which precision.
+
+    Returns:
+        The encoder; None where the metric's own was not trained, or has random weights.
+
+    Raises:
+        WeightsError: A file is missing, or does not fit.
+    """
+    if not isinstance(spec.head, MlpHeadSpec) or (files.random and files.trained is None):
+        return None
+    tuned = read_tuned(files.trained or _published(spec, files), spec)
+    plain = replace(spec.backbone, lora=None)
+    if tuned.trained.lora:
+        elsewhere = encoder_file(spec, tuned, files)
+        if elsewhere is None and not tuned.trained.encoder:
+            return None
+        return build_image_tower(plain, tuned_tower(tuned, plain, elsewhere), placement=placement)
+    if not tuned.trained.encoder:
+        return None
+    file = files.encoder or resolve(spec.backbone.weights, replace(files.lookup, local_files_only=True))
+    return build_image_tower(plain, read_tower_weights(file, plain), placement=placement)
+
+
 def _check_device(device: torch.device | str | None) -> None:
     try:
         torch.empty(0, device=device)
@@ -92,6 +122,8 @@ def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> t
             _check_context(spec, learned)
             load_strictly(pool.regressor or nn.Sequential(), learned.regressor, str(files.trained or spec.name))
         clip_file = _encoder_file(spec, files)
+        if learned is not None and clip_file is not None:
+            _check_base(spec, learned, clip_file)
         return *compare_with_prompts(spec, clip_file, learned, placement, seed), pool
     with seeded(seed):
         head = MlpHead(spec.head)
@@ -107,6 +139,18 @@ def _check_context(spec: MetricSpec, learned: PromptWeights) -> None:
         raise WeightsError(
             f"The file holds learned prompts, but {spec.name!r} has none with these options, so they would not be "
             "used. State the length of the context in the specification, or pass a file without them."
+        )
+
+
+def _check_base(spec: MetricSpec, learned: PromptWeights, clip_file: Path) -> None:
+    """Refuse prompts of another CLIP, where their file says which one they belong to."""
+    if learned.base is None:
+        return
+    given = tower_fingerprint(clip_file, spec.backbone)
+    if given != learned.base:
+        raise WeightsError(
+            f"The prompts of {spec.name!r} were trained with another CLIP than {clip_file}: its image tower should "
+            f"have the fingerprint {learned.base}, and it has {given}. Pass the right file as backbone_checkpoint=."
         )
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from perceptmetrics.assembly import Files, assemble
+from perceptmetrics.assembly import Files, assemble, untouched_encoder
 from perceptmetrics.backbones import Placement
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.exported import read_folder, read_hub
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from perceptmetrics.backbones import Backbone
     from perceptmetrics.metric import Metric
     from perceptmetrics.quantise import Precision
     from perceptmetrics.spec import MetricSpec
 
-__all__ = ["create_metric"]
+__all__ = ["create_metric", "create_untouched_encoder"]
 
 _HUB_PREFIX = "hub:"
 
@@ -123,16 +124,58 @@ def create_metric(
         cache_dir=cache_dir,
         local_files_only=local_files_only,
     )
-    spec, exported = _find_spec(lookup)
-    files = Files(
-        lookup=lookup,
-        random=weights is None,
-        trained=_trained_file(checkpoint, spec) or exported,
-        encoder=_path(backbone_checkpoint),
-    )
+    spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=weights is None)
     spec = pin_revision(apply_options(spec, options), revision)
     metric = assemble(spec, files, Placement(device, dtype), precision=precision, seed=seed)
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction) if as_loss else metric
+
+
+def create_untouched_encoder(
+    name: PathLike,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    *,
+    checkpoint: PathLike | None = None,
+    backbone_checkpoint: PathLike | None = None,
+    cache_dir: PathLike | None = None,
+    local_files_only: bool = False,
+) -> Backbone | None:
+    """Create the encoder of a metric as it was before the metric was trained: CLIP without LoRA.
+
+    Args:
+        name: See `create_metric`, as are the other arguments.
+        device: Where to put it; None for the CPU.
+        dtype: Its precision; None for float32.
+        checkpoint: The metric's own trained file.
+        backbone_checkpoint: Weights of the encoder. A metric whose trained file holds its tuned encoder needs them
+            here or, at the source that its specification names, on this machine.
+        cache_dir: Folder of the Hub's cache; None for its default.
+        local_files_only: Never download.
+
+    Returns:
+        The encoder, which shares the tensors that training left alone; None for a metric whose encoder was not trained.
+
+    Raises:
+        UnknownMetricError: No metric has this name.
+        WeightsError: A file is missing, or does not fit.
+    """
+    lookup = ResolveOptions(metric=os.fspath(name), cache_dir=cache_dir, local_files_only=local_files_only)
+    spec, files = _look_up(lookup, checkpoint, backbone_checkpoint)
+    return untouched_encoder(spec, files, Placement(device, dtype))
+
+
+def _look_up(
+    lookup: ResolveOptions, checkpoint: PathLike | None, backbone_checkpoint: PathLike | None, *, random: bool = False
+) -> tuple[MetricSpec, Files]:
+    """The specification that a name stands for, and where its weights are."""
+    spec, exported = _find_spec(lookup)
+    files = Files(
+        lookup=lookup,
+        random=random,
+        trained=_trained_file(checkpoint, spec) or exported,
+        encoder=_path(backbone_checkpoint),
+    )
+    return spec, files
 
 
 def _find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:

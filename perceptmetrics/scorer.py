@@ -24,7 +24,7 @@ from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.files import find_images, is_file_pattern
 from perceptmetrics.io import ImageSource, check_tensor
 
-__all__ = ["Scorer", "is_single_image"]
+__all__ = ["Scorer", "is_single_image", "single_images"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -101,7 +101,7 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
             InvalidImageError: An image cannot be read, or its values are not in [0, 1].
         """
         scores: dict[int, Tensor] = {}
-        pixels = _pixels_or_raise(_single_images(images), workers)
+        pixels = _pixels_or_raise(single_images(images), workers)
         for batch in batches_by_size(pixels, batch_size=batch_size, max_pixels=max_pixels):
             with _naming(batch.places):
                 scores.update(zip(batch.places, self.score_batch(batch.images), strict=True))
@@ -154,7 +154,12 @@ def is_single_image(images: object) -> bool:
     return isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or hasattr(images, "read")
 
 
-def _single_images(images: Any) -> Iterable[ImageSource]:
+def single_images(images: Any) -> Iterable[ImageSource]:
+    """Take whatever stands for images, see `Scorer.score`, as single ones.
+
+    Raises:
+        InvalidImageError: It stands for none.
+    """
     if isinstance(images, (str, os.PathLike)):
         return find_images([images])
     if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or hasattr(images, "read"):

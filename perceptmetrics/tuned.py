@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.spec import BackboneSpec, MetricSpec
 
-__all__ = ["TunedWeights", "cached_tower", "read_tuned", "tuned_tower"]
+__all__ = ["TunedWeights", "cached_tower", "read_tuned", "tower_fingerprint", "tuned_tower"]
 
 _FUSED = (".in_proj_weight", ".qkv.weight")  # of open_clip and of timm
 
@@ -125,6 +125,15 @@ def tuned_tower(tuned: TunedWeights, spec: BackboneSpec, encoder: Path | None = 
         tower |= merged
         digests = {name: digest for name, digest in dict(digests).items() if name not in merged}
     return TowerWeights(tower, digests, str(path))
+
+
+def tower_fingerprint(file: Path, spec: BackboneSpec) -> str:
+    """Fingerprint of the encoder that a file holds.
+
+    Raises:
+        WeightsError: The file holds no encoder of that kind.
+    """
+    return fingerprint(read_tower_weights(file, spec).digests)
 
 
 def cached_tower(base: str) -> Path | None:

@@ -21,6 +21,7 @@ from perceptmetrics.backbones.clip_vit import ClipVisionTransformer
 from perceptmetrics.backbones.layout import is_folded, library_state
 from perceptmetrics.backbones.timm_pooled import TimmPooled
 from perceptmetrics.backbones.timm_stages import TimmStages
+from perceptmetrics.backbones.transformer import Transformer, TransformerBlock, transformer_of
 
 __all__ = [
     "Backbone",
@@ -33,6 +34,8 @@ __all__ = [
     "TimmPooled",
     "TimmStages",
     "TowerWeights",
+    "Transformer",
+    "TransformerBlock",
     "build_backbone",
     "build_image_tower",
     "feature_size_of",
@@ -41,4 +44,5 @@ __all__ = [
     "is_folded",
     "library_state",
     "read_tower_weights",
+    "transformer_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import open_clip
@@ -167,6 +168,7 @@ def build_image_tower(
     return encoder
 
 
+@lru_cache
 def feature_size_of(spec: BackboneSpec) -> int:
     """Length of an encoder's feature vectors. It is built, but without memory for its weights."""
     return _encoder(empty_tower(spec), spec).feature_size

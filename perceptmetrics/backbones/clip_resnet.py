@@ -58,22 +58,30 @@ class MeanTokenAttentionPool(nn.Module):
         Returns:
             Shape (N, D).
         """
+        tokens = self.tokens(feature_map)
+        return self.mix(tokens, self.attention(tokens))
+
+    def tokens(self, feature_map: Tensor) -> Tensor:
+        """From a feature map, shape (N, C, h, w), to tokens, shape (N, 1 + h * w, C), their mean first."""
         tokens = feature_map.flatten(2).transpose(1, 2)
         tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)
         if self.positional_embedding is not None:
             height, width = feature_map.shape[-2:]
             embedding = positional_embedding_for(self.positional_embedding, (height, width), self.mode, _STRIDE)
             tokens = tokens if embedding is None else tokens + embedding
-        return self._attend(tokens)
+        return tokens
 
-    def _attend(self, tokens: Tensor) -> Tensor:
-        channels = tokens.shape[-1]
-        head_size = channels // self.num_heads
+    def attention(self, tokens: Tensor) -> Tensor:
+        """How each head spreads its attention over the tokens: shape (N, heads, 1 + h * w), rows of sum 1."""
+        head_size = tokens.shape[-1] // self.num_heads
         query = self.q_proj(tokens[:, 0]).unflatten(-1, (self.num_heads, head_size)) * head_size**-0.5
         key_weight = self.k_proj.weight.unflatten(0, (self.num_heads, head_size))
-        value_weight = self.v_proj.weight.unflatten(0, (self.num_heads, head_size))
         query_in_tokens = torch.einsum("nhd,hdc->nhc", query, key_weight)
-        attention = (query_in_tokens @ tokens.transpose(1, 2)).softmax(dim=-1)
+        return (query_in_tokens @ tokens.transpose(1, 2)).softmax(dim=-1)
+
+    def mix(self, tokens: Tensor, attention: Tensor) -> Tensor:
+        """The output for an attention, shape (N, D)."""
+        value_weight = self.v_proj.weight.unflatten(0, (self.num_heads, -1))
         attended = torch.einsum("nhc,hdc->nhd", attention @ tokens, value_weight).flatten(1)
         pooled: Tensor = self.c_proj(attended + self.v_proj.bias)
         return pooled
@@ -103,5 +111,10 @@ class ClipResNet(Backbone):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures; see `Backbone.encode`."""
-        features: Tensor = self.pool(self.trunk(pixels.contiguous(memory_format=torch.channels_last)))
+        features: Tensor = self.pool(self.feature_map(pixels))
         return features
+
+    def feature_map(self, pixels: Tensor) -> Tensor:
+        """From normalised pixels, shape (N, 3, H, W), to what the attention pool sees, shape (N, C, h, w)."""
+        feature_map: Tensor = self.trunk(pixels.contiguous(memory_format=torch.channels_last))
+        return feature_map

@@ -92,13 +92,15 @@ class ClipVisionTransformer(Backbone):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures; see `Backbone.encode`."""
-        visual = self.visual
-        tokens = visual.ln_pre(self._embed(pixels))
-        *blocks, last = visual.transformer.resblocks
+        tokens = self.embed(pixels)
+        *blocks, last = self.visual.transformer.resblocks
         for block in blocks:
             tokens = self._through_one_of_many(block, tokens)
-        class_token = _through(last, tokens, queries=1)[:, 0]  # nothing reads the other tokens of the last block
-        features: Tensor = visual.ln_post(class_token) @ visual.proj
+        return self.read(_through(last, tokens, queries=1)[:, 0])  # nothing reads the last block's other tokens
+
+    def read(self, class_token: Tensor) -> Tensor:
+        """From the class token that leaves the last block, shape (N, C), to features, shape (N, D)."""
+        features: Tensor = self.visual.ln_post(class_token) @ self.visual.proj
         return features
 
     def _switch_checkpointing(self, wanted: bool) -> None:
@@ -110,14 +112,16 @@ class ClipVisionTransformer(Backbone):
             return recomputed
         return _through(block, tokens)
 
-    def _embed(self, pixels: Tensor) -> Tensor:
+    def embed(self, pixels: Tensor) -> Tensor:
+        """From normalised pixels to the tokens that enter the first block, shape (N, T, C), the class token first."""
         visual = self.visual
         patches = visual.conv1(pixels)
         class_token = visual.class_embedding.expand(patches.shape[0], 1, -1)
         tokens = torch.cat([class_token, patches.flatten(2).transpose(1, 2)], dim=1)
         height, width = patches.shape[-2:]
         embedding = positional_embedding_for(visual.positional_embedding, (height, width), self.mode, self.patch_size)
-        return tokens if embedding is None else tokens + embedding
+        embedded: Tensor = visual.ln_pre(tokens if embedding is None else tokens + embedding)
+        return embedded
 
     def cache_sized_part(self, height: int, width: int) -> int:
         """See `Backbone`: here the hidden activations, four times as wide as the tokens, must stay reusable memory."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from perceptmetrics.checkpoints.strict import some
+from perceptmetrics.checkpoints.trained import recorded_base
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.tensor_files import BARE_TENSOR, read_tensors
 
@@ -37,12 +38,14 @@ class PromptWeights:
         before: Embedding of the token before the vectors, shape (2 P, 1, C), when the file holds it.
         after: Embeddings of the tokens after the vectors, shape (2 P, L, C), when the file holds them.
         regressor: State dictionary of the regressor; empty for none.
+        base: Fingerprint of the image tower of the CLIP that was trained with; None when it is not recorded.
     """
 
     context: Tensor | None
     before: Tensor | None = None
     after: Tensor | None = None
     regressor: Mapping[str, Tensor] = field(default_factory=dict)
+    base: str | None = None
 
 
 def read_prompts(path: Path) -> PromptWeights:
@@ -73,4 +76,5 @@ def read_prompts(path: Path) -> PromptWeights:
         before=tensors.get("prompt_learner.token_prefix"),
         after=tensors.get("prompt_learner.token_suffix"),
         regressor=regressor,
+        base=recorded_base(path),
     )

@@ -2,7 +2,7 @@
 
 Up to three parts, told apart by the first word of a tensor's name: `head.*`; `lora.*`, the adapters of the encoder; and
 `encoder.*`, the encoder itself in its library's layout, where the file needs no other. A file with adapters but no
-encoder says in its header which encoder they belong to, by fingerprint.
+encoder says in its header which encoder they belong to, by fingerprint; so does a file of learned prompts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensor
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["TrainedWeights", "read_trained", "write_trained"]
+__all__ = ["TrainedWeights", "read_trained", "recorded_base", "write_trained"]
 
 _BASE = "base_fingerprint"
 _FORMAT = {"format": "perceptmetrics", "format_version": "1"}
@@ -69,7 +69,12 @@ def read_trained(path: Path) -> TrainedWeights:
             f"{path} is not the trained file of a metric: its tensors should be named 'head.*', 'lora.*' and "
             f"'encoder.*', but it {f'holds {some(foreign)}' if foreign else 'has no head'}."
         )
-    return TrainedWeights(**parts, base=read_metadata(path).get(_BASE))
+    return TrainedWeights(**parts, base=recorded_base(path))
+
+
+def recorded_base(path: Path) -> str | None:
+    """Fingerprint of the encoder that a trained file belongs to; None where it says nothing of it."""
+    return read_metadata(path).get(_BASE)
 
 
 def write_trained(path: Path, weights: TrainedWeights) -> None:

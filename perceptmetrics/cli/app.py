@@ -16,6 +16,7 @@ from perceptmetrics.cli.benchmark import benchmark
 from perceptmetrics.cli.console import fail, messages
 from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.experiments import add_experiments
+from perceptmetrics.cli.explain import add_explanations
 from perceptmetrics.cli.finetune import finetune
 from perceptmetrics.cli.publish import add_publishing
 from perceptmetrics.cli.serve import serve
@@ -267,6 +268,7 @@ def score(
 
 add_publishing(app)
 add_experiments(app)
+add_explanations(app)
 app.command()(finetune)
 app.command()(benchmark)
 app.command()(serve)

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -12,7 +12,18 @@ import typer
 
 from perceptmetrics.cli.console import fail
 
-__all__ = ["How", "Label", "MetricName", "MetricNames", "Output", "Paths", "Precision", "Seed", "experiment"]
+__all__ = [
+    "How",
+    "Label",
+    "MetricName",
+    "MetricNames",
+    "Output",
+    "Paths",
+    "Precision",
+    "Seed",
+    "experiment",
+    "explanation",
+]
 
 Paths = Annotated[list[str], typer.Argument(help="Images, folders or patterns.", show_default=False)]
 MetricName = Annotated[str, typer.Option("--metric", "-m", help="Metric to score with.")]
@@ -76,12 +87,12 @@ class How:
     ] = None
 
 
-def experiment(command: Callable[..., int]) -> Callable[..., None]:
+def experiment(command: Callable[..., int], without: Collection[str] = ()) -> Callable[..., None]:
     """Make a command of a function with a keyword `how: How` that returns an exit status.
 
-    In place of `how` the command has the options that are fields of `How`.
+    In place of `how` the command has the options that are fields of `How`, except those that it would not use.
     """
-    shared = inspect.signature(How).parameters
+    shared = {name: option for name, option in inspect.signature(How).parameters.items() if name not in without}
     own = inspect.signature(command)
     parameters = [parameter for name, parameter in own.parameters.items() if name != "how"]
 
@@ -101,3 +112,6 @@ def experiment(command: Callable[..., int]) -> Callable[..., None]:
     )
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper
+
+
+explanation = functools.partial(experiment, without=("batch_size", "workers"))

@@ -31,7 +31,6 @@ def check(
         list[str] | None,
         typer.Option(
             "--option",
-            "-o",
             help="NAME=VALUE: an option of this data set; repeat for another, or for a list of values.",
             show_default=False,
         ),
@@ -47,7 +46,7 @@ def check(
 
     - `perceptmetrics dataset check livec ChallengeDB_release/ --missing skip`
 
-    - `perceptmetrics dataset check csv photos/ -o columns=mos -o group_column=scene -o lower=1 -o upper=5`
+    - `perceptmetrics dataset check csv photos/ --option columns=mos --option lower=1 --option upper=5`
     """
     from perceptmetrics.cli.dataset_runs import run_check
 

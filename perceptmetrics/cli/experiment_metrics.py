@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory import create_metric
@@ -15,7 +16,7 @@ from perceptmetrics.scoring import score_images
 from perceptmetrics.spec import AntonymHeadSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import Console
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from perceptmetrics.results import ScoredImage
     from perceptmetrics.scoring import ScoreImages
 
-__all__ = ["chosen_device", "create_metrics", "parse_prompts", "scorer_with_progress"]
+__all__ = ["chosen_device", "create_metrics", "parse_prompts", "progress_bar", "scorer_with_progress"]
 
 
 def create_metrics(names: Sequence[str], how: How, default_prompts: Sequence[str] | None = None) -> list[Metric]:
@@ -91,6 +92,14 @@ def scorer_with_progress(how: How, messages: Console) -> ScoreImages:
     return scorer
 
 
+@contextmanager
+def progress_bar(messages: Console) -> Iterator[Callable[[str, float], None]]:
+    """A bar on a terminal; gives what is to be told: what is being done, and the share of it that is, in [0, 1]."""
+    with _progress(messages, counted=False) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda what, share: progress.update(task, description=what, completed=share)
+
+
 def _takes_prompts(name: str) -> bool:
     """Whether its prompts are texts; learned ones cannot be exchanged."""
     try:
@@ -100,11 +109,11 @@ def _takes_prompts(name: str) -> bool:
     return isinstance(head, AntonymHeadSpec) and head.context is None
 
 
-def _progress(messages: Console) -> Progress:
+def _progress(messages: Console, *, counted: bool = True) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        MofNCompleteColumn() if counted else TaskProgressColumn(),
         TimeRemainingColumn(),
         console=messages,
         disable=not messages.is_terminal,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.finetune.recipe import AugmentationRecipe
+    from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
     from perceptmetrics.views import Views
 
 __all__ = ["Sample", "TrainingViews", "draw_sides", "mirror_images"]

@@ -8,6 +8,7 @@ from perceptmetrics.export import EXACT, export_metric
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.model_card import model_card
 from perceptmetrics.trained_parts import trained_weights_of
+from perceptmetrics.tuned import tower_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,7 @@ def export_trained(
     metric = learner.metric(number)
     context = None if learner.prompts is None else learner.prompts.context
     learner.install_prompts()
+    base = None if context is None or encoder is None else tower_fingerprint(encoder, spec.backbone)
     recipe_text = recipe_to_yaml(recipe)
     card = model_card(
         spec,
@@ -62,7 +64,7 @@ def export_trained(
         metric,
         folder,
         spec=spec,
-        weights=trained_weights_of(metric, spec, context=context),
+        weights=trained_weights_of(metric, spec, base=base, context=context),
         card=card,
         extra_files={"recipe.yaml": recipe_text},
         encoder=encoder,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perceptmetrics.finetune.augmentation import Sample
     from perceptmetrics.finetune.batches import Draw
     from perceptmetrics.finetune.processes import Processes
-    from perceptmetrics.finetune.recipe import AugmentationRecipe
+    from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
     from perceptmetrics.metric import Metric
     from perceptmetrics.views import Views
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.recipe import Loss
+    from perceptmetrics.finetune.recipe_sections import Loss
 
 __all__ = ["Objective", "can_be_judged", "selection_figure"]
 

@@ -12,7 +12,7 @@ from perceptmetrics.finetune.augmentation import TrainingViews
 from perceptmetrics.finetune.batches import Draw
 from perceptmetrics.finetune.features import can_be_kept
 from perceptmetrics.finetune.feeds import PixelFeed
-from perceptmetrics.finetune.run import run_specs
+from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
 from perceptmetrics.views import Views
 
@@ -94,6 +94,7 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
     samples = sum(one.replicas * train for one, (train, _, _) in zip(varied, images.values(), strict=True))
     steps = -(-samples // recipe.optimizer.batch_size)
     learner = start(recipe, specs, EncoderSource(file=None, counts_only=True), seed=0).to("meta")
+    learner.metric(0).backbone.checkpointing = recipe.checkpointing
     trained = sum(weight.numel() for weight in learner.parameters() if weight.requires_grad)
     weights = sum(weight.numel() for weight in _all_weights(learner))
     frozen = not any(weight.requires_grad for weight in learner.metric(0).backbone.parameters())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from perceptmetrics.finetune.recipe import TrainingPrecision
+    from perceptmetrics.finetune.recipe_sections import TrainingPrecision
 
 __all__ = ["Processes"]
 

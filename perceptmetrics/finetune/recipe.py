@@ -3,267 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from perceptmetrics.spec import Aggregation, ContextPosition, LoraSpec, Task, ViewSpec
-from perceptmetrics.spec.backbone import EncoderFeatures, PositionalEmbedding
+from perceptmetrics.finetune.recipe_sections import (
+    AugmentationRecipe,
+    DataRecipe,
+    EncoderRecipe,
+    HeadRecipe,
+    Loss,
+    OptimizerRecipe,
+    PromptsRecipe,
+    SplitRecipe,
+    TrainedPart,
+    one_of,
+)
+from perceptmetrics.spec import LoraSpec, Task, ViewSpec
 from perceptmetrics.spec.checks import require, require_text
-from perceptmetrics.spec.heads import Activation, FeatureMap
 
-__all__ = [
-    "AugmentationRecipe",
-    "DataRecipe",
-    "EncoderRecipe",
-    "HeadRecipe",
-    "Loss",
-    "OptimizerRecipe",
-    "PromptsRecipe",
-    "Recipe",
-    "SplitRecipe",
-    "TrainedPart",
-]
-
-Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking"]
-TrainedPart = Literal["lora", "prompts", "head", "full"]
-Schedule = Literal["constant", "cosine", "cosine_restarts"]
-TrainingPrecision = Literal["float32", "bfloat16", "float16"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataRecipe:
-    """A data set to train on.
-
-    Attributes:
-        name: As `perceptmetrics.datasets.list_datasets` names it.
-        options: Options of `load_dataset`.
-        loss: Loss of its images; None for the recipe's.
-        weight: Factor of that loss.
-        augmentation: How its images are varied; None for the recipe's.
-    """
-
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-    loss: Loss | None = None
-    weight: float = 1.0
-    augmentation: AugmentationRecipe | None = None
-
-    def __post_init__(self) -> None:
-        require_text("data", name=self.name)
-        require(self.loss is None or self.loss in get_args(Loss), _one_of("data.loss", self.loss, Loss))
-        require(self.weight > 0, f"data.weight must be positive, got {self.weight!r}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderRecipe:
-    """The encoder that training starts from.
-
-    Attributes:
-        name: A CLIP of the registry (`"ViT-L-14"`), a tag of open_clip (`"ViT-B-32/laion2b_s34b_b79k"`), or
-            `"timm:NAME"`.
-        positional_embedding: See `BackboneSpec`; None for the encoder's own.
-        features: See `BackboneSpec`; None for the encoder's own.
-    """
-
-    name: str
-    positional_embedding: PositionalEmbedding | None = None
-    features: EncoderFeatures | None = None
-
-    def __post_init__(self) -> None:
-        require_text("encoder", name=self.name)
-        _check_choices("encoder", self, positional_embedding=PositionalEmbedding, features=EncoderFeatures)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadRecipe:
-    """A head of layers.
-
-    Attributes:
-        hidden: Sizes of the hidden layers; none for a linear head.
-        activation: What stands between the layers.
-        dropout: Probability with which a hidden value is zeroed.
-        input_dropout: Probability with which a feature is zeroed.
-        feature_map: What is done to the features first, see `MlpHeadSpec`.
-        standardise: Whether features are standardised, with mean and standard deviation of the training images.
-    """
-
-    hidden: tuple[int, ...] = (512, 256)
-    activation: Activation = "relu"
-    dropout: float = 0.5
-    input_dropout: float = 0.0
-    feature_map: FeatureMap = "identity"
-    standardise: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("dropout", "input_dropout"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"head.{name} must be in [0, 1), got {value!r}.")
-        require(all(size > 0 for size in self.hidden), f"head.hidden needs positive sizes, got {self.hidden!r}.")
-        _check_choices("head", self, activation=Activation, feature_map=FeatureMap)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptsRecipe:
-    """Antonym prompts in place of a head of layers.
-
-    Attributes:
-        pairs: Names of attributes, or pairs written `"Good photo. | Bad photo."`.
-        length: Number of learned vectors around each text; 0 for the texts as they are, when a regressor is trained.
-        shared: Whether all prompts share their vectors; otherwise each has its own.
-        position: Where the text stands among the vectors.
-        init: Text whose token embeddings the vectors start from; None for random ones, N(0, 0.02).
-        regressor: Sizes of the hidden layers of a regressor on the pairs' outputs; None for none.
-        aggregation: How the views of an image are put together.
-    """
-
-    pairs: tuple[str, ...] = ("quality",)
-    length: int = 16
-    shared: bool = True
-    position: ContextPosition = "middle"
-    init: str | None = None
-    regressor: tuple[int, ...] | None = None
-    aggregation: Aggregation = "mean"
-
-    def __post_init__(self) -> None:
-        require(len(self.pairs) > 0, "prompts.pairs needs at least one pair.")
-        _check_choices("prompts", self, position=ContextPosition, aggregation=Aggregation)
-        require(self.length >= 0, f"prompts.length must be 0 or more, got {self.length!r}.")
-        require(
-            self.length > 0 or self.regressor is not None,
-            "prompts.length=0 leaves nothing to train; state prompts.regressor, such as [128, 128].",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentationRecipe:
-    """How a training image is varied. Validation and test images never are.
-
-    Attributes:
-        replicas: How often an image is shown in an epoch, each time varied anew.
-        horizontal_flip: Whether it is mirrored left to right with probability 0.5.
-        vertical_flip: Whether it is mirrored top to bottom with probability 0.5.
-        random_resized_crop: For the view of a centre crop: whether a random part of random proportions is shown
-            instead (8 to 100 % of the area, aspect ratio 3:4 to 4:3, as torchvision's RandomResizedCrop).
-        random_crop: For a view of the whole image: side in pixels of a random square that is shown instead, so that
-            images of different sizes go through the encoder together; None for the whole image.
-    """
-
-    replicas: int = 1
-    horizontal_flip: bool = False
-    vertical_flip: bool = False
-    random_resized_crop: bool = False
-    random_crop: int | None = None
-
-    def __post_init__(self) -> None:
-        require(self.replicas > 0, f"augmentation.replicas must be positive, got {self.replicas!r}.")
-        require(
-            self.random_crop is None or self.random_crop > 0,
-            f"augmentation.random_crop must be a positive number of pixels or null, got {self.random_crop!r}.",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerRecipe:
-    """How weights are updated.
-
-    Attributes:
-        algorithm: `"adamw"` or `"sgd"`.
-        lr: Learning rates; with more than one, each is tried and the best on the validation images is kept.
-        encoder_lr_factor: Factor of the learning rate for the weights of the encoder.
-        head_lr: Learning rate while heads train alone, before or after the encoder; None for the same.
-        head_epochs: Most epochs of that; None for the same.
-        weight_decay: Weight decay.
-        momentum: Momentum of SGD.
-        batch_size: Samples of a batch, over all processes; `replicas` of an image count each.
-        epochs: Most epochs.
-        patience: Epochs without a better validation score after which training stops; None for never.
-        keep: Which epoch leaves its weights: the `"best"` on the validation images, or the `"last"`. Where these images
-            are few, chance chooses the best, and the end of a falling learning rate serves better.
-        schedule: Course of the learning rate: `"constant"`, `"cosine"` down to `min_lr` over all epochs, or
-            `"cosine_restarts"`, anew each `period` steps (Loshchilov, Hutter, "SGDR", ICLR 2017).
-        period: Steps of a period of `"cosine_restarts"`.
-        min_lr: Lowest learning rate of a cosine.
-        warmup: Steps over which the learning rate rises from 0 at the start.
-        accumulation: Parts in which a batch goes through the encoder, to save memory; the gradient stays that of the
-            whole batch, whatever the loss.
-        precision: Arithmetic of training; `"bfloat16"` and `"float16"` mix it with float32.
-        clip_norm: Longest gradient; None for any.
-    """
-
-    algorithm: Literal["adamw", "sgd"] = "adamw"
-    lr: tuple[float, ...] = (5e-5, 1e-4, 5e-4, 1e-3)
-    encoder_lr_factor: float = 1.0
-    head_lr: float | None = None
-    head_epochs: int | None = None
-    weight_decay: float = 1e-4
-    momentum: float = 0.9
-    batch_size: int = 32
-    epochs: int = 40
-    patience: int | None = 12
-    keep: Literal["best", "last"] = "best"
-    schedule: Schedule = "constant"
-    period: int | None = None
-    min_lr: float = 0.0
-    warmup: int = 0
-    accumulation: int = 1
-    precision: TrainingPrecision = "float32"
-    clip_norm: float | None = None
-
-    def __post_init__(self) -> None:
-        require(
-            self.algorithm in ("adamw", "sgd"), _one_of("optimizer.algorithm", self.algorithm, Literal["adamw", "sgd"])
-        )
-        require(
-            len(self.lr) > 0 and all(rate > 0 for rate in self.lr),
-            f"optimizer.lr needs positive learning rates, got {self.lr!r}.",
-        )
-        for name in ("batch_size", "epochs", "accumulation", "encoder_lr_factor"):
-            require(getattr(self, name) > 0, f"optimizer.{name} must be positive, got {getattr(self, name)!r}.")
-        for name in ("head_lr", "head_epochs", "patience", "period", "clip_norm"):
-            value = getattr(self, name)
-            require(value is None or value > 0, f"optimizer.{name} must be positive or null, got {value!r}.")
-        for name in ("weight_decay", "momentum", "min_lr", "warmup"):
-            require(getattr(self, name) >= 0, f"optimizer.{name} must be 0 or more, got {getattr(self, name)!r}.")
-        require(self.keep in ("best", "last"), f"optimizer.keep must be 'best' or 'last', got {self.keep!r}.")
-        require(
-            self.keep == "best" or self.patience is None,
-            "optimizer.keep 'last' trains for all epochs; state optimizer.patience: null.",
-        )
-        require(self.schedule in get_args(Schedule), _one_of("optimizer.schedule", self.schedule, Schedule))
-        require(
-            (self.period is not None) == (self.schedule == "cosine_restarts"),
-            "optimizer.period goes with optimizer.schedule 'cosine_restarts', and must be stated then.",
-        )
-        require(
-            self.precision in get_args(TrainingPrecision),
-            _one_of("optimizer.precision", self.precision, TrainingPrecision),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitRecipe:
-    """How images are divided, see `perceptmetrics.datasets.make_splits`.
-
-    Attributes:
-        count: Number of splits, each trained from the start.
-        test: Share of the images that is for testing.
-        validation: Share of the others that is for validation; with 0 nothing is chosen, so that training takes a
-            single learning rate and its last epoch.
-        official: Whether published splits are used where there are any.
-        export: What becomes the metric: the model of the `"first"` split, or one that is trained on `"all"` images
-            after the splits have told for how many epochs.
-    """
-
-    count: int = 1
-    test: float = 0.2
-    validation: float = 0.1
-    official: bool = True
-    export: Literal["first", "all"] = "first"
-
-    def __post_init__(self) -> None:
-        require(self.count > 0, f"splits.count must be positive, got {self.count!r}.")
-        require(self.export in ("first", "all"), f"splits.export must be 'first' or 'all', got {self.export!r}.")
-        require(0 < self.test < 1, f"splits.test must be between 0 and 1, got {self.test!r}.")
-        require(0 <= self.validation < 1, f"splits.validation must be 0 or more and below 1, got {self.validation!r}.")
+__all__ = ["Recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,9 +83,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require_text("recipe", name=self.name, summary=self.summary, source=self.source)
-        require(self.task in get_args(Task), _one_of("task", self.task, Task))
-        require(self.train in get_args(TrainedPart), _one_of("train", self.train, TrainedPart))
-        require(self.loss in get_args(Loss), _one_of("loss", self.loss, Loss))
+        require(self.task in get_args(Task), one_of("task", self.task, Task))
+        require(self.train in get_args(TrainedPart), one_of("train", self.train, TrainedPart))
+        require(self.loss in get_args(Loss), one_of("loss", self.loss, Loss))
         require(self.heads in ("each", "shared"), f"heads must be 'each' or 'shared', got {self.heads!r}.")
         require(len(self.data) > 0 and len(self.views) > 0, "A recipe needs data sets and views.")
         require(
@@ -350,6 +107,10 @@ class Recipe:
         require(
             not self.head_first or self.train in ("lora", "full"),
             f"head_first lets the heads train before the encoder joins them; with train: {self.train} it never does.",
+        )
+        require(
+            not self.encoder.frozen or self.train == "full",
+            f"encoder.frozen names what train: full leaves alone; train: {self.train} trains none of it.",
         )
         require(
             self.prompts is None or self.heads == "shared" or len(self.data) == 1,
@@ -383,15 +144,3 @@ class Recipe:
                     not getattr(varied, name) or kinds == [kind],
                     f"augmentation.{name} goes with a single view of kind {kind}, got {', '.join(kinds)}.",
                 )
-
-
-def _check_choices(section: str, recipe: object, **choices: object) -> None:
-    """Refuse what is not among the values that a field takes; None is allowed where it is the field's default."""
-    for name, allowed in choices.items():
-        value = getattr(recipe, name)
-        none = value is None and getattr(type(recipe), name) is None
-        require(none or value in get_args(allowed), _one_of(f"{section}.{name}", value, allowed))
-
-
-def _one_of(name: str, value: object, choices: object) -> str:
-    return f"{name} must be one of {', '.join(map(str, get_args(choices)))}, got {value!r}."

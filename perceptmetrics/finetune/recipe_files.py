@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, MissingExtraError, nearest_names
-from perceptmetrics.finetune.recipe import (
+from perceptmetrics.finetune.recipe import Recipe
+from perceptmetrics.finetune.recipe_sections import (
     AugmentationRecipe,
     EncoderRecipe,
     HeadRecipe,
     OptimizerRecipe,
     PromptsRecipe,
-    Recipe,
     SplitRecipe,
 )
 from perceptmetrics.spec import LoraSpec

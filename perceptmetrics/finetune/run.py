@@ -8,12 +8,10 @@ command `finetune` adds `report.html`, see `perceptmetrics.reports.finetune`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,12 +19,13 @@ import torch
 from perceptmetrics.atomic import replacing
 from perceptmetrics.datasets import Split, make_splits
 from perceptmetrics.errors import DatasetError, InvalidOptionError
-from perceptmetrics.finetune.calibration import Calibration, fit_calibration, fold_calibration
+from perceptmetrics.finetune.calibration import fold_calibration
 from perceptmetrics.finetune.environment import describe_environment
 from perceptmetrics.finetune.export import export_trained
 from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
 from perceptmetrics.finetune.journal import Journal, Observer, Silence
 from perceptmetrics.finetune.processes import Processes
+from perceptmetrics.finetune.rating_scale import RatingScale
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import (
     RunResult,
@@ -37,22 +36,20 @@ from perceptmetrics.finetune.results import (
     write_predictions,
     write_summary,
 )
-from perceptmetrics.finetune.specs import metric_spec
+from perceptmetrics.finetune.run_folder import RECIPE_FILE, is_free, run_identity
+from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import encoder_identity, find_encoder
-from perceptmetrics.finetune.state import is_better
-from perceptmetrics.finetune.trainer import predict
-from perceptmetrics.finetune.trial import Trials
-from perceptmetrics.functional.score import map_to_scores
-from perceptmetrics.spec import MlpHeadSpec
+from perceptmetrics.finetune.state import is_better, kept_epoch
+from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
 from perceptmetrics.weights import ResolveOptions
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.finetune.calibration import Calibration
+    from perceptmetrics.finetune.rating_scale import HeldOut
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.start import EncoderSource
     from perceptmetrics.finetune.trial import Trial
@@ -60,12 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finetune"]
 
-RECIPE_FILE = "recipe.yaml"
 SUMMARY_FILE = "summary.json"
-_SCALE_FREE = ("plcc", "ranking")
-
-_HeldOut: TypeAlias = "dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]"
-"""By head: outputs for test images in units of those for training images, and their ratings."""
 
 
 def finetune(
@@ -114,7 +106,7 @@ def finetune(
     specs = run_specs(recipe, datasets)
     source = find_encoder(specs[0].backbone, lookup, stated)
     processes = Processes(device, recipe.optimizer.precision, all_used=len(specs) == 1)
-    is_new = _check_folder(folder, recipe, resume=resume)
+    is_new = is_free(folder, recipe, resume=resume)
     processes.wait()  # all have looked before one writes
     if is_new and processes.is_first:
         with replacing(folder / RECIPE_FILE) as temporary:
@@ -123,55 +115,6 @@ def finetune(
     result = run.execute()
     processes.wait()
     return result
-
-
-def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[MetricSpec]:
-    """The metrics that a recipe trains: one for each data set, or a single one for all."""
-    if len(datasets) != len(recipe.data):
-        raise DatasetError(f"The recipe names {len(recipe.data)} data sets, got {len(datasets)}.")
-    names = [dataset.name for dataset in datasets]
-    if len(set(names)) != len(names):
-        raise DatasetError(
-            f"Data sets need names of their own, got {', '.join(names)}. Rename them, with dataclasses.replace(data, "
-            "name=...)."
-        )
-    losses = [entry.loss or recipe.loss for entry in recipe.data]
-    one_head = recipe.heads == "shared" or len(datasets) == 1
-    specs = [
-        metric_spec(recipe, dataset, recipe.name if one_head else f"{recipe.name}_{dataset.name}", loss)
-        for dataset, loss in zip(datasets, losses, strict=True)
-    ]
-    for dataset, spec in zip(datasets, specs, strict=True):
-        if one_head and spec.score != specs[0].score:
-            raise DatasetError(
-                f"Data sets that share a head need the same labels: {names[0]} has {', '.join(datasets[0].labels)}, "
-                f"{dataset.name} has {', '.join(dataset.labels)}."
-            )
-    return [_shared_spec(specs)] if one_head else specs
-
-
-def _shared_spec(specs: Sequence[MetricSpec]) -> MetricSpec:
-    """The metric of a head that several data sets share: that of the first, whose card names them all."""
-    training_data = " ".join(spec.card.training_data for spec in specs)
-    return replace(specs[0], card=replace(specs[0].card, training_data=training_data))
-
-
-def _check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
-    """Whether a folder is free for a new run; it may hold the same run, when that is to be resumed."""
-    file = folder / RECIPE_FILE
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return True
-    if not file.is_file():
-        raise InvalidOptionError(f"{folder} holds other things than a run. Choose another output folder.")
-    if not resume:
-        raise InvalidOptionError(
-            f"{folder} holds a run already. Go on with it by --resume (resume=True), or choose another folder."
-        )
-    if file.read_text(encoding="utf-8") != recipe_to_yaml(recipe):
-        raise InvalidOptionError(
-            f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), so this one cannot resume it."
-        )
-    return False
 
 
 class _Run:
@@ -190,8 +133,9 @@ class _Run:
             [_shuffled(dataset, recipe.seed) for dataset in datasets] if recipe.shuffle_labels else datasets
         )
         self._processes = processes
-        self._identity = _identity(recipe, self._datasets, encoder_identity(specs[0].backbone, source))
+        self._identity = run_identity(recipe, self._datasets, encoder_identity(specs[0].backbone, source))
         self._journal = Journal(folder, writes=processes.is_first)
+        self._scale = RatingScale(recipe, specs, processes)
         self._trials = Trials(
             recipe,
             self._datasets,
@@ -248,12 +192,12 @@ class _Run:
             splits = [of_one[number] for of_one in every]
             _check_not_empty(splits, self._datasets)
             trial, tried = self._best_trial(number, splits)
-            calibrations = [self._calibration(trial, place) for place in range(len(self._datasets))]
-            results.append(self._test(number, trial, tried, calibrations))
+            lines = self._scale.lines(trial)
+            results.append(self._test(number, trial, tried, lines))
             if self._recipe.splits.export == "all":
-                held_out.append(self._held_out(trial))
+                held_out.append(self._scale.held_out(trial))
             elif number == 0:
-                self._export(trial, calibrations, results)
+                self._export(trial, lines, results)
         if self._recipe.splits.export == "all":
             self._train_on_all(results, held_out)
         return tuple(results)
@@ -282,41 +226,13 @@ class _Run:
             raise InvalidOptionError("The recipe states no learning rate.")
         return best, tried
 
-    def _predict(self, trial: Trial, place: int, images: NDArray[np.intp]) -> NDArray[np.float64]:
-        return predict(trial.learner, place, trial.sets[place].feed, images, self._processes)
-
-    def _calibration(self, trial: Trial, place: int) -> Calibration | None:
-        """The line from raw outputs to ratings; None where outputs need none.
-
-        It is fitted on the validation images, or, where there are none, on the training images.
-        """
-        one = trial.sets[self._measured(place)]
-        if not self._calibrates(place) or one.dataset.ratings is None:
-            return None
-        images = one.split.validation if len(one.split.validation) else one.split.train
-        raw = self._predict(trial, self._measured(place), images)
-        ratings = one.dataset.ratings[images]
-        return fit_calibration(raw, ratings, logistic=self._recipe.score_map == "logistic")
-
-    def _calibrates(self, place: int) -> bool:
-        """Whether a head's outputs are on no scale of their own, or are to go through a logistic."""
-        loss = self._recipe.data[self._measured(place)].loss or self._recipe.loss
-        spec = self._specs[0]
-        has_layers = isinstance(spec.head, MlpHeadSpec) or spec.pool.regressor is not None
-        return has_layers and (loss in _SCALE_FREE or self._recipe.score_map == "logistic")
-
-    def _measured(self, place: int) -> int:
-        """The data set on whose ratings a head is calibrated: its own, or the first of those that share it."""
-        return 0 if len(self._specs) == 1 else place
-
     def _test(
-        self, number: int, trial: Trial, tried: dict[float, float], calibrations: Sequence[Calibration | None]
+        self, number: int, trial: Trial, tried: dict[float, float], lines: Sequence[Calibration | None]
     ) -> SplitResult:
-        results = []
-        for place, (one, calibration) in enumerate(zip(trial.sets, calibrations, strict=True)):
-            raw = self._predict(trial, place, one.split.test)
-            scores = self._scores(place, raw if calibration is None else calibration(raw))
-            results.append(test_result(one.dataset, one.split.test, scores, self._recipe.seed))
+        results = [
+            test_result(one.dataset, one.split.test, self._scale.scores(trial, place, line), self._recipe.seed)
+            for place, (one, line) in enumerate(zip(trial.sets, lines, strict=True))
+        ]
         return SplitResult(
             number=number,
             lr=trial.lr,
@@ -327,49 +243,30 @@ class _Run:
             parts=tuple(one.split for one in trial.sets),
         )
 
-    def _scores(self, place: int, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        mapping = self._specs[min(place, len(self._specs) - 1)].score
-        return map_to_scores(torch.from_numpy(outputs), mapping.map, mapping.scale, mapping.shift).numpy()
-
-    def _held_out(self, trial: Trial) -> _HeldOut:
-        found = {}
-        for place in range(len(self._specs)):
-            one = trial.sets[place]
-            if self._calibrates(place) and one.dataset.ratings is not None:
-                mean, spread = self._moments(trial, place)
-                raw = self._predict(trial, place, one.split.test)
-                found[place] = ((raw - mean) / spread, one.dataset.ratings[one.split.test])
-        return found
-
-    def _moments(self, trial: Trial, place: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        raw = self._predict(trial, place, trial.sets[place].split.train)
-        return raw.mean(axis=0), raw.std(axis=0) + 1e-8
-
-    def _train_on_all(self, results: Sequence[SplitResult], held_out: Sequence[_HeldOut]) -> None:
+    def _train_on_all(self, results: Sequence[SplitResult], held_out: Sequence[HeldOut]) -> None:
         """Train on all images, for as long and at the rate that served the splits best, and export."""
         none = np.empty(0, dtype=np.intp)
         splits = [Split(train=one.trainable, validation=none, test=none) for one in self._datasets]
         rates = [split.lr for split in results]
         rate = max(self._recipe.optimizer.lr, key=rates.count)
-        epochs = _median_epoch([split for split in results if split.lr == rate])
-        keeps_last = self._recipe.optimizer.keep == "last"
-        trial = self._trials.train(len(results), splits, rate, epochs=None if keeps_last else epochs)
-        calibrations: list[Calibration | None] = [None] * len(self._specs)
-        for place in held_out[0]:
-            pairs = [of_split[place] for of_split in held_out]
-            outputs, ratings = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
-            line = fit_calibration(outputs, ratings, logistic=self._recipe.score_map == "logistic")
-            mean, spread = self._moments(trial, place)
-            calibrations[place] = Calibration(slope=line.slope / spread, shift=line.shift - line.slope * mean / spread)
-        self._export(trial, calibrations, results)
+        trial = self._trials.train(len(results), splits, rate, epochs=self._median_epochs(rate))
+        self._export(trial, self._scale.lines_of_all(trial, held_out), results)
 
-    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
+    def _median_epochs(self, rate: float) -> dict[str, int]:
+        """For each stage of training at a rate, how long it served the splits to train."""
+        served: dict[str, list[int]] = {}
+        for name, records in self._journal.records.items():
+            if name.lr == rate or name.stage == HEAD_FIRST:
+                served.setdefault(name.stage, []).append(kept_epoch(records, self._recipe.optimizer.keep) + 1)
+        return {stage: round(float(np.median(epochs))) for stage, epochs in served.items()}
+
+    def _export(self, trial: Trial, lines: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
         """Write each head's metric into its folder."""
         figures = card_figures(results)
         for place, spec in enumerate(self._specs):
-            calibration = calibrations[place]
-            if calibration is not None:
-                fold_calibration(trial.learner.metric(place), calibration)
+            line = lines[place]
+            if line is not None:
+                fold_calibration(trial.learner.metric(place), line)
             if self._processes.is_first:
                 name = self._datasets[place].name
                 export_trained(
@@ -400,29 +297,9 @@ def _check_not_empty(splits: Sequence[Split], datasets: Sequence[LabelledImages]
             raise DatasetError(f"{dataset.name}: a split leaves no images to train on.")
 
 
-def _median_epoch(results: Sequence[SplitResult]) -> int:
-    return round(float(np.median([split.best_epoch + 1 for split in results])))
-
-
 def _shuffled(dataset: LabelledImages, seed: int) -> LabelledImages:
     """The data set with its labels dealt out anew."""
     order = np.random.default_rng([seed, 4]).permutation(len(dataset))
     ratings = None if dataset.ratings is None else dataset.ratings[order]
     classes = None if dataset.classes is None else dataset.classes[order]
     return replace(dataset, ratings=ratings, classes=classes)
-
-
-def _identity(recipe: Recipe, datasets: Sequence[LabelledImages], encoder: str) -> str:
-    """What is trained, on what: a hash of recipe, images by name, labels, groups, official splits and encoder."""
-    digest = hashlib.sha256(json.dumps([recipe_to_yaml(recipe), encoder]).encode())
-    for dataset in datasets:
-        digest.update(json.dumps(dataset.names).encode("utf-8", "surrogatepass"))
-        labels = dataset.classes if dataset.ratings is None else dataset.ratings
-        digest.update(np.ascontiguousarray(labels).tobytes())
-        parts = [
-            part.tolist() for split in dataset.official_splits for part in (split.train, split.validation, split.test)
-        ]
-        tested = None if dataset.test_only is None else dataset.test_only.tolist()
-        content = [dataset.labels, dataset.groups, dataset.contents, tested, parts]
-        digest.update(json.dumps(content).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perceptmetrics.finetune.recipe import OptimizerRecipe
+    from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
 
 __all__ = ["rate_at"]
 

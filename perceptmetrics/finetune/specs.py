@@ -24,13 +24,47 @@ from perceptmetrics.spec import (
 )
 
 if TYPE_CHECKING:
-    from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.recipe import HeadRecipe, Loss, PromptsRecipe, Recipe
+    from collections.abc import Sequence
 
-__all__ = ["metric_spec"]
+    from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.finetune.recipe import Recipe
+    from perceptmetrics.finetune.recipe_sections import HeadRecipe, Loss, PromptsRecipe
+
+__all__ = ["metric_spec", "run_specs"]
 
 _LICENCE = "Yours to state: it depends on the terms of the training data. "
 _PAPERS = {"PerceptCLIP": "https://arxiv.org/abs/2503.13260", "CLIP-IQA+": "https://arxiv.org/abs/2207.12396"}
+
+
+def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[MetricSpec]:
+    """The metrics that a recipe trains: one for each data set, or a single one for all."""
+    if len(datasets) != len(recipe.data):
+        raise DatasetError(f"The recipe names {len(recipe.data)} data sets, got {len(datasets)}.")
+    names = [dataset.name for dataset in datasets]
+    if len(set(names)) != len(names):
+        raise DatasetError(
+            f"Data sets need names of their own, got {', '.join(names)}. Rename them, with dataclasses.replace(data, "
+            "name=...)."
+        )
+    losses = [entry.loss or recipe.loss for entry in recipe.data]
+    one_head = recipe.heads == "shared" or len(datasets) == 1
+    specs = [
+        metric_spec(recipe, dataset, recipe.name if one_head else f"{recipe.name}_{dataset.name}", loss)
+        for dataset, loss in zip(datasets, losses, strict=True)
+    ]
+    for dataset, spec in zip(datasets, specs, strict=True):
+        if one_head and spec.score != specs[0].score:
+            raise DatasetError(
+                f"Data sets that share a head need the same labels: {names[0]} has {', '.join(datasets[0].labels)}, "
+                f"{dataset.name} has {', '.join(dataset.labels)}."
+            )
+    return [_shared_spec(specs)] if one_head else specs
+
+
+def _shared_spec(specs: Sequence[MetricSpec]) -> MetricSpec:
+    """The metric of a head that several data sets share: that of the first, whose card names them all."""
+    training_data = " ".join(spec.card.training_data for spec in specs)
+    return replace(specs[0], card=replace(specs[0].card, training_data=training_data))
 
 
 def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) -> MetricSpec:

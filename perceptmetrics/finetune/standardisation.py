@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from perceptmetrics.finetune.learner import Learner
-    from perceptmetrics.finetune.trainer import TrainingSet
+    from perceptmetrics.finetune.training_set import TrainingSet
 
 __all__ = ["standardise_heads"]
 

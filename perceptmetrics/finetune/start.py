@@ -10,7 +10,7 @@ import torch
 
 from perceptmetrics.backbones import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
 from perceptmetrics.checkpoints import weight_file
-from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, nearest_names
 from perceptmetrics.finetune.learner import Learner
 from perceptmetrics.heads import AntonymHead, MlpHead
 from perceptmetrics.lora import attach_lora
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from perceptmetrics.finetune.recipe import PromptsRecipe, Recipe
+    from perceptmetrics.finetune.recipe import Recipe
+    from perceptmetrics.finetune.recipe_sections import PromptsRecipe
     from perceptmetrics.spec import BackboneSpec, MetricSpec
 
 __all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
@@ -107,9 +108,22 @@ def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
     backbone = learner.metric(0).backbone
     if encoder and recipe.train == "full":
         backbone.requires_grad_(True)
+        for part in recipe.encoder.frozen:
+            _freeze(backbone, part)
     if encoder and recipe.train == "lora":
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(".adapters." in name)
+
+
+def _freeze(backbone: Backbone, part: str) -> None:
+    """Let a part of an encoder be as it is."""
+    names = {name.removeprefix(backbone.library_prefix): weight for name, weight in backbone.named_parameters()}
+    chosen = [weight for name, weight in names.items() if f"{name}.".startswith(f"{part}.")]
+    if not chosen:
+        parts = {".".join(name.split(".")[:2]) for name in names}
+        raise InvalidOptionError(f"encoder.frozen: no weight is called {part!r}. {nearest_names(part, parts)}")
+    for weight in chosen:
+        weight.requires_grad_(False)
 
 
 def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEncoder | None]:

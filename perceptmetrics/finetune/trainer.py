@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.batches import epoch_batches, training_units
-from perceptmetrics.finetune.feeds import Feed, in_order
-from perceptmetrics.finetune.objectives import Objective, can_be_judged, selection_figure
+from perceptmetrics.finetune.feeds import in_order
+from perceptmetrics.finetune.objectives import can_be_judged, selection_figure
+from perceptmetrics.finetune.prediction import predict
 from perceptmetrics.finetune.schedule import rate_at
 from perceptmetrics.finetune.state import (
     EpochRecord,
@@ -29,46 +28,25 @@ from perceptmetrics.finetune.state import (
     trained_tensors,
     write_state,
 )
+from perceptmetrics.finetune.step import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from perceptmetrics.finetune.augmentation import Sample
-    from perceptmetrics.finetune.batches import Batch, Draw
+    from perceptmetrics.finetune.batches import Batch
     from perceptmetrics.finetune.journal import Journal, Observer, StageName
     from perceptmetrics.finetune.learner import Learner
     from perceptmetrics.finetune.processes import Processes
-    from perceptmetrics.finetune.recipe import OptimizerRecipe
+    from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
+    from perceptmetrics.finetune.training_set import TrainingSet
 
-__all__ = ["Stage", "TrainingSet", "predict"]
+__all__ = ["Stage"]
 
 _SAVE_AFTER = 300.0  # seconds without a save; an epoch is saved at its end in any case
-_IMAGES_AT_ONCE, _FEATURES_AT_ONCE = 8, 256  # for prediction
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSet:
-    """A data set with its share of a training.
-
-    Attributes:
-        dataset: The images.
-        split: Which are for what.
-        feed: Where their samples come from.
-        objective: Their loss.
-        weight: Factor of the loss.
-        replicas: How often an image is shown in an epoch.
-    """
-
-    dataset: LabelledImages
-    split: Split
-    feed: Feed
-    objective: Objective
-    weight: float
-    replicas: int
 
 
 class Stage:
@@ -108,6 +86,7 @@ class Stage:
             training_units(one.split.train, one.dataset.groups if one.dataset.ranks_within_groups else None)
             for one in sets
         ]
+        self._steps = Steps(sets, recipe, seed, processes)
         self._progress = Progress(identity=identity)
         self._best: dict[str, Tensor] = {}
         self._saved = time.monotonic()
@@ -147,7 +126,9 @@ class Stage:
         )
         self._learner.train()
         for batch, samples in self._stream(batches[progress.step :]):
-            loss = self._step(model, optimizer, batch, samples, self._rate(progress.step, len(batches)))
+            for group in optimizer.param_groups:
+                group["lr"] = self._rate(progress.step, len(batches)) * group["factor"]
+            loss = self._steps.take(model, optimizer, batch, samples, (progress.epoch, progress.step))
             progress.loss_sum += loss
             progress.step += 1
             progress.seconds = time.monotonic() - started
@@ -199,8 +180,8 @@ class Stage:
         self._observer.epoch(self._name, record, best)
 
     def _stream(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[list[Sample]]]]:
-        """Each batch, with this process's samples of each data set, in the order of `_order`."""
-        shares = [self._order(batch)[self._processes.rank] for batch in batches]
+        """Each batch, with this process's samples of each data set, in the order of `Steps.order`."""
+        shares = [self._steps.order(batch)[self._processes.rank] for batch in batches]
         reads = not all(one.feed.encoded for one in self._sets)
         tasks = (
             [partial(one.feed.drawn, draw) for one, draws in zip(self._sets, share, strict=True) for draw in draws]
@@ -214,82 +195,6 @@ class Stage:
                 )
             samples = iter(shown)
             yield batch, [list(islice(samples, len(draws))) for draws in share]
-
-    def _order(self, batch: Batch) -> list[list[list[Draw]]]:
-        """For each process and data set, what the process takes, those of one part of the batch after the other."""
-        world, parts = self._processes.world, self._recipe.accumulation
-        return [
-            [[draw for part in range(parts) for draw in draws[rank::world][part::parts]] for draws in batch.parts]
-            for rank in range(world)
-        ]
-
-    def _step(
-        self,
-        model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
-        batch: Batch,
-        samples: list[list[Sample]],
-        rate: float,
-    ) -> float:
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        order = self._order(batch)
-        parts = _cut(samples, self._recipe.accumulation)
-        if len(parts) == 1:
-            loss = self._loss(self._forward(model, parts[0], 0), order)
-            self._processes.backward(loss * self._processes.world)
-        else:
-            loss = self._backward_in_parts(model, parts, order)
-        if self._recipe.clip_norm is not None:
-            self._processes.clip(model, self._recipe.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        return float(loss.detach())
-
-    def _forward(self, model: torch.nn.Module, samples: list[list[Sample]], part: int) -> list[Tensor]:
-        """Predict a part of a batch; its dropout follows from the seed and its place in the training."""
-        place = (self._progress.epoch, self._progress.step, part, self._processes.rank)
-        noise = np.random.SeedSequence([*self._seed, *place]).generate_state(1, np.uint64)
-        torch.manual_seed(int(noise[0] >> np.uint64(1)))
-        with self._processes.autocast():
-            outputs: list[Tensor] = model(samples)
-        return outputs
-
-    def _loss(self, outputs: Sequence[Tensor], order: list[list[list[Draw]]]) -> Tensor:
-        """Mean of the data sets' losses on the whole batch."""
-        losses = []
-        for number, one in enumerate(self._sets):
-            counts = [len(process[number]) for process in order]
-            if sum(counts):
-                rows = self._processes.gather(outputs[number].float(), counts)
-                indices = [draw.index for process in order for draw in process[number]]
-                losses.append(one.weight * one.objective(rows, indices))
-        return torch.stack(losses).mean()
-
-    def _backward_in_parts(
-        self, model: torch.nn.Module, parts: list[list[list[Sample]]], order: list[list[list[Draw]]]
-    ) -> Tensor:
-        """The gradient of the whole batch's loss, with the activations of one part in memory at a time.
-
-        The outputs are computed without activations first; the loss's gradient at them then flows back part by part
-        (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", RepL4NLP 2021).
-        """
-        with torch.no_grad():
-            computed = [self._forward(model, part, number) for number, part in enumerate(parts)]
-        outputs = [torch.cat(columns).float().requires_grad_() for columns in zip(*computed, strict=True)]
-        loss = self._loss(outputs, order)
-        gradients = torch.autograd.grad(loss * self._processes.world, outputs, allow_unused=True)
-        starts = [0] * len(outputs)
-        for number, part in enumerate(parts):
-            with self._processes.together(model, last=number == len(parts) - 1):
-                surrogate = torch.zeros((), device=loss.device)
-                for place, rows in enumerate(self._forward(model, part, number)):
-                    gradient = gradients[place]
-                    if gradient is not None:
-                        surrogate = surrogate + (rows * gradient[starts[place] : starts[place] + len(rows)]).sum()
-                    starts[place] += len(rows)
-                self._processes.backward(surrogate)
-        return loss
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         encoder = {id(weight) for weight in self._learner.metric(0).backbone.parameters()}
@@ -327,44 +232,3 @@ class Stage:
         load_weights(self._learner, state.weights)
         load_optimizer(self._optimizer, trained_tensors(self._learner), state.optimizer)
         self._processes.load_scaler_state(state.progress.scaler)
-
-
-def _cut(samples: list[list[Sample]], count: int) -> list[list[list[Sample]]]:
-    """Cut what a process has of a batch into parts, as `Stage._order` put them one after the other; none is empty."""
-    sizes = [[len(range(part, len(shown), count)) for part in range(count)] for shown in samples]
-    streams = [iter(shown) for shown in samples]
-    parts = [
-        [list(islice(stream, size[part])) for stream, size in zip(streams, sizes, strict=True)] for part in range(count)
-    ]
-    return [part for part in parts if any(part)]
-
-
-@torch.no_grad()
-def predict(
-    learner: Learner, number: int, feed: Feed, indices: NDArray[np.intp], processes: Processes
-) -> NDArray[np.float64]:
-    """Raw outputs for images as they are scored, in float32.
-
-    Args:
-        learner: The model.
-        number: Number of the data set.
-        feed: Where its samples come from.
-        indices: The N images.
-        processes: The processes that share the work; each gets all outputs.
-
-    Returns:
-        Shape (N, K).
-    """
-    learner.eval()
-    shares = [list(range(len(indices)))[rank :: processes.world] for rank in range(processes.world)]
-    mine = indices[shares[processes.rank]]
-    at_once = _FEATURES_AT_ONCE if feed.encoded else _IMAGES_AT_ONCE
-    chunks = [mine[start : start + at_once] for start in range(0, len(mine), at_once)]
-    tasks = ([partial(feed.fixed, int(index)) for index in chunk] for chunk in chunks)
-    rows = [learner.predict(number, samples) for samples in in_order(tasks, threads=not feed.encoded)]
-    own = torch.cat(rows) if rows else learner.no_rows(number)
-    gathered = processes.gather(own, [len(share) for share in shares]).cpu().double().numpy()
-    places = [place for share in shares for place in share]
-    ordered = np.empty_like(gathered)
-    ordered[places] = gathered
-    return ordered

@@ -20,24 +20,26 @@ from perceptmetrics.finetune.objectives import Objective
 from perceptmetrics.finetune.standardisation import standardise_heads
 from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
 from perceptmetrics.finetune.state import EpochRecord, kept_epoch
-from perceptmetrics.finetune.trainer import Stage, TrainingSet
+from perceptmetrics.finetune.trainer import Stage
+from perceptmetrics.finetune.training_set import TrainingSet
 from perceptmetrics.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from perceptmetrics.datasets import LabelledImages, Split
     from perceptmetrics.finetune.feeds import Feed
     from perceptmetrics.finetune.journal import Journal, Observer
     from perceptmetrics.finetune.processes import Processes
-    from perceptmetrics.finetune.recipe import AugmentationRecipe, OptimizerRecipe, Recipe
+    from perceptmetrics.finetune.recipe import Recipe
+    from perceptmetrics.finetune.recipe_sections import AugmentationRecipe, OptimizerRecipe
     from perceptmetrics.finetune.start import EncoderSource
     from perceptmetrics.spec import MetricSpec
 
 __all__ = ["Trial", "Trials"]
 
-MAIN = "main"
+HEAD_FIRST, MAIN = "head_first", "main"  # names of stages; those of the second are "head_" and the data set
 _ROOM = 2 * 1024**3  # bytes of images that are kept in memory, over all data sets
 
 
@@ -101,17 +103,20 @@ class Trials:
         self._recipe, self._datasets, self._specs, self._source = recipe, datasets, specs, source
         self._folder, self._processes, self._journal, self._observer = folder, processes, journal, observer
         self._identity = identity
+        self._fixed_epochs: dict[str, int] = {}
         self._pixels: dict[int, Feed] = {}
         self._features: dict[int, Feed] = {}
 
-    def train(self, number: int, splits: Sequence[Split], lr: float, *, epochs: int | None = None) -> Trial:
+    def train(
+        self, number: int, splits: Sequence[Split], lr: float, *, epochs: Mapping[str, int] | None = None
+    ) -> Trial:
         """Train a model.
 
         Args:
             number: Number of the split.
             splits: For each data set, which images are for what.
             lr: Learning rate.
-            epochs: Number of epochs, without stopping early; None for what the recipe says.
+            epochs: For each stage, the number of epochs, without stopping early; None for what the recipe says.
 
         Returns:
             The model.
@@ -121,13 +126,12 @@ class Trials:
         learner.to(self._processes.device)
         if recipe.checkpointing:
             learner.metric(0).backbone.checkpointing = True
+        self._fixed_epochs = dict(epochs or {})
         optimizer = replace(recipe.optimizer, lr=(lr,))
-        if epochs is not None:
-            optimizer = replace(optimizer, epochs=epochs, patience=None)
         alone = replace(optimizer, lr=(optimizer.head_lr or lr,), epochs=optimizer.head_epochs or optimizer.epochs)
         if recipe.head_first:
             set_trainable(learner, recipe, encoder=False)
-            self._stage(StageName(split=number, lr=alone.lr[0], stage="head_first"), learner, splits, alone, (*seed, 1))
+            self._stage(StageName(split=number, lr=alone.lr[0], stage=HEAD_FIRST), learner, splits, alone, (*seed, 1))
             set_trainable(learner, recipe, encoder=True)
         name = StageName(split=number, lr=lr, stage=MAIN)
         sets, records = self._stage(name, learner, splits, optimizer, (*seed, 0))
@@ -161,9 +165,11 @@ class Trials:
         only: int | None = None,
     ) -> tuple[list[TrainingSet], list[EpochRecord]]:
         places = range(len(self._datasets)) if only is None else [only]
-        untouched = name.stage == "head_first"
+        untouched = name.stage == HEAD_FIRST
+        if name.stage in self._fixed_epochs:
+            optimizer = replace(optimizer, epochs=self._fixed_epochs[name.stage], patience=None)
         sets = [self._training_set(place, learner, splits[place], untouched=untouched) for place in places]
-        if name.stage in ("head_first", MAIN) and not (name.stage == MAIN and self._recipe.head_first):
+        if name.stage in (HEAD_FIRST, MAIN) and not (name.stage == MAIN and self._recipe.head_first):
             standardise_heads(learner, sets)
         stage = Stage(
             name,

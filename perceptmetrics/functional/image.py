@@ -15,6 +15,7 @@ __all__ = [
     "crops",
     "draw_places",
     "enlarge_to",
+    "fragment_places",
     "fragments",
     "grid_crop_offsets",
     "normalise",
@@ -189,10 +190,8 @@ def fragments(images: Tensor, cell: int, places: Tensor) -> Tensor:
     Returns:
         Shape (N, C, grid * cell, grid * cell), of native pixels only.
     """
-    height, width = images.shape[-2:]
     grid = places.shape[-1]
-    rows = _cell_places(height, grid, cell, places[0])
-    columns = _cell_places(width, grid, cell, places[1].T).transpose(0, 1)
+    rows, columns = fragment_places(images.shape[-2], images.shape[-1], cell, places)
     inside = torch.arange(cell)
     # From (grid row, grid column) to (grid row, pixel row, grid column, pixel column).
     rows = (rows[:, None, :, None] + inside[None, :, None, None]).expand(-1, -1, -1, cell)
@@ -200,6 +199,23 @@ def fragments(images: Tensor, cell: int, places: Tensor) -> Tensor:
     side = grid * cell
     device = images.device
     return images[..., rows.reshape(side, side).to(device), columns.reshape(side, side).to(device)]
+
+
+def fragment_places(height: int, width: int, cell: int, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Where `fragments` cuts its cells.
+
+    Args:
+        height: Height of the image in pixels.
+        width: Its width.
+        cell: See `fragments`.
+        places: See `fragments`.
+
+    Returns:
+        First row and first column of the cell of each field, both of shape (grid, grid).
+    """
+    grid = places.shape[-1]
+    rows = _cell_places(height, grid, cell, places[0])
+    return rows, _cell_places(width, grid, cell, places[1].T).transpose(0, 1)
 
 
 def _cell_places(length: int, grid: int, cell: int, drawn: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Metrics inside other libraries: each module needs the library that it is named after, and imports it when used."""
+"""Metrics inside other libraries: each module is named after its library, which nothing else of the package imports."""

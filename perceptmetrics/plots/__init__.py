@@ -5,7 +5,9 @@ from __future__ import annotations
 from perceptmetrics.plots.confusion import ConfusionPanel, draw_confusion
 from perceptmetrics.plots.curves import CurvePanel, TrainingCurve, draw_curves
 from perceptmetrics.plots.gallery import GalleryImage, draw_gallery
+from perceptmetrics.plots.heads import draw_heads
 from perceptmetrics.plots.histogram import HistogramPanel, draw_histograms
+from perceptmetrics.plots.overlay import ColourScale, OverlayPanel, draw_overlays, paint
 from perceptmetrics.plots.radar import RadarAxis, draw_radar
 from perceptmetrics.plots.scatter import ScatterPanel, draw_scatter
 from perceptmetrics.plots.shares import ShareBar, draw_shares
@@ -15,10 +17,12 @@ from perceptmetrics.plots.style import PLOT_FORMS, caption, figure_bytes
 
 __all__ = [
     "PLOT_FORMS",
+    "ColourScale",
     "ConfusionPanel",
     "CurvePanel",
     "GalleryImage",
     "HistogramPanel",
+    "OverlayPanel",
     "RadarAxis",
     "ScatterPanel",
     "ShareBar",
@@ -28,11 +32,14 @@ __all__ = [
     "draw_confusion",
     "draw_curves",
     "draw_gallery",
+    "draw_heads",
     "draw_histograms",
+    "draw_overlays",
     "draw_radar",
     "draw_scatter",
     "draw_shares",
     "draw_steps",
     "draw_strips",
     "figure_bytes",
+    "paint",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.plots.style import caption, new_figure, styled
+from perceptmetrics.plots.panels import panel_grid
+from perceptmetrics.plots.style import caption, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,15 +36,10 @@ class ConfusionPanel:
 @styled
 def draw_confusion(panels: Sequence[ConfusionPanel]) -> Figure:
     """Draw up to two matrices in a row: the share of the true class in percent and as shade, the count under it."""
-    columns = min(2, len(panels))
-    rows = math.ceil(len(panels) / columns)
     side = 2.2 + 0.46 * max(len(panel.labels) for panel in panels)
-    figure = new_figure(side * columns, (side - 0.2) * rows)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, panel in zip(grid.flat, panels, strict=False):
+    figure, grid = panel_grid(len(panels), (side, side - 0.2), columns=2)
+    for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, panel)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
     return figure
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.ticker import MaxNLocator
 
-from perceptmetrics.plots.style import LINES, PALETTE, caption, new_figure, styled
+from perceptmetrics.plots.panels import panel_grid
+from perceptmetrics.plots.style import LINES, PALETTE, caption, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,14 +55,9 @@ class CurvePanel:
 @styled
 def draw_curves(panels: Sequence[CurvePanel]) -> Figure:
     """Draw up to three panels in a row; a dot marks an epoch of each training."""
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = new_figure(3.5 * columns if columns > 1 else 4.2, 3.0 * rows if columns > 1 else 3.3)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, panel in zip(grid.flat, panels, strict=False):
+    figure, grid = panel_grid(len(panels), (3.5, 3.0), (4.2, 3.3))
+    for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, panel)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
     return figure
 
 

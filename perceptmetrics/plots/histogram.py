@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.plots.style import LINES, PALETTE, caption, new_figure, styled
+from perceptmetrics.plots.panels import panel_grid
+from perceptmetrics.plots.style import LINES, PALETTE, caption, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,14 +39,9 @@ class HistogramPanel:
 @styled
 def draw_histograms(panels: Sequence[HistogramPanel]) -> Figure:
     """Draw up to three panels in a row; the samples of a panel share their bins."""
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = new_figure(3.5 * columns if columns > 1 else 4.2, 3.2 * rows if columns > 1 else 3.7)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, panel in zip(grid.flat, panels, strict=False):
+    figure, grid = panel_grid(len(panels), (3.5, 3.2), (4.2, 3.7))
+    for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, panel)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
     return figure
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perceptmetrics.plots.style import GREY, PALETTE, caption, new_figure, styled
+from perceptmetrics.plots.panels import panel_grid
+from perceptmetrics.plots.style import GREY, PALETTE, caption, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,14 +52,9 @@ class ScatterPanel:
 @styled
 def draw_scatter(panels: Sequence[ScatterPanel]) -> Figure:
     """Draw up to three panels in a row."""
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = new_figure(3.5 * columns if columns > 1 else 4.2, 3.2 * rows if columns > 1 else 3.7)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, panel in zip(grid.flat, panels, strict=False):
+    figure, grid = panel_grid(len(panels), (3.5, 3.2), (4.2, 3.7))
+    for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, panel)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
     return figure
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perceptmetrics.plots.style import GREY, PALETTE, caption, new_figure, styled
+from perceptmetrics.plots.panels import panel_grid
+from perceptmetrics.plots.style import GREY, PALETTE, caption, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,18 +43,13 @@ class StepPanel:
 @styled
 def draw_steps(panels: Sequence[StepPanel]) -> Figure:
     """Draw up to three panels in a row: a thin line per image, a thick one for their mean."""
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = new_figure(3.4 * columns if columns > 1 else 4.2, 2.9 * rows if columns > 1 else 3.4)
     same_score = len({panel.score_name for panel in panels}) == 1
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=same_score)
-    for axes, panel in zip(grid.flat, panels, strict=False):
+    figure, grid = panel_grid(len(panels), (3.4, 2.9), (4.2, 3.4), sharey=same_score)
+    for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, panel)
     if any(len(panel.rows) > 1 for panel in panels):
-        handles, labels = grid[0, 0].get_legend_handles_labels()
+        handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=2)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
     return figure
 
 

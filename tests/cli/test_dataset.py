@@ -36,8 +36,19 @@ def test_list_does_not_import_torch() -> None:
 def test_check_of_a_sound_folder(tmp_path: Path) -> None:
     layouts.csv_file(tmp_path)
     result = perceptmetrics(
-        *("dataset", "check", "csv", tmp_path, "-o", "columns=annoyance", "-o", "lower=1", "-o", "upper=5"),
-        *("-o", "lower_is_better=true", "-o", "group_column=scene"),
+        *(
+            "dataset",
+            "check",
+            "csv",
+            tmp_path,
+            "--option",
+            "columns=annoyance",
+            "--option",
+            "lower=1",
+            "--option",
+            "upper=5",
+        ),
+        *("--option", "lower_is_better=true", "--option", "group_column=scene"),
     )
     assert result.returncode == 0, result.stderr
     assert "csv (quality)" in result.stdout
@@ -75,8 +86,8 @@ def test_check_names_leaks_of_a_published_split(tmp_path: Path) -> None:
 def test_what_is_typed_wrong_is_refused(tmp_path: Path) -> None:
     for arguments, message in (
         (("liveck", tmp_path), "Did you mean 'livec'"),
-        (("csv", tmp_path, "-o", "colums=mos"), "csv has no option 'colums'. Did you mean 'columns'"),
-        (("csv", tmp_path, "-o", "columns"), "Expected NAME=VALUE after --option, got 'columns'."),
+        (("csv", tmp_path, "--option", "colums=mos"), "csv has no option 'colums'. Did you mean 'columns'"),
+        (("csv", tmp_path, "--option", "columns"), "Expected NAME=VALUE after --option, got 'columns'."),
     ):
         result = perceptmetrics("dataset", "check", *arguments)
         assert result.returncode == 2

@@ -35,6 +35,28 @@ def test_the_tables_of_finetuning_follow_the_recipes_and_their_settings() -> Non
     assert with_tables(page) == page, "run: python docs/finetune_tables.py"
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_cards_and_licences_follow_the_registry(page: Path) -> None:
+    with_generated = runpy.run_path(str(ROOT / "docs" / "cards.py"))["with_generated"]
+    text = page.read_text(encoding="utf-8")
+    assert with_generated(text) == text, "run: python docs/cards.py"
+
+
+def test_every_metric_has_its_card_on_a_page() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
+    assert all(f"**`{name}`**" in pages for name in perceptmetrics.list_metrics())
+
+
+def test_the_reference_of_the_command_line_follows_the_commands() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "command_reference.py"))["page"]
+    assert page() == (ROOT / "docs" / "commands.md").read_text(encoding="utf-8"), "run: docs/command_reference.py"
+
+
+def test_the_figure_of_the_road_is_what_its_script_draws() -> None:
+    figure = runpy.run_path(str(ROOT / "docs" / "road.py"))["figure"]
+    assert figure() == (ROOT / "docs" / "images" / "road.svg").read_text(encoding="utf-8"), "run: python docs/road.py"
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_python_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CLIP is replaced by a tiny random one, since its weights cannot be downloaded here."""

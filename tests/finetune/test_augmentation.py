@@ -10,7 +10,7 @@ from torchvision.transforms import RandomResizedCrop
 
 from perceptmetrics.finetune import augmentation
 from perceptmetrics.finetune.augmentation import TrainingViews, draw_sides, mirror_images
-from perceptmetrics.finetune.recipe import AugmentationRecipe
+from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
 from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
 from perceptmetrics.views import Views
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from perceptmetrics.finetune.features import FeatureFeed
 from perceptmetrics.finetune.processes import Processes
-from perceptmetrics.finetune.recipe import AugmentationRecipe
-from perceptmetrics.finetune.run import run_specs
+from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
+from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, encoder_identity, start
 from perceptmetrics.io import load_pixels
 from perceptmetrics.spec import CropsView

@@ -8,7 +8,7 @@ import pytest
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.finetune import list_recipes, load_recipe, make_plan, parse_value, recipe_to_yaml
-from perceptmetrics.finetune.recipe import OptimizerRecipe
+from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
 from tests.finetune.cases import TWO
 from tests.finetune.tiny import LORA, RECIPE, WIDTH, tiny_recipe
 

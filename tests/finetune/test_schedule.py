@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
 
-from perceptmetrics.finetune.recipe import OptimizerRecipe
+from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
 from perceptmetrics.finetune.schedule import rate_at
 
 STEPS = 30

@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
+from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.finetune import run as run_module
+from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
 from perceptmetrics.lora import merge_lora, unmerge_lora
 from perceptmetrics.metrics import clip_backbones
@@ -74,6 +76,21 @@ def test_what_is_to_be_trained_changes_and_nothing_else(kind, watched, train, re
     torch.testing.assert_close(scores, watched["learner"].metric(0).score_batch(some_pictures()), rtol=1e-4, atol=1e-5)
 
 
+def test_frozen_parts_of_an_encoder_stay_as_they_are(watched, train, recipe, data, tmp_path):
+    frozen = ("patch_embed", "blocks.1")
+    encoder = f"encoder={{name: 'timm:test_vit', frozen: [{', '.join(frozen)}]}}"
+    train(recipe("train=full", encoder, "epochs=1"), [data], tmp_path / "run")
+    for name, tensor in watched["before"].items():
+        stays = name.partition("backbone.network.")[2].startswith(tuple(f"{part}." for part in frozen))
+        assert stays == tensor.equal(watched["after"][name]), name
+
+
+def test_frozen_part_that_an_encoder_lacks_is_refused(train, recipe, data, tmp_path):
+    settings = ("train=full", "encoder={name: 'timm:test_vit', frozen: [block.1]}")
+    with pytest.raises(InvalidOptionError, match=r"no weight is called 'block\.1'. Did you mean 'blocks\.1'"):
+        train(recipe(*settings), [data], tmp_path / "run")
+
+
 def checkpoint(kind, train):
     return {} if kind.startswith("full") else {"backbone_checkpoint": train.encoder}
 
@@ -85,7 +102,7 @@ def some_pictures():
 def test_each_adapter_gets_a_gradient_and_each_trained_weight_one(recipe, data, encoder):
     """The first step moves `up` alone, which starts at zero; with it switched on, everything gets a gradient."""
     learned = recipe(*LORA)
-    learner = start(learned, run_module.run_specs(learned, [data]), EncoderSource(file=encoder), seed=0)
+    learner = start(learned, run_specs(learned, [data]), EncoderSource(file=encoder), seed=0)
     torch.manual_seed(0)
     for name, weight in learner.named_parameters():
         if name.endswith("up.weight"):
@@ -118,7 +135,7 @@ def test_merged_equals_unmerged_and_differs_from_the_base(lora_run, watched, tra
 @pytest.mark.parametrize("kind", ["lora", "full", "head"])
 def test_encoder_of_another_metric_is_not_changed_by_training(kind, train, recipe, data, encoder, tmp_path):
     """Both read the same file, so they share its tensors until one is trained."""
-    spec = run_module.run_specs(recipe(), [data])[0]
+    spec = run_specs(recipe(), [data])[0]
     other = assembled(with_head(spec.backbone), encoder)
     before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
     train(recipe(*TRAINED[kind][0], "epochs=1"), [data], tmp_path / "run")
@@ -152,12 +169,28 @@ def test_shared_head_is_exported_once(train, recipe, pictures, few_pictures, tmp
     assert [one.data_set for one in result.splits[0].data_sets] == ["many", "few"]
 
 
+def median_of_best(result, stage):
+    """Epochs that served the splits' models best, of those that were trained like the last one."""
+    *tried, last = [one for one in result.stages if one.name.stage == stage]
+    tried = [one for one in tried if one.name.lr == last.name.lr]
+    return round(np.median([int(np.argmax([record.selection for record in one.records])) + 1 for one in tried]))
+
+
+def test_each_stage_of_the_metric_of_all_images_is_trained_for_its_own_median(train, recipe, data, encoder, tmp_path):
+    settings = ("splits={count: 3, export: all}", "train=full", "head_first=true", "patience=6", "epochs=2", "lr=1e-4")
+    settings = (*settings, "optimizer.head_epochs=6", "optimizer.head_lr=3e-3", "loss=mse", "seed=4")
+    result = train(recipe(*settings), [data], tmp_path / "run")
+    last = {stage.name.stage: len(stage.records) for stage in result.stages if stage.name.split == 3}
+    assert last == {stage: median_of_best(result, stage) for stage in ("head_first", "main")}
+    assert 6 > last["head_first"] > last["main"]
+
+
 def test_metric_of_all_images_is_trained_for_the_median_of_the_splits_epochs(train, recipe, data, encoder, tmp_path):
     settings = ("splits={count: 3, export: all}", "patience=3", "epochs=4", "lr=[1e-3, 3e-3]")
     result = train(recipe(*settings), [data], tmp_path / "run")
     last = [stage for stage in result.stages if stage.name.split == 3]
     assert len(last) == 1
-    assert len(last[0].records) == round(np.median([split.best_epoch + 1 for split in result.splits]))
+    assert len(last[0].records) == median_of_best(result, "main")
     rates = [split.lr for split in result.splits]
     assert last[0].name.lr == max(set(rates), key=rates.count)
     scores = create_metric(result.folder, backbone_checkpoint=encoder).score(list(data.images))
@@ -188,3 +221,17 @@ def test_prompts_change_and_the_clip_does_not(prompts, tiny_clips, watched, trai
     metric = create_metric(result.folder, backbone_checkpoint=tiny_clips)
     scores = metric.score_batch(some_pictures())
     torch.testing.assert_close(scores, watched["learner"].metric(0).score_batch(some_pictures()), rtol=1e-4, atol=1e-5)
+
+
+def test_prompts_are_refused_beside_another_clip_than_they_were_trained_with(tiny_clips, train, recipe, data, tmp_path):
+    result = train(
+        recipe(*PROMPTS, "prompts={pairs: quality, length: 4}"),
+        [data],
+        tmp_path / "run",
+        backbone_checkpoint=tiny_clips,
+    )
+    other = tmp_path / "other.safetensors"
+    state = tiny_clip.state(tiny_clip.build(tiny_clip.VIT))
+    save_file({name: tensor + 1e-3 if name.startswith("visual.") else tensor for name, tensor in state.items()}, other)
+    with pytest.raises(WeightsError, match=r"trained with another CLIP than .*other\.safetensors.*backbone_ch"):
+        create_metric(result.folder, backbone_checkpoint=other)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune import calibration, finetune, load_recipe, run, trial
+from perceptmetrics.finetune import calibration, finetune, load_recipe, rating_scale, trial
 from perceptmetrics.finetune.feeds import PixelFeed
 from perceptmetrics.finetune.journal import Silence
 from perceptmetrics.finetune.objectives import selection_figure
@@ -204,7 +204,9 @@ def test_loss_of_a_data_set_goes_before_the_recipes(train, recipe, pictures, few
     sets = data_sets("two", pictures, few_pictures)
     fitted = []
     monkeypatch.setattr(
-        run, "fit_calibration", lambda raw, ratings, **options: fitted.append(ratings) or fit(raw, ratings, **options)
+        rating_scale,
+        "fit_calibration",
+        lambda raw, ratings, **options: fitted.append(ratings) or fit(raw, ratings, **options),
     )
     fit = calibration.fit_calibration
     train(recipe("data=[{name: many, loss: plcc}, {name: few}]", "loss=mse", "epochs=1"), sets, tmp_path / "run")

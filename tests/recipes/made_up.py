@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from perceptmetrics.datasets import LabelledImages, Scale
-from perceptmetrics.finetune.recipe import DataRecipe, Recipe
+from perceptmetrics.finetune.recipe import Recipe
+from perceptmetrics.finetune.recipe_sections import DataRecipe
 
 IMAGES = 320
 

@@ -10,8 +10,9 @@ import pytest
 
 from perceptmetrics.datasets import dataset_info
 from perceptmetrics.finetune import list_recipes, load_recipe, make_plan, recipe_groups
-from perceptmetrics.finetune.recipe import OptimizerRecipe, Recipe
-from perceptmetrics.finetune.run import run_specs
+from perceptmetrics.finetune.recipe import Recipe
+from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
+from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, LoraSpec, SalientView, WholeView
 from tests.recipes.made_up import data_for
 
@@ -53,7 +54,7 @@ def test_a_recipe_can_be_planned(name: str) -> None:
     data = data_for(recipe)
     plan = make_plan(recipe, data)
     assert 0 < plan.trained <= plan.weights
-    assert (plan.trained == plan.weights) == (recipe.train == "full")
+    assert (plan.trained == plan.weights) == (recipe.train == "full" and not recipe.encoder.frozen)
     assert plan.splits == recipe.splits.count
     assert plan.memory > 4 * plan.weights
     assert plan.activations > 0

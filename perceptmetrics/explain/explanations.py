@@ -1,0 +1,262 @@
+"""All that this package can say about why a metric gives images their scores."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perceptmetrics.decoding import decode_ahead
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.explain.attention import AttentionMap, attention_maps
+from perceptmetrics.explain.canvas import canvas_size
+from perceptmetrics.explain.crops import ViewScores, check_several_views, view_scores
+from perceptmetrics.explain.heads import Head, headed_encoder
+from perceptmetrics.explain.importance import head_importance
+from perceptmetrics.explain.saliency import Saliency, check_differentiable, saliency_map
+from perceptmetrics.functional.image import resize, shrink_to_long_side
+from perceptmetrics.io import load_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perceptmetrics.backbones import Backbone
+    from perceptmetrics.metric import Metric
+
+__all__ = ["METHODS", "ExplainMethod", "ExplainedHead", "ExplainedImage", "Explanations", "explain_images"]
+
+ExplainMethod = Literal["attention", "saliency", "crops"]
+METHODS: tuple[ExplainMethod, ...] = ("attention", "saliency", "crops")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExplainedHead:
+    """A head in an image.
+
+    Attributes:
+        head: The head.
+        change: Shape (K,): the scores with its attention made uniform, minus the scores.
+        own: Where it looks.
+        untouched: Where it looks before the metric was trained; None where that is the same or not known.
+    """
+
+    head: Head
+    change: Tensor
+    own: AttentionMap
+    untouched: AttentionMap | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExplainedImage:
+    """An image and what is said about it.
+
+    Attributes:
+        name: Its name.
+        pixels: Shape (h, w, 3), uint8: the image shrunk.
+        scores: Shape (K,): its scores.
+        heads: Where chosen heads look.
+        saliency: Where its score comes from, shape (h, w) like the pixels; None if that was not asked for.
+        saliency_size: Height and width to which the image was shrunk for it; None where it was not.
+        views: What its views say.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    scores: Tensor
+    heads: tuple[ExplainedHead, ...] = ()
+    saliency: Saliency | None = None
+    saliency_size: tuple[int, int] | None = None
+    views: ViewScores | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Explanations:
+    """Explained images.
+
+    Attributes:
+        metric: Name of the metric.
+        labels: Names of its K scores; empty for a single one.
+        images: The images; with heads, those whose predictions they change most come first.
+        left_out: Names of readable images that were left out, since the heads change them less.
+        failed: Names of images that could not be read, each with the reason.
+        notes: What is missing, and why.
+    """
+
+    metric: str
+    labels: tuple[str, ...]
+    images: tuple[ExplainedImage, ...]
+    left_out: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def explain_images(
+    metric: Metric,
+    images: Sequence[str | os.PathLike[str]],
+    *,
+    methods: Sequence[ExplainMethod] = METHODS,
+    heads: Sequence[Head] | int = 3,
+    untouched: Backbone | None = None,
+    label: str | None = None,
+    show: int = 12,
+    max_side: int = 512,
+    saliency_side: int = 1024,
+    samples: int = 8,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> Explanations:
+    """Explain the scores of images.
+
+    Args:
+        metric: Any metric.
+        images: Image files.
+        methods: What to look at. A single method that the metric does not allow is an error, one of several is left
+            out with a note.
+        heads: Heads to look at, or how many: those that matter most for these images, by an estimate.
+        untouched: The encoder before training, whose attention stands beside the metric's; None for none.
+        label: Which score of a metric with several; None for the highest one of each image.
+        show: Most images to explain; of more, those whose predictions the heads change most, or the first ones.
+        max_side: Longest side of maps and pictures, in pixels.
+        saliency_side: Images with a longer side are shrunk to it, in pixels, for their saliency.
+        samples: Number of noisy copies of SmoothGrad.
+        seed: Seed of their noise.
+        progress: Told what is being done and the share of it that is done, in [0, 1].
+
+    Returns:
+        The explanations.
+
+    Raises:
+        InvalidOptionError: A method, a head or a label is not possible.
+        InvalidImageError: There is no readable image.
+    """
+    tell = progress or (lambda _what, _share: None)
+    possible, notes = _possible(metric, methods)
+    chosen: Sequence[Head] = ()
+    if "attention" in possible:
+        chosen = _strongest(metric, images, heads, tell) if isinstance(heads, int) else list(heads)
+        measured = head_importance(metric, images, heads=chosen, progress=partial(tell, "heads"))
+        names, scores, failed = measured.images, measured.scores, measured.failed
+        order = measured.most_changed(chosen, len(names))
+        changes = measured.changes
+    else:
+        names, scores, failed = _scored(metric, images)
+        order = list(range(len(names)))
+    explained = []
+    for number, place in enumerate(order[:show]):
+        tell("images", number / min(show, len(order)))
+        image = _pictured(names[place], scores[place], max_side)
+        if "attention" in possible:
+            looks = _heads(metric, image, chosen, changes[place], untouched, max_side)
+            image = replace(image, heads=looks)
+        if "saliency" in possible:
+            image = _with_saliency(metric, image, label, saliency_side, samples, seed)
+        if "crops" in possible:
+            image = replace(image, views=view_scores(metric, image.name, label=label, max_side=max_side))
+        explained.append(image)
+    tell("images", 1.0)
+    return Explanations(
+        metric=metric.metric_name,
+        labels=metric.labels,
+        images=tuple(explained),
+        left_out=tuple(names[place] for place in order[show:]),
+        failed=failed,
+        notes=tuple(notes),
+    )
+
+
+def _possible(metric: Metric, methods: Sequence[ExplainMethod]) -> tuple[list[ExplainMethod], list[str]]:
+    """Those of the methods that a metric allows, and why it does not allow the others."""
+    checks: dict[ExplainMethod, Callable[[Metric], object]] = {
+        "attention": headed_encoder,
+        "saliency": check_differentiable,
+        "crops": check_several_views,
+    }
+    possible, notes = [], []
+    for method in methods:
+        if method not in checks:
+            raise InvalidOptionError(f"methods must be among {METHODS}, got {method!r}.")
+        try:
+            checks[method](metric)
+        except InvalidOptionError as error:
+            if len(methods) == 1:
+                raise
+            notes.append(f"No {method}: {error}")
+        else:
+            possible.append(method)
+    return possible, notes
+
+
+def _strongest(
+    metric: Metric, images: Sequence[str | os.PathLike[str]], count: int, tell: Callable[[str, float], None]
+) -> list[Head]:
+    return head_importance(metric, images, method="gradient", progress=partial(tell, "all heads")).strongest(count)
+
+
+def _scored(
+    metric: Metric, images: Sequence[str | os.PathLike[str]]
+) -> tuple[tuple[str, ...], Tensor, tuple[tuple[str, str], ...]]:
+    """Names and scores of readable images, and names of the others with the reasons."""
+    names, scores, failed = [], [], []
+    for decoded in decode_ahead(images):
+        name = os.fspath(cast("str", decoded.source))
+        if decoded.pixels is None:
+            failed.append((name, str(decoded.error)))
+        else:
+            names.append(name)
+            scores.append(metric.score_batch(decoded.pixels[None])[0])
+    if not names:
+        raise InvalidImageError(
+            f"There is no readable image to explain.{f' The first: {failed[0][1]}' if failed else ''}"
+        )
+    return tuple(names), torch.stack(scores), tuple(failed)
+
+
+def _pictured(name: str, scores: Tensor, max_side: int) -> ExplainedImage:
+    image = load_image(name)
+    shrunk = resize(image[None], canvas_size(image.shape[-2], image.shape[-1], max_side))[0].clamp(0, 1)
+    pixels = shrunk.mul(255).round().byte().permute(1, 2, 0).numpy()
+    return ExplainedImage(name=name, pixels=pixels, scores=scores)
+
+
+def _heads(
+    metric: Metric, image: ExplainedImage, heads: Sequence[Head], changes: Tensor, untouched: Backbone | None, side: int
+) -> tuple[ExplainedHead, ...]:
+    own = attention_maps(metric, image.name, heads, max_side=side)
+    before: Sequence[AttentionMap | None] = [None] * len(heads)
+    if untouched is not None:
+        before = attention_maps(metric, image.name, heads, backbone=untouched, max_side=side)
+    return tuple(
+        ExplainedHead(head=head, change=changes[head], own=now, untouched=then)
+        for head, now, then in zip(heads, own, before, strict=True)
+    )
+
+
+def _with_saliency(
+    metric: Metric, image: ExplainedImage, label: str | None, side: int, samples: int, seed: int
+) -> ExplainedImage:
+    """Its saliency, smoothed as much as the eye does: single pixels are noise."""
+    pixels = load_image(image.name)
+    shrunk = shrink_to_long_side(pixels[None], side)[0].clamp(0, 1)
+    size = None if shrunk.shape == pixels.shape else (int(shrunk.shape[-2]), int(shrunk.shape[-1]))
+    found = saliency_map(metric, image.name if size is None else shrunk, label=label, samples=samples, seed=seed)
+    values = resize(_blurred(found.values)[None, None], (image.pixels.shape[0], image.pixels.shape[1]))[0, 0]
+    return replace(image, saliency=replace(found, values=values), saliency_size=size)
+
+
+def _blurred(values: Tensor) -> Tensor:
+    """With a Gaussian of a hundredth of the longer side."""
+    sigma = max(1.0, max(values.shape) / 100)
+    radius = min(int(3 * sigma), min(values.shape) - 1)
+    places = torch.arange(-radius, radius + 1, dtype=values.dtype)
+    weights = torch.exp(-(places**2) / (2 * sigma**2))
+    weights /= weights.sum()
+    padded = F.pad(values[None, None], (radius,) * 4, mode="reflect")
+    blurred: Tensor = F.conv2d(F.conv2d(padded, weights[None, None, None]), weights[None, None, :, None])[0, 0]
+    return blurred

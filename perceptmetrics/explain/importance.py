@@ -1,0 +1,267 @@
+"""How much each attention head matters for a metric (PerceptCLIP, section 6).
+
+A head's importance is the mean change of the prediction, over images, when the row of the class token in its attention
+is replaced by a uniform one. Where an image is seen in several views, the head is changed in all of them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from perceptmetrics.decoding import decode_ahead
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.explain.heads import Head, HeadedEncoder, by_layer, headed_encoder
+from perceptmetrics.explain.saliency import check_differentiable
+from perceptmetrics.scorer import single_images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from perceptmetrics.io import ImageSource
+    from perceptmetrics.metric import Metric
+
+    _Look: TypeAlias = Callable[[Tensor, Sequence[Head], Callable[[float], None]], tuple[Tensor, Tensor]]
+
+__all__ = ["HeadImportance", "ImportanceMethod", "head_importance"]
+
+ImportanceMethod = Literal["exact", "gradient", "screened"]
+
+_SCREENED = 8  # of so many heads, the strongest is looked at exactly
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadImportance:
+    """Changes of a metric's predictions by its heads, one at a time.
+
+    Attributes:
+        metric: Name of the metric.
+        method: How the changes were found.
+        labels: Names of the K outputs; empty for a single score.
+        shared: Whether the K outputs are probabilities that share 1.
+        images: Names of the N images.
+        failed: Names of images that could not be read, each with the reason.
+        scores: Shape (N, K): the predictions themselves.
+        changes: Shape (N, L, H, K): predictions with the head changed, minus these; NaN for heads that were left out.
+        exact: Shape (L, H): whether the changes of a head are exact rather than estimated.
+    """
+
+    metric: str
+    method: ImportanceMethod
+    labels: tuple[str, ...]
+    shared: bool
+    images: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
+    scores: Tensor
+    changes: Tensor
+    exact: Tensor
+
+    @property
+    def sizes(self) -> Tensor:
+        """Shape (N, L, H): how large the changes are, without sign.
+
+        The absolute change of a single score; of probabilities that share 1 the share that moves from some labels to
+        others (half the sum of the absolute changes); of other scores the mean of the absolute changes.
+        """
+        absolute = self.changes.abs()
+        return absolute.sum(dim=-1) / 2 if self.shared else absolute.mean(dim=-1)
+
+    @property
+    def importance(self) -> Tensor:
+        """Shape (L, H): mean of `sizes` over the images."""
+        return self.sizes.mean(dim=0)
+
+    @property
+    def signed(self) -> Tensor:
+        """Shape (L, H, K): mean change with its sign. Where it is positive, the head's attention lowers the score."""
+        return self.changes.mean(dim=0)
+
+    def strongest(self, count: int) -> list[Head]:
+        """The `count` most important heads, the most important first."""
+        heads = self.importance.shape[1]
+        order = self.importance.flatten().nan_to_num(nan=-1.0).argsort(descending=True, stable=True)
+        places = [place for place in order.tolist() if not self.importance.flatten()[place].isnan()]
+        return [Head(*divmod(place, heads)) for place in places[:count]]
+
+    def most_changed(self, heads: Iterable[Head], count: int) -> list[int]:
+        """The places of the `count` images whose predictions these heads change most, the most changed first."""
+        sizes = torch.stack([self.sizes[:, head.layer, head.number] for head in heads]).amax(dim=0)
+        places: list[int] = sizes.argsort(descending=True, stable=True).tolist()
+        return places[:count]
+
+
+def head_importance(
+    metric: Metric,
+    images: ImageSource | Iterable[ImageSource],
+    *,
+    method: ImportanceMethod = "exact",
+    heads: Sequence[Head] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> HeadImportance:
+    """Measure how much each attention head of a metric matters.
+
+    Args:
+        metric: A metric on a vision transformer with a class token, or on one of CLIP's ResNets.
+        images: See `Metric.score`. Files that cannot be read are left out and named in the result.
+        method: `"exact"` computes each head's change: about as much work as half a pass for each head and image.
+            `"gradient"` estimates all of them in about five passes for each image, see `first_order`. `"screened"`
+            estimates them and computes the eighth of the heads that comes out strongest exactly.
+        heads: Heads to look at; None for all.
+        progress: Told the share of the work that is done, in [0, 1], again and again.
+
+    Returns:
+        The changes, image by image, and the importance.
+
+    Raises:
+        InvalidOptionError: The metric has no such heads, or no gradients where the method needs them.
+        InvalidImageError: There is no readable image.
+
+    Example:
+        >>> import torch, perceptmetrics
+        >>> metric = perceptmetrics.create_metric("clipiqa", weights=None)  # random weights: RN50
+        >>> perceptmetrics.head_importance(metric, torch.rand(2, 3, 64, 64)).importance.shape
+        torch.Size([1, 32])
+    """
+    if method not in get_args(ImportanceMethod):
+        raise InvalidOptionError(f"method must be one of {get_args(ImportanceMethod)}, got {method!r}.")
+    encoder = headed_encoder(metric)
+    chosen = sorted(set(encoder.all_heads() if heads is None else heads))
+    encoder.check(chosen)
+    if not chosen:
+        raise InvalidOptionError("heads= names no head. Leave it out for all of them.")
+    if method != "exact":
+        check_differentiable(metric)
+    run = _Run(metric, encoder, list(single_images(images)))
+    tell = progress or (lambda _: None)
+    if method == "exact":
+        return run.measure(method, chosen, run.exact, tell)
+    estimated = run.measure(
+        method, chosen, run.estimated, lambda share: tell(share / (1 if method == "gradient" else 8))
+    )
+    if method == "gradient":
+        return estimated
+    strongest = sorted(estimated.strongest(math.ceil(len(chosen) / _SCREENED)))
+    refined = run.measure(method, strongest, run.exact, lambda share: tell((1 + 7 * share) / 8))
+    changes = torch.where(refined.exact[..., None], refined.changes, estimated.changes)
+    return replace(refined, changes=changes)
+
+
+class _Run:
+    """Measurements on the same images."""
+
+    def __init__(self, metric: Metric, encoder: HeadedEncoder, sources: Sequence[ImageSource]) -> None:
+        self._metric, self._encoder, self._sources = metric, encoder, sources
+
+    def measure(
+        self, method: ImportanceMethod, heads: Sequence[Head], look: _Look, tell: Callable[[float], None]
+    ) -> HeadImportance:
+        """Look at each image and put the results together."""
+        names, failed, scores, changes = [], [], [], []
+        count = len(self._sources)
+        for place, decoded in enumerate(decode_ahead(self._sources)):
+            name = _name(decoded.source, place)
+            if decoded.pixels is None:
+                failed.append((name, str(decoded.error)))
+                continue
+            with torch.autocast(self._metric.device.type, enabled=False):
+                own, changed = look(decoded.pixels[None], heads, partial(_tell_of_some, tell, place, count))
+            names.append(name)
+            scores.append(own.cpu())
+            changes.append(changed.cpu())
+            tell((place + 1) / count)
+        if not names:
+            reason = f" The first: {failed[0][1]}" if failed else ""
+            raise InvalidImageError(f"There is no readable image to explain the metric on.{reason}")
+        return HeadImportance(
+            metric=self._metric.metric_name,
+            method=method,
+            labels=self._metric.labels,
+            shared=self._metric.spec.score.map == "softmax",
+            images=tuple(names),
+            failed=tuple(failed),
+            scores=torch.stack(scores),
+            changes=torch.stack(changes),
+            exact=self._mask(heads) & (look == self.exact),
+        )
+
+    @torch.no_grad()
+    def exact(self, image: Tensor, heads: Sequence[Head], tell: Callable[[float], None]) -> tuple[Tensor, Tensor]:
+        """Score an image as it is and with each head changed: shapes (K,) and (L, H, K)."""
+        layers = by_layer(heads)
+        groups = [group.to(self._dtype) for group in self._metric.views(image)]
+        work = sum(self._cost(layer) * len(numbers) for layer, numbers in layers.items()) * sum(map(len, groups))
+        done = 0
+
+        def tick(layer: int, count: int) -> None:
+            nonlocal done
+            done += self._cost(layer) * count
+            tell(done / work)
+
+        features, changed = zip(*(self._encoder.changed(group, layers, tick) for group in groups), strict=True)
+        own = self._metric.rate([_promoted(group) for group in features], 1)[0]
+        changes = own.new_full((*self._shape, len(own)), float("nan"))
+        changes[self._mask(heads).to(own.device)] = self._rated(changed) - own
+        return own, changes
+
+    def estimated(self, image: Tensor, heads: Sequence[Head], _: Callable[[float], None]) -> tuple[Tensor, Tensor]:
+        """Score an image and estimate what each head changes: shapes (K,) and (L, H, K)."""
+        with torch.no_grad():
+            groups = self._metric.views(image)
+            encoded = self._metric.encode(groups)
+        features = [group.requires_grad_() for group in encoded]
+        rows = self._metric.rate(features, 1)[0]
+        gradients = [torch.autograd.grad(row, features, retain_graph=True) for row in rows]  # [label][group]
+        found = [
+            self._encoder.estimated(group.to(self._dtype), torch.stack(own).to(self._dtype))
+            for group, own in zip(groups, zip(*gradients, strict=True), strict=True)
+        ]
+        with torch.no_grad():
+            changed = self._rated([features for features, _ in found]) - rows
+            changed += torch.stack([added.sum(dim=0) for _, added in found]).sum(dim=0)
+        changes = changed.reshape(*self._shape, len(rows))
+        return rows.detach(), torch.where(self._mask(heads).to(rows.device)[..., None], changes, float("nan"))
+
+    def _rated(self, changed: Sequence[Tensor]) -> Tensor:
+        """From features with M heads changed, shapes (V, M, D), to scores, shape (M, K).
+
+        Views by heads become heads by views, as if each head were an image of its own.
+        """
+        by_head = [_promoted(group).transpose(0, 1).flatten(0, 1) for group in changed]
+        return self._metric.rate(by_head, changed[0].shape[1])
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self._metric.backbone.parameters()).dtype
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self._encoder.num_layers, self._encoder.num_heads
+
+    def _cost(self, layer: int) -> int:
+        return self._encoder.num_layers - layer
+
+    def _mask(self, heads: Sequence[Head]) -> Tensor:
+        mask = torch.zeros(self._shape, dtype=torch.bool)
+        for head in heads:
+            mask[head] = True
+        return mask
+
+
+def _tell_of_some(tell: Callable[[float], None], place: int, count: int, share: float) -> None:
+    """Turn the share of an image into that of all."""
+    tell((place + share) / count)
+
+
+def _promoted(features: Tensor) -> Tensor:
+    """In float32 unless the precision is higher, as heads get them."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
+
+
+def _name(source: ImageSource, place: int) -> str:
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"

@@ -1,0 +1,125 @@
+"""Scores as columns of a table: what the integrations with tables have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import fsspec
+
+from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
+from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError, first_line, nearest_names
+from perceptmetrics.factory import create_metric
+from perceptmetrics.metric import Metric
+from perceptmetrics.scoring import score_columns, score_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["ERROR_COLUMN", "MetricsOption", "TableScorer"]
+
+ERROR_COLUMN = "score_error"
+
+PathLike = str | os.PathLike[str]
+MetricsOption: TypeAlias = "PathLike | Metric | Sequence[PathLike | Metric]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableScorer:
+    """Scores the images of a column.
+
+    Attributes:
+        metrics: The metrics.
+        folder: Where relative paths start; None for the working directory.
+        batch_size: Most images of equal size that go through an encoder together.
+        max_pixels: Most pixels that go through it together; a larger image goes alone.
+        workers: Number of decoding threads; 0 for none, None to choose.
+    """
+
+    metrics: tuple[Metric, ...]
+    folder: PathLike | None = None
+    batch_size: int = DEFAULT_BATCH_SIZE
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    workers: int | None = None
+
+    @classmethod
+    def of(cls, metrics: MetricsOption, **limits: Any) -> TableScorer:
+        """Make one from names of metrics, metrics, or a single one of these.
+
+        Raises:
+            InvalidOptionError: There is no metric, something else is among them, or one is given twice.
+        """
+        given = [metrics] if isinstance(metrics, (str, os.PathLike, Metric)) else list(metrics)
+        made = tuple(create_metric(one) if isinstance(one, (str, os.PathLike)) else one for one in given)
+        other = [type(one).__name__ for one in made if not isinstance(one, Metric)]
+        if other or not made:
+            raise InvalidOptionError(f"Expected metrics or their names, got {', '.join(other) or 'none'}.")
+        score_columns(made)
+        return cls(metrics=made, **limits)
+
+    @property
+    def score_columns(self) -> list[str]:
+        """Names of the columns of scores, as `perceptmetrics.scoring.score_columns` gives them."""
+        return score_columns(self.metrics)
+
+    def check_columns(self, image_column: str, present: Sequence[object]) -> None:
+        """Check that the images are there and that nothing would be overwritten.
+
+        Args:
+            image_column: The column of images.
+            present: All columns of the table.
+
+        Raises:
+            DatasetError: There is no such column, or a column of results is there already.
+        """
+        if image_column not in present:
+            raise DatasetError(f"No column is named {image_column!r}. {nearest_names(image_column, map(str, present))}")
+        taken = [column for column in (*self.score_columns, ERROR_COLUMN) if column in present]
+        if taken:
+            raise DatasetError(f"The columns {', '.join(taken)} are there already. Rename or remove them first.")
+
+    def score(self, values: Iterable[object]) -> dict[str, list[Any]]:
+        """Score a column of images.
+
+        Args:
+            values: Paths, addresses (`"hf://..."`, `"s3://..."`, whatever fsspec opens), encoded bytes, dictionaries
+                with `"bytes"` or `"path"`, or anything else that `Metric.score` takes as a single image.
+
+        Returns:
+            Columns of scores, None where an image failed, and the column `score_error` with the reason, else None.
+        """
+        columns: dict[str, list[Any]] = {column: [] for column in (*self.score_columns, ERROR_COLUMN)}
+        sources: Any = (self._source(value) for value in values)
+        limits = {"batch_size": self.batch_size, "max_pixels": self.max_pixels}
+        for row in score_images(self.metrics, sources, workers=self.workers, **limits):
+            for column in self.score_columns:
+                columns[column].append(row.scores.get(column))
+            columns[ERROR_COLUMN].append(row.error)
+        return columns
+
+    def _source(self, value: object) -> object:
+        if isinstance(value, Mapping):
+            value = value.get("path") if value.get("bytes") is None else value["bytes"]
+        if isinstance(value, str) and "://" in value:
+            return _RemoteFile(value)
+        if isinstance(value, (str, os.PathLike)) and self.folder is not None:
+            return Path(self.folder, value)
+        return value
+
+
+class _RemoteFile:
+    """A file that is fetched by the thread that decodes it."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def read(self) -> bytes:
+        try:
+            with fsspec.open(self._address, "rb") as stream:
+                content: bytes = stream.read()
+                return content
+        except Exception as error:  # whatever a file system of anyone's raises concerns this image alone
+            raise InvalidImageError(f"{self._address} cannot be read: {first_line(error)}.") from error

@@ -1,0 +1,125 @@
+"""Importance of attention heads as a page, a heat map and tables."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perceptmetrics.pages import png_uri, render_page
+from perceptmetrics.plots import draw_heads, figure_bytes
+from perceptmetrics.reports.figures import UNDEFINED
+from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.results import csv_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.figure import Figure
+
+    from perceptmetrics.explain import HeadImportance
+
+__all__ = ["HEADS_FORMS", "heads_makers"]
+
+HEADS_FORMS = ("html", "png", "svg", "pdf", "csv", "json")
+_MARKED = 5
+_LISTED = 20
+
+_METHODS = {
+    "exact": "Each head was changed in a pass of its own.",
+    "gradient": "Changes are estimated, from one gradient for all heads.",
+    "screened": "All heads were estimated; the strongest eighth was then measured exactly.",
+}
+
+
+def heads_makers(importance: HeadImportance) -> Makers:
+    """Makers of `HEADS_FORMS`; plot and page mark the strongest heads, the tables hold all."""
+    unit = "share of probability moved" if importance.shared else "change of the score"
+    title = f"Attention heads of {importance.metric}, {_counted(len(importance.images), 'image')}"
+
+    def draw() -> Figure:
+        return draw_heads(
+            importance.importance.double().numpy(),
+            marked=importance.strongest(_MARKED),
+            title=title,
+            value_name=f"mean {unit}",
+        )
+
+    def page() -> bytes:
+        return render_page(
+            "heads.html",
+            title=title,
+            picture=png_uri(figure_bytes(draw(), "png")),
+            method=_METHODS[importance.method],
+            unit=unit,
+            labels=importance.labels or ("signed",),
+            rows=list(_page_rows(importance)),
+            count=int(importance.importance.isfinite().sum()),
+            failed=importance.failed,
+        )
+
+    return {
+        "html": page,
+        **plot_makers(draw),
+        "csv": lambda: csv_bytes(
+            (
+                "layer",
+                "head",
+                "importance",
+                "exact",
+                *(f"signed {label}".strip() for label in importance.labels or ("",)),
+            ),
+            ((*head, value, "yes" if exact else "no", *signed) for head, value, exact, signed in _rows(importance)),
+        ),
+        "json": lambda: json_bytes(
+            "heads",
+            {
+                "metric": importance.metric,
+                "method": importance.method,
+                "unit": unit,
+                "labels": importance.labels,
+                "images": importance.images,
+                "failed": [{"image": name, "reason": reason} for name, reason in importance.failed],
+                "layers": importance.importance.shape[0],
+                "heads_per_layer": importance.importance.shape[1],
+                "heads": [
+                    {"layer": layer, "head": head, "importance": value, "exact": exact, "signed": signed}
+                    for (layer, head), value, exact, signed in _rows(importance)
+                ],
+            },
+        ),
+    }
+
+
+def _rows(importance: HeadImportance) -> Iterator[tuple[tuple[int, int], float, bool, list[float]]]:
+    """Heads, the most important first: importance, whether it is exact, and signed changes."""
+    values, signed = importance.importance.double().numpy(), importance.signed.double().numpy()
+    for head in importance.strongest(values.size):
+        yield (head.layer, head.number), float(values[head]), bool(importance.exact[head]), signed[head].tolist()
+
+
+def _page_rows(importance: HeadImportance) -> Iterator[dict[str, object]]:
+    largest = float(np.nanmax(importance.importance.double().numpy()))
+    for place, (head, value, exact, signed) in enumerate(_rows(importance), start=1):
+        if place > _LISTED:
+            return
+        yield {
+            "head": f"{head[0]}.{head[1]}",
+            "importance": short_number(value),
+            "share": f"{value / largest:.0%}" if largest > 0 else UNDEFINED,
+            "exact": exact,
+            "signed": [short_number(change, signed=True) for change in signed],
+        }
+
+
+def short_number(value: float, *, signed: bool = False) -> str:
+    """Three significant digits, without an exponent where that is short."""
+    if not math.isfinite(value):
+        return UNDEFINED
+    text = f"{value:+.3g}" if signed else f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}") if "e" not in text else text
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
