@@ -15,6 +15,7 @@ from perceptmetrics.cli.arguments import Precision
 from perceptmetrics.cli.benchmark import benchmark
 from perceptmetrics.cli.console import fail, messages
 from perceptmetrics.cli.dataset import dataset_app
+from perceptmetrics.cli.demo import demo
 from perceptmetrics.cli.experiments import add_experiments
 from perceptmetrics.cli.explain import add_explanations
 from perceptmetrics.cli.finetune import finetune
@@ -271,5 +272,6 @@ add_experiments(app)
 add_explanations(app)
 app.command()(finetune)
 app.command()(benchmark)
+app.command()(demo)
 app.command()(serve)
 app.add_typer(dataset_app, name="dataset", help="Data sets of images with human labels: list them, check one.")

@@ -4,57 +4,36 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image
-
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.io import load_pixels
 from perceptmetrics.service.problems import Refused
 from perceptmetrics.text import printable
+from perceptmetrics.uploads import UPLOAD_FORMATS, OversizedImageError, upload_area
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FORMATS", "area_of", "decode", "image_refused"]
-
-Image.init()
-FORMATS = tuple(
-    name for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP") if name in Image.OPEN
-)
-"""The formats that are read; Pillow knows more, some of which run other programs."""
+__all__ = ["area_of", "decode", "image_refused"]
 
 _FIX = "Send it as JPEG, PNG or WebP, and see that it opens in a viewer."
 _SHOWN = 300
 
 
 def area_of(stream: IO[bytes], name: str, max_pixels: int) -> int:
-    """Read an image's size from its header; nothing is decoded.
-
-    Args:
-        stream: The file.
-        name: What to call it.
-        max_pixels: Most pixels that are allowed.
-
-    Returns:
-        Number of pixels.
+    """Read an image's size from its header; see `uploads.upload_area`.
 
     Raises:
-        Refused: It is no image in one of `FORMATS` (422), or too large (413).
+        Refused: It is no image in one of the formats that are read (422), or too large (413).
     """
     try:
-        stream.seek(0)
-        with Image.open(stream, formats=FORMATS) as image:
-            width, height = image.size
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many(max_pixels, f"{name} with many more") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+        return upload_area(stream, name, max_pixels)
+    except OversizedImageError as error:
         raise Refused(
-            422, expected=f"an image ({', '.join(FORMATS)})", got=f"{name}, which is none", fix=_FIX
+            413, expected=f"images of at most {max_pixels} pixels", got=str(error), fix="Shrink it first."
         ) from error
-    if width * height > max_pixels:
-        raise _too_many(max_pixels, f"{name} with {width} x {height}")
-    return width * height
+    except InvalidImageError as error:
+        expected = f"an image ({', '.join(UPLOAD_FORMATS)})"
+        raise Refused(422, expected=expected, got=f"{name}, which is none", fix=_FIX) from error
 
 
 def decode(stream: IO[bytes], name: str) -> Tensor:
@@ -85,7 +64,3 @@ def image_refused(name: str, error: InvalidImageError) -> Refused:
         got=f"{name}: {printable(str(error))}"[:_SHOWN],
         fix=_FIX,
     )
-
-
-def _too_many(max_pixels: int, got: str) -> Refused:
-    return Refused(413, expected=f"images of at most {max_pixels} pixels", got=got, fix="Shrink it first.")
