@@ -33,6 +33,7 @@ class Offer:
         spec: Its specification.
         options: Options of `create_metric`.
         missing: How to get the weights that are not on this machine; empty when they are.
+        about: What its scores say, when that is not what the specification says.
     """
 
     name: str
@@ -40,6 +41,12 @@ class Offer:
     spec: MetricSpec
     options: Mapping[str, Any] = field(default_factory=dict)
     missing: str = ""
+    about: str = ""
+
+    @property
+    def summary(self) -> str:
+        """What its scores say."""
+        return self.about or self.spec.card.summary
 
 
 def offers(folders: Sequence[Path] = (), cache_dir: Path | None = None) -> list[Offer]:
@@ -74,7 +81,9 @@ def _registered(name: str, cache_dir: Path | None) -> list[Offer]:
     if name != "clipiqa":
         return [offer]
     attributes = {**options, "prompts": list(PAPER_ATTRIBUTES)}
-    return [offer, Offer(name=f"{name}, attributes", metric=name, spec=spec, options=attributes, missing=missing)]
+    about = f"Zero-shot attributes: {', '.join(PAPER_ATTRIBUTES)}."
+    named = f"{name}, attributes"
+    return [offer, Offer(name=named, metric=name, spec=spec, options=attributes, missing=missing, about=about)]
 
 
 def _missing(source: WeightSource, name: str, cache_dir: Path | None) -> str:

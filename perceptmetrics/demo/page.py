@@ -27,7 +27,14 @@ _KEEP_SECONDS = 3600  # uploads
 
 def theme() -> Any:
     """Colours and fonts; none is fetched."""
-    return gradio.themes.Default(primary_hue="blue", font=list(SYSTEM_FONTS), font_mono=list(_MONOSPACED))
+    fonts = {"font": list(SYSTEM_FONTS), "font_mono": list(_MONOSPACED)}
+    return gradio.themes.Default(primary_hue="blue", **fonts).set(
+        # Gradio's own greys are too faint to read.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+    )
 
 
 def build_page(studio: Studio, examples: Sequence[tuple[Path, str]] = ()) -> Any:
@@ -64,10 +71,18 @@ def _score_tab(studio: Studio, examples: Sequence[tuple[Path, str]]) -> None:
     files = gradio.File(label="Images", file_count="multiple", elem_id="score-files", height=160)
     if examples:
         shown = [(str(path), label) for path, label in examples]
+        gradio.Markdown("Or click an example:")
         gallery = gradio.Gallery(
-            shown, label="Examples to click", columns=len(shown), rows=1, height=150, allow_preview=False,
-            object_fit="cover", elem_id="examples", interactive=False, buttons=[],
-        )  # fmt: skip
+            shown,
+            show_label=False,
+            columns=len(shown),
+            height="auto",
+            allow_preview=False,
+            object_fit="cover",
+            elem_id="examples",
+            interactive=False,
+            buttons=[],
+        )
 
         def choose(event: gradio.SelectData) -> list[str]:
             return [shown[event.index][0]]
