@@ -188,9 +188,9 @@ class Studio:
 
     def _image(self, path: str | Path, metrics: dict[str, Metric]) -> ShownImage:
         content = self._content(path)
-        small = thumbnail(content, _THUMBNAIL)
+        small, pixels = thumbnail(content, _THUMBNAIL), load_pixels(content)[None]
         with self._lock:
-            rows = {name: _row(metric, content) for name, metric in metrics.items()}
+            rows = {name: metric.score_batch(pixels)[0].tolist() for name, metric in metrics.items()}
         with Image.open(io.BytesIO(content)) as image:
             size = f"{image.width} \N{MULTIPLICATION SIGN} {image.height}"
         return ShownImage(name=_shown_name(path), uri=jpeg_uri(small), size=size, metrics=shown_metrics(metrics, rows))
@@ -217,11 +217,6 @@ class Studio:
                     options = {"device": self._device, "local_files_only": True, **offer.options}
                     self._metrics[name] = create_metric(offer.metric, **options)
         return {name: self._metrics[name] for name in names}
-
-
-def _row(metric: Metric, content: bytes) -> list[float]:
-    row: list[float] = metric.score(content, workers=0).flatten().tolist()
-    return row
 
 
 def _shown_name(path: str | Path) -> str:

@@ -41,7 +41,7 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("visitor")
     content = {
         "a.png": encode(noise(40, 60, seed=1), "PNG"),
-        "b.jpg": encode(noise(50, 30, seed=2), "JPEG"),
+        "b.jpg": encode(noise(50, 36, seed=2), "JPEG"),
         "<b>c&.png": encode(noise(20, 20, seed=3), "PNG"),
         "text.png": b"no image",
         "empty.png": b"",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -24,7 +25,7 @@ from perceptmetrics.demo.page import SYSTEM_FONTS  # noqa: E402
 from perceptmetrics.demo.run import create_demo  # noqa: E402
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-PATIENCE = 90_000  # milliseconds: the machine may be busy
+PATIENCE = 30_000  # milliseconds: the machine may be busy
 
 pytestmark = pytest.mark.filterwarnings("default")  # other packages' warnings come from threads of the server
 
@@ -35,14 +36,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listening:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
         studio = Studio(offers(cache_dir=folder), DemoLimits(max_bytes=300_000, max_pixels=1_000_000))
-        server = uvicorn.Server(uvicorn.Config(create_demo(studio, folder), log_level="error"))
+        config = uvicorn.Config(create_demo(studio, folder), log_level="error", timeout_graceful_shutdown=2)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:
             time.sleep(0.05)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         thread.join(30)
+    gc.collect()  # what Gradio leaves open is reported here, not in another test
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,7 @@ def test_an_upload_gets_its_score_and_a_broken_file_its_message(page: Page, uplo
 def test_an_example_is_scored_by_a_click(page: Page) -> None:
     open_tab(page, "Score")
     page.locator("#examples button").nth(1).click()
-    expect(page.locator("#scores h3")).to_contain_text("cat-blurred.png")
+    expect(page.locator("#scores .pm-card", has_text="cat-blurred.png")).to_be_visible()
     expect(page.locator("#scores .pm-value")).to_have_count(1)
 
 
@@ -94,7 +97,7 @@ def test_an_explanation_appears(page: Page, uploads: dict[str, Path]) -> None:
     upload(page, "explain-file", uploads["b.jpg"])
     overlay = page.locator("#explanation img.pm-overlay")
     expect(overlay).to_be_visible()
-    assert overlay.evaluate("image => image.complete && image.naturalWidth") == 30
+    assert overlay.evaluate("image => image.complete && image.naturalWidth") == 36
 
 
 def test_two_images_are_compared(page: Page, uploads: dict[str, Path]) -> None:
@@ -119,7 +122,7 @@ def test_a_file_that_is_too_large_is_refused(page: Page, address: str, tmp_path:
     large.write_bytes(bytes(400_000))
     page.goto(address)
     upload(page, "score-files", large)
-    expect(page.get_by_text("File size exceeds", exact=False).first).to_be_visible()
+    expect(page.get_by_text("exceed the maximum allowed size").first).to_be_visible()
 
 
 def test_fonts_are_those_of_the_system_and_the_phone_needs_no_sideways_scrolling(page: Page, address: str) -> None:

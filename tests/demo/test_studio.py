@@ -47,7 +47,7 @@ def test_a_score_is_that_of_the_metric_with_its_range_and_direction(
         assert f"{made['one'].score(uploads[name]).item():.4f}" in text_of(shown)
     assert "0 to 1, higher is better" in text_of(shown)
     assert "0 to 1, lower is better" in text_of(shown)
-    assert [image_of(uri).size for uri in images_of(shown)] == [(60, 40), (30, 50)]
+    assert [image_of(uri).size for uri in images_of(shown)] == [(60, 40), (36, 50)]
 
 
 def test_emotions_are_probabilities_from_the_highest_to_the_lowest(
