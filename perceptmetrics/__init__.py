@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
     from perceptmetrics.spec import MetricSpec
     from perceptmetrics.suite import MetricSuite
+    from perceptmetrics.video import FrameSampling, VideoScores, score_video
 
 __all__ = [
     "DatasetError",
+    "FrameSampling",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidSpecError",
@@ -45,6 +47,7 @@ __all__ = [
     "PerceptMetricsError",
     "PerceptualLoss",
     "UnknownMetricError",
+    "VideoScores",
     "WeightsError",
     "__version__",
     "attention_maps",
@@ -60,11 +63,13 @@ __all__ = [
     "saliency_map",
     "score_dataset",
     "score_frame",
+    "score_video",
     "view_scores",
 ]
 
 _MODULE_OF = {
     "DatasetError": "errors",
+    "FrameSampling": "video",
     "InvalidImageError": "errors",
     "InvalidOptionError": "errors",
     "InvalidSpecError": "errors",
@@ -75,6 +80,7 @@ _MODULE_OF = {
     "PerceptMetricsError": "errors",
     "PerceptualLoss": "losses",
     "UnknownMetricError": "errors",
+    "VideoScores": "video",
     "WeightsError": "errors",
     "attention_maps": "explain",
     "create_metric": "factory",
@@ -89,6 +95,7 @@ _MODULE_OF = {
     "saliency_map": "explain",
     "score_dataset": "integrations.datasets",
     "score_frame": "integrations.pandas",
+    "score_video": "video",
     "view_scores": "explain",
 }
 

@@ -1,9 +1,11 @@
 """Grouping a stream of images of mixed sizes into batches of one size.
 
-Scores do not depend on it; speed and memory do. Memory stays bounded however long the stream is: a batch
-holds at most `batch_size` images and, unless a single image is larger, `max_pixels` pixels, and images that
-wait for others of their size are let go when together they exceed `WAITING_BATCHES` such budgets or when the
-oldest has been overtaken by `MAX_OVERTAKEN` others.
+Scores do not depend on it beyond float32 rounding; speed and memory do. Memory stays bounded however long the stream
+is: a batch holds at most `batch_size` images and, unless a single image is larger, `max_pixels` pixels, and images
+that wait for others of their size are let go when together they exceed `WAITING_BATCHES` such budgets.
+
+So that not even rounding depends on where a run was interrupted, or on which machine scored which part, streams are
+cut into windows of `WAITING_BATCHES * batch_size` images, and no batch reaches from one window into the next.
 """
 
 from __future__ import annotations
@@ -20,12 +22,19 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["DEFAULT_BATCH_SIZE", "DEFAULT_MAX_PIXELS", "Batch", "SizeBatcher", "batches_by_size"]
+__all__ = [
+    "DEFAULT_BATCH_SIZE",
+    "DEFAULT_MAX_PIXELS",
+    "Batch",
+    "SizeBatcher",
+    "Windows",
+    "batches_by_size",
+    "window_size",
+]
 
 DEFAULT_BATCH_SIZE = 8
 DEFAULT_MAX_PIXELS = 4_000_000
 WAITING_BATCHES = 8
-MAX_OVERTAKEN = 64
 
 
 class Batch(NamedTuple):
@@ -48,8 +57,39 @@ class _Group(NamedTuple):
         return Batch(self.places, stacked)
 
 
+def window_size(batch_size: int) -> int:
+    """Number of consecutive images that no batch reaches beyond."""
+    return WAITING_BATCHES * batch_size
+
+
+class Windows:
+    """Counts the windows of a stream: each begins after `window_size` images, and where another container begins.
+
+    Args:
+        batch_size: Most images in a batch.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._size = window_size(batch_size)
+        self._container: str | None = None
+        self._count = 0
+        self.number = 0
+
+    def begins(self, container: str | None = None) -> bool:
+        """Count the next image; whether a window begins with it, other than the first.
+
+        Args:
+            container: The file that holds it among others; None for a file of its own.
+        """
+        begins = self._count > 0 and (self._count == self._size or container != self._container)
+        self._count = 1 if begins else self._count + 1
+        self._container = container
+        self.number += begins
+        return begins
+
+
 class SizeBatcher:
-    """Collects images until a batch of one size is full or the oldest has waited long enough.
+    """Collects images until a batch of one size is full or too many wait.
 
     Args:
         batch_size: Most images in a batch.
@@ -80,19 +120,13 @@ class SizeBatcher:
         if len(group.pixels) == self._batch_size or group.area + area > self._max_pixels:
             self._area -= group.area
             yield self._waiting.pop(key).to_batch()
-        yield from self.let_go(place)
-
-    def let_go(self, place: int) -> Iterator[Batch]:
-        """Yield what has waited long enough when the stream has come to a place."""
-        while self._waiting:
-            oldest = next(iter(self._waiting.values()))
-            if self._area <= WAITING_BATCHES * self._max_pixels and place - oldest.places[0] < MAX_OVERTAKEN:
-                return
+        while self._area > WAITING_BATCHES * self._max_pixels:
+            oldest = self._waiting.popitem(last=False)[1]
             self._area -= oldest.area
-            yield self._waiting.popitem(last=False)[1].to_batch()
+            yield oldest.to_batch()
 
     def flush(self) -> Iterator[Batch]:
-        """Yield all that waits."""
+        """Yield all that waits, as at the end of a window."""
         while self._waiting:
             yield self._waiting.popitem(last=False)[1].to_batch()
         self._area = 0
@@ -117,7 +151,9 @@ def batches_by_size(
     Raises:
         InvalidOptionError: A limit is not positive.
     """
-    batcher = SizeBatcher(batch_size, max_pixels)
+    batcher, windows = SizeBatcher(batch_size, max_pixels), Windows(batch_size)
     for place, image in images:
+        if windows.begins():
+            yield from batcher.flush()
         yield from batcher.add(place, image)
     yield from batcher.flush()

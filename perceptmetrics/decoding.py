@@ -5,25 +5,31 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from torch import Tensor
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.io import ImageSource, load_pixels
+from perceptmetrics.sources import NamedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from torch import Tensor
 
 __all__ = ["Decoded", "decode_ahead", "default_workers"]
 
 _AHEAD_PER_WORKER = 4
 
 
-class Decoded(NamedTuple):
-    """An image, or the reason why there is none."""
+T = TypeVar("T", bound="ImageSource | NamedImage")
 
-    source: ImageSource
+
+@dataclass(frozen=True, eq=False)
+class Decoded(Generic[T]):
+    """An image, or the reason why there is none; neither, when it was not to be read."""
+
+    source: T
     pixels: Tensor | None
     error: InvalidImageError | None
 
@@ -33,11 +39,11 @@ def default_workers() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def decode_ahead(sources: Iterable[ImageSource], workers: int | None = None) -> Iterator[Decoded]:
+def decode_ahead(sources: Iterable[T], workers: int | None = None) -> Iterator[Decoded[T]]:
     """Decode images in threads, a bounded number ahead.
 
     Args:
-        sources: Anything that `io.load_pixels` takes; consumed lazily.
+        sources: Anything that `io.load_pixels` takes, bare or with a name; consumed lazily.
         workers: Number of threads; 0 decodes in the calling thread, None chooses.
 
     Yields:
@@ -53,7 +59,7 @@ def decode_ahead(sources: Iterable[ImageSource], workers: int | None = None) -> 
         yield from map(_decode, sources)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="perceptmetrics-decode") as pool:
-        ahead: deque[Future[Decoded]] = deque()
+        ahead: deque[Future[Decoded[T]]] = deque()
         try:
             for source in sources:
                 ahead.append(pool.submit(_decode, source))
@@ -65,8 +71,18 @@ def decode_ahead(sources: Iterable[ImageSource], workers: int | None = None) -> 
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(source: ImageSource) -> Decoded:
+def _decode(source: T) -> Decoded[T]:
+    if not isinstance(source, NamedImage):
+        try:
+            return Decoded(source, load_pixels(source), None)
+        except InvalidImageError as error:
+            return Decoded(source, None, error)
+    if source.source is None:
+        return Decoded(source, None, None)
+    if isinstance(source.source, InvalidImageError):
+        return Decoded(source, None, source.source)
     try:
-        return Decoded(source, load_pixels(source), None)
+        return Decoded(source, load_pixels(cast("ImageSource", source.source)), None)
     except InvalidImageError as error:
-        return Decoded(source, None, error)
+        told = str(error).startswith(source.name)
+        return Decoded(source, None, error if told else InvalidImageError(f"{source.name}: {error}"))

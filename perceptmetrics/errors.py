@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "ClusterError",
     "DatasetError",
     "InvalidImageError",
     "InvalidOptionError",
@@ -58,6 +59,10 @@ class WeightsError(PerceptMetricsError, RuntimeError):
 
 class PublishingError(PerceptMetricsError, RuntimeError):
     """A metric cannot be published: the Hub is out of reach, refuses it, or does not know who asks."""
+
+
+class ClusterError(PerceptMetricsError, RuntimeError):
+    """A cluster cannot be started, or could not finish the work."""
 
 
 class MissingExtraError(PerceptMetricsError, ImportError):

@@ -35,6 +35,7 @@ __all__ = [
     "GOLDEN_FILE",
     "SPEC_FILE",
     "WEIGHTS_FILE",
+    "cloudy_pictures",
     "largest_deviation",
     "read_folder",
     "read_hub",
@@ -49,6 +50,7 @@ EXPORTED_FILES = frozenset({SPEC_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, "re
 
 _GOLDEN_COUNT = 3
 _GOLDEN_SIZE = (240, 320)
+_CLOUDS = (6, 8)  # down and across a picture
 
 
 def read_folder(folder: Path) -> tuple[MetricSpec, Path | None]:
@@ -152,11 +154,16 @@ def _read_spec(path: Path) -> MetricSpec:
         raise InvalidSpecError(f"{path}: {error}") from error
 
 
-def _golden_pictures() -> Tensor:
-    """Clouds of colour with some grain: shape (N, 3, H, W), uint8."""
+def cloudy_pictures(count: int, size: tuple[int, int]) -> Tensor:
+    """Clouds of colour with some grain, the same at every call: shape (count, 3, *size), float32 in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
-    clouds = torch.rand(_GOLDEN_COUNT, 3, 6, 8, generator=generator)
-    grain = torch.randn(_GOLDEN_COUNT, 3, *_GOLDEN_SIZE, generator=generator)
-    strength = torch.linspace(0, 0.1, _GOLDEN_COUNT)[:, None, None, None]
-    pictures = F.interpolate(clouds, size=_GOLDEN_SIZE, mode="bicubic", align_corners=False) + strength * grain
-    return pictures.clamp(0, 1).mul(255).round().to(torch.uint8)
+    clouds = torch.rand(count, 3, *_CLOUDS, generator=generator)
+    grain = torch.randn(count, 3, *size, generator=generator)
+    strength = torch.linspace(0, 0.1, count)[:, None, None, None]
+    pictures = F.interpolate(clouds, size=size, mode="bicubic", align_corners=False) + strength * grain
+    return pictures.clamp(0, 1)
+
+
+def _golden_pictures() -> Tensor:
+    """Shape (N, 3, H, W), uint8."""
+    return cloudy_pictures(_GOLDEN_COUNT, _GOLDEN_SIZE).mul(255).round().to(torch.uint8)

@@ -10,7 +10,7 @@ from perceptmetrics.assembly import Files, assemble, untouched_encoder
 from perceptmetrics.backbones import Placement
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.exported import read_folder, read_hub
-from perceptmetrics.losses import PerceptualLoss, Reduction
+from perceptmetrics.losses import LossSign, LossTarget, PerceptualLoss, Reduction
 from perceptmetrics.options import apply_options, fetch_options, pin_revision
 from perceptmetrics.registry import list_metrics, metric_info
 from perceptmetrics.weights import ResolveOptions
@@ -60,7 +60,9 @@ def create_metric(
     loss_weight: float | Tensor = 1.0,
     loss_reduction: Reduction = "mean",
     *,
-    loss_target: str | None = None,
+    loss_target: LossTarget | None = None,
+    loss_sign: LossSign = "auto",
+    checkpointing: bool = False,
     weights: Literal["pretrained"] | None = "pretrained",
     checkpoint: PathLike | None = None,
     backbone_checkpoint: PathLike | None = None,
@@ -81,9 +83,12 @@ def create_metric(
         precision: `"int8"` quantises the layers of a vision transformer for the processor: faster and smaller, not
             differentiable, scores shift a little. None for `dtype`.
         as_loss: Return a `PerceptualLoss`, which is to be minimised whatever the metric's direction.
-        loss_weight: Factor of the loss.
+        loss_weight: Factor of the loss; a tensor of shape (N,) weighs the images.
         loss_reduction: `"mean"`, `"sum"` or `"none"`.
-        loss_target: For a metric with labels: the label whose score the loss raises.
+        loss_target: For a metric with labels: the label whose score the loss raises, or a distribution over labels;
+            see `PerceptualLoss`.
+        loss_sign: `"auto"` for the sign that makes images better, `"raw"` for the score as it is, as pyiqa has it.
+        checkpointing: Compute the encoder's activations again for the gradient: less memory, more time.
         weights: `"pretrained"`, or None for random weights (tests and benchmarks: the scores mean nothing).
         checkpoint: The metric's own trained file, in place of the one that it would look up: a released file, or
             what `perceptmetrics convert` wrote (the file or its folder).
@@ -114,8 +119,8 @@ def create_metric(
     """
     if weights not in ("pretrained", None):
         raise InvalidOptionError(f"weights must be 'pretrained' or None (random weights), got {weights!r}.")
-    if loss_target is not None and not as_loss:
-        raise InvalidOptionError("loss_target belongs to a loss; add as_loss=True.")
+    if not as_loss:
+        _refuse_loss_options(loss_weight, loss_reduction, loss_target, loss_sign)
     if as_loss and precision is not None:
         raise InvalidOptionError(f"A loss needs gradients, which precision={precision!r} does not give. Leave it out.")
     lookup = ResolveOptions(
@@ -127,7 +132,24 @@ def create_metric(
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=weights is None)
     spec = pin_revision(apply_options(spec, options), revision)
     metric = assemble(spec, files, Placement(device, dtype), precision=precision, seed=seed)
-    return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction) if as_loss else metric
+    if checkpointing:
+        metric.backbone.checkpointing = True
+    return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric
+
+
+def _refuse_loss_options(
+    weight: float | Tensor, reduction: Reduction, target: LossTarget | None, sign: LossSign
+) -> None:
+    """A metric would ignore them."""
+    stated = {
+        "loss_weight": not isinstance(weight, (int, float)) or weight != 1.0,
+        "loss_reduction": reduction != "mean",
+        "loss_target": target is not None,
+        "loss_sign": sign != "auto",
+    }
+    given = [name for name, is_stated in stated.items() if is_stated]
+    if given:
+        raise InvalidOptionError(f"{', '.join(given)}: options of a loss. Add as_loss=True, or leave them out.")
 
 
 def create_untouched_encoder(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perceptmetrics.errors import InvalidImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["IMAGE_SUFFIXES", "find_images", "is_file_pattern"]
 
@@ -25,7 +25,9 @@ def is_file_pattern(path: str) -> bool:
     return glob.has_magic(path) and not Path(path).exists()
 
 
-def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> Iterator[Path]:
+def find_images(
+    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True, otherwise: Sequence[str] = ()
+) -> Iterator[Path]:
     """Find the image files that paths stand for.
 
     Args:
@@ -33,6 +35,7 @@ def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Tr
             patterns with `*`, `?`, `[...]`, and `**` for any depth.
         recursive: Whether folders are searched to any depth. Links to folders are not followed; folders that cannot
             be read are logged and left out.
+        otherwise: Suffixes in lower case of the files that a folder without images is searched for.
 
     Yields:
         Files; those of a pattern in alphabetical order, and those of a folder, before those of its subfolders.
@@ -49,8 +52,8 @@ def find_images(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Tr
             files = (match for match in matches if match.is_file())
             nothing = f"No file matches {name!r}."
         elif Path(name).is_dir():
-            files = _walk(Path(name), recursive=recursive)
-            nothing = f"The folder {name!r} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})."
+            files = _walk_first((tuple(IMAGE_SUFFIXES), tuple(otherwise)), Path(name), recursive=recursive)
+            nothing = f"The folder {name!r} holds no image ({', '.join([*sorted(IMAGE_SUFFIXES), *otherwise])})."
         else:
             files = iter([Path(name)])
             nothing = ""
@@ -66,11 +69,22 @@ def _report_unreadable(error: OSError) -> None:
     _log.warning("The folder %s cannot be read and is left out: %s.", error.filename, error.strerror)
 
 
-def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
+def _walk_first(choices: Sequence[tuple[str, ...]], folder: Path, *, recursive: bool) -> Iterator[Path]:
+    """The files with suffixes of the first choice of which there is a file."""
+    found = False
+    for suffixes in filter(None, choices):
+        for file in _walk(folder, suffixes, recursive=recursive):
+            found = True
+            yield file
+        if found:
+            return
+
+
+def _walk(folder: Path, suffixes: tuple[str, ...], *, recursive: bool) -> Iterator[Path]:
     for root, folders, files in os.walk(folder, onerror=_report_unreadable):
         folders.sort()
         for file in sorted(files):
-            if Path(file).suffix.lower() in IMAGE_SUFFIXES:
+            if file.lower().endswith(suffixes) and file.lower() not in suffixes:
                 yield Path(root, file)
         if not recursive:
             return

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, batches_by_size
 from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.files import find_images, is_file_pattern
+from perceptmetrics.files import is_file_pattern
 from perceptmetrics.io import ImageSource, check_tensor
+from perceptmetrics.sources import NamedImage, find_sources, is_container
 
 __all__ = ["Scorer", "is_single_image", "single_images"]
 
@@ -86,9 +87,9 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
         """Score images from anywhere, without gradients.
 
         Args:
-            images: A path (file, folder searched to any depth, or pattern such as `"photos/*.jpg"`), encoded
-                bytes, a PIL image, an array (H, W[, C]), a tensor (3, H, W) or (N, 3, H, W) in [0, 1], or an iterable
-                of single images of any sizes.
+            images: A path (file, folder searched to any depth, pattern such as `"photos/*.jpg"`, tar or Parquet file
+                of images; see `sources.find_parts`), encoded bytes, a PIL image, an array (H, W[, C]), a tensor
+                (3, H, W) or (N, 3, H, W) in [0, 1], or an iterable of single images of any sizes.
             batch_size: Most images of equal size that go through the encoder together.
             max_pixels: Most pixels that go through it together; a larger image goes alone.
             workers: Number of decoding threads; 0 for none, None to choose.
@@ -148,20 +149,20 @@ def _naming(places: Sequence[int]) -> Iterator[None]:
 def is_single_image(images: object) -> bool:
     """Whether something stands for one image rather than for several."""
     if isinstance(images, (str, os.PathLike)):
-        return not (Path(images).is_dir() or is_file_pattern(os.fspath(images)))
+        return not (Path(images).is_dir() or is_file_pattern(os.fspath(images)) or is_container(images))
     if isinstance(images, (Tensor, np.ndarray)):
         return images.ndim < 4
     return isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or hasattr(images, "read")
 
 
-def single_images(images: Any) -> Iterable[ImageSource]:
+def single_images(images: Any) -> Iterable[ImageSource | NamedImage]:
     """Take whatever stands for images, see `Scorer.score`, as single ones.
 
     Raises:
         InvalidImageError: It stands for none.
     """
     if isinstance(images, (str, os.PathLike)):
-        return find_images([images])
+        return find_sources([images])
     if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or hasattr(images, "read"):
         return [images]
     if isinstance(images, Tensor):
@@ -177,7 +178,7 @@ def single_images(images: Any) -> Iterable[ImageSource]:
     )
 
 
-def _pixels_or_raise(sources: Iterable[ImageSource], workers: int | None) -> Iterator[tuple[int, Tensor]]:
+def _pixels_or_raise(sources: Iterable[ImageSource | NamedImage], workers: int | None) -> Iterator[tuple[int, Tensor]]:
     for place, decoded in enumerate(decode_ahead(sources, workers)):
         if decoded.pixels is None:
             raise InvalidImageError(f"Image {place}: {decoded.error}") from decoded.error

@@ -6,16 +6,18 @@ Memory does not grow with the number of images. An image that cannot be scored i
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, SizeBatcher
+from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, SizeBatcher, Windows
 from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.results import ScoredImage
+from perceptmetrics.sources import NamedImage
 from perceptmetrics.suite import MetricSuite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from perceptmetrics.io import ImageSource
     from perceptmetrics.metric import Metric
@@ -52,43 +54,52 @@ def first_failure(failed: Sequence[ScoredImage]) -> str:
 
 def score_images(
     metrics: Sequence[Metric],
-    sources: Iterable[ImageSource],
+    sources: Iterable[ImageSource | NamedImage],
     *,
     batch_size: int = DEFAULT_BATCH_SIZE,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int | None = None,
+    known: Mapping[str, ScoredImage] | None = None,
 ) -> Iterator[ScoredImage]:
     """Score a stream of images; each is decoded once for all metrics.
 
     Args:
         metrics: The metrics.
-        sources: Images: paths, or anything else that `Metric.score` takes as a single image. Consumed lazily.
+        sources: Images: `sources.find_sources(["photos/", "shard-{0000..0099}.tar"])`, paths, or anything else that
+            `Metric.score` takes as a single image. Consumed lazily.
         batch_size: Most images of equal size that go through an encoder together.
         max_pixels: Most pixels that go through it together; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.
+        known: Rows by name that exist; they are given again in their place, and their images are not read.
 
     Yields:
         One result per image, in the order of `sources`.
     """
     suite, columns = MetricSuite(metrics), score_columns(metrics)
-    names: dict[int, str] = {}
+    known = {} if known is None else known
+    waiting: dict[int, ScoredImage] = {}
     ready: dict[int, ScoredImage] = {}
-    batcher = SizeBatcher(batch_size, max_pixels)
+    batcher, windows = SizeBatcher(batch_size, max_pixels), Windows(batch_size)
     next_place = 0
 
     def score_all(batches: Iterable[Batch]) -> None:
         for batch in batches:
-            rows = _score_batch(suite, columns, batch, [names.pop(place) for place in batch.places])
+            rows = _score_batch(suite, columns, batch, [waiting.pop(place) for place in batch.places])
             ready.update(zip(batch.places, rows, strict=True))
 
-    for place, decoded in enumerate(decode_ahead(sources, workers)):
-        name = _name(decoded.source, place)
-        if decoded.pixels is None:
-            ready[place] = ScoredImage(name, error=str(decoded.error))
-            score_all(batcher.let_go(place))
-        else:
-            names[place] = name
+    named = (_named(source, place, known) for place, source in enumerate(sources))
+    for place, decoded in enumerate(decode_ahead(named, workers)):
+        name = decoded.source.name
+        if windows.begins(decoded.source.container):
+            score_all(batcher.flush())
+        if decoded.pixels is not None:
+            waiting[place] = ScoredImage(name, window=windows.number)
             score_all(batcher.add(place, decoded.pixels))
+        elif decoded.error is not None:
+            ready[place] = ScoredImage(name, error=str(decoded.error), window=windows.number)
+        else:
+            nothing = ScoredImage(name, error="Expected an image, got nothing (None).", window=windows.number)
+            ready[place] = known.get(name, nothing)
         while next_place in ready:
             yield ready.pop(next_place)
             next_place += 1
@@ -97,12 +108,15 @@ def score_images(
         yield ready[place]
 
 
-def _score_batch(suite: MetricSuite, columns: list[str], batch: Batch, names: list[str]) -> list[ScoredImage]:
+def _score_batch(suite: MetricSuite, columns: list[str], batch: Batch, images: list[ScoredImage]) -> list[ScoredImage]:
+    """Complete the rows of a batch's images."""
     try:
         rows = suite.score_batch(batch.images).tolist()
     except InvalidImageError as error:
-        return [ScoredImage(name, error=str(error)) for name in names]
-    return [ScoredImage(name, dict(zip(columns, row, strict=True))) for name, row in zip(names, rows, strict=True)]
+        return [replace(image, error=str(error)) for image in images]
+    return [
+        replace(image, scores=dict(zip(columns, row, strict=True))) for image, row in zip(images, rows, strict=True)
+    ]
 
 
 def _columns_of(metric: Metric) -> list[str]:
@@ -111,5 +125,9 @@ def _columns_of(metric: Metric) -> list[str]:
     return [f"{metric.metric_name}.{label}" for label in metric.labels]
 
 
-def _name(source: ImageSource, place: int) -> str:
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"
+def _named(source: ImageSource | NamedImage, place: int, known: Mapping[str, ScoredImage]) -> NamedImage:
+    """Give an image a name if it has none, and withhold it from the decoder if its score is known."""
+    if not isinstance(source, NamedImage):
+        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"
+        source = NamedImage(name, source)
+    return replace(source, source=None) if source.name in known else source

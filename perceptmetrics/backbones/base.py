@@ -12,7 +12,7 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.sharing import SharedTensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Self
 
@@ -122,6 +122,7 @@ class Backbone(nn.Module, ABC):
         return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // (height * width))
 
 
-def _separate(backbone: Backbone, *_: object) -> None:
+def _separate(backbone: Backbone, state: Mapping[str, object], prefix: str, *_: object) -> None:
     """Loading weights into one encoder must not change another."""
-    backbone.shared.separate(backbone)
+    if any(name.startswith(prefix) for name in state):
+        backbone.shared.separate(backbone)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from perceptmetrics.backbones.base import Backbone
 from perceptmetrics.backbones.fold import fold_batch_norms
@@ -116,5 +117,14 @@ class ClipResNet(Backbone):
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """From normalised pixels, shape (N, 3, H, W), to what the attention pool sees, shape (N, C, h, w)."""
-        feature_map: Tensor = self.trunk(pixels.contiguous(memory_format=torch.channels_last))
-        return feature_map
+        feature_map = pixels.contiguous(memory_format=torch.channels_last)
+        if self.checkpointing and torch.is_grad_enabled():
+            trunk = self.trunk
+            for stage in (trunk.stem, trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+                feature_map = checkpoint(stage, feature_map, use_reentrant=False)
+            return feature_map
+        mapped: Tensor = self.trunk(feature_map)
+        return mapped
+
+    def _switch_checkpointing(self, wanted: bool) -> None:
+        """It can be done: each stage keeps its input alone."""

@@ -42,7 +42,7 @@ def positional_embedding_for(
     if mode == "drop":
         return None
     side = round((table.shape[0] - 1) ** 0.5)
-    if grid == (side, side):
+    if all(isinstance(length, int) for length in grid) and grid == (side, side):  # symbols where a program is traced
         return table
     if mode == "keep":
         raise InvalidImageError(

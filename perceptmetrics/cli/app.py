@@ -11,15 +11,16 @@ from typing import Annotated, Optional
 import typer
 
 from perceptmetrics._version import __version__
-from perceptmetrics.cli.arguments import Precision
 from perceptmetrics.cli.benchmark import benchmark
-from perceptmetrics.cli.console import fail, messages
+from perceptmetrics.cli.console import fail
 from perceptmetrics.cli.dataset import dataset_app
 from perceptmetrics.cli.demo import demo
 from perceptmetrics.cli.experiments import add_experiments
 from perceptmetrics.cli.explain import add_explanations
+from perceptmetrics.cli.export import export
 from perceptmetrics.cli.finetune import finetune
 from perceptmetrics.cli.publish import add_publishing
+from perceptmetrics.cli.score import score
 from perceptmetrics.cli.serve import serve
 from perceptmetrics.errors import PerceptMetricsError
 
@@ -43,22 +44,9 @@ class WeightsForm(str, Enum):
     merged = "merged"
 
 
-class OutputFormat(str, Enum):
-    """How results are printed or written."""
-
-    table = "table"
-    csv = "csv"
-    jsonl = "jsonl"
-
-
 CacheDir = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
     typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
-]
-
-EncoderPrecision = Annotated[
-    Optional[Precision],  # noqa: UP045 - typer reads this at run time on Python 3.10
-    typer.Option(help="int8: faster on a processor, scores shift a little.", show_default=False),
 ]
 
 
@@ -176,100 +164,11 @@ def convert(
     )
 
 
-@app.command()
-def score(
-    paths: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Argument(help="Images, folders, or patterns such as 'photos/**/*.jpg'.", show_default=False),
-    ] = None,
-    metric: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option("--metric", "-m", help="Metric to score with; repeat for several. Default: lite_iqa."),
-    ] = None,
-    samples: Annotated[
-        bool, typer.Option("--samples", help="Score sample photographs beside degraded copies of them.")
-    ] = False,
-    form: Annotated[
-        Optional[OutputFormat],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option("--format", help="Default: by the suffix of --output, else a table.", show_default=False),
-    ] = None,
-    output: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option("--output", "-o", help="File to write (.csv or .jsonl), whole or not at all.", show_default=False),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the interrupted run that wrote --output, or add to it.")
-    ] = False,
-    recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True,
-    device: Annotated[str, typer.Option(help="'auto' (a CUDA GPU if there is one), 'cpu', 'cuda:1', 'mps'.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Most images of one size to score together.")] = 8,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Most pixels to score together; a larger image goes alone.")
-    ] = 4_000_000,
-    workers: Annotated[
-        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(
-            min=0, help="Threads that decode images. Default: one per processor, at most 8.", show_default=False
-        ),
-    ] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first unreadable image.")] = False,
-    backbone_checkpoint: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="CLIP weights from a file or folder instead of the Hub.", show_default=False),
-    ] = None,
-    checkpoint: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(
-            help="A metric's own trained weights, file or folder: PATH, or with several metrics METRIC=PATH; repeat.",
-            show_default=False,
-        ),
-    ] = None,
-    precision: EncoderPrecision = None,
-    cache_dir: CacheDir = None,
-) -> None:
-    """Score images with one or several metrics.
-
-    Unreadable images are reported and the others scored; the exit status is then 1. Large images are scored alone, at
-    native size where the metric asks for it. Examples:
-
-    - `perceptmetrics score --samples`
-
-    - `perceptmetrics score photo.jpg -m clipiqa -m lite_iqa`
-
-    - `perceptmetrics score photos/ --output scores.csv --resume`
-    """
-    from perceptmetrics.cli.score import Request, run
-
-    request = Request(
-        paths=paths or [],
-        metrics=metric or ["lite_iqa"],
-        samples=samples,
-        form=form.value if form else None,
-        output=output,
-        resume=resume,
-        recursive=recursive,
-        device=device,
-        batch_size=batch_size,
-        max_pixels=max_pixels,
-        workers=workers,
-        fail_fast=fail_fast,
-        checkpoints=checkpoint or [],
-        create_options={
-            "backbone_checkpoint": backbone_checkpoint,
-            "precision": precision.value if precision else None,
-            "cache_dir": cache_dir,
-        },
-    )
-    try:
-        status = run(request, messages)
-    except KeyboardInterrupt:
-        fail("Interrupted.", status=130)
-    raise typer.Exit(status)
-
-
 add_publishing(app)
 add_experiments(app)
 add_explanations(app)
+app.command()(score)
+app.command()(export)
 app.command()(finetune)
 app.command()(benchmark)
 app.command()(demo)

@@ -1,218 +1,194 @@
-"""`score`: images in, a table or a file of scores out."""
+"""`score` and its options."""
 
-from __future__ import annotations
-
-import sys
-import time
-from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Optional
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from perceptmetrics.cli.console import printable, results
-from perceptmetrics.cli.experiment_metrics import chosen_device
-from perceptmetrics.cli.tables import columns_with_metric, direction, print_table
+from perceptmetrics.cli.arguments import Precision
+from perceptmetrics.cli.console import fail, messages
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.factory import create_metric
-from perceptmetrics.files import find_images
-from perceptmetrics.results import FORMATS, Format, ResultsFile, ScoredImage, format_row, format_start
-from perceptmetrics.samples import DEGRADATIONS, sample_photographs
-from perceptmetrics.scoring import score_columns, score_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from perceptmetrics.integrations.ray import Actors
 
-    from rich.console import Console
-
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
-
-__all__ = ["Request", "run"]
+__all__ = ["score"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the user asked for; see the options of `perceptmetrics score`."""
+class OutputFormat(str, Enum):
+    """How results are printed or written."""
 
-    paths: list[str]
-    metrics: list[str]
-    samples: bool
-    form: str | None
-    output: Path | None
-    resume: bool
-    recursive: bool
-    device: str
-    batch_size: int
-    max_pixels: int
-    workers: int | None
-    fail_fast: bool
-    checkpoints: list[str]
-    create_options: dict[str, Any] = field(default_factory=dict)
-
-    def score(self, metrics: list[Metric], sources: Iterable[ImageSource]) -> Iterator[ScoredImage]:
-        """Score a stream of images with the limits that the user set."""
-        return score_images(
-            metrics, sources, batch_size=self.batch_size, max_pixels=self.max_pixels, workers=self.workers
-        )
+    table = "table"
+    csv = "csv"
+    jsonl = "jsonl"
+    parquet = "parquet"
 
 
-def run(request: Request, messages: Console) -> int:
-    """Score and print.
+class Engine(str, Enum):
+    """What scores."""
 
-    Returns:
-        Exit status: 0 when every image was scored, 1 when some could not be.
+    local = "local"
+    ray = "ray"
+
+
+def score(
+    paths: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Argument(
+            help="Images, folders, patterns such as 'photos/**/*.jpg', videos, tar and Parquet files, addresses such "
+            "as s3://...",
+            show_default=False,
+        ),
+    ] = None,
+    metric: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option("--metric", "-m", help="Metric to score with; repeat for several. Default: lite_iqa."),
+    ] = None,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Score sample photographs beside degraded copies of them.")
+    ] = False,
+    form: Annotated[
+        Optional[OutputFormat],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option("--format", help="Default: by the suffix of --output, else a table.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option("--output", "-o", help="File to write: .csv, .jsonl, .parquet.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the interrupted run that wrote --output, or add to it.")
+    ] = False,
+    recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True,
+    device: Annotated[str, typer.Option(help="'auto' (a CUDA GPU if there is one), 'cpu', 'cuda:1', 'mps'.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Most images of one size to score together.")] = 8,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Most pixels to score together; a larger image goes alone.")
+    ] = 4_000_000,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(
+            min=0, help="Threads that decode images. Default: one per processor, at most 8.", show_default=False
+        ),
+    ] = None,
+    image_column: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Column of a Parquet table with the images. Default: found.", show_default=False),
+    ] = None,
+    key_column: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Column with their keys. Default: the number of the row.", show_default=False),
+    ] = None,
+    fps: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Videos: frames a second to score. Default: 1.", show_default=False),
+    ] = None,
+    every: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Videos: score every n-th frame.", show_default=False),
+    ] = None,
+    frames: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Videos: number of frames to score, evenly in time.", show_default=False),
+    ] = None,
+    scenes: Annotated[bool, typer.Option("--scenes", help="With --frames: as many from each scene.")] = False,
+    frames_output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(
+            help="Videos: folder for each frame's scores, summary and plot. Default: OUTPUT_frames beside --output.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[Engine, typer.Option(help="ray: on a cluster, or with several processes here.")] = Engine.local,
+    actors: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(min=1, help="Processes of --engine ray. Default: as many as fit.", show_default=False),
+    ] = None,
+    cpus_per_actor: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(min=1, help="Processors of each. Default: 1.", show_default=False),
+    ] = None,
+    gpus_per_actor: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(min=0, help="GPUs of each; 0.5 puts two on one. Default: none.", show_default=False),
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first unreadable image.")] = False,
+    backbone_checkpoint: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="CLIP weights from a file or folder instead of the Hub.", show_default=False),
+    ] = None,
+    checkpoint: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(
+            help="A metric's own trained weights, file or folder: PATH, or with several metrics METRIC=PATH; repeat.",
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[
+        Optional[Precision],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="int8: faster on a processor, scores shift a little.", show_default=False),
+    ] = None,
+    cache_dir: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
+    ] = None,
+) -> None:
+    """Score images with one or several metrics.
+
+    Unreadable images are reported and the others scored; the exit status is then 1. Large images are scored alone, at
+    native size where the metric asks for it. Examples:
+
+    - `perceptmetrics score --samples`
+
+    - `perceptmetrics score photo.jpg -m clipiqa -m lite_iqa`
+
+    - `perceptmetrics score photos/ --output scores.csv --resume`
+
+    - `perceptmetrics score clip.mp4 --fps 2 --output clip.csv`
+
+    - `perceptmetrics score 'shard-{0000..0099}.tar' --output scores.parquet --engine ray`
     """
-    if bool(request.paths) == request.samples:
-        raise InvalidOptionError("Give images, folders or patterns to score, or --samples, and not both.")
-    if request.samples and (request.output or request.form or request.resume):
-        raise InvalidOptionError(
-            "--samples prints a table; --output, --format and --resume go with images of your own."
-        )
-    form = _format(request)
-    names = [str(path) for path in find_images(request.paths, recursive=request.recursive)]
-    wanted = list(dict.fromkeys(request.metrics))
-    checkpoints = _checkpoint_of(wanted, request.checkpoints)
-    metrics = [_create(name, checkpoints.get(name), request) for name in wanted]
-    if request.samples:
-        return _run_samples(request, metrics)
-    if request.output is not None:
-        return _run_to_file(request, metrics, names, cast("Format", form), messages)
-    return _run_to_screen(request, metrics, names, form, messages)
+    from perceptmetrics.cli.score_run import Request, run
+    from perceptmetrics.sources import ReadOptions
+    from perceptmetrics.video import FrameSampling
 
-
-def _format(request: Request) -> str:
-    if request.output is None:
-        if request.resume:
-            raise InvalidOptionError("--resume continues the file of an earlier run; name it with --output.")
-        return request.form or "table"
-    form = request.form or request.output.suffix.lstrip(".").lower()
-    if form not in FORMATS:
-        raise InvalidOptionError(
-            f"--output writes CSV or JSON Lines, got {form or 'no suffix'!r}. Name the file .csv or .jsonl, "
-            "or add --format."
-        )
-    return form
-
-
-def _checkpoint_of(metrics: list[str], checkpoints: list[str]) -> dict[str, str]:
-    """Which metric each checkpoint belongs to: METRIC=PATH, or just PATH for a single metric."""
-    belongs: dict[str, str] = {}
-    for checkpoint in checkpoints:
-        name, _, path = checkpoint.partition("=")
-        if name not in metrics:
-            if len(metrics) > 1:
-                raise InvalidOptionError(
-                    f"--checkpoint {checkpoint} does not say which metric it is for. Write METRIC=PATH, with one of "
-                    f"{', '.join(metrics)}."
-                )
-            name, path = metrics[0], checkpoint
-        if name in belongs:
-            raise InvalidOptionError(f"--checkpoint is given twice for {name}.")
-        belongs[name] = path
-    return belongs
-
-
-def _create(name: str, checkpoint: str | None, request: Request) -> Metric:
-    device = chosen_device(request.device)
-    metric: Metric = create_metric(name, device=device, checkpoint=checkpoint, **request.create_options)
-    return metric
-
-
-def _run_samples(request: Request, metrics: list[Metric]) -> int:
-    scored: dict[str, list[ScoredImage]] = {}
-    for name, photograph in sample_photographs().items():
-        versions = [photograph, *(degrade(photograph) for degrade in DEGRADATIONS.values())]
-        scored[name] = list(request.score(metrics, versions))
-    for column, metric in columns_with_metric(metrics):
-        table = Table(title=f"{column} ({direction(metric)})", title_justify="left", box=None, pad_edge=False)
-        for heading in ("photograph", "original", *DEGRADATIONS):
-            table.add_column(heading, justify="left" if heading == "photograph" else "right")
-        for name, rows in scored.items():
-            table.add_row(name, *(f"{row.scores[column]:.3f}" for row in rows))
-        results.print(table)
-    return 0
-
-
-def _run_to_file(request: Request, metrics: list[Metric], names: list[str], form: Format, messages: Console) -> int:
-    output = cast("Path", request.output)
-    file = ResultsFile(output, form, score_columns(metrics), resume=request.resume)
-    fresh = request.score(metrics, (name for name in names if name not in file.done))
-    rows = (file.done[name] if name in file.done else next(fresh) for name in names)
-    tally = _Tally(request, messages, len(names))
+    request = Request(
+        paths=paths or [],
+        metrics=metric or ["lite_iqa"],
+        samples=samples,
+        form=form.value if form else None,
+        output=output,
+        resume=resume,
+        recursive=recursive,
+        device=device,
+        batch_size=batch_size,
+        max_pixels=max_pixels,
+        workers=workers,
+        fail_fast=fail_fast,
+        checkpoints=checkpoint or [],
+        read_options=ReadOptions(image_column=image_column, key_column=key_column),
+        actors=_actors(engine, actors, cpus_per_actor, gpus_per_actor),
+        sampling=FrameSampling(fps=fps, every=every, frames=frames, scenes=scenes),
+        frames_output=frames_output,
+        create_options={
+            "backbone_checkpoint": backbone_checkpoint,
+            "precision": precision.value if precision else None,
+            "cache_dir": cache_dir,
+        },
+    )
     try:
-        for row in tally.watch(rows):
-            file.add(row)
-    except BaseException:
-        tally.stopped = True
-        raise
-    finally:
-        if tally.stopped:
-            file.close()
-            journal = printable(str(file.journal))
-            messages.print(f"Stopped; the scores so far are in {journal}. Continue with --resume.", markup=False)
-    if not tally.stopped:
-        file.finish()
-        messages.print(f"Wrote {printable(str(output))}.", markup=False)
-    return tally.status
+        status = run(request, messages)
+    except KeyboardInterrupt:
+        fail("Interrupted.", status=130)
+    raise typer.Exit(status)
 
 
-def _run_to_screen(request: Request, metrics: list[Metric], names: list[str], form: str, messages: Console) -> int:
-    columns = score_columns(metrics)
-    tally = _Tally(request, messages, len(names))
-    rows = tally.watch(request.score(metrics, names))
-    if form == "table":
-        print_table([row for row in rows if row.error is None], metrics)
-        return tally.status
-    sys.stdout.write(format_start(columns, cast("Format", form)))
-    for row in rows:
-        sys.stdout.write(format_row(row, columns, cast("Format", form)))
-        sys.stdout.flush()
-    return tally.status
+def _actors(engine: Engine, count: int | None, cpus: int | None, gpus: float | None) -> "Actors | None":
+    """The workers of a cluster; None for this process."""
+    from perceptmetrics.integrations.ray import Actors
 
-
-class _Tally:
-    """Counts and reports while rows go by: a progress bar on a terminal, failures as they come, a last line."""
-
-    def __init__(self, request: Request, messages: Console, total: int) -> None:
-        self._fail_fast = request.fail_fast
-        self._messages = messages
-        self._total = total
-        self.stopped = False
-        self.status = 0
-
-    def watch(self, rows: Iterator[ScoredImage]) -> Iterator[ScoredImage]:
-        """Pass rows on until the end or, with fail-fast, until the first failure."""
-        failed = seen = 0
-        start = time.monotonic()
-        with self._progress() as progress:
-            task = progress.add_task("scoring", total=self._total, rate=0.0)
-            for row in rows:
-                seen += 1
-                progress.update(task, completed=seen, rate=seen / (time.monotonic() - start))
-                if row.error is not None:
-                    failed += 1
-                    self.status = 1
-                    reason = row.error if row.name in row.error else f"{row.name}: {row.error}"
-                    self._messages.print(Text("Not scored: ", style="red"), Text(printable(reason)), sep="")
-                yield row
-                if self._fail_fast and failed:
-                    self.stopped = True
-                    break
-        seconds = time.monotonic() - start
-        if failed or self._messages.is_terminal:
-            self._messages.print(f"{seen - failed} scored, {failed} failed in {seconds:.1f} s.")
-
-    def _progress(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.1f} images/s"),
-            TimeRemainingColumn(),
-            console=self._messages,
-            disable=not self._messages.is_terminal,
-            transient=True,
-        )
+    if engine is Engine.ray:
+        return Actors(count=count, cpus=cpus or 1, gpus=gpus or 0.0)
+    if (count, cpus, gpus) != (None, None, None):
+        raise InvalidOptionError("--actors, --cpus-per-actor and --gpus-per-actor go with --engine ray.")
+    return None

@@ -137,7 +137,7 @@ def explain_images(
         InvalidImageError: There is no readable image.
     """
     tell = progress or (lambda _what, _share: None)
-    possible, notes = _possible(metric, methods)
+    possible, notes = _possible(metric, methods, estimates_heads=isinstance(heads, int))
     chosen: Sequence[Head] = ()
     if "attention" in possible:
         chosen = _strongest(metric, images, heads, tell) if isinstance(heads, int) else list(heads)
@@ -171,19 +171,22 @@ def explain_images(
     )
 
 
-def _possible(metric: Metric, methods: Sequence[ExplainMethod]) -> tuple[list[ExplainMethod], list[str]]:
+def _possible(
+    metric: Metric, methods: Sequence[ExplainMethod], *, estimates_heads: bool
+) -> tuple[list[ExplainMethod], list[str]]:
     """Those of the methods that a metric allows, and why it does not allow the others."""
-    checks: dict[ExplainMethod, Callable[[Metric], object]] = {
-        "attention": headed_encoder,
-        "saliency": check_differentiable,
-        "crops": check_several_views,
+    checks: dict[ExplainMethod, Sequence[Callable[[Metric], object]]] = {
+        "attention": (headed_encoder, check_differentiable) if estimates_heads else (headed_encoder,),
+        "saliency": (check_differentiable,),
+        "crops": (check_several_views,),
     }
     possible, notes = [], []
     for method in methods:
         if method not in checks:
             raise InvalidOptionError(f"methods must be among {METHODS}, got {method!r}.")
         try:
-            checks[method](metric)
+            for check in checks[method]:
+                check(metric)
         except InvalidOptionError as error:
             if len(methods) == 1:
                 raise

@@ -20,6 +20,7 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain.heads import Head, HeadedEncoder, by_layer, headed_encoder
 from perceptmetrics.explain.saliency import check_differentiable
 from perceptmetrics.scorer import single_images
+from perceptmetrics.sources import NamedImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -155,7 +156,7 @@ def head_importance(
 class _Run:
     """Measurements on the same images."""
 
-    def __init__(self, metric: Metric, encoder: HeadedEncoder, sources: Sequence[ImageSource]) -> None:
+    def __init__(self, metric: Metric, encoder: HeadedEncoder, sources: Sequence[ImageSource | NamedImage]) -> None:
         self._metric, self._encoder, self._sources = metric, encoder, sources
 
     def measure(
@@ -263,5 +264,7 @@ def _promoted(features: Tensor) -> Tensor:
     return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
-def _name(source: ImageSource, place: int) -> str:
+def _name(source: ImageSource | NamedImage, place: int) -> str:
+    if isinstance(source, NamedImage):
+        return source.name
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"

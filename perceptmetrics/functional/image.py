@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ __all__ = [
     "fragments",
     "grid_crop_offsets",
     "normalise",
+    "own_symbol",
     "random_crop_offsets",
     "resize",
     "resize_short_side",
@@ -40,7 +42,8 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if images.dtype == torch.uint8:
         return torch.stack([_resize_by_pillow(image, size) for image in images])
-    if size[1] == 1 < size[0]:  # for which PyTorch gives all rows the same value: along the height first, then turned
+    if _is_known(*size) and size[1] == 1 < size[0]:
+        # For which PyTorch gives all rows the same value: along the height first, then turned.
         along_height = F.interpolate(images, (size[0], images.shape[-1]), mode="bilinear", antialias=True)
         return F.interpolate(along_height.mT, (1, size[0]), mode="bilinear", antialias=True).mT
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
@@ -63,11 +66,10 @@ def resize_short_side(images: Tensor, size: int) -> Tensor:
         Shape (N, C, h, w) with min(h, w) == size.
     """
     height, width = images.shape[-2:]
-    short, long = min(height, width), max(height, width)
-    if short == size:
+    short = _least(height, width)
+    if _is_known(short) and short == size:
         return images
-    other = int(size * long / short)
-    return resize(images, (size, other) if height <= width else (other, size))
+    return resize(images, (size * height // short, size * width // short))
 
 
 def shrink_to_long_side(images: Tensor, max_long_side: int) -> Tensor:
@@ -81,11 +83,12 @@ def shrink_to_long_side(images: Tensor, max_long_side: int) -> Tensor:
         Shape (N, C, h, w) with max(h, w) <= max_long_side and the aspect ratio kept to the nearest pixel.
     """
     height, width = images.shape[-2:]
-    long_side = max(height, width)
-    if long_side <= max_long_side:
+    long_side = _most(height, width)
+    if _is_known(long_side) and long_side <= max_long_side:
         return images
-    scale = max_long_side / long_side
-    return resize(images, (max(1, round(height * scale)), max(1, round(width * scale))))
+    limit = _least(long_side, max_long_side)
+    new_height, new_width = (_most(1, _nearest(side * limit, long_side)) for side in (height, width))
+    return resize(images, (own_symbol(new_height), own_symbol(new_width)))
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:
@@ -98,9 +101,11 @@ def centre_crop(images: Tensor, size: int) -> Tensor:
     Returns:
         Shape (N, C, size, size), a view.
     """
-    top = round((images.shape[-2] - size) / 2)
-    left = round((images.shape[-1] - size) / 2)
-    return images[..., top : top + size, left : left + size]
+    top, left = (_nearest(side - size, 2) for side in images.shape[-2:])
+    if _is_known(top, left):
+        return images[..., top : top + size, left : left + size]
+    inside = torch.arange(size, device=images.device)  # a slice would ask whether it lies within the image
+    return images[..., top + inside[:, None], left + inside]
 
 
 def crops(images: Tensor, offsets: list[tuple[int, int]], size: int) -> Tensor:
@@ -167,10 +172,11 @@ def enlarge_to(images: Tensor, side: int) -> Tensor:
         Shape (N, C, h, w) with min(h, w) >= side and the aspect ratio kept to the nearest pixel.
     """
     height, width = images.shape[-2:]
-    short = min(height, width)
-    if short >= side:
+    short = _least(height, width)
+    if _is_known(short) and short >= side:
         return images
-    size = (max(side, round(height * side / short)), max(side, round(width * side / short)))
+    wanted = _most(short, side)
+    size = (_nearest(height * wanted, short), _nearest(width * wanted, short))
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
@@ -220,7 +226,7 @@ def fragment_places(height: int, width: int, cell: int, places: Tensor) -> tuple
 
 def _cell_places(length: int, grid: int, cell: int, drawn: Tensor) -> Tensor:
     """First pixel of each cell along one side; the rows of `drawn` (in [0, 1)) belong to the fields along it."""
-    edges = torch.tensor([field * length // grid for field in range(grid + 1)])
+    edges = torch.arange(grid + 1) * length // grid
     slack = edges.diff() - cell
     return edges[:-1, None] + (drawn * (slack[:, None] + 1)).long()
 
@@ -238,3 +244,48 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """
     scale = std.reciprocal()
     return addcmul((-mean * scale)[:, None, None], images, scale[:, None, None])
+
+
+# A program that is traced for images of any size (`torch.export`) has symbols for their height and width. Sizes are
+# computed from them in integers and without a branch, so that the program is right for every size.
+
+
+def _is_known(*lengths: int) -> bool:
+    """Whether lengths are numbers, not symbols of a traced program."""
+    return all(isinstance(length, int) for length in lengths)
+
+
+def _least(one: int, other: int) -> int:
+    """The smaller of two lengths, numbers or symbols."""
+    return cast("int", torch.sym_min(one, other))
+
+
+def _most(one: int, other: int) -> int:
+    """The larger of two lengths, numbers or symbols."""
+    return cast("int", torch.sym_max(one, other))
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    """The integer nearest to a fraction, the even one of two, as `round` has it; both positive, or zero above."""
+    up = (2 * numerator + denominator) // (2 * denominator)
+    down = (2 * numerator + denominator - 1) // (2 * denominator)
+    return up - (up - down) * (up % 2)
+
+
+def own_symbol(length: int, least: int = 1) -> int:
+    """Give a length of a traced program a symbol of its own.
+
+    Otherwise it is a formula of the image's size, which each layer after it makes longer, until tracing takes minutes.
+
+    Args:
+        length: A number, which is returned, or a symbol.
+        least: What it cannot be below.
+
+    Returns:
+        The same length.
+    """
+    if _is_known(length):
+        return length
+    own = torch.scalar_tensor(length, dtype=torch.int64).item()
+    torch._check(own >= least)  # noqa: SLF001 - documented for programs that are traced
+    return cast("int", own)

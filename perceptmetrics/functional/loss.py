@@ -1,11 +1,11 @@
-"""Training losses for predictors of human ratings."""
+"""Losses: those that train predictors of human ratings, and that of a distribution over labels."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, linalg
 
-__all__ = ["charbonnier_loss", "plcc_loss", "ranking_loss"]
+__all__ = ["charbonnier_loss", "label_divergence", "plcc_loss", "ranking_loss"]
 
 
 def plcc_loss(prediction: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
@@ -59,3 +59,20 @@ def charbonnier_loss(prediction: Tensor, target: Tensor, eps: float = 1e-6) -> T
     """
     distance: Tensor = ((prediction - target).square() + eps).sqrt()
     return distance.mean()
+
+
+def label_divergence(outputs: Tensor, target: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of predicted from wanted probabilities: `sum t log(t / p)`, `p = softmax(outputs)`.
+
+    It is the cross-entropy less the target's own entropy, so that it is 0 where both agree. From outputs rather than
+    probabilities its gradient stays whole where a wanted label is all but impossible.
+
+    Args:
+        outputs: Shape (N, K), before the softmax.
+        target: Probabilities, shape (N, K) or (K,).
+
+    Returns:
+        Shape (N,), at least 0.
+    """
+    log_probabilities = F.log_softmax(outputs, dim=-1)
+    return F.kl_div(log_probabilities, target.expand_as(outputs), reduction="none").sum(dim=-1)

@@ -71,4 +71,4 @@ def signed_log(values: Tensor) -> Tensor:
     Returns:
         Same shape.
     """
-    return values.abs().log1p().copysign(values)
+    return values.sign() * values.abs().log1p()

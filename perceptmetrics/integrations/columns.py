@@ -93,8 +93,10 @@ class TableScorer:
         """
         columns: dict[str, list[Any]] = {column: [] for column in (*self.score_columns, ERROR_COLUMN)}
         sources: Any = (self._source(value) for value in values)
-        limits = {"batch_size": self.batch_size, "max_pixels": self.max_pixels}
-        for row in score_images(self.metrics, sources, workers=self.workers, **limits):
+        scored = score_images(
+            self.metrics, sources, batch_size=self.batch_size, max_pixels=self.max_pixels, workers=self.workers
+        )
+        for row in scored:
             for column in self.score_columns:
                 columns[column].append(row.scores.get(column))
             columns[ERROR_COLUMN].append(row.error)

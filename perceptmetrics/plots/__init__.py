@@ -14,6 +14,7 @@ from perceptmetrics.plots.shares import ShareBar, draw_shares
 from perceptmetrics.plots.steps import StepPanel, draw_steps
 from perceptmetrics.plots.strip import draw_strips
 from perceptmetrics.plots.style import PLOT_FORMS, caption, figure_bytes
+from perceptmetrics.plots.timeline import TimelinePanel, draw_timeline
 
 __all__ = [
     "PLOT_FORMS",
@@ -27,6 +28,7 @@ __all__ = [
     "ScatterPanel",
     "ShareBar",
     "StepPanel",
+    "TimelinePanel",
     "TrainingCurve",
     "caption",
     "draw_confusion",
@@ -40,6 +42,7 @@ __all__ = [
     "draw_shares",
     "draw_steps",
     "draw_strips",
+    "draw_timeline",
     "figure_bytes",
     "paint",
 ]

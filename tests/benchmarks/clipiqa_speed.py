@@ -19,7 +19,7 @@ from pathlib import Path
 
 import open_clip
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from perceptmetrics import create_metric
@@ -37,10 +37,10 @@ PYIQA_PROMPTS = [text for pair in PYIQA_PAIRS for text in (pair.positive, pair.n
 class Straightforward:
     """CLIP-IQA without any thought for speed, on open_clip's unchanged model."""
 
-    def __init__(self, prompts: list[str]) -> None:
+    def __init__(self, prompts: list[str], file: Path) -> None:
         config = open_clip.get_model_config("RN50")
         self.model = open_clip.CLIP(**config, quick_gelu=True).eval().requires_grad_(False)
-        self.model.load_state_dict(random_clip_state())
+        self.model.load_state_dict(load_file(file))
         self.model.visual.attnpool.positional_embedding = torch.nn.Parameter(torch.zeros(1, 2048), requires_grad=False)
         self.prompts = prompts
 
@@ -88,7 +88,7 @@ def main() -> None:
         save_file(random_clip_state(), path)
         ours: Metric = create_metric("clipiqa", backbone_checkpoint=path)
         ours_pyiqa: Metric = create_metric("clipiqa", backbone_checkpoint=path, prompts="pyiqa")
-        peers = {"one pair": Straightforward(PAPER_PROMPTS), "five pairs": Straightforward(PYIQA_PROMPTS)}
+        peers = {"one pair": Straightforward(PAPER_PROMPTS, path), "five pairs": Straightforward(PYIQA_PROMPTS, path)}
         report(ours, ours_pyiqa, peers, arguments.repeats)
 
 

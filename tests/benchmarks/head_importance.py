@@ -60,7 +60,7 @@ def random_metric(layers: int) -> Metric:
     visual = metric.backbone.visual
     visual.transformer.resblocks = visual.transformer.resblocks[:layers]
     for block in visual.transformer.resblocks:
-        block.attn.in_proj.weight.mul_(4)
+        block.attn.in_proj.weight.mul_(2)
     amplify(metric.head)
     return metric
 

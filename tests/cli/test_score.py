@@ -151,7 +151,7 @@ def test_resume_with_other_metrics_is_refused(gallery: Path, tmp_path: Path) -> 
         ([], "--samples"),
         (["missing.png"], "missing.png does not exist"),
         (["*.nothing"], "No file matches"),
-        (["x.png", "-o", "scores.xlsx"], "CSV or JSON Lines"),
+        (["x.png", "-o", "scores.xlsx"], "CSV, JSON Lines or Parquet"),
         (["x.png", "--resume"], "name it with --output"),
         (["--samples", "-o", "scores.csv"], "go with images of your own"),
         (["x.png", "--device", "warp"], "cannot be put on the device 'warp'"),

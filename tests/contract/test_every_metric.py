@@ -142,5 +142,6 @@ def test_created_as_a_loss(images: Tensor) -> None:
 
 
 def test_torch_compile_gives_the_same_graph_free_of_breaks(metric: Metric, images: Tensor) -> None:
+    torch.compiler.reset()  # compilations of other tests count toward its limit
     explained = torch.compile(metric, backend="eager", fullgraph=True)
     torch.testing.assert_close(explained(images), metric(images), **TOLERANCE)

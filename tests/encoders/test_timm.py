@@ -122,6 +122,7 @@ def test_the_batch_does_not_matter(architecture, features):
 def test_torch_compile_gives_the_same_graph_free_of_breaks(architecture, features):
     encoder = encoder_of(None, architecture, features)
     images = pixels(64, 80)
+    torch.compiler.reset()  # compilations of other tests count toward its limit
     compiled = torch.compile(encoder, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(images), encoder(images), rtol=1e-4, atol=1e-5)
 

@@ -17,7 +17,7 @@ from perceptmetrics.finetune.feeds import PixelFeed
 from perceptmetrics.finetune.journal import Silence
 from perceptmetrics.finetune.objectives import selection_figure
 from perceptmetrics.finetune.state import EpochRecord, kept_epoch
-from perceptmetrics.finetune.trainer import Stage
+from perceptmetrics.finetune.step import Steps
 from tests.data import data_folder
 from tests.finetune.cases import SGD, TWO, data_sets
 from tests.finetune.tiny import LORA, epochs_of, rated, write_pictures
@@ -50,16 +50,14 @@ def test_batch_in_parts_trains_what_the_whole_does(kind, parts, train, recipe, d
 def test_both_passes_of_a_part_have_the_same_dropout(train, recipe, data, tmp_path, monkeypatch):
     """The outputs from which the loss is computed are those whose gradients are taken."""
     seen: dict[tuple[int, ...], list[list[torch.Tensor]]] = {}
-    forward = Stage._forward
+    forward = Steps._forward
 
-    def remembering(self, model, samples, part):
-        outputs = forward(self, model, samples, part)
-        seen.setdefault((self._progress.epoch, self._progress.step, part), []).append(
-            [rows.detach().clone() for rows in outputs]
-        )
+    def remembering(self, model, samples, place):
+        outputs = forward(self, model, samples, place)
+        seen.setdefault(place, []).append([rows.detach().clone() for rows in outputs])
         return outputs
 
-    monkeypatch.setattr(Stage, "_forward", remembering)
+    monkeypatch.setattr(Steps, "_forward", remembering)
     dropout = ("lora.dropout=0.3", "head.dropout=0.5", "head.input_dropout=0.2")
     train(recipe(*LORA, *dropout, "accumulation=2", "epochs=2"), [data], tmp_path / "run")
     assert len(seen) > 8

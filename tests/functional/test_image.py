@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from perceptmetrics.functional.image import normalise, resize, shrink_to_long_side
+from perceptmetrics.functional.image import _nearest, normalise, resize, shrink_to_long_side
 
 SIDES = st.integers(1, 40)
 
@@ -80,3 +82,8 @@ def test_normalising_subtracts_and_divides(seed):
     images, mean, std = pixels(2, 3, 4, 5, seed=seed), pixels(3, seed=seed + 1), 0.1 + pixels(3, seed=seed + 2)
     expected = torch.stack([(images[:, c] - mean[c]) / std[c] for c in range(3)], dim=1)
     torch.testing.assert_close(normalise(images, mean, std), expected)
+
+
+@given(st.integers(0, 10**7), st.integers(1, 10**4))
+def test_sizes_are_rounded_in_integers_as_fractions_are(numerator, denominator):
+    assert _nearest(numerator, denominator) == round(Fraction(numerator, denominator))

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptmetrics.batching import MAX_OVERTAKEN, WAITING_BATCHES, batches_by_size
+from perceptmetrics.batching import WAITING_BATCHES, Windows, batches_by_size, window_size
 from perceptmetrics.errors import InvalidOptionError
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6), st.sampled_from([torch.uint8, torch.float32]))
@@ -92,35 +92,46 @@ def test_few_large_batches_do_not_hold_back_a_small_budget():
     assert images.area <= WAITING_BATCHES * 10_000 + 50
 
 
-def test_an_image_is_overtaken_by_a_bounded_number():
-    odd_one_out = itertools.chain([(1, 1)], itertools.repeat((2, 2)))
-    images = Tracked(odd_one_out)
+@settings(deadline=None, max_examples=20)
+@given(
+    sizes=st.lists(SIZES, min_size=1, max_size=200),
+    batch_size=st.integers(1, 4),
+    max_pixels=st.integers(1, 80),
+    windows=st.integers(0, 3),
+)
+def test_batches_are_those_of_each_window_by_itself(sizes, batch_size, max_pixels, windows):
+    """So a run that begins with any window makes the same batches as one that came by it."""
+    limits = {"batch_size": batch_size, "max_pixels": max_pixels}
+    start = windows * window_size(batch_size)
+    whole = [batch.places for batch in batches_by_size(stream(sizes), **limits)]
+    later = [batch.places for batch in batches_by_size(stream(sizes[start:]), **limits)]
+    assert [places for places in whole if places[0] >= start] == [[start + place for place in one] for one in later]
+
+
+def test_a_rare_size_waits_until_the_end_of_its_window():
+    images = Tracked(itertools.chain([(1, 1)], itertools.repeat((2, 2))))
     for batch in batches_by_size(images, batch_size=4):
         if 0 in batch.places:
             break
-        assert max(batch.places) <= MAX_OVERTAKEN
-    assert images.taken <= MAX_OVERTAKEN + 1
+        assert max(batch.places) < window_size(4)
+    assert images.taken <= window_size(4)
 
 
-@settings(deadline=None, max_examples=10)
-@given(sizes=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=9), seed=st.integers(0, 9))
-def test_no_batch_waits_longer_than_the_bound(sizes, seed):
-    choice = torch.randint(len(sizes), (3000,), generator=torch.Generator().manual_seed(seed)).tolist()
-    images = Tracked(sizes[index] for index in choice)
-    for batch in batches_by_size(images, batch_size=400):
-        assert images.taken - batch.places[0] <= MAX_OVERTAKEN + 1
-
-
-def test_the_oldest_images_are_let_go_first_and_the_others_go_on_waiting():
-    sizes = itertools.chain([(1, 1)], itertools.repeat((2, 2), 499), [(3, 3)], itertools.repeat((2, 2)))
-    images = Tracked(sizes)
-    released = {}
-    for batch in batches_by_size(images, batch_size=4):
-        released.update(dict.fromkeys(batch.places, images.taken))
-        if 500 in released:
-            break
-    assert released[0] == MAX_OVERTAKEN
-    assert released[500] == 500 + MAX_OVERTAKEN
+@pytest.mark.parametrize(
+    ("containers", "numbers"),
+    [
+        ([None] * 20, [0] * 8 + [1] * 8 + [2] * 4),
+        ([None] * 3 + ["a.tar"] * 10 + ["b.tar"] * 2 + [None], [0] * 3 + [1] * 8 + [2] * 2 + [3] * 2 + [4]),
+    ],
+)
+def test_windows_end_when_full_and_where_another_container_begins(containers, numbers):
+    windows = Windows(batch_size=1)
+    found = []
+    for container in containers:
+        began = windows.begins(container)
+        assert began == (bool(found) and windows.number > found[-1])
+        found.append(windows.number)
+    assert found == numbers
 
 
 def test_batches_fill_again_after_images_were_let_go():

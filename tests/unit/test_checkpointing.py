@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from perceptmetrics.backbones import ClipResNet, ClipVisionTransformer
+from perceptmetrics.backbones import ClipVisionTransformer
 from perceptmetrics.backbones.timm_pooled import TimmPooled
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.lora import attach_lora
 from perceptmetrics.seeding import seeded
 from tests import tiny_clip
-from tests.tiny_clip import RESNET, VIT
+from tests.tiny_clip import VIT
 from tests.tiny_lora import matrices_of, random, spec_of, switch_on, timm_vit
+from tests.tiny_metric import MeanColour
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -85,8 +86,8 @@ def test_nothing_is_computed_again_without_gradients(monkeypatch):
 
 
 def test_an_encoder_that_cannot_do_it_says_so():
-    encoder = ClipResNet(tiny_clip.build(RESNET).visual, "drop")
+    encoder = MeanColour()
     encoder.checkpointing = False
-    with pytest.raises(InvalidOptionError, match="ClipResNet cannot compute its activations again"):
+    with pytest.raises(InvalidOptionError, match="MeanColour cannot compute its activations again"):
         encoder.checkpointing = True
     assert encoder.checkpointing is False

@@ -391,3 +391,29 @@ def test_seeding_leaves_the_random_state_of_gpus_alone(monkeypatch):
     create_metric("lite_iqa", weights=None, seed=3)
     assert touched == []
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"loss_weight": 0.1}, "loss_weight"),
+        ({"loss_weight": torch.ones(2), "loss_reduction": "sum"}, "loss_weight, loss_reduction"),
+        ({"loss_target": "quality"}, "loss_target"),
+        ({"loss_sign": "raw"}, "loss_sign"),
+    ],
+)
+def test_options_of_a_loss_are_refused_where_there_is_none(options, named):
+    with pytest.raises(InvalidOptionError, match=f"^{named}: options of a loss. Add as_loss=True"):
+        create_metric("lite_iqa", **options)
+
+
+def test_options_of_a_loss_reach_it():
+    loss = create_metric("lite_iqa", as_loss=True, loss_weight=0.5, loss_reduction="sum", loss_sign="raw")
+    assert (loss.weight.item(), loss.reduction, loss.sign) == (0.5, "sum", "raw")
+    assert not loss.metric.backbone.checkpointing
+
+
+@pytest.mark.parametrize("as_loss", [False, True])
+def test_checkpointing_reaches_the_encoder(as_loss):
+    made = create_metric("lite_iqa", as_loss=as_loss, checkpointing=True)
+    assert (made.metric if as_loss else made).backbone.checkpointing

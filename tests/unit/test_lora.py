@@ -216,6 +216,7 @@ def test_timms_transformers_train_within_autocast_and_compiled(fullgraph, autoca
     encoder, pixels = switch_on(with_lora(timm_vit(img_size=32))), random(2, 3, 32, 32)
     with torch.no_grad():
         expected = encoder(pixels)
+    torch.compiler.reset()  # compilations of other tests count toward its limit
     run = torch.compile(encoder, backend="eager", fullgraph=True) if fullgraph else encoder
     with torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
         features = run(pixels)

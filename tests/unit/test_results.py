@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.results import ResultsFile, ScoredImage, format_row, format_start
+from perceptmetrics.results import ScoredImage, format_row, format_start
+from perceptmetrics.results_file import ResultsFile
 
 COLUMNS = ["lite_iqa", "clipiqa.brightness"]
 ROWS = [
@@ -96,7 +99,7 @@ def test_a_failure_while_rendering_leaves_the_old_file_and_the_journal(
     def full_disk(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("perceptmetrics.results.format_row", full_disk)
+    monkeypatch.setattr("perceptmetrics.results_file.format_row", full_disk)
     with pytest.raises(OSError, match="No space left"):
         file.finish()
     assert path.read_text() == "old"
@@ -155,3 +158,56 @@ def test_a_file_of_another_kind_is_not_resumed_and_not_touched(tmp_path: Path, f
 def test_a_folder_or_device_is_no_output(tmp_path: Path) -> None:
     with pytest.raises(InvalidOptionError, match="no regular file"):
         ResultsFile(tmp_path, "csv", COLUMNS, resume=False)
+
+
+def test_a_table_in_parquet_holds_every_row_to_the_last_bit(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    write(path, ROWS[:4], "parquet")
+    table = pq.read_table(path)
+    assert table.column_names == ["image", *COLUMNS, "error"]
+    for row, cells in zip(ROWS[:4], table.to_pylist(), strict=True):
+        assert (cells["image"], cells["error"]) == (row.name, row.error)
+        for column in COLUMNS:
+            expected = row.scores.get(column)
+            assert cells[column] == (None if expected is None else np.float32(expected))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("killed_after", range(len(ROWS)))
+def test_a_resumed_table_equals_an_uninterrupted_one(tmp_path: Path, killed_after: int) -> None:
+    whole, resumed = tmp_path / "whole.parquet", tmp_path / "resumed.parquet"
+    write(whole, ROWS, "parquet")
+    write(resumed, ROWS[:killed_after], "parquet")
+    file = ResultsFile(resumed, "parquet", COLUMNS, resume=True)
+    for row in ROWS[: killed_after + 1]:
+        file.add(file.done.get(row.name, row))
+    file.close()
+    write(resumed, ROWS, "parquet", resume=True)
+    assert pq.read_table(resumed).equals(pq.read_table(whole))
+
+
+def test_a_table_of_other_columns_is_not_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    write(path, ROWS, "parquet")
+    before = path.read_bytes()
+    with pytest.raises(InvalidOptionError, match="holds the columns"):
+        ResultsFile(path, "parquet", ["lite_iqa"], resume=True)
+    path.write_bytes(before[:100])
+    with pytest.raises(InvalidOptionError, match="is not a file of scores"):
+        ResultsFile(path, "parquet", COLUMNS, resume=True)
+
+
+def test_the_last_window_of_an_interrupted_run_is_scored_once_more(tmp_path: Path) -> None:
+    """Its images may have been batched with others whose rows were not yet written."""
+    path = tmp_path / "scores.csv"
+    rows = [ScoredImage(f"{number}.png", dict.fromkeys(COLUMNS, 0.5), window=number // 3) for number in range(8)]
+    file = ResultsFile(path, "csv", COLUMNS, resume=False)
+    for row in rows:
+        file.add(row)
+    file.close()
+    resumed = ResultsFile(path, "csv", COLUMNS, resume=True)
+    assert list(resumed.done) == [row.name for row in rows[:6]]
+    resumed.close()
+    again = ResultsFile(path, "csv", COLUMNS, resume=True)
+    assert list(again.done) == [row.name for row in rows[:6]], "rows that were trusted once stay so"
+    again.close()

@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from perceptmetrics import Metric, create_metric
-from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.results import ScoredImage
 from perceptmetrics.scoring import score_columns, score_images
+from perceptmetrics.sources import NamedImage
 from tests.registered import build
 
 
@@ -116,3 +118,31 @@ def test_a_rare_size_does_not_hold_the_others_back(metric: Metric) -> None:
     next(rows)
     rows.close()
     assert taken <= 70
+
+
+def test_known_rows_are_given_in_their_place_and_their_images_not_read(metric: Metric, tmp_path: Path) -> None:
+    sources = [NamedImage("a", picture(0)), NamedImage("gone", tmp_path / "gone.png"), NamedImage("b", picture(1))]
+    known = {"gone": ScoredImage("gone", {"lite_iqa": 0.25})}
+    rows = list(score_images([metric], sources, known=known))
+    assert [row.name for row in rows] == ["a", "gone", "b"]
+    assert rows[1] == known["gone"]
+    assert all(row.error is None for row in rows)
+
+
+def test_what_begins_with_a_window_scores_the_same_bits(metric: Metric) -> None:
+    """Sizes change from image to image, so batches would differ if they reached over the border."""
+    pictures = [picture(seed, 32 + 8 * (seed % 3), 40) for seed in range(50)]
+    names = [NamedImage(f"{place}", image) for place, image in enumerate(pictures)]
+    whole = list(score_images([metric], names, batch_size=2))
+    known = {row.name: row for row in whole[:32]}
+    resumed = list(score_images([metric], names, batch_size=2, known=known))
+    assert [row.window for row in whole] == [place // 16 for place in range(50)]
+    assert [row.scores for row in resumed] == [row.scores for row in whole]
+
+
+def test_images_without_pixels_and_errors_in_place_of_images_are_failures(metric: Metric) -> None:
+    sources = [NamedImage("a", None), NamedImage("b", InvalidImageError("cut off")), NamedImage("c", b"text")]
+    errors = [str(row.error) for row in score_images([metric], sources)]
+    assert errors[0].startswith("Expected an image")
+    assert errors[1] == "cut off"
+    assert errors[2] == "c: image of 4 bytes is not an image in a format that can be read."

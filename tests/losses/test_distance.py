@@ -116,20 +116,68 @@ def test_training_mode_of_the_surrounding_model_changes_nothing():
     torch.testing.assert_close(before, (1 - tiny_metric()(BATCH)).mean())
 
 
-def test_autocast_gives_a_float32_loss():
-    loss, pixels = PerceptualLoss(tiny_metric()), BATCH.clone().requires_grad_()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = loss(pixels)
-    assert value.dtype == torch.float32
-    torch.testing.assert_close(value, loss(BATCH), rtol=0, atol=0.05)
-    value.backward()
-    assert pixels.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("weight", [torch.ones(2, 1), "1", [1.0, 2.0], None])
-def test_a_wrong_weight_is_refused(weight):
-    with pytest.raises(InvalidOptionError, match="a number or a tensor of shape"):
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (torch.ones(2, 1), r"a number or a tensor of shape \(N,\), got shape \(2, 1\)"),
+        ("1", "a number or a tensor of shape"),
+        ([1.0, 2.0], "a number or a tensor of shape"),
+        (None, "a number or a tensor of shape"),
+        (float("nan"), "must be finite"),
+        (torch.tensor([1.0, float("inf")]), "must be finite"),
+    ],
+)
+def test_a_wrong_weight_is_refused(weight, message):
+    with pytest.raises(InvalidOptionError, match=message):
         PerceptualLoss(tiny_metric(), weight=weight)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_weights_for_another_number_of_images_are_refused(count):
+    loss = PerceptualLoss(tiny_metric(), weight=torch.ones(3))
+    with pytest.raises(InvalidOptionError, match=rf"shape \(3,\), but the batch has {count} images"):
+        loss(BATCH[:count])
+
+
+def test_the_weight_is_a_copy_and_can_be_changed_in_place():
+    weight = torch.tensor(0.5)
+    loss = PerceptualLoss(tiny_metric(), weight=weight)
+    before = loss(BATCH)
+    weight.fill_(2.0)
+    assert torch.equal(loss(BATCH), before)
+    loss.weight.fill_(1.0)
+    torch.testing.assert_close(loss(BATCH), 2 * before)
+
+
+def test_the_weight_starts_where_the_metric_is():
+    assert PerceptualLoss(tiny_metric().to("meta"), weight=torch.ones(2)).weight.device.type == "meta"
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("labels", [(), LABELS])
+def test_a_raw_loss_is_the_weighted_score_whatever_the_direction(higher_is_better, reduction, labels):
+    metric = tiny_metric(higher_is_better=higher_is_better, lower=-2.0, upper=10.0, labels=labels)
+    loss = PerceptualLoss(metric, labels[1] if labels else None, 0.3, reduction, sign="raw")
+    scores = metric(BATCH)[:, 1] if labels else metric(BATCH)
+    expected = {"mean": scores.mean(), "sum": scores.sum(), "none": scores}[reduction]
+    torch.testing.assert_close(loss(BATCH), 0.3 * expected)
+    assert torch.equal(loss.score, scores)
+
+
+def test_a_wrong_sign_is_refused():
+    with pytest.raises(InvalidOptionError, match="sign must be 'auto' or 'raw', got 'minimise'"):
+        PerceptualLoss(tiny_metric(), sign="minimise")
+
+
+def test_a_single_image_is_a_batch_of_one():
+    loss = PerceptualLoss(tiny_metric(), reduction="none")
+    assert torch.equal(loss(BATCH[0]), loss(BATCH[:1]))
+
+
+def test_a_loss_takes_floating_point_pixels_only():
+    with pytest.raises(InvalidImageError, match="floating"):
+        PerceptualLoss(tiny_metric())(torch.zeros(1, 3, 4, 4, dtype=torch.long))
 
 
 def test_the_weight_moves_with_the_loss():

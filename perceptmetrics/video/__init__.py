@@ -1,0 +1,24 @@
+"""Scores of videos: frames are sampled, scored one after the other in bounded memory, and summed up over time."""
+
+from __future__ import annotations
+
+from perceptmetrics.video.reading import VIDEO_SUFFIXES, SampledFrame, is_video, read_frames
+from perceptmetrics.video.sampling import FrameSampling
+from perceptmetrics.video.scenes import SCENE_CUT, scene_starts
+from perceptmetrics.video.score import score_video
+from perceptmetrics.video.summary import FrameScores, VideoScores, VideoSummary, WorstSecond
+
+__all__ = [
+    "SCENE_CUT",
+    "VIDEO_SUFFIXES",
+    "FrameSampling",
+    "FrameScores",
+    "SampledFrame",
+    "VideoScores",
+    "VideoSummary",
+    "WorstSecond",
+    "is_video",
+    "read_frames",
+    "scene_starts",
+    "score_video",
+]

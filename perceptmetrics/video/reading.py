@@ -1,0 +1,193 @@
+"""Decoding the frames of a video, one after the other, as people are meant to see them.
+
+Rotation, colour matrix, range and bit depth are those that the file states. A file that states no matrix has that of
+its resolution: BT.709 from 720 lines on, BT.601 below, as players have it. Frames come in the order of their time
+stamps. (Decoding is FFmpeg's, through PyAV.)
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perceptmetrics.errors import InvalidImageError, MissingExtraError, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["VIDEO_SUFFIXES", "SampledFrame", "frame_times", "is_video", "opened", "read_frames"]
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in ("3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ts", "webm", "wmv")
+)
+
+_HIGH_DEFINITION = 720  # lines
+_MISSING_END = 0.5  # seconds by which the last frame may fall short of the stated duration
+_UNSPECIFIED, _BT709, _BT601 = 2, 1, 5  # H.273, table 4 (matrix coefficients)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledFrame:
+    """A frame.
+
+    Attributes:
+        number: Its place among all frames of the video, from 0.
+        time: Seconds since the beginning of the video.
+        pixels: Shape (H, W, 3), RGB; uint8, or uint16 for videos of more than 8 bits.
+    """
+
+    number: int
+    time: float
+    pixels: np.ndarray[Any, Any]
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a video, going by its suffix."""
+    return os.path.splitext(os.fspath(path))[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 - an address may be no path
+
+
+def read_frames(path: str | os.PathLike[str], wanted: Callable[[int, float], bool]) -> Iterator[SampledFrame]:
+    """Decode a video; memory does not grow with its length.
+
+    Args:
+        path: The file.
+        wanted: From a frame's number and time to whether it is wanted; asked once for each frame, in order. Frames that
+            are not wanted are not converted.
+
+    Yields:
+        The wanted frames.
+
+    Raises:
+        InvalidImageError: It cannot be opened, holds no video, or is damaged or cut short; then after the frames before
+            the defect.
+        MissingExtraError: PyAV is not installed.
+    """
+    with opened(path) as (container, stream):
+        count, last = 0, 0.0
+        for number, time, frame in _decoded(container, stream, path):
+            count, last = number + 1, time
+            if wanted(number, time):
+                yield SampledFrame(number, time, _upright(_rgb(frame), frame.rotation))
+        _check_end(stream, container, path, count, last)
+
+
+def frame_times(path: str | os.PathLike[str]) -> list[float]:
+    """Time of each frame in seconds, ascending, from the packets alone: nothing is decoded.
+
+    Raises:
+        InvalidImageError: The file cannot be opened, or states no times.
+    """
+    with opened(path) as (container, stream), _damage_explained(path, "is damaged"):
+        base = stream.time_base
+        stamps = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
+        start = stamps[0] if stamps else 0
+        times = [float((stamp - start) * base) for stamp in stamps]
+    if not times:
+        raise InvalidImageError(f"{os.fspath(path)} states no times of its frames. Sample every n-th frame instead.")
+    return times
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
+    """Open a file and find its video; yields PyAV's container and stream."""
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError("Reading videos", "video") from error
+    name = os.fspath(path)
+    if not os.path.isfile(name):  # noqa: PTH113
+        raise InvalidImageError(f"{name} does not exist or is no file; expected a video.")
+    with _damage_explained(path, "is no video that can be read"):
+        container = av.open(name)
+    with container:
+        if not container.streams.video:
+            raise InvalidImageError(f"{name} holds no video (sound alone?).")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}  # nothing is patched up in silence
+        yield container, stream
+
+
+def _decoded(container: Any, stream: Any, path: str | os.PathLike[str]) -> Iterator[tuple[int, float, Any]]:
+    """Number, time and frame."""
+    first = None
+    frames = container.decode(stream)
+    number = 0
+    while True:
+        with _damage_explained(path, f"is damaged after {number} frames"):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        if frame.is_corrupt:
+            raise InvalidImageError(
+                f"{os.fspath(path)} is damaged after {number} frames: frame {number} is incomplete."
+            )
+        seconds = frame.time if frame.time is not None else _by_rate(stream, number, path)
+        first = seconds if first is None else first
+        yield number, seconds - first, frame
+        number += 1
+
+
+def _by_rate(stream: Any, number: int, path: str | os.PathLike[str]) -> float:
+    """Time of a frame without a time stamp."""
+    if not stream.average_rate:
+        raise InvalidImageError(f"{os.fspath(path)} states neither times of its frames nor their rate.")
+    return float(number / stream.average_rate)
+
+
+def _check_end(stream: Any, container: Any, path: str | os.PathLike[str], count: int, last: float) -> None:
+    """Check that a video ended where its header says: a file that was cut short just ends."""
+    name = os.fspath(path)
+    if not count:
+        raise InvalidImageError(f"{name} holds no frame that can be decoded.")
+    frame = 1 / float(stream.average_rate) if stream.average_rate else 0.0
+    stated = _stated_duration(stream, container, frame)
+    if stated is not None and last + frame < stated - max(_MISSING_END, 2 * frame):
+        raise InvalidImageError(
+            f"{name} is cut short or damaged after {count} frames: it ends after {last + frame:.2f} s, and should last "
+            f"{stated:.2f} s."
+        )
+
+
+def _stated_duration(stream: Any, container: Any, frame: float) -> float | None:
+    """Seconds that a video should last by its header; None where it does not say."""
+    if container.format.name == "avi" and stream.frames:  # whose duration FFmpeg takes from the size of the file
+        return float(stream.frames * frame)
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None and len(container.streams) == 1:
+        return float(container.duration / 1e6)
+    return None
+
+
+def _rgb(frame: Any) -> np.ndarray[Any, Any]:
+    """Shape (H, W, 3)."""
+    matrix = int(frame.colorspace)
+    if matrix == _UNSPECIFIED:
+        matrix = _BT709 if frame.height >= _HIGH_DEFINITION else _BT601
+    deep = any(component.bits > 8 for component in frame.format.components)
+    converted = frame.reformat(format="rgb48le" if deep else "rgb24", src_colorspace=matrix, dst_color_range=2)
+    pixels: np.ndarray[Any, Any] = converted.to_ndarray()
+    return pixels
+
+
+def _upright(pixels: np.ndarray[Any, Any], rotation: int) -> np.ndarray[Any, Any]:
+    """Turn a picture as the file states, by quarter turns against the clock."""
+    return np.ascontiguousarray(np.rot90(pixels, round(rotation / 90)))
+
+
+@contextmanager
+def _damage_explained(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, InvalidImageError):
+            raise
+        raise InvalidImageError(f"{os.fspath(path)} {what}: {first_line(error)}.") from error

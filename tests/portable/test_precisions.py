@@ -1,0 +1,43 @@
+"""Smaller and faster programs drift, and by how much is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from scipy.stats import spearmanr
+
+from perceptmetrics.portable import export_onnx
+from tests.photographs import photographs
+from tests.portable.runs import largest_difference, run_onnx
+from tests.registered import build
+
+
+def test_float16_halves_the_file_and_keeps_the_order(lite, lite_onnx, tmp_path):
+    checked = export_onnx(lite, tmp_path / "half.onnx", size=(192, 256), precision="float16")
+    assert checked.bytes < 0.6 * lite_onnx.bytes
+    images = photographs(192, 256)
+    scores = run_onnx(checked.path, images)
+    assert 0 < largest_difference(lite, scores, images) < 5e-3
+    assert spearmanr(scores, lite(images)).statistic == pytest.approx(1)
+
+
+def test_int8_quantises_the_linear_layers_of_a_transformer_and_not_the_head(tmp_path):
+    metric = build("perceptclip_mem")
+    checked = export_onnx(metric, tmp_path / "int8.onnx", size=(250, 300), precision="int8")
+    operators = [node.op_type for node in onnx.load(checked.path).graph.node]
+    assert operators.count("MatMulInteger") == 4 * 3  # four linear layers in each of three blocks
+    assert operators.count("MatMul") >= 3  # of the head
+    images = photographs(250, 300)
+    assert 0 < largest_difference(metric, run_onnx(checked.path, images), images) < 0.05
+
+
+def test_int8_quantises_convolutions_by_the_images_it_is_given(lite, tmp_path):
+    images = photographs(192, 256)
+    checked = export_onnx(lite, tmp_path / "int8.onnx", size=(192, 256), precision="int8", calibration=list(images))
+    model = onnx.load(checked.path)
+    quantised = [i for i in model.graph.initializer if i.data_type == onnx.TensorProto.INT8 and len(i.dims) == 4]
+    assert len(quantised) > 20
+    assert all(i.dims[1] > 1 for i in quantised)  # none over single channels
+    drift = np.abs(run_onnx(checked.path, images).numpy() - lite(images).numpy())
+    assert 0 < drift.mean() < 0.05
