@@ -27,8 +27,7 @@ _KEEP_SECONDS = 3600  # uploads
 
 def theme() -> Any:
     """Colours and fonts; none is fetched."""
-    fonts = {"font": list(SYSTEM_FONTS), "font_mono": list(_MONOSPACED)}
-    return gradio.themes.Default(primary_hue="blue", **fonts).set(
+    return gradio.themes.Default(primary_hue="blue", font=SYSTEM_FONTS, font_mono=_MONOSPACED).set(
         # Gradio's own greys are too faint to read.
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",

@@ -125,6 +125,15 @@ def test_a_file_that_is_too_large_is_refused(page: Page, address: str, tmp_path:
     expect(page.get_by_text("exceed the maximum allowed size").first).to_be_visible()
 
 
+def test_the_browser_is_told_to_fetch_nothing_from_elsewhere(page: Page, address: str) -> None:
+    answer = page.goto(address)
+    assert answer is not None
+    assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+    refused = "fetch('http://127.0.0.1:9/').then(() => 'fetched', error => error.message)"
+    with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
+        page.evaluate(refused)
+
+
 def test_fonts_are_those_of_the_system_and_the_phone_needs_no_sideways_scrolling(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(address)

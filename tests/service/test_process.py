@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from huggingface_hub import constants
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError
@@ -96,7 +97,7 @@ def test_the_load_test_sees_wrong_answers() -> None:
 def test_missing_weights_are_an_error_before_it_listens(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     result = Command(monkeypatch, capsys)("serve", "-m", "clipiqa", "--cache-dir", "/nowhere")
     assert result.returncode == 2
     assert "perceptmetrics fetch clipiqa" in result.stderr
