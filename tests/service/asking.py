@@ -93,6 +93,16 @@ class Held(Metric):
         self.reached.clear()
 
 
+class Counting(Held):
+    """Remembers the sizes of its batches."""
+
+    sizes: tuple[int, ...] = ()
+
+    def encode(self, groups: list[Tensor]) -> list[Tensor]:
+        self.sizes += (len(groups[0]),)
+        return super().encode(groups)
+
+
 class Failing(Held):
     """Raises what it is told to."""
 

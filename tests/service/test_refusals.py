@@ -14,7 +14,7 @@ from perceptmetrics.service import ServiceSettings
 from perceptmetrics.service.queue import ScoringQueue
 from tests.pages import HOSTILE
 from tests.pictures import png_file
-from tests.service.asking import Failing, Held, asked, png, post, posted
+from tests.service.asking import Counting, Failing, Held, asked, png, post, posted
 from tests.tiny_metric import tiny_metric
 
 LARGE, HUGE = (png_file(side, side, 8, 2, []) for side in (8_000, 60_000))  # headers that nothing follows
@@ -89,7 +89,8 @@ def test_a_body_that_is_too_large_is_refused_while_it_is_read() -> None:
 
 
 def test_a_body_that_announces_itself_as_too_large_is_not_parsed() -> None:
-    assert "bytes" in problem(posted(bytes(60_000), max_request_bytes=50_000), 413)["got"]
+    got = problem(posted(bytes(60_000), max_request_bytes=50_000), 413)["got"]
+    assert int(got.removesuffix(" bytes")) > 60_000
     assert posted(png(), max_request_bytes=50_000).status_code == 200
 
 
@@ -120,6 +121,21 @@ def test_scores_that_take_too_long() -> None:
     assert problem(late, 503)["got"] == "no scores yet"
     assert late.headers["retry-after"] == "1"
     assert next_one.status_code == 200
+
+
+def test_images_of_a_request_that_was_given_up_are_not_scored() -> None:
+    metric = Counting()
+
+    async def ask(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
+        metric.arm()
+        metric.sizes = ()
+        late = await post(client, *(png(seed) for seed in range(4)))
+        metric.gate.set()
+        return late, await post(client, png())
+
+    late, next_one = asked(ask, metric, time_limit=0.5)
+    assert (late.status_code, next_one.status_code) == (503, 200)
+    assert metric.sizes == (1, 1)
 
 
 @pytest.mark.parametrize(

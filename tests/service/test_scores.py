@@ -13,7 +13,7 @@ from perceptmetrics import create_metric
 from perceptmetrics.samples import sample_photographs
 from perceptmetrics.service.queue import ScoringQueue
 from tests.pictures import encode, noise, orientation_exif, sixteen_bit_png
-from tests.service.asking import Held, asked, named, png, post, posted
+from tests.service.asking import Counting, Held, asked, named, png, post, posted
 from tests.tiny_metric import tiny_metric
 
 KINDS = {
@@ -72,16 +72,6 @@ def test_metrics_are_chosen_and_labels_are_named() -> None:
     assert default == {"plain": plain}
     assert moods == {"moods": {"joy": joy, "fear": fear}}
     assert two == {"plain": plain, "other": plain}
-
-
-class Counting(Held):
-    """Remembers the sizes of its batches."""
-
-    sizes: tuple[int, ...] = ()
-
-    def encode(self, groups: list[torch.Tensor]) -> list[torch.Tensor]:
-        self.sizes += (len(groups[0]),)
-        return super().encode(groups)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
