@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 
 import httpx
 import pytest
@@ -94,10 +95,18 @@ def test_what_waits_goes_through_the_encoder_together(batch_size: int) -> None:
     assert metric.sizes == (batch_size,) * (8 // batch_size)
 
 
-def test_closing_a_queue_scores_what_waits() -> None:
-    metric = Held()
+def started(metric: Held) -> ScoringQueue:
+    """A queue that is warm."""
     scoring = ScoringQueue([metric])
     scoring.start()
+    while not scoring.is_warm:
+        time.sleep(0.005)
+    return scoring
+
+
+def test_closing_a_queue_scores_what_waits() -> None:
+    metric = Held()
+    scoring = started(metric)
     metric.arm()
     pixels = torch.rand(3, 4, 4)
     answers = [scoring.submit(pixels, ["tiny"]) for _ in range(3)]
@@ -109,8 +118,7 @@ def test_closing_a_queue_scores_what_waits() -> None:
 
 def test_what_nobody_waits_for_is_not_scored() -> None:
     metric = Counting()
-    scoring = ScoringQueue([metric])
-    scoring.start()
+    scoring = started(metric)
     metric.arm()
     first = scoring.submit(torch.rand(3, 4, 4), ["tiny"])
     assert metric.reached.wait(10)
