@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import runpy
 from functools import partial
@@ -45,6 +46,15 @@ def test_cards_and_licences_follow_the_registry(page: Path) -> None:
 def test_every_metric_has_its_card_on_a_page() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
     assert all(f"**`{name}`**" in pages for name in perceptmetrics.list_metrics())
+
+
+def test_every_module_is_in_the_reference_or_on_the_map_of_the_inside() -> None:
+    reference, contributing = (ROOT / "docs" / f"{page}.md" for page in ("api", "contributing"))
+    inside = contributing.read_text(encoding="utf-8").split("## The inside")[1]
+    named = {*re.findall(r"^::: perceptmetrics\.(\w+)", reference.read_text(encoding="utf-8"), re.MULTILINE)}
+    named |= {*re.findall(r"`(\w+)`", inside)}
+    modules = {module.name for module in pkgutil.iter_modules(perceptmetrics.__path__)} - {"_version"}
+    assert modules - named == set()
 
 
 def test_the_reference_of_the_command_line_follows_the_commands() -> None:
