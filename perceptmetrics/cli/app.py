@@ -14,12 +14,14 @@ from perceptmetrics._version import __version__
 from perceptmetrics.cli.benchmark import benchmark
 from perceptmetrics.cli.console import fail
 from perceptmetrics.cli.dataset import dataset_app
+from perceptmetrics.cli.demo import demo
 from perceptmetrics.cli.experiments import add_experiments
 from perceptmetrics.cli.explain import add_explanations
 from perceptmetrics.cli.export import export
 from perceptmetrics.cli.finetune import finetune
 from perceptmetrics.cli.publish import add_publishing
 from perceptmetrics.cli.score import score
+from perceptmetrics.cli.serve import serve
 from perceptmetrics.errors import PerceptMetricsError
 
 __all__ = ["app", "main"]
@@ -169,4 +171,6 @@ app.command()(score)
 app.command()(export)
 app.command()(finetune)
 app.command()(benchmark)
+app.command()(demo)
+app.command()(serve)
 app.add_typer(dataset_app, name="dataset", help="Data sets of images with human labels: list them, check one.")

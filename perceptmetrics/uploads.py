@@ -1,0 +1,54 @@
+"""Images from people one does not know: which formats are read, and how large they may be, before they are decoded."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from PIL import Image
+
+from perceptmetrics.errors import InvalidImageError
+
+__all__ = ["UPLOAD_FORMATS", "OversizedImageError", "upload_area"]
+
+Image.init()
+UPLOAD_FORMATS = tuple(
+    name for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP") if name in Image.OPEN
+)
+"""The formats that are read; Pillow knows more, some of which run other programs."""
+
+
+class OversizedImageError(InvalidImageError):
+    """An image has more pixels than is allowed."""
+
+
+def upload_area(stream: IO[bytes], name: str, max_pixels: int) -> int:
+    """Read an image's size from its header; nothing is decoded.
+
+    Args:
+        stream: The file.
+        name: What to call it.
+        max_pixels: Most pixels that are allowed.
+
+    Returns:
+        Number of pixels.
+
+    Raises:
+        OversizedImageError: It has more pixels.
+        InvalidImageError: It is no image in one of `UPLOAD_FORMATS`.
+    """
+    too_many = f"{name} has more than the {max_pixels} pixels that are allowed"
+    try:
+        stream.seek(0)
+        with Image.open(stream, formats=UPLOAD_FORMATS) as image:
+            width, height = image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise OversizedImageError(f"{too_many}. Shrink it first.") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+        raise InvalidImageError(
+            f"{name} is not an image that can be read. Send {', '.join(UPLOAD_FORMATS)} that opens in a viewer."
+        ) from error
+    if width * height > max_pixels:
+        raise OversizedImageError(f"{too_many}: {width} x {height}. Shrink it first.")
+    return width * height

@@ -1,0 +1,144 @@
+"""The page in a real browser: what a visitor does, and what is seen."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+CHROMIUM = Path("/usr/bin/chromium")
+if not CHROMIUM.exists():
+    pytest.skip(f"{CHROMIUM} is absent; install Debian's package chromium", allow_module_level=True)
+
+import uvicorn  # noqa: E402
+from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
+
+from perceptmetrics import create_metric  # noqa: E402
+from perceptmetrics.demo import DemoLimits, Studio, offers  # noqa: E402
+from perceptmetrics.demo.page import SYSTEM_FONTS  # noqa: E402
+from perceptmetrics.demo.run import create_demo  # noqa: E402
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+PATIENCE = 30_000  # milliseconds: the machine may be busy
+
+pytestmark = pytest.mark.filterwarnings("default")  # other packages' warnings come from threads of the server
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listening:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        studio = Studio(offers(cache_dir=folder), DemoLimits(max_bytes=300_000, max_pixels=1_000_000))
+        config = uvicorn.Config(create_demo(studio, folder), log_level="error", timeout_graceful_shutdown=2)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(30)
+    gc.collect()  # what Gradio leaves open is reported here, not in another test
+
+
+@pytest.fixture(scope="module")
+def page(address: str) -> Iterator[Page]:
+    """The page, on a browser that must not ask anybody else for anything."""
+    elsewhere: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_page()
+        opened.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        opened.on("request", lambda request: elsewhere.append(request.url))
+        opened.goto(address)
+        yield opened
+        browser.close()
+    here = urlsplit(address).netloc
+    assert [
+        url for url in elsewhere if urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc != here
+    ] == []
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def upload(page: Page, box: str, *files: Path) -> None:
+    page.set_input_files(f"#{box} input[type=file]", [str(file) for file in files])
+
+
+def test_an_upload_gets_its_score_and_a_broken_file_its_message(page: Page, uploads: dict[str, Path]) -> None:
+    open_tab(page, "Score")
+    upload(page, "score-files", uploads["a.png"], uploads["cut.png"])
+    expect(page.locator("#scores .pm-card")).to_have_count(2)
+    score = create_metric("lite_iqa").score(uploads["a.png"]).item()
+    expect(page.locator("#scores .pm-value b")).to_have_text(f"{score:.4f}")
+    expect(page.locator("#scores .pm-problem")).to_contain_text("truncated or damaged")
+    assert "Traceback" not in page.content()
+
+
+def test_an_example_is_scored_by_a_click(page: Page) -> None:
+    open_tab(page, "Score")
+    page.locator("#examples button").nth(1).click()
+    expect(page.locator("#scores .pm-card", has_text="cat-blurred.png")).to_be_visible()
+    expect(page.locator("#scores .pm-value")).to_have_count(1)
+
+
+def test_an_explanation_appears(page: Page, uploads: dict[str, Path]) -> None:
+    open_tab(page, "Explain")
+    upload(page, "explain-file", uploads["b.jpg"])
+    overlay = page.locator("#explanation img.pm-overlay")
+    expect(overlay).to_be_visible()
+    assert overlay.evaluate("image => image.complete && image.naturalWidth") == 36
+
+
+def test_two_images_are_compared(page: Page, uploads: dict[str, Path]) -> None:
+    open_tab(page, "Compare")
+    upload(page, "first-file", uploads["a.png"])
+    upload(page, "second-file", uploads["b.jpg"])
+    row = page.locator("#comparison tbody tr")
+    expect(row).to_have_count(1)
+    metric = create_metric("lite_iqa")
+    for file in ("a.png", "b.jpg"):
+        expect(row).to_contain_text(f"{metric.score(uploads[file]).item():.4f}")
+
+
+def test_metrics_that_are_not_here_cannot_be_chosen(page: Page) -> None:
+    open_tab(page, "Metrics")
+    expect(page.get_by_text("perceptmetrics fetch perceptclip_emo")).to_be_visible()
+    assert page.locator("input[type=checkbox]").count() == 2  # lite_iqa, in two tabs
+
+
+def test_a_file_that_is_too_large_is_refused(page: Page, address: str, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(400_000))
+    page.goto(address)
+    upload(page, "score-files", large)
+    expect(page.get_by_text("exceed the maximum allowed size").first).to_be_visible()
+
+
+def test_the_browser_is_told_to_fetch_nothing_from_elsewhere(page: Page, address: str) -> None:
+    answer = page.goto(address)
+    assert answer is not None
+    assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+    refused = "fetch('http://127.0.0.1:9/').then(() => 'fetched', error => error.message)"
+    with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
+        page.evaluate(refused)
+
+
+def test_fonts_are_those_of_the_system_and_the_phone_needs_no_sideways_scrolling(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(address)
+    page.wait_for_selector("#score-files")
+    assert SYSTEM_FONTS[0] in page.evaluate("getComputedStyle(document.querySelector('.gradio-container')).fontFamily")
+    for name in ("Score", "Explain", "Compare", "Metrics"):
+        open_tab(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
