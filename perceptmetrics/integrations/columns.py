@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ class TableScorer:
         return columns
 
     def _source(self, value: object) -> object:
+        if isinstance(value, float) and math.isnan(value):  # how pandas writes that there is none
+            return None
         if isinstance(value, Mapping):
             value = value.get("path") if value.get("bytes") is None else value["bytes"]
         if isinstance(value, str) and "://" in value:

@@ -161,6 +161,7 @@ def test_the_command_writes_the_same_file_and_resumes_it(
     assert there.read_bytes() == here.read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # Ray with pandas 3.1
 def test_a_column_of_a_dataset_is_scored(metric: Metric) -> None:
     import ray
 

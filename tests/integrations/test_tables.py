@@ -142,7 +142,7 @@ def test_images_that_fail_are_rows_with_their_reason(lite, streamed, folder, exp
         assert errors[0] is errors[4] is None
         assert "does not exist" in errors[1]
         assert "truncated or damaged" in errors[2]
-        assert "Expected a path" in errors[3]
+        assert "Expected an image, got nothing" in errors[3]
 
 
 def test_all_failing_and_no_images_give_columns_of_the_same_types(lite, folder):

@@ -26,4 +26,4 @@ def test_nothing_is_lost_or_changed_by_stops_and_memory_is_flat(
     assert report.broken >= len(broken_files())
     assert len(report.stops) == stops
     assert report.same_file
-    assert report.peak(0.9, 1.0) <= report.peak(0.1, 0.3) + growth
+    assert report.peak(0.8, 1.0) <= report.peak(0.1, 0.5) + growth  # rows come a window at a time
