@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,15 @@ METRICS = {
     "looks": {"labels": ("sharp", "bright", "calm"), "map": "logistic"},
     "lower": {"higher_is_better": False},
 }
+
+
+@pytest.fixture(scope="package", autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """What Gradio and the browser's driver leave open is let go here, in silence, not in another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 @pytest.fixture
