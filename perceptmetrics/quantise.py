@@ -7,17 +7,14 @@ Weights are rounded to 8 bits once, a scale for each output channel; activations
 from __future__ import annotations
 
 import ctypes
-import logging
-import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from perceptmetrics.backbones import ClipVisionTransformer
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
+from perceptmetrics.quiet import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from perceptmetrics.backbones import Backbone
 
 __all__ = ["Precision", "quantise"]
@@ -50,7 +47,7 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
             "Leave it out, or leave dtype= and device= out."
         )
     try:
-        with _quiet_import():
+        with quiet("torch.utils._pytree"):
             from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
     except ImportError as error:
         raise MissingExtraError("precision='int8'", "int8") from error
@@ -59,20 +56,6 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
         module.__dict__.pop("extra_repr", None)  # torchao's own, which cannot be pickled
     backbone.shared.separate(backbone)  # what little is left, so that nothing of the original stays in memory
     _return_free_memory()
-
-
-@contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Without the warnings and log lines about accelerators that are missing and PyTorch's internals."""
-    logger = logging.getLogger("torch.utils._pytree")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _return_free_memory() -> None:

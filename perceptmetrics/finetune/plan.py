@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.datasets import make_splits
 from perceptmetrics.finetune.augmentation import TrainingViews
 from perceptmetrics.finetune.batches import Draw
 from perceptmetrics.finetune.features import can_be_kept
 from perceptmetrics.finetune.feeds import PixelFeed
+from perceptmetrics.finetune.recipe_splits import recipe_splits
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
 from perceptmetrics.views import Views
@@ -74,17 +74,7 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
         DatasetError: Images or labels are not what the recipe needs.
     """
     specs = run_specs(recipe, datasets)
-    every = [
-        make_splits(
-            one,
-            recipe.splits.count,
-            seed=recipe.seed,
-            test=recipe.splits.test,
-            validation=recipe.splits.validation,
-            official=recipe.splits.official,
-        )
-        for one in datasets
-    ]
+    every = [recipe_splits(recipe, one) for one in datasets]
     count = min(len(splits) for splits in every)
     images = {
         one.name: (len(splits[0].train), len(splits[0].validation), len(splits[0].test))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from perceptmetrics.atomic import replacing
-from perceptmetrics.datasets import Split, make_splits
+from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import fold_calibration
 from perceptmetrics.finetune.environment import describe_environment
@@ -27,6 +27,7 @@ from perceptmetrics.finetune.journal import Journal, Observer, Silence
 from perceptmetrics.finetune.processes import Processes
 from perceptmetrics.finetune.rating_scale import RatingScale
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
+from perceptmetrics.finetune.recipe_splits import recipe_splits
 from perceptmetrics.finetune.results import (
     RunResult,
     SplitResult,
@@ -185,7 +186,7 @@ class _Run:
 
     def _train(self) -> tuple[SplitResult, ...]:
         """Train and export."""
-        every = [self._splits(dataset) for dataset in self._datasets]
+        every = [recipe_splits(self._recipe, dataset) for dataset in self._datasets]
         count = min(len(splits) for splits in every)
         results, held_out = [], []
         for number in range(count):
@@ -201,17 +202,6 @@ class _Run:
         if self._recipe.splits.export == "all":
             self._train_on_all(results, held_out)
         return tuple(results)
-
-    def _splits(self, dataset: LabelledImages) -> tuple[Split, ...]:
-        recipe = self._recipe.splits
-        return make_splits(
-            dataset,
-            recipe.count,
-            seed=self._recipe.seed,
-            test=recipe.test,
-            validation=recipe.validation,
-            official=recipe.official,
-        )
 
     def _best_trial(self, number: int, splits: Sequence[Split]) -> tuple[Trial, dict[float, float]]:
         """The model of the learning rate that does best on the validation images."""

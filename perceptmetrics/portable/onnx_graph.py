@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +10,10 @@ import torch
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.portable.metadata import PREFIX
 from perceptmetrics.portable.tracing import INPUT, OUTPUT
+from perceptmetrics.quiet import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch.export import ExportedProgram
@@ -75,7 +73,7 @@ def build_graph(program: ExportedProgram, opset: int) -> Graph:
     Raises:
         InvalidOptionError: PyTorch's exporter cannot write it.
     """
-    with _quietly():
+    with quiet("torch.onnx"):
         try:
             exported = torch.onnx.export(
                 program,
@@ -137,17 +135,3 @@ def _halve(graph: Any) -> None:
         widened.name = name
         graph.initializers.add(stored)
         graph.insert_before(graph[0], widen)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the progress and the notices of PyTorch's exporter."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

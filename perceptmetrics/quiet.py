@@ -1,0 +1,27 @@
+"""Libraries that say more than concerns our users."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["quiet"]
+
+
+@contextmanager
+def quiet(logger_name: str) -> Iterator[None]:
+    """Without warnings, and without a logger's lines below errors."""
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
