@@ -56,7 +56,7 @@ def read_tar(location: str, options: ReadOptions, known: Container[str]) -> Iter
     except InvalidImageError as error:
         reason = str(error)
     except _DAMAGE as error:
-        reason = f"{location} is truncated or damaged after {count} images: {first_line(error).rstrip(":. ")}."
+        reason = f"{location} is truncated or damaged after {count} images: {first_line(error).rstrip(':. ')}."
     if reason:
         yield NamedImage(location, InvalidImageError(reason), location)
 
