@@ -62,34 +62,36 @@ def heads_makers(importance: HeadImportance) -> Makers:
     return {
         "html": page,
         **plot_makers(draw),
-        "csv": lambda: csv_bytes(
-            (
-                "layer",
-                "head",
-                "importance",
-                "exact",
-                *(f"signed {label}".strip() for label in importance.labels or ("",)),
-            ),
-            ((*head, value, "yes" if exact else "no", *signed) for head, value, exact, signed in _rows(importance)),
-        ),
-        "json": lambda: json_bytes(
-            "heads",
-            {
-                "metric": importance.metric,
-                "method": importance.method,
-                "unit": unit,
-                "labels": importance.labels,
-                "images": importance.images,
-                "failed": [{"image": name, "reason": reason} for name, reason in importance.failed],
-                "layers": importance.importance.shape[0],
-                "heads_per_layer": importance.importance.shape[1],
-                "heads": [
-                    {"layer": layer, "head": head, "importance": value, "exact": exact, "signed": signed}
-                    for (layer, head), value, exact, signed in _rows(importance)
-                ],
-            },
-        ),
+        "csv": lambda: _table(importance),
+        "json": lambda: _record(importance, unit),
     }
+
+
+def _table(importance: HeadImportance) -> bytes:
+    columns = ("layer", "head", "importance", "exact")
+    signed_columns = (f"signed {label}".strip() for label in importance.labels or ("",))
+    rows = ((*head, value, "yes" if exact else "no", *signed) for head, value, exact, signed in _rows(importance))
+    return csv_bytes((*columns, *signed_columns), rows)
+
+
+def _record(importance: HeadImportance, unit: str) -> bytes:
+    layers, heads_per_layer = importance.importance.shape
+    heads = [
+        {"layer": layer, "head": head, "importance": value, "exact": exact, "signed": signed}
+        for (layer, head), value, exact, signed in _rows(importance)
+    ]
+    content = {
+        "metric": importance.metric,
+        "method": importance.method,
+        "unit": unit,
+        "labels": importance.labels,
+        "images": importance.images,
+        "failed": [{"image": name, "reason": reason} for name, reason in importance.failed],
+        "layers": layers,
+        "heads_per_layer": heads_per_layer,
+        "heads": heads,
+    }
+    return json_bytes("heads", content)
 
 
 def _rows(importance: HeadImportance) -> Iterator[tuple[tuple[int, int], float, bool, list[float]]]:
