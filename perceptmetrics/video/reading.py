@@ -190,4 +190,5 @@ def _damage_explained(path: str | os.PathLike[str], what: str) -> Iterator[None]
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, InvalidImageError):
             raise
-        raise InvalidImageError(f"{os.fspath(path)} {what}: {first_line(error)}.") from error
+        reason = getattr(error, "strerror", None) or first_line(error)  # without PyAV's number and the name once more
+        raise InvalidImageError(f"{os.fspath(path)} {what}: {reason}.") from error

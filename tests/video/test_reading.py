@@ -121,7 +121,11 @@ def iter_into(decoded, path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "no video that can be read"), (b"no video" * 999, "no video that can be read"), (None, "does not exist")],
+    [
+        (b"", "no video that can be read: Invalid data found when processing input.$"),
+        (b"no video" * 999, "no video that can be read: Invalid data found when processing input.$"),
+        (None, "does not exist"),
+    ],
 )
 def test_what_is_no_video_is_refused(tmp_path, content, message):
     path = tmp_path / "clip.mp4"
