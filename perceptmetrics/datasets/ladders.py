@@ -138,12 +138,12 @@ def read(
         root: The folder.
         missing: See `load_dataset`; nothing can be missing.
         kinds: Kinds of degradation.
-        showings: Ways of showing a photograph, each with a random ladder of every kind; one that is repeated is drawn
-            anew each time.
+        showings: Ways of showing a photograph, each with a random ladder of every kind. A showing or a kind that is
+            repeated is drawn anew each time.
         protocols: Fixed ladders, for test only.
         seed: Seed of random ladders, together with the photograph's name.
     """
-    kinds = tuple(dict.fromkeys(_chosen("kinds", kinds, KINDS)))
+    kinds = _chosen("kinds", kinds, KINDS)
     showings = _chosen("showings", showings, SHOWINGS)
     protocols = tuple(dict.fromkeys(_chosen("protocols", protocols, tuple(PROTOCOLS))))
     if seed < 0:
@@ -157,7 +157,7 @@ def read(
         for name, photograph in zip(names, found, strict=True)
         for ladder in [
             *_random_ladders(photograph, (seed, _key(name)), kinds, showings),
-            *_fixed_ladders(photograph, _key(name), kinds, protocols),
+            *_fixed_ladders(photograph, _key(name), tuple(dict.fromkeys(kinds)), protocols),
         ]
     ]
     rungs = len(_DEGRADATION)
@@ -194,17 +194,25 @@ def _key(name: str) -> int:
 def _random_ladders(
     photograph: Path, seed: tuple[int, ...], kinds: Sequence[str], showings: Sequence[str]
 ) -> list[_Ladder]:
-    """What is drawn depends on the seed, the showing, how often it came before, and the kind alone."""
+    """What is drawn depends on the seed, showing and kind, and on how often these came before, alone."""
     made = []
-    for place, showing in enumerate(showings):
-        repeat = showings[:place].count(showing)
-        own = (*seed, SHOWINGS.index(showing), repeat)
+    for showing, showing_repeat in _counted(showings):
+        own = (*seed, SHOWINGS.index(showing), showing_repeat)
         shown = _draw_showing(showing, own)
-        for kind in kinds:
-            steps = tuple(draw_ladder(kind, (*own, KINDS.index(kind))))
-            name = f"{showing}{repeat + 1 if repeat else ''}/{kind}"
+        for kind, repeat in _counted(kinds):
+            steps = tuple(draw_ladder(kind, (*own, KINDS.index(kind), *[repeat] * bool(repeat))))
+            name = f"{_numbered(showing, showing_repeat)}/{_numbered(kind, repeat)}"
             made.append(_Ladder(name=name, photograph=photograph, showing=shown, steps=steps, test_only=False))
     return made
+
+
+def _counted(values: Sequence[str]) -> list[tuple[str, int]]:
+    """Each value, and how often it came before."""
+    return [(value, values[:place].count(value)) for place, value in enumerate(values)]
+
+
+def _numbered(name: str, repeat: int) -> str:
+    return f"{name}{repeat + 1}" if repeat else name
 
 
 def _draw_showing(showing: str, seed: tuple[int, ...]) -> Showing:

@@ -140,10 +140,15 @@ def test_draws_depend_on_the_seed_and_the_photograph_alone(photographs: Path, tm
     assert not set(identities(few)) & set(identities(other))
 
 
-def test_a_repeated_showing_is_drawn_anew(photographs: Path) -> None:
+def test_a_repeated_showing_or_kind_is_drawn_anew(photographs: Path) -> None:
     twice = load_dataset("ladders", photographs, kinds="jpeg", showings=["crop", "crop"], protocols=[])
     assert len(twice) == 2 * 12 * RUNGS
     assert len(set(identities(twice))) == len(twice)
+    kinds = load_dataset("ladders", photographs, kinds=["jpeg", "jpeg"], showings=["crop"], protocols=["small"])
+    assert kinds.groups is not None
+    assert list(dict.fromkeys(kinds.groups))[:3] == ["00.png/crop/jpeg", "00.png/crop/jpeg2", "00.png/small/jpeg"]
+    assert len(kinds) == 3 * 12 * RUNGS
+    assert len(set(identities(kinds))) == len(kinds) - 12  # the untouched crop stands in two ladders
 
 
 def test_splits_part_no_photograph_and_train_on_no_protocol(everything: LabelledImages) -> None:

@@ -34,6 +34,13 @@ def test_each_image_is_shown_once_in_each_replica(sizes, replicas, batch_size):
         assert counts == dict.fromkeys((np.arange(size) * 2 + 1).tolist(), replicas)
 
 
+def test_data_sets_have_replicas_of_their_own():
+    batches = epoch_batches(single((7, 31)), batch_size=11, replicas=[5, 1], seed=(0,), epoch=0)
+    counts = [Counter(draw.index for batch in batches for draw in batch.parts[number]) for number in range(2)]
+    assert [set(count.values()) for count in counts] == [{5}, {1}]
+    assert len(batches) == 6  # of 5 * 7 + 31 samples
+
+
 @pytest.mark.parametrize("sizes", SIZES)
 def test_each_showing_has_a_seed_of_its_own(sizes):
     seeds = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from perceptmetrics import create_metric
 from perceptmetrics.datasets import LabelledImages, load_dataset
+from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.finetune import RunResult, finetune
 from perceptmetrics.finetune.batches import epoch_batches
 from perceptmetrics.finetune.features import FeatureFeed
@@ -107,3 +109,20 @@ def test_equal_images_are_encoded_once(
     _, _, encoded = both
     assert len(ladders) == 12 * 2 * 2 * 6
     assert sum(encoded) == 40 + 12 * 2 * (1 + 2 * 5) + 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["splits={validation: 0}", "lr=[1e-3, 1e-4]"], "state one optimizer.lr and optimizer.patience: null"),
+        (["splits={validation: 0}", "patience=3"], "state one optimizer.lr and optimizer.patience: null"),
+        (["splits={validation: -0.1}"], "splits.validation must be 0 or more and below 1, got -0.1"),
+        (
+            ["data=[{name: csv, augmentation: {random_resized_crop: true}}]"],
+            "augmentation.random_resized_crop goes with a single view of kind centre_crop, got whole",
+        ),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, settings: list[str], message: str) -> None:
+    with pytest.raises(InvalidSpecError, match=re.escape(message)):
+        tiny_recipe(tmp_path, *settings)
