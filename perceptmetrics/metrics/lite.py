@@ -2,7 +2,7 @@
 
 EfficientNet-Lite0 (Tan, Le, "EfficientNet", ICML 2019; the Lite variant by Google) sees the whole image;
 the mean and standard deviation of each channel of its five stages go through a small head of our own, trained
-on LIVE In the Wild (Ghadiyaram, Bovik, IEEE TIP 2016) and on synthetic ladders of degradations: the recipe `lite_iqa`.
+on LIVE In the Wild (Ghadiyaram, Bovik, IEEE TIP 2016) and on synthetic ladders of degradations.
 The head, this specification as JSON and nothing else lie in `metrics/lite_iqa/`.
 """
 
@@ -45,16 +45,14 @@ LITE_IQA = MetricSpec(
         activation="gelu",
         feature_map="signed_log",
         standardise=True,
-        dropout=0.5,
-        input_dropout=0.2,
         weights=PackageFile(
             package="perceptmetrics",
             filename="metrics/lite_iqa/model.safetensors",
-            sha256="5edd959f41041339deeb2f2b1c20fa9f81e1979794f076c740f609afa9a19802",
+            sha256="83d86c64d7f766c4ca9439c9881a31b61027dabe961568f19cdb7de79d0bd785",
             size=796_724,
         ),
     ),
-    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic"),
+    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic", scale=0.8497, shift=0.3123),
     card=CardSpec(
         summary="Quality of photographs, offline and fast: no CLIP, no download.",
         paper="Head: this project. Encoder: Tan, Le: EfficientNet. ICML 2019. Labels: Ghadiyaram, Bovik: Massive "
