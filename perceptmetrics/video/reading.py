@@ -64,7 +64,8 @@ def read_frames(path: str | os.PathLike[str], wanted: Callable[[int, float], boo
 
     Raises:
         InvalidImageError: It cannot be opened, holds no video, or is damaged or cut short; then after the frames before
-            the defect.
+            the defect. Damage is seen where it breaks the syntax of the stream: most codecs have no checksums, and may
+            take a wrong byte for other content.
         MissingExtraError: PyAV is not installed.
     """
     with opened(path) as (container, stream):
@@ -108,6 +109,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
         if not container.streams.video:
             raise InvalidImageError(f"{name} holds no video (sound alone?).")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise InvalidImageError(f"{name} is no video that can be read: this FFmpeg has no decoder for its codec.")
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"err_detect": "crccheck+explode"}  # nothing is patched up in silence
         yield container, stream

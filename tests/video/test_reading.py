@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 
@@ -98,18 +99,22 @@ def test_frames_before_the_end_of_a_truncated_file_are_given_and_then_an_error(t
     np.testing.assert_array_equal(np.stack([frame.pixels for frame in decoded]), frames[: len(decoded)])
 
 
+@pytest.mark.parametrize("damaged", [6, 10, 15])
 @pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "libx264"), ("clip.mkv", "libx264"), ("clip.mp4", "mpeg4")])
-def test_frames_before_a_damaged_one_are_given_and_then_an_error(tmp_path, name, codec):
+def test_frames_before_a_damaged_one_are_given_and_then_an_error(tmp_path, name, codec, damaged):
+    """The beginning of a packet is erased: no decoder can take it for a picture, whatever the encoder made of it."""
     path = write(tmp_path / name, noise(20), codec=codec, pixel_format="yuv420p")
     whole = all_frames(path)
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 400] = bytes(400)
-    path.write_bytes(content)
+    content = path.read_bytes()
+    with av.open(str(path)) as container:
+        packet = bytes([*container.demux(video=0)][damaged])
+    assert content.count(packet) == 1
+    erased = min(len(packet), 400)
+    path.write_bytes(content.replace(packet, bytes(erased) + packet[erased:]))
     decoded = []
     with pytest.raises(InvalidImageError, match="damaged after"):
         iter_into(decoded, path)
-    assert 3 < len(decoded) < 15
+    assert damaged - 5 < len(decoded) <= damaged  # frames that wait for their turn may be lost with it
     for frame in decoded:
         np.testing.assert_array_equal(frame.pixels, whole[frame.number].pixels)
 
@@ -132,4 +137,11 @@ def test_what_is_no_video_is_refused(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InvalidImageError, match=message):
+        all_frames(path)
+
+
+def test_a_codec_without_a_decoder_is_refused(tmp_path):
+    path = write(tmp_path / "clip.mp4", noise(2), codec="libx264", pixel_format="yuv420p")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(InvalidImageError, match="no decoder for its codec"):
         all_frames(path)
