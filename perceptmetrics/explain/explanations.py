@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perceptmetrics.backbones import Backbone
 from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain.attention import AttentionMap, attention_maps
@@ -25,9 +27,8 @@ from perceptmetrics.functional.image import resize, shrink_to_long_side
 from perceptmetrics.io import load_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from perceptmetrics.backbones import Backbone
     from perceptmetrics.metric import Metric
 
 __all__ = ["METHODS", "ExplainMethod", "ExplainedHead", "ExplainedImage", "Explanations", "explain_images"]
@@ -141,34 +142,54 @@ def explain_images(
     chosen: Sequence[Head] = ()
     if "attention" in possible:
         chosen = _strongest(metric, images, heads, tell) if isinstance(heads, int) else list(heads)
-        measured = head_importance(metric, images, heads=chosen, progress=partial(tell, "heads"))
-        names, scores, failed = measured.images, measured.scores, measured.failed
-        order = measured.most_changed(chosen, len(names))
-        changes = measured.changes
+        ranked = _most_changed_first(metric, images, chosen, tell)
     else:
-        names, scores, failed = _scored(metric, images)
-        order = list(range(len(names)))
+        ranked = _scored(metric, images)
+    how = _How(possible, chosen, untouched, label, max_side, saliency_side, samples, seed)
     explained = []
-    for number, place in enumerate(order[:show]):
-        tell("images", number / min(show, len(order)))
-        image = _pictured(names[place], scores[place], max_side)
-        if "attention" in possible:
-            looks = _heads(metric, image, chosen, changes[place], untouched, max_side)
-            image = replace(image, heads=looks)
-        if "saliency" in possible:
-            image = _with_saliency(metric, image, label, saliency_side, samples, seed)
-        if "crops" in possible:
-            image = replace(image, views=view_scores(metric, image.name, label=label, max_side=max_side))
-        explained.append(image)
+    for number, image in enumerate(ranked.images[:show]):
+        tell("images", number / min(show, len(ranked.images)))
+        explained.append(_explained(metric, image, how))
     tell("images", 1.0)
     return Explanations(
         metric=metric.metric_name,
         labels=metric.labels,
         images=tuple(explained),
-        left_out=tuple(names[place] for place in order[show:]),
-        failed=failed,
+        left_out=tuple(image.name for image in ranked.images[show:]),
+        failed=ranked.failed,
         notes=tuple(notes),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _How:
+    """What is said about each image; see `explain_images`."""
+
+    methods: Sequence[ExplainMethod]
+    heads: Sequence[Head]
+    untouched: Backbone | None
+    label: str | None
+    max_side: int
+    saliency_side: int
+    samples: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _ScoredImage:
+    """Name, scores of shape (K,), and by how much each head of the metric changes them, if that was measured."""
+
+    name: str
+    scores: Tensor
+    changes: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Readable images, those to explain first, and names of the others with the reasons."""
+
+    images: tuple[_ScoredImage, ...]
+    failed: tuple[tuple[str, str], ...]
 
 
 def _possible(
@@ -202,30 +223,53 @@ def _strongest(
     return head_importance(metric, images, method="gradient", progress=partial(tell, "all heads")).strongest(count)
 
 
-def _scored(
-    metric: Metric, images: Sequence[str | os.PathLike[str]]
-) -> tuple[tuple[str, ...], Tensor, tuple[tuple[str, str], ...]]:
-    """Names and scores of readable images, and names of the others with the reasons."""
-    names, scores, failed = [], [], []
+def _most_changed_first(
+    metric: Metric,
+    images: Sequence[str | os.PathLike[str]],
+    heads: Sequence[Head],
+    tell: Callable[[str, float], None],
+) -> _Ranked:
+    found = head_importance(metric, images, heads=heads, progress=partial(tell, "heads"))
+    order = found.most_changed(heads, len(found.images))
+    return _Ranked(
+        images=tuple(_ScoredImage(found.images[place], found.scores[place], found.changes[place]) for place in order),
+        failed=found.failed,
+    )
+
+
+def _scored(metric: Metric, images: Sequence[str | os.PathLike[str]]) -> _Ranked:
+    """In the order in which they are given."""
+    scored, failed = [], []
     for decoded in decode_ahead(images):
         name = os.fspath(cast("str", decoded.source))
         if decoded.pixels is None:
             failed.append((name, str(decoded.error)))
         else:
-            names.append(name)
-            scores.append(metric.score_batch(decoded.pixels[None])[0])
-    if not names:
+            scored.append(_ScoredImage(name, metric.score_batch(decoded.pixels[None])[0]))
+    if not scored:
         raise InvalidImageError(
             f"There is no readable image to explain.{f' The first: {failed[0][1]}' if failed else ''}"
         )
-    return tuple(names), torch.stack(scores), tuple(failed)
+    return _Ranked(images=tuple(scored), failed=tuple(failed))
 
 
-def _pictured(name: str, scores: Tensor, max_side: int) -> ExplainedImage:
-    image = load_image(name)
+def _explained(metric: Metric, scored: _ScoredImage, how: _How) -> ExplainedImage:
+    image = _pictured(scored, how.max_side)
+    if scored.changes is not None:
+        looks = _heads(metric, image, how.heads, scored.changes, how.untouched, how.max_side)
+        image = replace(image, heads=looks)
+    if "saliency" in how.methods:
+        image = _with_saliency(metric, image, how)
+    if "crops" in how.methods:
+        image = replace(image, views=view_scores(metric, image.name, label=how.label, max_side=how.max_side))
+    return image
+
+
+def _pictured(scored: _ScoredImage, max_side: int) -> ExplainedImage:
+    image = load_image(scored.name)
     shrunk = resize(image[None], canvas_size(image.shape[-2], image.shape[-1], max_side))[0].clamp(0, 1)
     pixels = shrunk.mul(255).round().byte().permute(1, 2, 0).numpy()
-    return ExplainedImage(name=name, pixels=pixels, scores=scores)
+    return ExplainedImage(name=scored.name, pixels=pixels, scores=scored.scores)
 
 
 def _heads(
@@ -241,14 +285,13 @@ def _heads(
     )
 
 
-def _with_saliency(
-    metric: Metric, image: ExplainedImage, label: str | None, side: int, samples: int, seed: int
-) -> ExplainedImage:
+def _with_saliency(metric: Metric, image: ExplainedImage, how: _How) -> ExplainedImage:
     """Its saliency, smoothed as much as the eye does: single pixels are noise."""
     pixels = load_image(image.name)
-    shrunk = shrink_to_long_side(pixels[None], side)[0].clamp(0, 1)
+    shrunk = shrink_to_long_side(pixels[None], how.saliency_side)[0].clamp(0, 1)
     size = None if shrunk.shape == pixels.shape else (int(shrunk.shape[-2]), int(shrunk.shape[-1]))
-    found = saliency_map(metric, image.name if size is None else shrunk, label=label, samples=samples, seed=seed)
+    source = image.name if size is None else shrunk
+    found = saliency_map(metric, source, label=how.label, samples=how.samples, seed=how.seed)
     values = resize(_blurred(found.values)[None, None], (image.pixels.shape[0], image.pixels.shape[1]))[0, 0]
     return replace(image, saliency=replace(found, values=values), saliency_size=size)
 

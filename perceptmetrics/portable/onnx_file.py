@@ -75,18 +75,15 @@ def export_onnx(
     shapes = checked_shapes(metric, size)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The weights that lie beside a large model are found by their name, so both are written under their own names.
-    with merged_lora(metric), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as name:
-        written = Path(name, path.name)
+    with merged_lora(metric), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
+        written = Path(folder, path.name)
         graph = build_graph(trace(metric, size), opset)
         graph.save(written, halve=precision == "float16")
         if precision == "int8":
             quantise_graph(written, graph.outside_encoder, images)
         describe(written, program_metadata(metric, size, precision))
         difference = check_program(metric, _runner(written), shapes, _tolerance(metric, precision))
-        files = sorted(Path(name).iterdir(), key=lambda file: file == written)  # the model last: with it, all is there
-        total = sum(file.stat().st_size for file in files)
-        for file in files:
-            file.replace(path.with_name(file.name))
+        total = _move(written, path)
     return CheckedProgram(
         path=path,
         format="onnx",
@@ -96,6 +93,15 @@ def export_onnx(
         shapes=shapes,
         bytes=total,
     )
+
+
+def _move(written: Path, path: Path) -> int:
+    """Move a model, and what lies beside it, to its place; returns the number of bytes."""
+    files = sorted(written.parent.iterdir(), key=lambda file: file == written)  # the model last: with it, all is there
+    total = sum(file.stat().st_size for file in files)
+    for file in files:
+        file.replace(path.with_name(file.name))
+    return total
 
 
 def _check_options(precision: str, opset: int) -> None:
