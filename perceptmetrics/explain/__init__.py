@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from perceptmetrics.explain.attention import AttentionMap, attention_maps
 from perceptmetrics.explain.crops import ViewScore, ViewScores, view_scores
-from perceptmetrics.explain.explanations import (
-    METHODS,
-    ExplainedHead,
-    ExplainedImage,
-    ExplainMethod,
-    Explanations,
-    explain_images,
-)
+from perceptmetrics.explain.explained import ExplainedHead, ExplainedImage, Explanations
+from perceptmetrics.explain.explanations import METHODS, ExplainMethod, explain_images
 from perceptmetrics.explain.heads import Head, HeadedEncoder, headed_encoder, parse_heads, read_heads
 from perceptmetrics.explain.importance import HeadImportance, ImportanceMethod, head_importance
 from perceptmetrics.explain.saliency import Saliency, SaliencyMethod, saliency_map

@@ -1,4 +1,4 @@
-"""All that this package can say about why a metric gives images their scores."""
+"""Explain the scores of images in every way that their metric allows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from perceptmetrics.backbones import Backbone
@@ -19,10 +17,11 @@ from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain.attention import AttentionMap, attention_maps
 from perceptmetrics.explain.canvas import canvas_size
-from perceptmetrics.explain.crops import ViewScores, check_several_views, view_scores
+from perceptmetrics.explain.crops import check_several_views, view_scores
+from perceptmetrics.explain.explained import ExplainedHead, ExplainedImage, Explanations
 from perceptmetrics.explain.heads import Head, headed_encoder
 from perceptmetrics.explain.importance import head_importance
-from perceptmetrics.explain.saliency import Saliency, check_differentiable, saliency_map
+from perceptmetrics.explain.saliency import check_differentiable, saliency_map
 from perceptmetrics.functional.image import resize, shrink_to_long_side
 from perceptmetrics.io import load_image
 
@@ -31,71 +30,10 @@ if TYPE_CHECKING:
 
     from perceptmetrics.metric import Metric
 
-__all__ = ["METHODS", "ExplainMethod", "ExplainedHead", "ExplainedImage", "Explanations", "explain_images"]
+__all__ = ["METHODS", "ExplainMethod", "explain_images"]
 
 ExplainMethod = Literal["attention", "saliency", "crops"]
 METHODS: tuple[ExplainMethod, ...] = ("attention", "saliency", "crops")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ExplainedHead:
-    """A head in an image.
-
-    Attributes:
-        head: The head.
-        change: Shape (K,): the scores with its attention made uniform, minus the scores.
-        own: Where it looks.
-        untouched: Where it looks before the metric was trained; None where that is the same or not known.
-    """
-
-    head: Head
-    change: Tensor
-    own: AttentionMap
-    untouched: AttentionMap | None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ExplainedImage:
-    """An image and what is said about it.
-
-    Attributes:
-        name: Its name.
-        pixels: Shape (h, w, 3), uint8: the image shrunk.
-        scores: Shape (K,): its scores.
-        heads: Where chosen heads look.
-        saliency: Where its score comes from, shape (h, w) like the pixels; None if that was not asked for.
-        saliency_size: Height and width to which the image was shrunk for it; None where it was not.
-        views: What its views say.
-    """
-
-    name: str
-    pixels: NDArray[np.uint8]
-    scores: Tensor
-    heads: tuple[ExplainedHead, ...] = ()
-    saliency: Saliency | None = None
-    saliency_size: tuple[int, int] | None = None
-    views: ViewScores | None = None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Explanations:
-    """Explained images.
-
-    Attributes:
-        metric: Name of the metric.
-        labels: Names of its K scores; empty for a single one.
-        images: The images; with heads, those whose predictions they change most come first.
-        left_out: Names of readable images that were left out, since the heads change them less.
-        failed: Names of images that could not be read, each with the reason.
-        notes: What is missing, and why.
-    """
-
-    metric: str
-    labels: tuple[str, ...]
-    images: tuple[ExplainedImage, ...]
-    left_out: tuple[str, ...]
-    failed: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
 
 
 def explain_images(
