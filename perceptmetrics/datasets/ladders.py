@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.datasets.listing import Missing
 
-__all__ = ["INFO", "PROTOCOLS", "SHOWINGS", "Protocol", "read"]
+__all__ = ["INFO", "PROTOCOLS", "SHOWINGS", "Protocol", "make_ladders", "read"]
 
 INFO = DatasetInfo(
     name="ladders",
@@ -143,6 +143,31 @@ def read(
         protocols: Fixed ladders, for test only.
         seed: Seed of random ladders, together with the photograph's name.
     """
+    found = _photographs(root)
+    names = [photograph.relative_to(root).as_posix() for photograph in found]
+    return make_ladders(INFO, found, names, kinds, showings, protocols, seed)
+
+
+def make_ladders(
+    info: DatasetInfo,
+    photographs: Sequence[Path],
+    names: Sequence[str],
+    kinds: Sequence[str],
+    showings: Sequence[str],
+    protocols: Sequence[str],
+    seed: int,
+) -> LabelledImages:
+    """The ladders of some photographs, as a data set.
+
+    Args:
+        info: Its card.
+        photographs: Files.
+        names: What they are called; splits keep all ladders of a name together.
+        kinds: See `read`, as those that follow.
+        showings: Ways of showing a photograph.
+        protocols: Fixed ladders.
+        seed: Seed of random ladders.
+    """
     kinds = _chosen("kinds", kinds, KINDS)
     showings = _chosen("showings", showings, SHOWINGS)
     protocols = tuple(dict.fromkeys(_chosen("protocols", protocols, tuple(PROTOCOLS))))
@@ -150,11 +175,9 @@ def read(
         raise InvalidOptionError(f"Expected a seed of 0 or more, got {seed!r}.")
     if not kinds or not (showings or protocols):
         raise InvalidOptionError("State at least one of the kinds, and one of the showings or protocols.")
-    found = _photographs(root)
-    names = [photograph.relative_to(root).as_posix() for photograph in found]
     made = [
         (name, ladder)
-        for name, photograph in zip(names, found, strict=True)
+        for name, photograph in zip(names, photographs, strict=True)
         for ladder in [
             *_random_ladders(photograph, (seed, _key(name)), kinds, showings),
             *_fixed_ladders(photograph, _key(name), tuple(dict.fromkeys(kinds)), protocols),
@@ -163,8 +186,8 @@ def read(
     rungs = len(_DEGRADATION)
     scale = Scale(lower=0, upper=_DEGRADATION[-1], higher_is_better=False)
     return LabelledImages(
-        name=INFO.name,
-        task=INFO.task,
+        name=info.name,
+        task=info.task,
         images=tuple(rung for _, ladder in made for rung in ladder.rungs),
         names=tuple(f"{name}/{ladder.name}/{rung}" for name, ladder in made for rung in range(rungs)),
         labels=("quality",),

@@ -18,6 +18,7 @@ from perceptmetrics.datasets import (
     lamem,
     live,
     livec,
+    livec_ladders,
     spaq,
     sun,
     things,
@@ -63,6 +64,7 @@ _MODULES: dict[str, _Module] = {
         emotionroi,
         ava,
         ladders,
+        livec_ladders,
         csv_file,
     )
 }

@@ -379,6 +379,20 @@ def ladders(root: Path) -> Expected:
     )
 
 
+def livec_ladders(root: Path) -> Expected:
+    rated = livec(root)
+    rungs = {f"{name}/whole/over/{rung}": f"{name}/whole/over" for name in rated.shares for rung in range(6)}
+    return Expected(
+        name="livec_ladders",
+        root=root,
+        labels=rated.labels,
+        files=None,
+        shares={name: (1, 0.5, 0.375, 0.25, 0.125, 0)[int(name[-1])] for name in rungs},
+        groups=rungs,
+        options={"kinds": ["over"]},
+    )
+
+
 BUILDERS: tuple[Callable[[Path], Expected], ...] = (
     livec,
     koniq10k,
@@ -398,5 +412,6 @@ BUILDERS: tuple[Callable[[Path], Expected], ...] = (
     emotionroi_official,
     ava,
     ladders,
+    livec_ladders,
     csv_file,
 )

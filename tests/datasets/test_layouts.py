@@ -11,7 +11,7 @@ import pytest
 
 from perceptmetrics.datasets import LabelledImages, list_datasets, load_dataset, make_splits
 from perceptmetrics.errors import DatasetError
-from tests.datasets.layouts import BUILDERS, Expected, ladders, sun
+from tests.datasets.layouts import BUILDERS, Expected, ladders, livec, livec_ladders, sun
 
 
 def load(made: Expected, **options: object) -> LabelledImages:
@@ -79,7 +79,7 @@ def test_splits_are_disjoint_grouped_and_repeatable(layout: Expected) -> None:
             assert {dataset.names[place] for place in together} == listed
 
 
-@pytest.mark.parametrize("builder", [builder for builder in BUILDERS if builder not in (sun, ladders)])
+@pytest.mark.parametrize("builder", [builder for builder in BUILDERS if builder not in (sun, ladders, livec_ladders)])
 def test_a_missing_file_is_an_error_or_left_out(builder: Callable[[Path], Expected], tmp_path: Path) -> None:
     changeable = builder(tmp_path)
     assert changeable.files is not None
@@ -124,3 +124,19 @@ def test_nothing_but_labels_is_an_error_even_when_missing_files_are_to_be_skippe
         file.unlink()
     with pytest.raises(DatasetError, match="images"):
         load(changeable, missing="skip")
+
+
+@pytest.mark.parametrize("gone", [(), ("3.bmp", "8.JPG")])
+def test_the_ladders_of_livec_are_split_as_livec_is(tmp_path: Path, gone: tuple[str, ...]) -> None:
+    made = livec(tmp_path)
+    assert made.files is not None
+    for name in gone:
+        made.files[name].unlink()
+    rated = load_dataset("livec", tmp_path, missing="skip")
+    ladders_of_it = load_dataset("livec_ladders", tmp_path, missing="skip", kinds=["over", "noise"])
+    assert ladders_of_it.missing == rated.missing == gone
+    assert ladders_of_it.contents is not None
+    for one, other in zip(make_splits(rated), make_splits(ladders_of_it), strict=True):
+        for part in ("train", "validation", "test"):
+            images = {rated.names[place] for place in getattr(one, part)}
+            assert images == {ladders_of_it.contents[place] for place in getattr(other, part)}

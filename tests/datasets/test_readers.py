@@ -37,7 +37,7 @@ def test_every_card_is_complete(name: str) -> None:
     info = dataset_info(name)
     assert info.name == name
     assert all((info.title, info.paper, info.licence, info.obtain, info.scale, info.splits))
-    assert (info.images is None) == (name in ("ladders", "csv"))
+    assert (info.images is None) == (name in ("ladders", "livec_ladders", "csv"))
     assert 0 < info.test_share < 1
     assert 0 < info.validation_share < 1
 

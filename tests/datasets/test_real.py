@@ -29,6 +29,17 @@ def test_livec_without_its_bmp_files_has_627_images() -> None:
         assert [len(split.train), len(split.validation), len(split.test)] == [452, 50, 125]
 
 
+def test_what_is_held_out_of_livec_is_held_out_of_its_ladders() -> None:
+    root = data_folder("livec")
+    rated = load_dataset("livec", root, missing="skip")
+    ladders = load_dataset("livec_ladders", root, missing="skip", kinds=["over"])
+    assert (len(ladders), len(ladders.missing)) == (627 * 6, 535)
+    assert ladders.contents is not None
+    splits = zip(make_splits(rated, validation=0), make_splits(ladders, validation=0), strict=True)
+    for one, other in splits:
+        assert {rated.names[place] for place in one.test} == {ladders.contents[place] for place in other.test}
+
+
 def test_biq2021_keeps_near_duplicates_together() -> None:
     root = data_folder("biq2021")
     dataset = load_dataset("csv", root, group_column="group", split_column="split", lower=0, upper=1)
