@@ -14,6 +14,8 @@ from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.finetune import RunResult, finetune
 from perceptmetrics.finetune.batches import epoch_batches
 from perceptmetrics.finetune.features import FeatureFeed
+from perceptmetrics.heads import MlpHead
+from perceptmetrics.io import load_image
 from tests.finetune.tiny import rated, tiny_recipe
 
 DATA = (
@@ -97,6 +99,28 @@ def test_ladders_and_ratings_are_learned(
     rungs = [ladders.images[place] for place in ladders.trainable]
     scores = metric.score([rung.render() / 255 for rung in rungs if not isinstance(rung, Path)]).reshape(-1, 6)
     assert (scores[:, :-1] > scores[:, 1:]).float().mean() > 0.8
+
+
+def test_features_are_standardised_over_both_data_sets_by_the_weight_of_their_losses(
+    both: tuple[RunResult, list[set[int]], list[int]], pictures: Path, ladders: LabelledImages, encoder: Path
+) -> None:
+    """Of the exported metric, which was trained on all 40 pictures and on all random rungs, with twice the weight."""
+    metric = create_metric(both[0].folder, backbone_checkpoint=encoder)
+    rungs = [ladders.images[place] for place in ladders.trainable]
+    ratings = [load_image(path) for path in rated(pictures).images if isinstance(path, Path)]
+    shown = [rung.render() / 255 for rung in rungs if not isinstance(rung, Path)]
+    of_ratings, of_rungs = (
+        torch.cat([metric.encode(metric.views(image[None]))[0].flatten(0, -2) for image in images]).double()
+        for images in (ratings, shown)
+    )
+    assert len(of_ratings) == 40
+    assert len(of_rungs) == 144
+    mean = (of_ratings.mean(dim=0) + 2 * of_rungs.mean(dim=0)) / 3
+    square = (of_ratings.square().mean(dim=0) + 2 * of_rungs.square().mean(dim=0)) / 3
+    head = metric.head
+    assert isinstance(head, MlpHead)
+    torch.testing.assert_close(head.feature_mean.double(), mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(head.feature_std.double(), (square - mean.square()).sqrt() + 1e-3, rtol=1e-4, atol=1e-5)
 
 
 def test_equal_images_are_encoded_once(
