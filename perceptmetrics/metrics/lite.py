@@ -2,7 +2,7 @@
 
 EfficientNet-Lite0 (Tan, Le, "EfficientNet", ICML 2019; the Lite variant by Google) sees the whole image;
 the mean and standard deviation of each channel of its five stages go through a small head of our own, trained
-on LIVE In the Wild (Ghadiyaram, Bovik, IEEE TIP 2016) and on synthetic ladders of degradations.
+on LIVE In the Wild (Ghadiyaram, Bovik, IEEE TIP 2016) and on synthetic ladders of degradations: the recipe `lite_iqa`.
 The head, this specification as JSON and nothing else lie in `metrics/lite_iqa/`.
 """
 
@@ -45,14 +45,16 @@ LITE_IQA = MetricSpec(
         activation="gelu",
         feature_map="signed_log",
         standardise=True,
+        dropout=0.5,
+        input_dropout=0.2,
         weights=PackageFile(
             package="perceptmetrics",
             filename="metrics/lite_iqa/model.safetensors",
-            sha256="83d86c64d7f766c4ca9439c9881a31b61027dabe961568f19cdb7de79d0bd785",
+            sha256="280aea5e896404e42de3ca191d6b9239daf65782b03dde8e6252ed888b9603a0",
             size=796_724,
         ),
     ),
-    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic", scale=0.8497, shift=0.3123),
+    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic"),
     card=CardSpec(
         summary="Quality of photographs, offline and fast: no CLIP, no download.",
         paper="Head: this project. Encoder: Tan, Le: EfficientNet. ICML 2019. Labels: Ghadiyaram, Bovik: Massive "
@@ -60,7 +62,7 @@ LITE_IQA = MetricSpec(
         paper_url="https://arxiv.org/abs/1905.11946",
         licence="Apache-2.0; trained on LIVE In the Wild (see NOTICE)",
         training_data="627 photographs of LIVE In the Wild with mean opinion scores, and degradation ladders made "
-        "from 26 CC0 photographs.",
+        "from them and from 26 CC0 photographs.",
         limits="Trained on mobile-phone photographs and six kinds of degradation; not meant for drawings, "
         "screenshots, generated or medical images. An orientation, not a substitute for the CLIP metrics.",
     ),

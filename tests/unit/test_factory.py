@@ -41,15 +41,16 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def exported_spec():
-    """`lite_iqa` with a smaller head: a metric as someone else would train it."""
-    return replace(LITE_IQA, name="my_metric", head=replace(LITE_IQA.head, widths=(1024, 8, 1)))
+    """`lite_iqa` with a smaller head and a scaled score: a metric as someone else would train it."""
+    head = replace(LITE_IQA.head, widths=(1024, 8, 1))
+    return replace(LITE_IQA, name="my_metric", head=head, score=replace(LITE_IQA.score, scale=0.85, shift=0.3))
 
 
 def random_head(spec, seed=5):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = MlpHead(spec.head)
-    return head.requires_grad_(False)
+    return head.eval().requires_grad_(False)
 
 
 def trained_file(head):
