@@ -87,7 +87,8 @@ class HeadRecipe:
         dropout: Probability with which a hidden value is zeroed.
         input_dropout: Probability with which a feature is zeroed.
         feature_map: What is done to the features first, see `MlpHeadSpec`.
-        standardise: Whether features are standardised, with mean and standard deviation of the training images.
+        standardise: Whether features are standardised, with mean and standard deviation of the training images; several
+            data sets of one head count as much as their losses.
     """
 
     hidden: tuple[int, ...] = (512, 256)
