@@ -129,6 +129,11 @@ def _print_plan(plan: Plan) -> None:
         f"{name}: {train} images for training, {validation} for validation, {test} for test"
         for name, (train, validation, test) in plan.images.items()
     ]
+    lines += [
+        f"{one.tested} is tested with {len(one.names)} images on which {one.trained} trains (split {one.split}: "
+        f"{one.names[0]}, ...): its figures will flatter"
+        for one in plan.overlaps
+    ]
     cached = "; the encoder's features are computed once" if plan.cached else ""
     lines += [
         f"{plan.splits} splits, {plan.models} models to train, up to {plan.epochs} epochs of {plan.steps} steps",

@@ -11,6 +11,7 @@ from perceptmetrics.finetune.augmentation import TrainingViews
 from perceptmetrics.finetune.batches import Draw
 from perceptmetrics.finetune.features import can_be_kept
 from perceptmetrics.finetune.feeds import PixelFeed
+from perceptmetrics.finetune.overlaps import Overlap, find_overlaps
 from perceptmetrics.finetune.recipe_splits import recipe_splits
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
@@ -36,6 +37,7 @@ class Plan:
 
     Attributes:
         images: For each data set: images for training, validation and test in the first split.
+        overlaps: Images on which one data set trains and another is tested.
         splits: Number of splits.
         models: Number of models that are trained.
         steps: Steps of an epoch.
@@ -48,6 +50,7 @@ class Plan:
     """
 
     images: dict[str, tuple[int, int, int]]
+    overlaps: tuple[Overlap, ...]
     splits: int
     models: int
     steps: int
@@ -93,6 +96,7 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
     activations = _activations(recipe, learner, datasets[0], at_once, cached=cached)
     return Plan(
         images=images,
+        overlaps=find_overlaps(datasets, every),
         splits=count,
         models=count * len(recipe.optimizer.lr) + (recipe.splits.export == "all"),
         steps=steps,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.finetune import list_recipes
 from tests.finetune.tiny import RECIPE
 
+LADDERS = "{kinds: [blur], showings: [whole], protocols: []}"
 DATA = ("--option", "columns=redness", "--option", "lower=0", "--option", "upper=1")
 
 
@@ -65,6 +67,18 @@ def test_dry_run_prints_the_plan_and_writes_nothing(run, tmp_path, monkeypatch):
     assert "29 images for training, 3 for validation, 8 for test" in text
     assert "1,057 of" in text  # 64 x 16 + 16 + 16 + 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_dry_run_names_images_on_which_another_data_set_trains(run, tmp_path, pictures, encoder):
+    both = [f"data=[{{name: csv}}, {{name: ladders, options: {LADDERS}, loss: ranking}}]", "heads=shared"]
+    words = [tmp_path / "tiny.yaml", "--backbone-checkpoint", encoder, "--dry-run", "--set", both[0], "--set", both[1]]
+    roots = ["--root", f"csv={pictures}", "--root", f"ladders={pictures}", "--option", "csv.columns=redness"]
+    roots += ["--option", "csv.group_column=pair"]
+    result = run(*words, *roots, "--option", "csv.lower=0", "--option", "csv.upper=1", root=None)
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.split())
+    assert re.search(r"csv is tested with \d images on which ladders trains \(split 0: \d+\.png, \.\.\.\)", text)
+    assert re.search(r"ladders is tested with \d+ images on which csv trains \(split 0: \d+\.png/whole/blur/\d", text)
 
 
 @pytest.mark.parametrize(
