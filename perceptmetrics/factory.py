@@ -85,16 +85,14 @@ def create_metric(
         as_loss: Return a `PerceptualLoss`, which is to be minimised whatever the metric's direction.
         loss_weight: Factor of the loss; a tensor of shape (N,) weighs the images.
         loss_reduction: `"mean"`, `"sum"` or `"none"`.
-        loss_target: For a metric with labels: the label whose score the loss raises, or a distribution over labels;
-            see `PerceptualLoss`.
+        loss_target: For a metric with labels: the label to raise, or a distribution over labels; see `PerceptualLoss`.
         loss_sign: `"auto"` for the sign that makes images better, `"raw"` for the score as it is, as pyiqa has it.
         checkpointing: Compute the encoder's activations again for the gradient: less memory, more time.
         weights: `"pretrained"`, or None for random weights (tests and benchmarks: the scores mean nothing).
         checkpoint: The metric's own trained file, in place of the one that it would look up: a released file, or
             what `perceptmetrics convert` wrote (the file or its folder).
-        backbone_checkpoint: Weights of the encoder, in place of those that it would look up: an open_clip
-            file, an OpenAI archive or state dictionary, or a Hugging Face CLIP folder. It is not read where the
-            trained file holds the encoder too.
+        backbone_checkpoint: Weights of the encoder, in place of those that it would look up: an open_clip file, OpenAI
+            archive or state dictionary, or Hugging Face CLIP folder. Not read where the trained file has the encoder.
         revision: Another revision of the encoder's Hub repository.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download. `HF_HUB_OFFLINE=1` has the same effect.
@@ -117,19 +115,9 @@ def create_metric(
         >>> metric.lower_better, metric.score_range
         (False, (0.0, 1.0))
     """
-    if weights not in ("pretrained", None):
-        raise InvalidOptionError(f"weights must be 'pretrained' or None (random weights), got {weights!r}.")
-    if not as_loss:
-        _refuse_loss_options(loss_weight, loss_reduction, loss_target, loss_sign)
-    if as_loss and precision is not None:
-        raise InvalidOptionError(f"A loss needs gradients, which precision={precision!r} does not give. Leave it out.")
-    lookup = ResolveOptions(
-        metric=os.fspath(name),
-        fetch_options=fetch_options(options.get("backbone"), revision),
-        cache_dir=cache_dir,
-        local_files_only=local_files_only,
-    )
-    spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=weights is None)
+    _check_combination(as_loss, precision, loss_weight, loss_reduction, loss_target, loss_sign)
+    lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
+    spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
     metric = assemble(spec, files, Placement(device, dtype), precision=precision, seed=seed)
     if checkpointing:
@@ -137,10 +125,27 @@ def create_metric(
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric
 
 
-def _refuse_loss_options(
-    weight: float | Tensor, reduction: Reduction, target: LossTarget | None, sign: LossSign
+def _is_random(weights: str | None) -> bool:
+    if weights not in ("pretrained", None):
+        raise InvalidOptionError(f"weights must be 'pretrained' or None (random weights), got {weights!r}.")
+    return weights is None
+
+
+def _check_combination(
+    as_loss: bool,
+    precision: Precision | None,
+    weight: float | Tensor,
+    reduction: Reduction,
+    target: LossTarget | None,
+    sign: LossSign,
 ) -> None:
-    """A metric would ignore them."""
+    """A loss cannot do with a quantised encoder, and a metric would ignore the options of a loss."""
+    if as_loss:
+        if precision is not None:
+            raise InvalidOptionError(
+                f"A loss needs gradients, which precision={precision!r} does not give. Leave it out."
+            )
+        return
     stated = {
         "loss_weight": not isinstance(weight, (int, float)) or weight != 1.0,
         "loss_reduction": reduction != "mean",
@@ -181,9 +186,17 @@ def create_untouched_encoder(
         UnknownMetricError: No metric has this name.
         WeightsError: A file is missing, or does not fit.
     """
-    lookup = ResolveOptions(metric=os.fspath(name), cache_dir=cache_dir, local_files_only=local_files_only)
-    spec, files = _look_up(lookup, checkpoint, backbone_checkpoint)
+    spec, files = _look_up(_resolve_options(name, cache_dir, local_files_only), checkpoint, backbone_checkpoint)
     return untouched_encoder(spec, files, Placement(device, dtype))
+
+
+def _resolve_options(
+    name: PathLike, cache_dir: PathLike | None, local_files_only: bool, fetched_with: str = ""
+) -> ResolveOptions:
+    """How the files of a metric are looked up."""
+    return ResolveOptions(
+        metric=os.fspath(name), fetch_options=fetched_with, cache_dir=cache_dir, local_files_only=local_files_only
+    )
 
 
 def _look_up(
