@@ -131,7 +131,7 @@ def _print_plan(plan: Plan) -> None:
     ]
     lines += [
         f"{one.tested} is tested with {len(one.names)} images on which {one.trained} trains (split {one.split}: "
-        f"{one.names[0]}, ...): its figures will flatter"
+        f"{one.names[0]}, ...): its figures will flatter. Leave these images out of one of the two, or split both alike"
         for one in plan.overlaps
     ]
     cached = "; the encoder's features are computed once" if plan.cached else ""

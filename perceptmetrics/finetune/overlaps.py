@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,21 +48,28 @@ def find_overlaps(datasets: Sequence[LabelledImages], splits: Sequence[Sequence[
     Returns:
         One for each two data sets, at most.
     """
-    files = [[_file(image) for image in one.images] for one in datasets] if len(datasets) > 1 else []
+    files = [[_file(image) for image in one.images] if len(datasets) > 1 else [] for one in datasets]
     found = []
-    for trained, tested in permutations(range(len(files)), 2):
-        for number, (training, testing) in enumerate(zip(splits[trained], splits[tested], strict=False)):
-            seen = {files[trained][place] for place in training.train} - {None}
-            names = tuple(datasets[tested].names[place] for place in testing.test if files[tested][place] in seen)
+    for (trained, its_files, its_splits), (tested, files_seen, other_splits) in permutations(
+        zip(datasets, files, splits, strict=True), 2
+    ):
+        for number, (training, testing) in enumerate(zip(its_splits, other_splits, strict=False)):
+            known = {its_files[place] for place in training.train} - {None}
+            names = tuple(tested.names[place] for place in testing.test if files_seen[place] in known)
             if names:
-                names_of = (datasets[trained].name, datasets[tested].name)
-                found.append(Overlap(trained=names_of[0], tested=names_of[1], split=number, names=names))
+                found.append(Overlap(trained=trained.name, tested=tested.name, split=number, names=names))
                 break
     return tuple(found)
 
 
-def _file(image: ImageItem) -> str | None:
-    """The file that is shown; None for an image that comes of no file of its own."""
+def _file(image: ImageItem) -> tuple[str, str] | None:
+    """Folder and name of the file that is shown; None for an image that comes of no file of its own."""
     if isinstance(image, DegradedPhotograph):
         image = image.photograph
-    return os.path.abspath(image) if isinstance(image, Path) else None  # noqa: PTH100 - resolving links is slow
+    return (_real(str(image.parent)), image.name) if isinstance(image, Path) else None
+
+
+@lru_cache(maxsize=1024)
+def _real(folder: str) -> str:
+    """Where a folder really is: data sets are often linked, and a look at every file takes long."""
+    return os.path.realpath(folder)

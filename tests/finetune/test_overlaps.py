@@ -50,6 +50,13 @@ def test_a_degraded_photograph_counts_as_its_photograph(folder: Path, one: Label
     assert found.names == tuple(ladders.names[18:20])
 
 
+def test_a_linked_folder_is_the_same_folder(tmp_path: Path, folder: Path, one: LabelledImages) -> None:
+    (tmp_path / "linked").symlink_to(folder, target_is_directory=True)
+    linked = replace(one, name="linked", images=tuple(tmp_path / "linked" / name for name in one.names))
+    (found,) = find_overlaps([one, linked], [[cut([3], [0])], [cut([6], [3])]])
+    assert (found.tested, found.names) == ("linked", (one.names[3],))
+
+
 def test_files_of_other_folders_and_equal_splits_share_nothing(tmp_path: Path, one: LabelledImages) -> None:
     copied = rated(Path(shutil.copytree(Path(str(one.images[0])).parent, tmp_path / "copy")))
     assert find_overlaps([one, replace(copied, name="copy")], [[cut([0], [1])], [cut([1], [0])]]) == ()
