@@ -16,10 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perceptmetrics.datasets import livec
+from perceptmetrics.datasets import ladders, livec
 from perceptmetrics.datasets.degradations import KINDS
 from perceptmetrics.datasets.info import DatasetInfo
-from perceptmetrics.datasets.ladders import make_ladders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +35,7 @@ INFO = DatasetInfo(
     paper=livec.INFO.paper,
     licence=livec.INFO.licence,
     obtain=livec.INFO.obtain,
-    scale="degradation 0 (none) or 4..8, lower is better, within a ladder",
+    scale=ladders.INFO.scale,
     splits="those of livec",
 )
 
@@ -61,4 +60,4 @@ def read(
     """
     rated = livec.read(root, missing)
     files = [image for image in rated.images if isinstance(image, Path)]
-    return replace(make_ladders(INFO, files, rated.names, kinds, showings, (), seed), missing=rated.missing)
+    return replace(ladders.make_ladders(INFO, files, rated.names, kinds, showings, (), seed), missing=rated.missing)

@@ -28,19 +28,18 @@ _AT_ONCE = 8
 @torch.no_grad()
 def standardise_heads(learner: Learner, sets: Sequence[TrainingSet]) -> None:
     """Set mean and standard deviation of heads that standardise; data sets of one head count as their losses do."""
-    moments: dict[MlpHead, list[tuple[Tensor, Tensor]]] = {}
-    weights: dict[MlpHead, list[float]] = {}
+    moments: dict[MlpHead, list[tuple[float, Tensor, Tensor]]] = {}
     for number, one in enumerate(sets):
         head = learner.metric(number).head
         if isinstance(head, MlpHead) and head.standardises:
-            moments.setdefault(head, []).append(_moments(learner, one, head))
-            weights.setdefault(head, []).append(one.weight)
+            moments.setdefault(head, []).append((one.weight, *_moments(learner, one, head)))
     for head, found in moments.items():
-        shares = torch.tensor(weights[head], dtype=torch.float64)
+        weights, means, squares = zip(*found, strict=True)
+        shares = torch.tensor(weights, dtype=torch.float64)
         shares /= shares.sum()
-        means, squares = (shares @ torch.stack(values) for values in zip(*found, strict=True))
-        head.feature_mean.copy_(means)
-        head.feature_std.copy_((squares - means.square()).clamp(min=0).sqrt() + _FLOOR)
+        mean, square = (shares @ torch.stack(values) for values in (means, squares))
+        head.feature_mean.copy_(mean)
+        head.feature_std.copy_((square - mean.square()).clamp(min=0).sqrt() + _FLOOR)
 
 
 def _moments(learner: Learner, one: TrainingSet, head: MlpHead) -> tuple[Tensor, Tensor]:

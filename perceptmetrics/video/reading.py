@@ -110,7 +110,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
             raise InvalidImageError(f"{name} holds no video (sound alone?).")
         stream = container.streams.video[0]
         if stream.codec_context is None:
-            raise InvalidImageError(f"{name} is no video that can be read: this FFmpeg has no decoder for its codec.")
+            raise InvalidImageError(
+                f"{name} is no video that can be read: there is no decoder for its codec. Convert it, such as to H.264."
+            )
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"err_detect": "crccheck+explode"}  # nothing is patched up in silence
         yield container, stream
