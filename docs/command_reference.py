@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from perceptmetrics.cli.app import app
+from perceptmetrics.apps.cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

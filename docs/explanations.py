@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageFilter
 
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 900  # pixels
@@ -26,7 +26,7 @@ def draw() -> None:
         left = (0, 0, photograph.width // 2, photograph.height)
         photograph.paste(photograph.crop(left).filter(ImageFilter.GaussianBlur(3)), left)
         photograph.save(folder / "cat.png")
-        program = "from perceptmetrics.cli import main; main()"
+        program = "from perceptmetrics.apps.cli import main; main()"
         words = ("explain", "cat.png", "--output", "saliency.png")
         subprocess.run([sys.executable, "-c", program, *words], cwd=folder, check=True)
         with Image.open(folder / "saliency.png") as picture:

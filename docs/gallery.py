@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import ImageFilter
 
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -34,7 +34,7 @@ def draw() -> None:
 
 def run(folder: Path, *words: str) -> None:
     """Run a command of perceptmetrics in a folder."""
-    program = "from perceptmetrics.cli import main; main()"
+    program = "from perceptmetrics.apps.cli import main; main()"
     subprocess.run([sys.executable, "-c", program, *words], cwd=folder, check=True)
 
 

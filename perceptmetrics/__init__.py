@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from perceptmetrics._version import __version__
+from perceptmetrics._util.version import __version__
 
 if TYPE_CHECKING:
     from perceptmetrics.datasets import list_datasets, load_dataset
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from perceptmetrics.explain import attention_maps, head_importance, saliency_map, view_scores
-    from perceptmetrics.factory import create_metric
+    from perceptmetrics.factory.create import create_metric
+    from perceptmetrics.factory.suite import MetricSuite
+    from perceptmetrics.images.load import load_image
     from perceptmetrics.integrations.datasets import score_dataset
     from perceptmetrics.integrations.pandas import score_frame
-    from perceptmetrics.io import load_image
-    from perceptmetrics.losses import PerceptualLoss
-    from perceptmetrics.metric import Metric
-    from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
+    from perceptmetrics.metrics.registry import list_metrics, list_models, metric_info, register_metric
+    from perceptmetrics.models.losses import PerceptualLoss
+    from perceptmetrics.models.metric import Metric
     from perceptmetrics.spec import MetricSpec
-    from perceptmetrics.suite import MetricSuite
     from perceptmetrics.video import FrameSampling, VideoScores, score_video
 
 __all__ = [
@@ -73,25 +73,25 @@ _MODULE_OF = {
     "InvalidImageError": "errors",
     "InvalidOptionError": "errors",
     "InvalidSpecError": "errors",
-    "Metric": "metric",
+    "Metric": "models.metric",
     "MetricSpec": "spec",
-    "MetricSuite": "suite",
+    "MetricSuite": "factory.suite",
     "MissingExtraError": "errors",
     "PerceptMetricsError": "errors",
-    "PerceptualLoss": "losses",
+    "PerceptualLoss": "models.losses",
     "UnknownMetricError": "errors",
     "VideoScores": "video",
     "WeightsError": "errors",
     "attention_maps": "explain",
-    "create_metric": "factory",
+    "create_metric": "factory.create",
     "head_importance": "explain",
     "list_datasets": "datasets",
-    "list_metrics": "registry",
-    "list_models": "registry",
+    "list_metrics": "metrics.registry",
+    "list_models": "metrics.registry",
     "load_dataset": "datasets",
-    "load_image": "io",
-    "metric_info": "registry",
-    "register_metric": "registry",
+    "load_image": "images.load",
+    "metric_info": "metrics.registry",
+    "register_metric": "metrics.registry",
     "saliency_map": "explain",
     "score_dataset": "integrations.datasets",
     "score_frame": "integrations.pandas",

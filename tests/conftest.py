@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from perceptmetrics.cache import CACHE_VARIABLE
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 
 
 @pytest.fixture(scope="session", autouse=True)

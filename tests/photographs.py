@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from perceptmetrics.functional.image import resize
-from perceptmetrics.io import load_image
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.images.load import load_image
 
 
 def photographs(height: int, width: int) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
 from tests.parity.reference_perceptclip import load_released, preprocess_whole, released_shapes
 
 # Arguments of `released_state` for models like the three released ones.

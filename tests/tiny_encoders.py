@@ -9,12 +9,12 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from perceptmetrics.assembly import Files, assemble
-from perceptmetrics.backbones import Placement
-from perceptmetrics.encoders import encoder_width
+from perceptmetrics.factory.build import Files, assemble
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.encoders import Placement
+from perceptmetrics.models.encoders.named import encoder_width
 from perceptmetrics.spec import BackboneSpec, CentreCropView, HubFile, MlpHeadSpec, WholeView
-from perceptmetrics.weights import ResolveOptions
+from perceptmetrics.weights.resolve import ResolveOptions
 from tests import tiny_clip
 from tests.tiny_clip import enliven
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import timm
 import torch
 
-from perceptmetrics.backbones import ClipVisionTransformer
-from perceptmetrics.lora import Adapter, LoraProjection, attach_lora
+from perceptmetrics.models.encoders import ClipVisionTransformer
+from perceptmetrics.models.lora import Adapter, LoraProjection, attach_lora
 from perceptmetrics.spec.backbone import LoraSpec
 from tests import tiny_clip
 from tests.tiny_clip import VIT

@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from perceptmetrics.backbones import Backbone
-from perceptmetrics.heads import MlpHead
-from perceptmetrics.metric import Metric
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.encoders import Backbone
+from perceptmetrics.models.heads import MlpHead
+from perceptmetrics.models.metric import Metric
+from perceptmetrics.models.views import Views
 from perceptmetrics.spec import MlpHeadSpec, WholeView
-from perceptmetrics.views import Views
 
 WHOLE = WholeView()
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)

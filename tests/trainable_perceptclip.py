@@ -8,12 +8,12 @@ from pathlib import Path
 from torch import nn
 
 from perceptmetrics import Metric, metric_info
-from perceptmetrics.backbones import TowerWeights, build_image_tower
-from perceptmetrics.checkpoints import read_image_tower
-from perceptmetrics.heads import MlpHead
-from perceptmetrics.lora import LoraProjection, attach_lora, load_lora
-from perceptmetrics.tuned import cached_tower, read_tuned
-from perceptmetrics.views import Views
+from perceptmetrics.factory.tuned_encoder import cached_tower, read_tuned
+from perceptmetrics.models.encoders import TowerWeights, build_image_tower
+from perceptmetrics.models.heads import MlpHead
+from perceptmetrics.models.lora import LoraProjection, attach_lora, load_lora
+from perceptmetrics.models.views import Views
+from perceptmetrics.weights.layouts import read_image_tower
 
 __all__ = ["trainable_parameters", "unmerged_metric"]
 

@@ -23,9 +23,9 @@ from torch import Tensor
 
 import perceptmetrics
 from perceptmetrics import PerceptualLoss
-from perceptmetrics.atomic import write_whole
+from perceptmetrics._util.atomic import write_whole
 from perceptmetrics.functional.image import shrink_to_long_side
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
 
 JPEG_QUALITY = 75
 

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 import perceptmetrics
 from perceptmetrics import PerceptualLoss
-from perceptmetrics.atomic import write_whole
-from perceptmetrics.files import find_images
+from perceptmetrics._util.atomic import write_whole
 from perceptmetrics.functional.image import centre_crop, shrink_to_long_side
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.images.find import find_images
 
 NOISE = 25 / 255  # standard deviation
 BASELINE = "L1"

@@ -60,7 +60,7 @@ class DegradedPhotograph:
         """See `RenderedImage`."""
         import torch  # here, because listing data sets needs no PyTorch
 
-        from perceptmetrics.io import load_image
+        from perceptmetrics.images.load import load_image
 
         image = load_image(self.photograph).permute(1, 2, 0).numpy()
         pixels = _shown(image, self.showing)

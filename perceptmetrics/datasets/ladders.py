@@ -27,7 +27,7 @@ from perceptmetrics.datasets.degraded import DegradedPhotograph, Showing
 from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import LabelledImages, Scale
 from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError, nearest_names
-from perceptmetrics.files import find_images
+from perceptmetrics.images.find import find_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import DatasetError, InvalidImageError
-from perceptmetrics.files import find_images
+from perceptmetrics.images.find import find_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

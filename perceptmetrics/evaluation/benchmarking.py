@@ -22,8 +22,8 @@ from perceptmetrics.evaluation.predictions import (
     predict_images,
 )
 from perceptmetrics.evaluation.ratings import RatingFigures, evaluate_within_groups, rating_figures
-from perceptmetrics.metric import Metric
-from perceptmetrics.scoring import ScoreImages, namesakes, score_columns, score_images
+from perceptmetrics.models.metric import Metric
+from perceptmetrics.scoring.stream import ScoreImages, namesakes, score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from perceptmetrics.datasets import Scale
 from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import ScoreImages, first_failure, score_columns, score_images
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import ScoreImages, first_failure, score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from perceptmetrics.datasets import ImageItem, LabelledImages
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["Predictions", "check_classes", "class_probabilities", "has_unit", "oriented", "predict_images"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perceptmetrics.atomic import write_whole
-from perceptmetrics.results import csv_bytes
+from perceptmetrics._util.atomic import write_whole
+from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from perceptmetrics.errors import InvalidOptionError, nearest_names
-from perceptmetrics.samples import blurred, noisy
+from perceptmetrics.images.examples import blurred, noisy
 
 __all__ = ["ADJUSTMENTS", "Adjustment", "adjustment"]
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.experiments.scored import score_set
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import ScoreImages, score_columns, score_images
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import ScoreImages, score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["Attribute", "AttributeProfiles", "Profile", "attribute_profiles"]
 

@@ -14,14 +14,14 @@ import numpy as np
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.experiments.scored import TIE, images_of_folder, score_set, single_column
 from perceptmetrics.functional.stats import binomial_interval, bootstrap_interval, sign_test
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import ScoreImages, score_images
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import ScoreImages, score_images
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["ComparedPair", "Comparison", "compare_folders"]
 

@@ -14,14 +14,14 @@ from perceptmetrics.errors import DatasetError
 from perceptmetrics.experiments.scored import score_set
 from perceptmetrics.functional.curves import fit_logistic4, logistic4
 from perceptmetrics.functional.stats import bootstrap_interval, krcc, plcc, rmse, srcc
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import ScoreImages, namesakes, score_columns, score_images
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import ScoreImages, namesakes, score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.experiments.ratings import Ratings
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["Correlation", "Correlations", "correlate"]
 

@@ -17,15 +17,15 @@ from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOption
 from perceptmetrics.experiments.adjust import Adjustment, adjustment
 from perceptmetrics.experiments.scored import single_column
 from perceptmetrics.functional.stats import srcc
-from perceptmetrics.io import load_image
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import ScoreImages, first_failure, score_images
+from perceptmetrics.images.load import load_image
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import ScoreImages, first_failure, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["AttributeLadder", "Climb", "Ladders", "climb_ladders"]
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perceptmetrics.experiments.scored import score_set, single_column
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import ScoreImages, score_images
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import ScoreImages, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["RankedImage", "Ranking", "rank_images"]
 
@@ -82,7 +82,7 @@ def rank_images(
 
     Example:
         >>> import perceptmetrics
-        >>> from perceptmetrics.samples import blurred, sample_photographs
+        >>> from perceptmetrics.images.examples import blurred, sample_photographs
         >>> cat = sample_photographs()["chelsea"]
         >>> ranking = rank_images(perceptmetrics.create_metric("lite_iqa"), [blurred(cat), cat])
         >>> [row.image for row in ranking.best(1)]

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
-from perceptmetrics.files import find_images
-from perceptmetrics.scoring import ScoreImages, first_failure
+from perceptmetrics.images.find import find_images
+from perceptmetrics.scoring.stream import ScoreImages, first_failure
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
 
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
-    from perceptmetrics.results import ScoredImage
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
+    from perceptmetrics.scoring.results import ScoredImage
 
 __all__ = ["TIE", "images_of_folder", "score_set", "single_column"]
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Literal
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.experiments.pairs import choose_pairs
 from perceptmetrics.experiments.scored import TIE, score_set, single_column
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import ScoreImages, score_images
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import ScoreImages, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["Side", "Study", "StudyPair", "make_study", "rescore"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.experiments.agreement import Choice
 from perceptmetrics.experiments.study import Side, Study, StudyPair
-from perceptmetrics.results import csv_line
+from perceptmetrics.scoring.results import csv_line
 
 if TYPE_CHECKING:
     import os

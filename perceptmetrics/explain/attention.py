@@ -14,14 +14,14 @@ from torch import Tensor
 
 from perceptmetrics.explain.canvas import ViewValues, canvas_size, compose
 from perceptmetrics.explain.heads import Head, headed_encoder
-from perceptmetrics.io import load_pixels
+from perceptmetrics.images.load import load_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perceptmetrics.backbones import Backbone
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["AttentionMap", "attention_maps"]
 

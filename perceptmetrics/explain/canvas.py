@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.views import Rectangle, Window
+    from perceptmetrics.models.views import Rectangle, Window
 
 __all__ = ["ViewValues", "canvas_size", "compose"]
 

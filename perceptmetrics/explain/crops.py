@@ -12,13 +12,13 @@ from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.explain.canvas import ViewValues, canvas_size, compose
 from perceptmetrics.explain.saliency import output_place
 from perceptmetrics.functional.score import map_to_scores
-from perceptmetrics.io import load_pixels
+from perceptmetrics.images.load import load_pixels
+from perceptmetrics.models.views import Window
 from perceptmetrics.spec import CropsView
-from perceptmetrics.views import Window
 
 if TYPE_CHECKING:
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["ViewScore", "ViewScores", "check_several_views", "view_scores"]
 

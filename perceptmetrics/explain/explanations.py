@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from perceptmetrics.backbones import Backbone
-from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain.attention import AttentionMap, attention_maps
 from perceptmetrics.explain.canvas import canvas_size
@@ -23,12 +21,14 @@ from perceptmetrics.explain.heads import Head, headed_encoder
 from perceptmetrics.explain.importance import head_importance
 from perceptmetrics.explain.saliency import check_differentiable, saliency_map
 from perceptmetrics.functional.image import resize, shrink_to_long_side
-from perceptmetrics.io import load_image
+from perceptmetrics.images.decode import decode_ahead
+from perceptmetrics.images.load import load_image
+from perceptmetrics.models.encoders import Backbone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["METHODS", "ExplainMethod", "explain_images"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.backbones import Transformer, TransformerBlock
+    from perceptmetrics.models.encoders import Transformer, TransformerBlock
 
 __all__ = ["first_order_changes"]
 

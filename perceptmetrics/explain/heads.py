@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from perceptmetrics.backbones import ClipResNet, transformer_of
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.explain.first_order import first_order_changes
 from perceptmetrics.explain.interventions import block_inputs, changed_features
+from perceptmetrics.models.encoders import ClipResNet, transformer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.backbones import Backbone, Transformer
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.models.encoders import Backbone, Transformer
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["Head", "HeadedEncoder", "by_layer", "headed_encoder", "parse_heads", "read_heads"]
 

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from perceptmetrics.decoding import decode_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain.heads import Head, HeadedEncoder, by_layer, headed_encoder
 from perceptmetrics.explain.saliency import check_differentiable
-from perceptmetrics.scorer import single_images
-from perceptmetrics.sources import NamedImage
+from perceptmetrics.images.decode import decode_ahead
+from perceptmetrics.images.sources import NamedImage
+from perceptmetrics.models.metric_base import single_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
 
     _Look: TypeAlias = Callable[[Tensor, Sequence[Head], Callable[[float], None]], tuple[Tensor, Tensor]]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.backbones import Transformer, TransformerBlock
+    from perceptmetrics.models.encoders import Transformer, TransformerBlock
 
 __all__ = ["NextBlock", "block_inputs", "changed_features", "uniform_class_tokens"]
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError, nearest_names
-from perceptmetrics.io import load_pixels, to_unit_float
+from perceptmetrics.images.load import load_pixels, to_unit_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perceptmetrics.io import ImageSource
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["Saliency", "SaliencyMethod", "check_differentiable", "output_place", "saliency_map"]
 

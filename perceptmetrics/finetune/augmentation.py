@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from perceptmetrics.functional.image import enlarge_to, normalise, resize, shrink_to_long_side
-from perceptmetrics.io import to_unit_float
+from perceptmetrics.images.load import to_unit_float
 from perceptmetrics.spec import CentreCropView, CropsView, WholeView
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
-    from perceptmetrics.views import Views
+    from perceptmetrics.models.views import Views
 
 __all__ = ["Sample", "TrainingViews", "draw_sides", "mirror_images"]
 

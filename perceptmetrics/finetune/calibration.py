@@ -17,7 +17,7 @@ from scipy.special import expit
 from torch import nn
 
 if TYPE_CHECKING:
-    from perceptmetrics.metric import Metric
+    from perceptmetrics.models.metric import Metric
 
 __all__ = ["Calibration", "fit_calibration", "fold_calibration"]
 

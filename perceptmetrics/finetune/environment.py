@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics._version import __version__
+from perceptmetrics._util.version import __version__
 
 if TYPE_CHECKING:
     from perceptmetrics.finetune.processes import Processes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perceptmetrics.export import EXACT, export_metric
+from perceptmetrics.export.card import model_card
+from perceptmetrics.export.collect import trained_weights_of
+from perceptmetrics.export.write import EXACT, export_metric
+from perceptmetrics.factory.tuned_encoder import tower_fingerprint
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.model_card import model_card
-from perceptmetrics.trained_parts import trained_weights_of
-from perceptmetrics.tuned import tower_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from perceptmetrics.atomic import replacing
+from perceptmetrics._util.atomic import replacing
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.finetune.augmentation import draw_sides, mirror_images
 from perceptmetrics.finetune.feeds import in_order, read_item
 from perceptmetrics.spec import CropsView
-from perceptmetrics.structure import to_plain
-from perceptmetrics.tensor_files import read_tensors, save_tensors
+from perceptmetrics.spec.plain import to_plain
+from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from perceptmetrics.finetune.batches import Draw
     from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
-    from perceptmetrics.metric import Metric
-    from perceptmetrics.views import Views
+    from perceptmetrics.models.metric import Metric
+    from perceptmetrics.models.views import Views
 
 __all__ = ["FeatureFeed", "can_be_kept"]
 

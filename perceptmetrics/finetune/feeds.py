@@ -8,9 +8,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from perceptmetrics.decoding import default_workers
 from perceptmetrics.errors import DatasetError, InvalidImageError
-from perceptmetrics.io import load_pixels
+from perceptmetrics.images.decode import default_workers
+from perceptmetrics.images.load import load_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

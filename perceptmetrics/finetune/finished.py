@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.atomic import replacing
+from perceptmetrics._util.atomic import replacing
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.finetune.results import SplitResult, test_result
-from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensors
+from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perceptmetrics.atomic import replacing
+from perceptmetrics._util.atomic import replacing
 from perceptmetrics.errors import MissingExtraError
 from perceptmetrics.finetune.state import EpochRecord
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from perceptmetrics.heads import AntonymHead
+from perceptmetrics.models.heads import AntonymHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.finetune.augmentation import Sample
-    from perceptmetrics.metric import Metric
-    from perceptmetrics.prompt_learner import PromptLearner
+    from perceptmetrics.models.metric import Metric
+    from perceptmetrics.models.prompt_learner import PromptLearner
 
 __all__ = ["Learner"]
 

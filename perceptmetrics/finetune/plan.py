@@ -15,7 +15,7 @@ from perceptmetrics.finetune.overlaps import Overlap, find_overlaps
 from perceptmetrics.finetune.recipe_splits import recipe_splits
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
-from perceptmetrics.views import Views
+from perceptmetrics.models.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

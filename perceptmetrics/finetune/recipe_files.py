@@ -19,7 +19,7 @@ from perceptmetrics.finetune.recipe_sections import (
     SplitRecipe,
 )
 from perceptmetrics.spec import LoraSpec
-from perceptmetrics.structure import from_plain, to_plain
+from perceptmetrics.spec.plain import from_plain, to_plain
 
 try:
     import yaml

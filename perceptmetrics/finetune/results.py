@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptmetrics._version import __version__
-from perceptmetrics.atomic import replacing
+from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.version import __version__
 from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes
 from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_figures
 from perceptmetrics.finetune.journal import StageName
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.state import EpochRecord
-from perceptmetrics.results import csv_line
+from perceptmetrics.scoring.results import csv_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from perceptmetrics.atomic import replacing
+from perceptmetrics._util.atomic import replacing
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import fold_calibration
@@ -42,7 +42,7 @@ from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import encoder_identity, find_encoder
 from perceptmetrics.finetune.state import is_better, kept_epoch
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
-from perceptmetrics.weights import ResolveOptions
+from perceptmetrics.weights.resolve import ResolveOptions
 
 if TYPE_CHECKING:
     import os

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perceptmetrics.encoders import encoder_width, named_encoder
 from perceptmetrics.errors import DatasetError, InvalidSpecError
 from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
-from perceptmetrics.prompts import resolve_prompts
+from perceptmetrics.models.encoders.named import encoder_width, named_encoder
+from perceptmetrics.models.prompts import resolve_prompts
 from perceptmetrics.spec import (
     AntonymHeadSpec,
     CardSpec,

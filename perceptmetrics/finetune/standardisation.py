@@ -9,7 +9,7 @@ import torch
 
 from perceptmetrics.finetune.feeds import in_order
 from perceptmetrics.functional.score import signed_log
-from perceptmetrics.heads import MlpHead
+from perceptmetrics.models.heads import MlpHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.backbones import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
-from perceptmetrics.checkpoints import weight_file
+from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, nearest_names
 from perceptmetrics.finetune.learner import Learner
-from perceptmetrics.heads import AntonymHead, MlpHead
-from perceptmetrics.lora import attach_lora
-from perceptmetrics.metric import Metric
-from perceptmetrics.pool import Pool
-from perceptmetrics.prompt_learner import PromptLearner, context_from_words, random_context
-from perceptmetrics.seeding import seeded
+from perceptmetrics.models.encoders import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
+from perceptmetrics.models.heads import AntonymHead, MlpHead
+from perceptmetrics.models.lora import attach_lora
+from perceptmetrics.models.metric import Metric
+from perceptmetrics.models.pool import Pool
+from perceptmetrics.models.prompt_learner import PromptLearner, context_from_words, random_context
+from perceptmetrics.models.views import Views
 from perceptmetrics.spec import AntonymHeadSpec, MlpHeadSpec
-from perceptmetrics.views import Views
-from perceptmetrics.weights import ResolveOptions, file_sha256, resolve
+from perceptmetrics.weights.layouts import weight_file
+from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

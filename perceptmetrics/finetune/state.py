@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from perceptmetrics.atomic import replacing
+from perceptmetrics._util.atomic import replacing
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.tensor_files import read_metadata, read_tensors, save_tensors
+from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,6 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from perceptmetrics.cache import cache_home
 from perceptmetrics.finetune.augmentation import TrainingViews
 from perceptmetrics.finetune.features import FeatureFeed, can_be_kept
 from perceptmetrics.finetune.feeds import PixelFeed
@@ -22,7 +21,8 @@ from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
 from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.finetune.trainer import Stage
 from perceptmetrics.finetune.training_set import TrainingSet
-from perceptmetrics.views import Views
+from perceptmetrics.models.views import Views
+from perceptmetrics.weights.cache import cache_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError, first_line
-from perceptmetrics.factory import create_metric
+from perceptmetrics.factory.create import create_metric
 
 if TYPE_CHECKING:
-    from perceptmetrics.losses import Reduction
+    from perceptmetrics.models.losses import Reduction
 
 __all__ = ["LossRegistry", "PerceptMetricsLoss", "register_with_basicsr"]
 

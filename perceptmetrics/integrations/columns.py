@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import fsspec
 
-from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
 from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError, first_line, nearest_names
-from perceptmetrics.factory import create_metric
-from perceptmetrics.metric import Metric
-from perceptmetrics.scoring import score_columns, score_images
+from perceptmetrics.factory.create import create_metric
+from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
+from perceptmetrics.models.metric import Metric
+from perceptmetrics.scoring.stream import score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ class TableScorer:
 
     @property
     def score_columns(self) -> list[str]:
-        """Names of the columns of scores, as `perceptmetrics.scoring.score_columns` gives them."""
+        """Names of the columns of scores, as `perceptmetrics.scoring.stream.score_columns` gives them."""
         return score_columns(self.metrics)
 
     def check_columns(self, image_column: str, present: Sequence[object]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
+from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
 from perceptmetrics.integrations.columns import ERROR_COLUMN, MetricsOption, TableScorer
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def score_dataset(
         if not isinstance(part, (datasets.Dataset, datasets.IterableDataset)):
             raise InvalidOptionError(
                 "score_dataset takes what datasets.load_dataset returns (Dataset, IterableDataset, or a dictionary of "
-                f"them), got {type(part).__name__}. Other images go to perceptmetrics.scoring.score_images."
+                f"them), got {type(part).__name__}. Other images go to perceptmetrics.scoring.stream.score_images."
             )
     scorer = TableScorer.of(metrics, folder=folder, batch_size=batch_size, max_pixels=max_pixels, workers=workers)
     for part in parts.values():

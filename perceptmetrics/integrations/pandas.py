@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
 from perceptmetrics.errors import DatasetError, InvalidOptionError, MissingExtraError
+from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
 from perceptmetrics.integrations.columns import ERROR_COLUMN, MetricsOption, TableScorer
 
 if TYPE_CHECKING:

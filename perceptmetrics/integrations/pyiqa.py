@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
-from perceptmetrics.factory import create_metric
-from perceptmetrics.registry import list_metrics, metric_info
+from perceptmetrics.factory.create import create_metric
+from perceptmetrics.metrics.registry import list_metrics, metric_info
 
 if TYPE_CHECKING:
-    from perceptmetrics.io import ImageSource
+    from perceptmetrics.images.load import ImageSource
     from perceptmetrics.spec import ScoreSpec
 
 __all__ = ["PerceptMetricsNetwork", "register_with_pyiqa"]

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
 from perceptmetrics.errors import ClusterError, InvalidOptionError, MissingExtraError, first_line
-from perceptmetrics.factory import create_metric
-from perceptmetrics.scoring import score_columns, score_images
-from perceptmetrics.sources import Part, ReadOptions, read_part
+from perceptmetrics.factory.create import create_metric
+from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
+from perceptmetrics.images.sources import Part, ReadOptions, read_part
+from perceptmetrics.scoring.stream import score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from types import ModuleType
 
-    from perceptmetrics.results import ScoredImage
+    from perceptmetrics.scoring.results import ScoredImage
 
 __all__ = ["Actors", "ScoreColumn", "score_parts"]
 
@@ -169,7 +169,7 @@ class _PartScorer:
         self._limits = {"batch_size": batch_size, "max_pixels": max_pixels, "workers": actors.cpus}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        from perceptmetrics.results import ScoredImage
+        from perceptmetrics.scoring.results import ScoredImage
 
         job: _Job = pickle.loads(batch["job"][0])  # noqa: S301 - written by `_run`
         images = read_part(job.part, job.options, job.known)

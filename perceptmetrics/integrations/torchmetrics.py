@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError, nearest_names
-from perceptmetrics.factory import create_metric
-from perceptmetrics.io import check_unit_range
-from perceptmetrics.metric import Metric
+from perceptmetrics.factory.create import create_metric
+from perceptmetrics.images.load import check_unit_range
+from perceptmetrics.models.metric import Metric
 
 try:
     import torchmetrics

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.evaluation import ClassResult, predictions_csv
-from perceptmetrics.pages import png_uri, render_page
-from perceptmetrics.plots import ConfusionPanel, ScatterPanel, draw_confusion, draw_scatter, figure_bytes
 from perceptmetrics.reports.figures import CLASS_HEADINGS, RATING_HEADINGS, figure_cell
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.reports.pages import png_uri, render_page
+from perceptmetrics.reports.plots import ConfusionPanel, ScatterPanel, draw_confusion, draw_scatter, figure_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

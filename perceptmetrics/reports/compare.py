@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perceptmetrics.plots import draw_strips
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
-from perceptmetrics.results import csv_bytes
+from perceptmetrics.reports.plots import draw_strips
+from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.functional.curves import logistic4
-from perceptmetrics.plots import ScatterPanel, draw_scatter
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
-from perceptmetrics.results import csv_bytes
+from perceptmetrics.reports.plots import ScatterPanel, draw_scatter
+from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

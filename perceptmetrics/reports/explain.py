@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.pages import jpeg_uri, render_page
-from perceptmetrics.plots import draw_overlays, figure_bytes
 from perceptmetrics.reports.explain_panels import ExplainedPanel, panel_rows
 from perceptmetrics.reports.files import check_output, json_bytes, write_report
 from perceptmetrics.reports.heads import short_number
+from perceptmetrics.reports.pages import jpeg_uri, render_page
+from perceptmetrics.reports.plots import draw_overlays, figure_bytes
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
     from perceptmetrics.explain import ExplainedImage, Explanations, ViewScore
-    from perceptmetrics.views import Rectangle
+    from perceptmetrics.models.views import Rectangle
 
 __all__ = ["EXPLAIN_FORMS", "check_explain_output", "explain_page", "write_explanations"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from perceptmetrics.plots import ColourScale, OverlayPanel, paint
 from perceptmetrics.reports.heads import short_number
+from perceptmetrics.reports.plots import ColourScale, OverlayPanel, paint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,10 +8,10 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from perceptmetrics._version import __version__
-from perceptmetrics.atomic import write_whole
+from perceptmetrics._util.atomic import write_whole
+from perceptmetrics._util.version import __version__
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.plots import PLOT_FORMS, figure_bytes
+from perceptmetrics.reports.plots import PLOT_FORMS, figure_bytes
 
 if TYPE_CHECKING:
     import os

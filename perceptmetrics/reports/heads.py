@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.pages import png_uri, render_page
-from perceptmetrics.plots import draw_heads, figure_bytes
 from perceptmetrics.reports.figures import UNDEFINED
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
-from perceptmetrics.results import csv_bytes
+from perceptmetrics.reports.pages import png_uri, render_page
+from perceptmetrics.reports.plots import draw_heads, figure_bytes
+from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from perceptmetrics.plots import StepPanel, draw_steps
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
-from perceptmetrics.results import csv_bytes
+from perceptmetrics.reports.plots import StepPanel, draw_steps
+from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

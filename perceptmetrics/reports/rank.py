@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.pages import jpeg_uri, render_page, thumbnail_or_grey
-from perceptmetrics.plots import GalleryImage, draw_gallery
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
-from perceptmetrics.results import csv_bytes
+from perceptmetrics.reports.pages import jpeg_uri, render_page, thumbnail_or_grey
+from perceptmetrics.reports.plots import GalleryImage, draw_gallery
+from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

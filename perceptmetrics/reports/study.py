@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.experiments.study_files import write_pairs
-from perceptmetrics.pages import faithful_uri, render_page
-from perceptmetrics.plots import ShareBar, draw_shares
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers, write_report
-from perceptmetrics.results import csv_bytes
+from perceptmetrics.reports.pages import faithful_uri, render_page
+from perceptmetrics.reports.plots import ShareBar, draw_shares
+from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from perceptmetrics.batching import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.metric import Metric
-from perceptmetrics.scoring import score_columns, score_images
-from perceptmetrics.sources import NamedImage
+from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
+from perceptmetrics.images.sources import NamedImage
+from perceptmetrics.models.metric import Metric
+from perceptmetrics.scoring.stream import score_columns, score_images
 from perceptmetrics.video.reading import frame_times, read_frames
 from perceptmetrics.video.sampling import FrameSampling, spread_over_scenes, spread_over_time, taken_as_they_come
 from perceptmetrics.video.scenes import scene_starts

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from perceptmetrics import create_metric
 from perceptmetrics.functional.image import resize
-from perceptmetrics.prompts import ATTRIBUTES
+from perceptmetrics.models.prompts import ATTRIBUTES
 from tests.benchmarks.clipiqa_speed import PAPER_PROMPTS, Straightforward, fastest, forward
 from tests.parity.reference_clipiqa import build_reference
 from tests.photographs import photographs

@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from perceptmetrics import create_metric
-from perceptmetrics.metric import Metric
-from perceptmetrics.prompts import PYIQA_PAIRS
+from perceptmetrics.models.metric import Metric
+from perceptmetrics.models.prompts import PYIQA_PAIRS
 from tests.photographs import photographs
 from tests.random_clip import random_clip_state
 

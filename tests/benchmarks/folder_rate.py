@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 
 from perceptmetrics import create_metric
-from perceptmetrics.batching import batches_by_size
-from perceptmetrics.files import find_images
-from perceptmetrics.io import load_pixels
-from perceptmetrics.metric import Metric
-from perceptmetrics.scoring import score_images
+from perceptmetrics.images.batch import batches_by_size
+from perceptmetrics.images.find import find_images
+from perceptmetrics.images.load import load_pixels
+from perceptmetrics.models.metric import Metric
+from perceptmetrics.scoring.stream import score_images
 from tests.data import data_folder
 
 

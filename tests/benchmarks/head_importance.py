@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from perceptmetrics import Metric, create_metric, head_importance
-from perceptmetrics.backbones import Transformer, transformer_of
 from perceptmetrics.explain import Head
 from perceptmetrics.functional.stats import srcc
+from perceptmetrics.models.encoders import Transformer, transformer_of
 from tests.explain.cases import amplify
 from tests.photographs import photographs
 

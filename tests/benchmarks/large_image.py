@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from perceptmetrics import create_metric
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from perceptmetrics import Metric, create_metric, load_image
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.files import find_images
+from perceptmetrics.export.programs import export_onnx
 from perceptmetrics.functional.image import resize
-from perceptmetrics.portable import export_onnx
+from perceptmetrics.images.find import find_images
 from tests.benchmarks.clipiqa_speed import fastest
 from tests.data import ROOT
 from tests.random_clip import random_clip_state

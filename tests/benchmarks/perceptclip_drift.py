@@ -17,7 +17,7 @@ from torch import Tensor
 
 from perceptmetrics import Metric, create_metric
 from perceptmetrics.functional.stats import srcc
-from perceptmetrics.io import load_pixels
+from perceptmetrics.images.load import load_pixels
 from tests.benchmarks.perceptclip_files import MEMORABILITY_METRIC, PerceptClipFiles
 from tests.data import data_folder
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from perceptmetrics import metric_info
-from perceptmetrics.cache import CACHE_VARIABLE
+from perceptmetrics.factory.tuned_encoder import read_tuned
 from perceptmetrics.spec import HubFile, MlpHeadSpec
-from perceptmetrics.tuned import read_tuned
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import random_perceptclip
 from tests.parity.reference_perceptclip import ReferencePerceptClip, load_released
 from tests.random_perceptclip import EMOTION, MEMORABILITY, QUALITY, released_state, write_released

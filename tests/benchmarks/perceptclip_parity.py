@@ -23,14 +23,14 @@ from torch import Tensor
 from torchvision import transforms
 
 from perceptmetrics import Metric, create_metric, load_image, metric_info
-from perceptmetrics.backbones import TowerWeights, build_image_tower
-from perceptmetrics.checkpoints import read_image_tower
-from perceptmetrics.conversion import convert
-from perceptmetrics.heads import MlpHead
-from perceptmetrics.lora import attach_lora, load_lora, merge_lora, unmerge_lora
-from perceptmetrics.samples import sample_photographs
-from perceptmetrics.tuned import cached_tower, read_tuned
-from perceptmetrics.views import Views
+from perceptmetrics.export.convert import convert
+from perceptmetrics.factory.tuned_encoder import cached_tower, read_tuned
+from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.models.encoders import TowerWeights, build_image_tower
+from perceptmetrics.models.heads import MlpHead
+from perceptmetrics.models.lora import attach_lora, load_lora, merge_lora, unmerge_lora
+from perceptmetrics.models.views import Views
+from perceptmetrics.weights.layouts import read_image_tower
 from tests.benchmarks.perceptclip_files import (
     EMOTION_METRIC,
     MEMORABILITY_METRIC,

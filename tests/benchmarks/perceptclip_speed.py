@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from perceptmetrics import MetricSuite, create_metric
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
 from tests.benchmarks.clipiqa_speed import fastest
 from tests.benchmarks.perceptclip_drift import drift
 from tests.benchmarks.perceptclip_files import (

@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 
 from perceptmetrics import create_metric
-from perceptmetrics.batching import window_size
+from perceptmetrics.images.batch import window_size
+from perceptmetrics.images.sources import Part, find_parts, read_part
 from perceptmetrics.integrations.ray import Actors, score_parts
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_images
-from perceptmetrics.sources import Part, find_parts, read_part
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import score_images
 from tests.data import data_folder
 
 BATCH_SIZE = 8

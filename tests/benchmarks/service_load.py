@@ -75,7 +75,7 @@ def references(name: str, count: int) -> tuple[list[bytes], list[float], float]:
 def service(metric: str, batch_size: int) -> Iterator[str]:
     """Address of a service in a process of its own, when it is ready."""
     command = ["-m", metric, "--port", "0", "--batch-size", str(batch_size)]
-    program = [sys.executable, "-c", "from perceptmetrics.cli import main; main()", "serve", *command]
+    program = [sys.executable, "-c", "from perceptmetrics.apps.cli import main; main()", "serve", *command]
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None

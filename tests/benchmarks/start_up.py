@@ -12,7 +12,7 @@ import sys
 import time
 
 COMMANDS = {
-    "perceptmetrics list": "from perceptmetrics.cli import main; main()",
+    "perceptmetrics list": "from perceptmetrics.apps.cli import main; main()",
     "import perceptmetrics": "import perceptmetrics",
     "import torch, for comparison": "import torch",
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perceptmetrics.samples import blurred, sample_photographs
+from perceptmetrics.images.examples import blurred, sample_photographs
 
 
 @pytest.fixture(scope="session")

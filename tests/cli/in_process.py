@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from perceptmetrics.cli import main
+from perceptmetrics.apps.cli import main
 
 
 class Result(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 def perceptmetrics(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `perceptmetrics ARGUMENTS` without a terminal and capture what it prints."""
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", "from perceptmetrics.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-W", "error", "-c", "from perceptmetrics.apps.cli import main; main()", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,

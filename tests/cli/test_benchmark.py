@@ -14,13 +14,13 @@ from click.testing import Result
 from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
-import perceptmetrics.cli.experiment_metrics as creating
+import perceptmetrics.apps.cli.experiment_metrics as creating
 from perceptmetrics import create_metric, metric_info
-from perceptmetrics.cli.app import app
+from perceptmetrics.apps.cli.app import app
 from perceptmetrics.errors import PerceptMetricsError
+from perceptmetrics.images.examples import blurred, sample_photographs
 from perceptmetrics.metrics import lite
-from perceptmetrics.samples import blurred, sample_photographs
-from perceptmetrics.spec_json import spec_to_json
+from perceptmetrics.spec.json import spec_to_json
 from tests.registered import build
 
 EMOTIONS = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")

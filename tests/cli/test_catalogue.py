@@ -34,7 +34,7 @@ def test_list_filters() -> None:
 def test_list_imports_nothing_heavy() -> None:
     """`list` is to answer at once; tests/benchmarks/start_up.py measures how fast it is."""
     program = (
-        "import sys; from perceptmetrics.cli.app import app; app(['list'], standalone_mode=False); "
+        "import sys; from perceptmetrics.apps.cli.app import app; app(['list'], standalone_mode=False); "
         "sys.exit(', '.join({'torch', 'numpy', 'scipy', 'PIL', 'open_clip', 'timm'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

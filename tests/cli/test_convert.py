@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
-from perceptmetrics.cache import CACHE_VARIABLE
-from perceptmetrics.exported import largest_deviation
+from perceptmetrics.factory.folder import largest_deviation
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_perceptclip
 from tests.cli.in_process import Command
 from tests.photographs import photographs
@@ -218,7 +218,7 @@ def test_a_copy_that_scores_otherwise_is_not_written(
     run: Command, tmp_path: Path, released: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if the merging were wrong."""
-    monkeypatch.setattr("perceptmetrics.export.largest_deviation", lambda *_: 0.5)
+    monkeypatch.setattr("perceptmetrics.export.write.largest_deviation", lambda *_: 0.5)
     (tmp_path / "out").mkdir()
     result = run("convert", released, tmp_path / "out")
     assert result.returncode == 2

@@ -27,7 +27,7 @@ def test_list_names_every_data_set_with_its_size_and_source() -> None:
 
 def test_list_does_not_import_torch() -> None:
     program = (
-        "import sys; from perceptmetrics.cli.app import app; app(['dataset', 'list'], standalone_mode=False); "
+        "import sys; from perceptmetrics.apps.cli.app import app; app(['dataset', 'list'], standalone_mode=False); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0

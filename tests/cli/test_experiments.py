@@ -18,12 +18,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from perceptmetrics import create_metric, metric_info
-from perceptmetrics.cli.app import app
+from perceptmetrics.apps.cli.app import app
 from perceptmetrics.errors import PerceptMetricsError
 from perceptmetrics.experiments import read_pairs
+from perceptmetrics.images.examples import blurred, noisy
 from perceptmetrics.metrics import lite
-from perceptmetrics.samples import blurred, noisy
-from perceptmetrics.spec_json import spec_to_json
+from perceptmetrics.spec.json import spec_to_json
 from tests.cli.run import perceptmetrics
 from tests.data import data_folder
 from tests.registered import build
@@ -174,7 +174,7 @@ def test_attributes_of_several_metrics_with_one_score_each(gallery: Path, tmp_pa
 @pytest.fixture
 def tiny_clip(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """CLIP becomes a tiny random one; what `create_metric` was asked for is recorded."""
-    import perceptmetrics.cli.experiment_metrics as module
+    import perceptmetrics.apps.cli.experiment_metrics as module
 
     asked: list[dict[str, Any]] = []
 
@@ -253,7 +253,8 @@ def test_help_of_the_experiments_imports_nothing_heavy() -> None:
     import sys
 
     program = (
-        "import sys; from perceptmetrics.cli.app import app; app(['study', 'make', '--help'], standalone_mode=False); "
+        "import sys; from perceptmetrics.apps.cli.app import app; "
+        "app(['study', 'make', '--help'], standalone_mode=False); "
         "sys.exit(', '.join({'torch', 'numpy', 'matplotlib', 'jinja2', 'PIL'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -8,10 +8,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from perceptmetrics.cache import CACHE_VARIABLE
-from perceptmetrics.cli.app import app
+from perceptmetrics.apps.cli.app import app
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_perceptclip
 
 

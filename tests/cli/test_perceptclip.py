@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from perceptmetrics import create_metric
-from perceptmetrics.cache import CACHE_VARIABLE
 from perceptmetrics.metrics.perceptclip import EMOTIONS
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_perceptclip
 from tests.cli.in_process import Command
 from tests.cli.run import perceptmetrics

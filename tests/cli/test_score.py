@@ -120,7 +120,7 @@ def stop_in_the_middle(pictures: Path, output: Path, sent: signal.Signals) -> Pa
     # Where tests run in the background, interrupts are ignored and programs inherit that; a user's terminal does not.
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from perceptmetrics.cli import main; main()"
+        "from perceptmetrics.apps.cli import main; main()"
     )
     command = [sys.executable, "-c", program, "score", pictures, "-o", output]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE)
@@ -169,7 +169,7 @@ def test_bad_requests_say_what_to_do(arguments: list[str], message: str) -> None
 
 def test_a_reader_that_has_seen_enough_is_no_error(gallery: Path) -> None:
     command = (
-        f"{sys.executable} -c 'from perceptmetrics.cli import main; main()' score {gallery} --format csv | head -1"
+        f"{sys.executable} -c 'from perceptmetrics.apps.cli import main; main()' score {gallery} --format csv | head -1"
     )
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.stdout == "image,lite_iqa,error\n"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from perceptmetrics import Metric, PerceptualLoss
-from perceptmetrics.spec_json import spec_from_json, spec_to_json
+from perceptmetrics.spec.json import spec_from_json, spec_to_json
 from tests.photographs import photographs
 from tests.registered import build
 

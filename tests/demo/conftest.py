@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from perceptmetrics.demo import DemoLimits, Offer, Studio, studio
-from perceptmetrics.metric import Metric
+from perceptmetrics.apps.demo import DemoLimits, Offer, Studio, studio
+from perceptmetrics.models.metric import Metric
 from tests.pictures import encode, noise, png_file
 from tests.tiny_metric import tiny_metric
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import perceptmetrics
-from perceptmetrics.registry import _specs
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.metrics.registry import _specs
 from tests.registered import build
 
 ROOT = Path(__file__).parents[2]

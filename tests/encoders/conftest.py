@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perceptmetrics.cache import CACHE_VARIABLE
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import open_clip
 import pytest
 import timm
 
-from perceptmetrics.encoders import encoder_width, named_encoder
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS, openai_clip
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

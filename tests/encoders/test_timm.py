@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from perceptmetrics.backbones import (
+from perceptmetrics.errors import InvalidImageError, InvalidSpecError, WeightsError
+from perceptmetrics.models.encoders import (
     TimmPooled,
     TimmStages,
     build_backbone,
@@ -19,7 +20,6 @@ from perceptmetrics.backbones import (
     image_tower_shapes,
     read_tower_weights,
 )
-from perceptmetrics.errors import InvalidImageError, InvalidSpecError, WeightsError
 from tests.tiny_encoders import SIDE, VIT, timm_network, timm_spec, write
 
 LITE0, RESNET, CONVNEXT, FIXED = "tf_efficientnet_lite0", "resnet10t", "test_convnext", "xcit_nano_12_p8_224"

@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
-from perceptmetrics.backbones import build_backbone
-from perceptmetrics.checkpoints import read_image_tower, write_trained
-from perceptmetrics.conversion import convert
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError
-from perceptmetrics.fingerprints import digests_of, fingerprint
-from perceptmetrics.lora import attach_lora, bake_lora, load_lora, lora_state, merge_lora, unmerge_lora
-from perceptmetrics.spec_json import spec_to_json
-from perceptmetrics.trained_parts import base_fingerprint, trained_weights_of
+from perceptmetrics.export.collect import base_fingerprint, trained_weights_of
+from perceptmetrics.export.convert import convert
+from perceptmetrics.models.encoders import build_backbone
+from perceptmetrics.models.lora import attach_lora, bake_lora, load_lora, lora_state, merge_lora, unmerge_lora
+from perceptmetrics.spec.json import spec_to_json
+from perceptmetrics.weights.fingerprints import digests_of, fingerprint
+from perceptmetrics.weights.layouts import read_image_tower, write_trained
 from tests import tiny_clip
 from tests.photographs import photographs
 from tests.tiny_encoders import VIT, assembled, clip_spec, timm_network, timm_spec, with_head, write
@@ -299,7 +299,8 @@ def test_a_head_without_a_published_file_is_asked_for(tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"model\.safetensors missing"):
         create_metric(folder)
-    from perceptmetrics import register_metric, registry
+    from perceptmetrics import register_metric
+    from perceptmetrics.metrics import registry
 
     register_metric(replace(spec, name="without_a_file"))
     try:

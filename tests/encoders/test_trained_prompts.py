@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
-from perceptmetrics.assembly import Files, assemble
-from perceptmetrics.backbones import Placement
-from perceptmetrics.checkpoints import write_trained
 from perceptmetrics.errors import InvalidSpecError
+from perceptmetrics.export.collect import trained_weights_of
+from perceptmetrics.factory.build import Files, assemble
+from perceptmetrics.models.encoders import Placement
 from perceptmetrics.spec import AntonymHeadSpec, ContextSpec, PoolSpec, PromptPair, RegressorSpec
-from perceptmetrics.spec_json import spec_to_json
-from perceptmetrics.trained_parts import trained_weights_of
-from perceptmetrics.weights import ResolveOptions
+from perceptmetrics.spec.json import spec_to_json
+from perceptmetrics.weights.layouts import write_trained
+from perceptmetrics.weights.resolve import ResolveOptions
 from tests import tiny_clip
 from tests.photographs import photographs
 

@@ -19,8 +19,8 @@ from perceptmetrics import create_metric
 from perceptmetrics.datasets import LabelledImages, Scale, Split, load_dataset, make_splits
 from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError
 from perceptmetrics.evaluation import benchmark, predictions_csv, write_predictions
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_columns
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import score_columns
 from tests.data import data_folder
 from tests.tiny_metric import tiny_metric
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from perceptmetrics import load_image
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perceptmetrics.results import ScoredImage
+from perceptmetrics.scoring.results import ScoredImage
 from tests.tiny_metric import tiny_metric
 
 
@@ -10,7 +10,7 @@ def known_scores(scores, failed=()):
     """A scorer that looks scores up by file name: a number, or one number per column."""
 
     def scorer(metrics, sources):
-        from perceptmetrics.scoring import score_columns
+        from perceptmetrics.scoring.stream import score_columns
 
         columns = score_columns(metrics)
         for source in sources:

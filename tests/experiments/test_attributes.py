@@ -15,7 +15,7 @@ from tests.registered import build
 
 @pytest.fixture
 def images(tmp_path):
-    from perceptmetrics.samples import sample_photographs
+    from perceptmetrics.images.examples import sample_photographs
 
     paths = []
     for name, photograph in list(sample_photographs().items())[:2]:

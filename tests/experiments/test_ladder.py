@@ -13,8 +13,8 @@ from perceptmetrics import create_metric
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.experiments import climb_ladders
 from perceptmetrics.experiments.adjust import ADJUSTMENTS, adjustment
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.scoring.results import ScoredImage
 from tests.experiments.stand_in import metric
 
 

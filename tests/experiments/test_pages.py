@@ -16,8 +16,8 @@ from PIL import Image
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.experiments import rank_images
 from perceptmetrics.experiments.study import Study, StudyPair
-from perceptmetrics.pages import faithful_uri, render_page, thumbnail
 from perceptmetrics.reports import check_output, rank_makers, study_page, write_report, write_study
+from perceptmetrics.reports.pages import faithful_uri, render_page, thumbnail
 from tests.experiments.stand_in import known_scores, metric
 from tests.pages import HOSTILE, Tags, image_of
 from tests.pictures import orientation_exif
@@ -168,7 +168,7 @@ def test_images_that_vanish_after_scoring_do_not_stop_the_page(tmp_path):
 
 @pytest.mark.parametrize("module", ["matplotlib", "jinja2"])
 def test_a_missing_extra_names_the_command_that_installs_it(module):
-    program = f"import sys; sys.modules['{module}'] = None; from perceptmetrics.cli import main; main()"
+    program = f"import sys; sys.modules['{module}'] = None; from perceptmetrics.apps.cli import main; main()"
     result = subprocess.run([sys.executable, "-c", program, "rank", "x"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert 'pip install "perceptmetrics[plots]"' in result.stderr

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from perceptmetrics.plots import (
+from perceptmetrics.reports.plots import (
     ConfusionPanel,
     CurvePanel,
     GalleryImage,
@@ -33,7 +33,7 @@ from perceptmetrics.plots import (
     draw_strips,
     figure_bytes,
 )
-from perceptmetrics.plots.style import PALETTE
+from perceptmetrics.reports.plots.style import PALETTE
 
 AXES = [RadarAxis(name=name, lower=0, upper=1) for name in ("quality", "brightness", "sharpness")]
 STEPS = StepPanel(

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from perceptmetrics.backbones.positional import positional_embedding_for
+from perceptmetrics.models.encoders.positional import positional_embedding_for
 
 
 class WatchedAttention(nn.Module):

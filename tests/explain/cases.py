@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from perceptmetrics import Metric
-from perceptmetrics.backbones import ClipVisionTransformer, TimmPooled
-from perceptmetrics.heads import MlpHead
+from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled
+from perceptmetrics.models.heads import MlpHead
+from perceptmetrics.models.views import Views
 from perceptmetrics.spec import BackboneSpec
-from perceptmetrics.views import Views
 from tests import tiny_clip
 from tests.explain.brute_force import watched_clip, watched_timm
 from tests.registered import build

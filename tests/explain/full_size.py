@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from perceptmetrics import create_metric
-from perceptmetrics.backbones import ClipVisionTransformer
+from perceptmetrics.models.encoders import ClipVisionTransformer
 from tests.explain.brute_force import watched_clip
 from tests.explain.cases import amplify
 

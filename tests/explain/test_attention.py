@@ -11,8 +11,8 @@ from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.explain import Head, attention_maps, headed_encoder
 from perceptmetrics.explain.canvas import ViewValues, compose
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.views import Rectangle, Views, Window
 from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, SalientView, WholeView
-from perceptmetrics.views import Rectangle, Views, Window
 from tests.explain.cases import CLIP_CASES, TIMM_CASES, metric_and_reference
 from tests.registered import build
 

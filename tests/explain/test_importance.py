@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from perceptmetrics import create_metric, head_importance
-from perceptmetrics.backbones import ClipVisionTransformer, TimmPooled, transformer_of
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain import Head, HeadImportance
-from perceptmetrics.lora import merge_lora
+from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled, transformer_of
+from perceptmetrics.models.lora import merge_lora
 from tests import tiny_clip, tiny_lora
 from tests.explain.brute_force import changes
 from tests.explain.cases import CLIP_CASES, TIMM_CASES, metric_and_reference

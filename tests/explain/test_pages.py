@@ -16,8 +16,8 @@ from PIL import Image
 from perceptmetrics import head_importance
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain import Head, explain_images, parse_heads, read_heads
-from perceptmetrics.plots import ColourScale, paint
 from perceptmetrics.reports import check_explain_output, explain_page, heads_makers, write_explanations
+from perceptmetrics.reports.plots import ColourScale, paint
 from perceptmetrics.spec import CropsView, WholeView
 from tests.explain.cases import metric_and_reference
 from tests.pages import HOSTILE, Tags, image_of

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from perceptmetrics import saliency_map
-from perceptmetrics.backbones import Backbone
 from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.models.encoders import Backbone
 from perceptmetrics.spec import CentreCropView
 from tests.explain.cases import metric_and_reference
 from tests.registered import build

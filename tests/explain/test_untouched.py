@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from perceptmetrics import create_metric
-from perceptmetrics.cache import CACHE_VARIABLE, cache_home
-from perceptmetrics.conversion import convert
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.factory import create_untouched_encoder
+from perceptmetrics.export.convert import convert
+from perceptmetrics.factory.create import create_untouched_encoder
+from perceptmetrics.weights.cache import CACHE_VARIABLE, cache_home
 from tests import tiny_perceptclip
 from tests.tiny_perceptclip import released_state, write
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.export import export_metric
-from perceptmetrics.exported import largest_deviation
-from perceptmetrics.trained_parts import trained_weights_of
+from perceptmetrics.export.collect import trained_weights_of
+from perceptmetrics.export.write import export_metric
+from perceptmetrics.factory.folder import largest_deviation
 from tests.photographs import photographs
 from tests.tiny_encoders import VIT, assembled, timm_network, timm_spec, with_head, write
 

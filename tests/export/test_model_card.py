@@ -9,10 +9,10 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from perceptmetrics.export.card import model_card, with_source
 from perceptmetrics.metrics import BUILTIN_SPECS
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.metrics.perceptclip import PERCEPTCLIP_EMO, PERCEPTCLIP_IQA
-from perceptmetrics.model_card import model_card, with_source
 
 RESULTS = {"livec": {"srcc": 0.81234, "plcc": 0.9}, "biq|2021": {"srcc": 0.7, "rmse": 12.0, "plcc": float("nan")}}
 HEADINGS = [

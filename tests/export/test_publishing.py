@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, PublishingError, WeightsError
-from perceptmetrics.export import export_metric
-from perceptmetrics.model_card import model_card
-from perceptmetrics.publishing import publish
-from perceptmetrics.trained_parts import trained_weights_of
+from perceptmetrics.export.card import model_card
+from perceptmetrics.export.collect import trained_weights_of
+from perceptmetrics.export.publish import publish
+from perceptmetrics.export.write import export_metric
 from tests.cli.in_process import Command
 from tests.hub_stand_in import HubStandIn
 from tests.hub_uploads import TOKEN
@@ -201,7 +201,7 @@ def test_weights_in_half_precision_may_differ_a_little(hub, folder, encoder):
 
 def test_without_a_token_nothing_is_tried(hub, folder, encoder, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setattr("perceptmetrics.publishing.get_token", lambda: None)
+    monkeypatch.setattr("perceptmetrics.export.publish.get_token", lambda: None)
     assert_refused(hub, folder, encoder, PublishingError, "set HF_TOKEN to a token with the right to write")
 
 

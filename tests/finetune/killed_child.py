@@ -13,7 +13,7 @@ import torch
 
 from perceptmetrics.finetune import EpochRecord, StageName, finetune, load_recipe, state, trainer
 from perceptmetrics.finetune.journal import Silence
-from perceptmetrics.tensor_files import save_tensors
+from perceptmetrics.weights.tensor_files import save_tensors
 from tests.finetune.tiny import hurry, rated
 
 

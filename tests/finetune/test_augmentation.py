@@ -11,8 +11,8 @@ from torchvision.transforms import RandomResizedCrop
 from perceptmetrics.finetune import augmentation
 from perceptmetrics.finetune.augmentation import TrainingViews, draw_sides, mirror_images
 from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
+from perceptmetrics.models.views import Views
 from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
-from perceptmetrics.views import Views
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 HEIGHT, WIDTH = 40, 56

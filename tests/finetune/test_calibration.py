@@ -9,7 +9,7 @@ from scipy.optimize import curve_fit
 from scipy.special import expit
 
 from perceptmetrics.finetune.calibration import Calibration, fit_calibration, fold_calibration
-from perceptmetrics.pool import Pool
+from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec, RegressorSpec
 from tests.tiny_metric import tiny_metric
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perceptmetrics import create_metric
-from perceptmetrics.cli import app as app_module
+from perceptmetrics.apps.cli import app as app_module
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.finetune import list_recipes
 from tests.finetune.tiny import RECIPE

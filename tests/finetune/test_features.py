@@ -14,9 +14,9 @@ from perceptmetrics.finetune.processes import Processes
 from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, encoder_identity, start
-from perceptmetrics.io import load_pixels
+from perceptmetrics.images.load import load_pixels
+from perceptmetrics.models.views import Views
 from perceptmetrics.spec import CropsView
-from perceptmetrics.views import Views
 from tests.finetune.tiny import rated, write_pictures
 
 BOTH = AugmentationRecipe(horizontal_flip=True, vertical_flip=True)

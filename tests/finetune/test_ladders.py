@@ -14,8 +14,8 @@ from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.finetune import RunResult, finetune
 from perceptmetrics.finetune.batches import epoch_batches
 from perceptmetrics.finetune.features import FeatureFeed
-from perceptmetrics.heads import MlpHead
-from perceptmetrics.io import load_image
+from perceptmetrics.images.load import load_image
+from perceptmetrics.models.heads import MlpHead
 from tests.finetune.tiny import rated, tiny_recipe
 
 DATA = (

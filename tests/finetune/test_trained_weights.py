@@ -12,8 +12,8 @@ from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.finetune import run as run_module
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
-from perceptmetrics.lora import merge_lora, unmerge_lora
 from perceptmetrics.metrics import clip_backbones
+from perceptmetrics.models.lora import merge_lora, unmerge_lora
 from tests import tiny_clip
 from tests.finetune.cases import TWO, data_sets
 from tests.finetune.tiny import LORA

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from perceptmetrics import create_metric
-from perceptmetrics.samples import DEGRADATIONS, sample_photographs
+from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
 
 GOLDEN = Path(__file__).parent / "lite_iqa.json"
 

@@ -15,9 +15,9 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS  # noqa: E402
 
 from perceptmetrics import create_metric, list_metrics, metric_info, register_metric  # noqa: E402
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, MissingExtraError  # noqa: E402
+from perceptmetrics.images.examples import sample_photographs  # noqa: E402
 from perceptmetrics.integrations.pyiqa import register_with_pyiqa  # noqa: E402
-from perceptmetrics.registry import _specs  # noqa: E402
-from perceptmetrics.samples import sample_photographs  # noqa: E402
+from perceptmetrics.metrics.registry import _specs  # noqa: E402
 from tests import tiny_clip  # noqa: E402
 from tests.registered import tiny  # noqa: E402
 

@@ -18,12 +18,12 @@ import pytest
 import torch
 
 from perceptmetrics import Metric, create_metric
-from perceptmetrics.batching import window_size
 from perceptmetrics.errors import ClusterError, InvalidOptionError, MissingExtraError
+from perceptmetrics.images.batch import window_size
+from perceptmetrics.images.sources import Part, find_parts, read_part
 from perceptmetrics.integrations.ray import Actors, ScoreColumn, score_parts
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_images
-from perceptmetrics.sources import Part, find_parts, read_part
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import score_images
 from tests.cli.in_process import Command
 from tests.pictures import encode, noise
 from tests.sources.test_tar import write_tar

@@ -17,7 +17,7 @@ from PIL import Image
 
 import perceptmetrics
 from perceptmetrics import DatasetError, InvalidOptionError, MissingExtraError, create_metric
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
 from tests.tiny_metric import tiny_metric
 
 LABELS = ("joy", "fear")

@@ -14,9 +14,9 @@ from PIL import Image
 import perceptmetrics
 from perceptmetrics import Metric, create_metric
 from perceptmetrics.functional.stats import srcc
+from perceptmetrics.images.examples import blurred, compressed, noisy, sample_photographs
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.samples import blurred, compressed, noisy, sample_photographs
-from perceptmetrics.spec_json import spec_from_json
+from perceptmetrics.spec.json import spec_from_json
 from tests.data import data_folder
 
 FOLDER = Path(perceptmetrics.__file__).parent / "metrics" / "lite_iqa"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from perceptmetrics.losses import PerceptualLoss
+from perceptmetrics.models.losses import PerceptualLoss
 from tests.losses.restoration import made_loss, network, pictures
 from tests.tiny_metric import tiny_metric
 

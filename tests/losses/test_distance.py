@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
-from perceptmetrics.losses import PerceptualLoss
+from perceptmetrics.models.losses import PerceptualLoss
 from tests.tiny_metric import tiny_metric
 
 LABELS = ("joy", "fear", "awe")

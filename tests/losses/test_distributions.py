@@ -8,7 +8,7 @@ from scipy.stats import entropy
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.functional.loss import label_divergence
-from perceptmetrics.losses import PerceptualLoss
+from perceptmetrics.models.losses import PerceptualLoss
 from tests.tiny_metric import tiny_metric
 
 LABELS = ("joy", "fear", "awe")

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from perceptmetrics.losses import PerceptualLoss
+from perceptmetrics.models.losses import PerceptualLoss
 from tests.tiny_metric import tiny_metric
 
 BATCH = torch.rand((4, 3, 6, 5), generator=torch.Generator().manual_seed(0))

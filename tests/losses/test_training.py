@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.losses import PerceptualLoss
+from perceptmetrics.models.losses import PerceptualLoss
 from tests.losses.restoration import NAMES, gradients, made_loss, network, pictures
 from tests.tiny_metric import tiny_metric
 

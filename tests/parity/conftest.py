@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from perceptmetrics import Metric, create_metric
-from perceptmetrics.cache import CACHE_VARIABLE
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import random_perceptclip
 from tests.parity.reference_perceptclip import ReferencePerceptClip, load_released
 from tests.random_perceptclip import EMOTION, MEMORABILITY, QUALITY, released_state, write_released

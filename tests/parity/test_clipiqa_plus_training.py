@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from perceptmetrics.backbones import ClipResNet, TextEncoder
-from perceptmetrics.heads import AntonymHead
-from perceptmetrics.prompt_learner import PromptLearner, random_context
+from perceptmetrics.models.encoders import ClipResNet, TextEncoder
+from perceptmetrics.models.heads import AntonymHead
+from perceptmetrics.models.prompt_learner import PromptLearner, random_context
 from perceptmetrics.spec import PromptPair
 from tests.parity import reference_clipiqa_plus as plus
 from tests.parity.reference_clipiqa import MEAN, STD, build_reference

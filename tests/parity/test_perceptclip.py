@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from perceptmetrics import Metric, create_metric
-from perceptmetrics.lora import merge_lora, unmerge_lora
-from perceptmetrics.samples import sample_photographs
+from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.models.lora import merge_lora, unmerge_lora
 from tests.parity.reference_perceptclip import (
     LAYERS,
     MEAN,

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from perceptmetrics import Metric, create_metric
-from perceptmetrics.checkpoints import read_trained, write_trained
-from perceptmetrics.conversion import Converted, convert
-from perceptmetrics.exported import GOLDEN_FILE, WEIGHTS_FILE, largest_deviation
+from perceptmetrics.export.convert import Converted, convert
+from perceptmetrics.factory.folder import GOLDEN_FILE, WEIGHTS_FILE, largest_deviation
+from perceptmetrics.weights.layouts import read_trained, write_trained
 
 METRIC = "perceptclip_mem"
 TOLERANCE = 1e-4  # of the comparison with the reference

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from perceptmetrics import Metric, metric_info
 from perceptmetrics.functional.loss import plcc_loss
-from perceptmetrics.heads import MlpHead
+from perceptmetrics.models.heads import MlpHead
 from tests.parity.reference_perceptclip import EMBEDDING, LAYERS, MEAN, RANK, STD, WIDTH, Head, load_released
 from tests.photographs import photographs
 from tests.trainable_perceptclip import trainable_parameters, unmerged_metric

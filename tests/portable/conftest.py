@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perceptmetrics import Metric, create_metric
-from perceptmetrics.portable import CheckedProgram, export_onnx, export_pt2
+from perceptmetrics.export.programs import CheckedProgram, export_onnx, export_pt2
 
 
 @pytest.fixture(scope="session")

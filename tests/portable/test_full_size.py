@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perceptmetrics import create_metric
-from perceptmetrics.portable import export_onnx
+from perceptmetrics.export.programs import export_onnx
 from tests.photographs import photographs
 from tests.portable.runs import largest_difference, run_onnx
 from tests.random_perceptclip import MEMORABILITY, released_state, write_released

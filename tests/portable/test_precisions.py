@@ -7,7 +7,7 @@ import onnx
 import pytest
 from scipy.stats import spearmanr
 
-from perceptmetrics.portable import export_onnx
+from perceptmetrics.export.programs import export_onnx
 from tests.photographs import photographs
 from tests.portable.runs import largest_difference, run_onnx
 from tests.registered import build

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.lora import attach_lora, has_lora
-from perceptmetrics.portable import METADATA_FILE, TOLERANCES, checks, export_onnx, export_pt2
+from perceptmetrics.export.programs import METADATA_FILE, TOLERANCES, checks, export_onnx, export_pt2
+from perceptmetrics.models.lora import attach_lora, has_lora
 from perceptmetrics.spec import LoraSpec
-from perceptmetrics.spec_json import spec_from_json
+from perceptmetrics.spec.json import spec_from_json
 from tests import tiny_lora
 from tests.photographs import photographs
 from tests.portable.runs import largest_difference, run_onnx, run_pt2

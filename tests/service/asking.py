@@ -13,8 +13,8 @@ import httpx
 from fastapi import FastAPI
 from torch import Tensor
 
-from perceptmetrics.metric import Metric
-from perceptmetrics.service import ServiceSettings, create_app
+from perceptmetrics.apps.service import ServiceSettings, create_app
+from perceptmetrics.models.metric import Metric
 from tests.pictures import encode, noise
 from tests.tiny_metric import tiny_metric
 

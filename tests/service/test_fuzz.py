@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import positive_data_acceptance
 
-from perceptmetrics.service import create_app
+from perceptmetrics.apps.service import create_app
 from tests.service.server import listening
 from tests.tiny_metric import tiny_metric
 

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 
 from perceptmetrics import metric_info
-from perceptmetrics.service import create_app
+from perceptmetrics.apps.service import create_app
 from tests.pages import Tags
 from tests.service.asking import Held, asked, named, running
 from tests.tiny_metric import tiny_metric

@@ -16,15 +16,15 @@ import pytest
 from huggingface_hub import constants
 
 from perceptmetrics import create_metric
+from perceptmetrics.apps.service import ServiceSettings, create_app, serve
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.service import ServiceSettings, create_app, serve
 from tests.benchmarks.service_load import references, run
 from tests.cli.in_process import Command
 from tests.service.asking import named, png
 from tests.service.server import listening
 from tests.tiny_metric import tiny_metric
 
-PROGRAM = [sys.executable, "-W", "error", "-c", "from perceptmetrics.cli import main; main()", "serve", "--port", "0"]
+PROGRAM = [sys.executable, "-W", "error", "-m", "perceptmetrics", "serve", "--port", "0"]
 BOUNDARY = b"--x\r\n"
 
 

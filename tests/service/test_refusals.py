@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from perceptmetrics.apps.service import ServiceSettings
+from perceptmetrics.apps.service.queue import ScoringQueue
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.service import ServiceSettings
-from perceptmetrics.service.queue import ScoringQueue
 from tests.pages import HOSTILE
 from tests.pictures import png_file
 from tests.service.asking import Counting, Failing, Held, asked, png, post, posted

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from perceptmetrics import create_metric
-from perceptmetrics.samples import sample_photographs
-from perceptmetrics.service.queue import ScoringQueue
+from perceptmetrics.apps.service.queue import ScoringQueue
+from perceptmetrics.images.examples import sample_photographs
 from tests.pictures import encode, noise, orientation_exif, sixteen_bit_png
 from tests.service.asking import Counting, Held, asked, named, png, post, posted
 from tests.tiny_metric import tiny_metric

@@ -26,7 +26,7 @@ from tests.soak.images import make_images
 # Where tests run in the background, interrupts are ignored and programs inherit that; a user's terminal does not.
 PROGRAM = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from perceptmetrics.cli import main; main()"
+    "from perceptmetrics.apps.cli import main; main()"
 )
 MEBIBYTE = 2**20
 

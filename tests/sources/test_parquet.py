@@ -11,8 +11,8 @@ import pytest
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.io import load_pixels
-from perceptmetrics.sources import NamedImage, ReadOptions, find_sources
+from perceptmetrics.images.load import load_pixels
+from perceptmetrics.images.sources import NamedImage, ReadOptions, find_sources
 from tests.pictures import encode, noise
 
 PICTURES = [encode(noise(seed=number), "PNG") for number in range(70)]

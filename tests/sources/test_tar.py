@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.sources import NamedImage, find_sources
+from perceptmetrics.images.sources import NamedImage, find_sources
 from tests.pictures import encode, noise
 
 FILES = {

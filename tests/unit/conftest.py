@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from perceptmetrics import registry
-from perceptmetrics.cache import CACHE_VARIABLE
-from perceptmetrics.metrics import BUILTIN_SPECS
+from perceptmetrics.metrics import BUILTIN_SPECS, registry
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_clip, tiny_perceptclip
 from tests.registered import tiny
 

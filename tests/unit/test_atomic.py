@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perceptmetrics.atomic import replacing, replacing_folder
+from perceptmetrics._util.atomic import replacing, replacing_folder
 
 
 class Interrupted(BaseException):

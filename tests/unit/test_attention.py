@@ -10,10 +10,10 @@ import torch
 from open_clip.transformer import QuickGELU
 from torch import nn
 
-from perceptmetrics.backbones import ClipVisionTransformer
-from perceptmetrics.backbones.attention import FusedAttention
-from perceptmetrics.backbones.clip_vit import FastQuickGelu
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.models.encoders import ClipVisionTransformer
+from perceptmetrics.models.encoders.attention import FusedAttention
+from perceptmetrics.models.encoders.clip_vit import FastQuickGelu
 from tests import tiny_clip
 from tests.tiny_clip import IMAGE_SIZE, VIT, VIT_224
 

@@ -14,7 +14,9 @@ from open_clip.modified_resnet import AttentionPool2d
 from safetensors.torch import save_file
 from torch import nn
 
-from perceptmetrics.backbones import (
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError, InvalidSpecError, WeightsError
+from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.encoders import (
     ClipResNet,
     ClipVisionTransformer,
     TextEncoder,
@@ -23,11 +25,9 @@ from perceptmetrics.backbones import (
     build_backbone,
     build_image_tower,
 )
-from perceptmetrics.backbones.clip_resnet import MeanTokenAttentionPool
-from perceptmetrics.backbones.clip_text import tokenize
-from perceptmetrics.backbones.fold import fold_batch_norms
-from perceptmetrics.errors import InvalidImageError, InvalidOptionError, InvalidSpecError, WeightsError
-from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.encoders.clip_resnet import MeanTokenAttentionPool
+from perceptmetrics.models.encoders.clip_text import tokenize
+from perceptmetrics.models.encoders.fold import fold_batch_norms
 from tests import tiny_clip
 from tests.tiny_clip import IMAGE_SIZE, RESNET, VIT
 

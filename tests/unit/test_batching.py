@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptmetrics.batching import WAITING_BATCHES, Windows, batches_by_size, window_size
 from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.images.batch import WAITING_BATCHES, Windows, batches_by_size, window_size
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6), st.sampled_from([torch.uint8, torch.float32]))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perceptmetrics.cache import CACHE_VARIABLE, cache_home, read_record, remember_of_file, write_record
+from perceptmetrics.weights.cache import CACHE_VARIABLE, cache_home, read_record, remember_of_file, write_record
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from perceptmetrics.backbones import ClipVisionTransformer
-from perceptmetrics.backbones.timm_pooled import TimmPooled
+from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.lora import attach_lora
-from perceptmetrics.seeding import seeded
+from perceptmetrics.models.encoders import ClipVisionTransformer
+from perceptmetrics.models.encoders.timm_pooled import TimmPooled
+from perceptmetrics.models.lora import attach_lora
 from tests import tiny_clip
 from tests.tiny_clip import VIT
 from tests.tiny_lora import matrices_of, random, spec_of, switch_on, timm_vit
@@ -80,7 +80,7 @@ def test_it_can_be_switched_off_again():
 def test_nothing_is_computed_again_without_gradients(monkeypatch):
     encoder = build("clip")
     encoder.checkpointing = True
-    monkeypatch.setattr("perceptmetrics.backbones.clip_vit.checkpoint", None)
+    monkeypatch.setattr("perceptmetrics.models.encoders.clip_vit.checkpoint", None)
     with torch.no_grad():
         assert encoder(random(1, 3, 64, 64)).isfinite().all()
 

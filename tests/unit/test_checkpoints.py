@@ -15,15 +15,16 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from perceptmetrics import create_metric, registry
-from perceptmetrics.backbones import build_backbone
-from perceptmetrics.backbones.clip_text import tokenize
-from perceptmetrics.checkpoints import load_strictly, read_clip, read_efficientnet_lite0
+from perceptmetrics import create_metric
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.metrics import registry
 from perceptmetrics.metrics.clip_backbones import openai_clip
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.encoders import build_backbone
+from perceptmetrics.models.encoders.clip_text import tokenize
 from perceptmetrics.spec import PromptPair
-from perceptmetrics.weights import ResolveOptions, resolve
+from perceptmetrics.weights.layouts import load_strictly, read_clip, read_efficientnet_lite0
+from perceptmetrics.weights.resolve import ResolveOptions, resolve
 from tests import tiny_clip
 from tests.tiny_clip import RESNET, VIT
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from perceptmetrics.decoding import decode_ahead, default_workers
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.images.decode import decode_ahead, default_workers
 from tests.pictures import encode, noise
 
 WORKERS = (0, 1, 4)
@@ -48,7 +48,7 @@ def test_other_errors_are_raised(workers, monkeypatch):
     def fail(source):
         raise KeyError(source)
 
-    monkeypatch.setattr("perceptmetrics.decoding.load_pixels", fail)
+    monkeypatch.setattr("perceptmetrics.images.decode.load_pixels", fail)
     with pytest.raises(KeyError, match="source"):
         list(decode_ahead(["source"], workers))
 
@@ -79,14 +79,14 @@ def test_images_are_decoded_in_that_many_threads(workers, monkeypatch):
         names.add(threading.current_thread().name)
         return source
 
-    monkeypatch.setattr("perceptmetrics.decoding.load_pixels", load)
+    monkeypatch.setattr("perceptmetrics.images.decode.load_pixels", load)
     list(decode_ahead(range(4 * workers), workers))
     assert len(names) == workers
     assert all(name.startswith("perceptmetrics-decode") for name in names)
 
 
 def test_no_worker_means_the_calling_thread(monkeypatch):
-    monkeypatch.setattr("perceptmetrics.decoding.load_pixels", lambda source: threading.current_thread())
+    monkeypatch.setattr("perceptmetrics.images.decode.load_pixels", lambda source: threading.current_thread())
     assert [result.pixels for result in decode_ahead(range(3), 0)] == [threading.main_thread()] * 3
 
 
@@ -123,7 +123,7 @@ def test_a_consumer_that_stops_does_not_wait_for_the_images_ahead(monkeypatch):
         assert source == 0 or release.wait(timeout=10)
         return source
 
-    monkeypatch.setattr("perceptmetrics.decoding.load_pixels", load)
+    monkeypatch.setattr("perceptmetrics.images.decode.load_pixels", load)
     results = decode_ahead(iter(range(100)), 2)
     next(results)
     timer = threading.Timer(0.1, release.set)

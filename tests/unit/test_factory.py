@@ -13,14 +13,16 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from perceptmetrics import PerceptualLoss, cache, create_metric, registry
-from perceptmetrics.backbones import build_backbone
+from perceptmetrics import PerceptualLoss, create_metric
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownMetricError, WeightsError
-from perceptmetrics.heads import MlpHead
+from perceptmetrics.metrics import registry
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.encoders import build_backbone
+from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.spec import HubFile
-from perceptmetrics.spec_json import spec_to_json
-from perceptmetrics.weights import ResolveOptions, resolve
+from perceptmetrics.spec.json import spec_to_json
+from perceptmetrics.weights import cache
+from perceptmetrics.weights.resolve import ResolveOptions, resolve
 from tests import tiny_clip
 from tests.hub_stand_in import HubStandIn
 from tests.tiny_clip import RESNET

@@ -7,9 +7,9 @@ import json
 import pytest
 import torch
 
-from perceptmetrics import fingerprints
-from perceptmetrics.cache import CACHE_VARIABLE
-from perceptmetrics.fingerprints import digests_of, fingerprint
+from perceptmetrics.weights import fingerprints
+from perceptmetrics.weights.cache import CACHE_VARIABLE
+from perceptmetrics.weights.fingerprints import digests_of, fingerprint
 
 
 @pytest.fixture(autouse=True)

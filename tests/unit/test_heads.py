@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from perceptmetrics.heads import AntonymHead, CosineHead, MlpHead
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.models.heads import AntonymHead, CosineHead, MlpHead
 from perceptmetrics.spec import MlpHeadSpec
 
 ACTIVATIONS = {

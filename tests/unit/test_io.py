@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptmetrics.io import load_image, load_pixels, to_unit_float
+from perceptmetrics.images.load import load_image, load_pixels, to_unit_float
 from tests.pictures import as_tensor, encode, noise
 
 DTYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)

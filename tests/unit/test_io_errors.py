@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError, PerceptMetricsError
-from perceptmetrics.io import check_tensor, load_image
+from perceptmetrics.images.load import check_tensor, load_image
 from tests.pictures import encode, noise, png_file, sixteen_bit_png
 
 NO_IMAGE = "is not an image in a format that can be read"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptmetrics.io import load_image
+from perceptmetrics.images.load import load_image
 from tests.pictures import as_tensor, encode, noise, orientation_exif, png_chunk, sixteen_bit_png
 
 # How a picture is stored when its EXIF orientation is the key: the stored samples from the upright ones.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import features
 
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.io import load_image
+from perceptmetrics.images.load import load_image
 from tests.pictures import encode, noise, orientation_exif, png_chunk, sixteen_bit_png
 
 PICTURE = noise(9, 11)

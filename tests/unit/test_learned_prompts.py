@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from perceptmetrics import create_metric, metric_info, registry
-from perceptmetrics.backbones import TextEncoder
-from perceptmetrics.backbones.clip_text import class_length, tokenize_with_context
-from perceptmetrics.checkpoints import read_prompts
+from perceptmetrics import create_metric, metric_info
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.spec_json import spec_to_json
+from perceptmetrics.metrics import registry
+from perceptmetrics.models.encoders import TextEncoder
+from perceptmetrics.models.encoders.clip_text import class_length, tokenize_with_context
+from perceptmetrics.spec.json import spec_to_json
+from perceptmetrics.weights.layouts import read_prompts
 from tests import tiny_clip
 from tests.hub_stand_in import HubStandIn
 from tests.tiny_clip import RESNET

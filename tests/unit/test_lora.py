@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from perceptmetrics.backbones import ClipVisionTransformer
-from perceptmetrics.backbones.attention import FusedAttention
 from perceptmetrics.errors import InvalidSpecError, WeightsError
-from perceptmetrics.lora import (
+from perceptmetrics.models.encoders import ClipVisionTransformer
+from perceptmetrics.models.encoders.attention import FusedAttention
+from perceptmetrics.models.lora import (
     Adapter,
     LoraProjection,
     adapter_shapes,

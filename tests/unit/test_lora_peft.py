@@ -10,9 +10,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from perceptmetrics import lora
 from perceptmetrics.functional.low_rank import draw_kept
-from perceptmetrics.lora import attach_lora
+from perceptmetrics.models import lora
+from perceptmetrics.models.lora import attach_lora
 from tests.tiny_lora import spec_of
 
 WIDTH, HEADS = 12, 3

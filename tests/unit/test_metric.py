@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
-from perceptmetrics.io import load_image
+from perceptmetrics.images.load import load_image
 from perceptmetrics.spec import WholeView
 from tests.pictures import encode, noise
 from tests.tiny_metric import by_hand, tiny_metric

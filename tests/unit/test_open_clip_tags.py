@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.factory.options import apply_options
 from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD
 from perceptmetrics.metrics.clipiqa import CLIPIQA
-from perceptmetrics.open_clip_tags import find_tag
-from perceptmetrics.options import apply_options
+from perceptmetrics.models.encoders.open_clip_tags import find_tag
 from perceptmetrics.spec import BackboneSpec, HubFile
-from perceptmetrics.spec_json import spec_from_json, spec_to_json
+from perceptmetrics.spec.json import spec_from_json, spec_to_json
 from tests.hub_stand_in import HubStandIn
 
 FILE = "open_clip_model.safetensors"

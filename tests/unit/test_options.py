@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
+from perceptmetrics.factory.options import apply_options, pin_revision
 from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.options import apply_options, pin_revision
-from perceptmetrics.prompts import ATTRIBUTES, PYIQA_PAIRS
+from perceptmetrics.models.prompts import ATTRIBUTES, PYIQA_PAIRS
 from perceptmetrics.spec import AntonymHeadSpec, CosineHeadSpec
 
 NO_BACKBONE = (

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from perceptmetrics import create_metric
-from perceptmetrics.prompts import TEMPLATES
+from perceptmetrics.models.prompts import TEMPLATES
 from perceptmetrics.spec import CosineHeadSpec
 from tests import tiny_clip
 from tests.tiny_clip import IMAGE_SIZE, RESNET, VIT

@@ -7,8 +7,8 @@ import torch
 from huggingface_hub import constants
 
 from perceptmetrics import create_metric, metric_info
-from perceptmetrics.cache import CACHE_VARIABLE
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_perceptclip
 from tests.hub_stand_in import HubStandIn
 from tests.photographs import photographs

@@ -10,9 +10,8 @@ import torch
 from PIL import Image
 
 from perceptmetrics import Metric, create_metric, metric_info
-from perceptmetrics.backbones import Backbone
-from perceptmetrics.cache import CACHE_VARIABLE
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.factory.options import apply_options
 from perceptmetrics.functional.score import map_to_scores
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.perceptclip import (
@@ -22,8 +21,9 @@ from perceptmetrics.metrics.perceptclip import (
     PERCEPTCLIP_MEM,
     PLEASANT_EMOTIONS,
 )
-from perceptmetrics.options import apply_options
-from perceptmetrics.spec_json import spec_from_json, spec_to_json
+from perceptmetrics.models.encoders import Backbone
+from perceptmetrics.spec.json import spec_from_json, spec_to_json
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_perceptclip
 from tests.photographs import photographs
 

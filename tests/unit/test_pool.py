@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics.factory.options import apply_options
 from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
-from perceptmetrics.options import apply_options
-from perceptmetrics.pool import Pool
+from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec, RegressorSpec
 
 PAIRS = ["quality", "natural", "happy", "aesthetic", "new", "complexity", "scary"]  # CLIP-UIQA's

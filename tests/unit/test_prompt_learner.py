@@ -8,11 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from perceptmetrics.backbones import TextEncoder
-from perceptmetrics.backbones.clip_text import tokenize_with_context
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
-from perceptmetrics.heads import AntonymHead
-from perceptmetrics.prompt_learner import PromptLearner, context_from_words, random_context
+from perceptmetrics.models.encoders import TextEncoder
+from perceptmetrics.models.encoders.clip_text import tokenize_with_context
+from perceptmetrics.models.heads import AntonymHead
+from perceptmetrics.models.prompt_learner import PromptLearner, context_from_words, random_context
 from perceptmetrics.spec import PromptPair
 from tests import tiny_clip
 from tests.tiny_clip import RESNET

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
-from perceptmetrics.prompts import ATTRIBUTES, PYIQA_PAIRS, TEMPLATES, fill_template, resolve_prompts
+from perceptmetrics.models.prompts import ATTRIBUTES, PYIQA_PAIRS, TEMPLATES, fill_template, resolve_prompts
 from perceptmetrics.spec import PromptPair
 
 # CLIP-IQA, sections 4.2 and 4.3, and torchmetrics, in the words of their releases.

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from perceptmetrics import MetricSuite, create_metric
-from perceptmetrics.cache import CACHE_VARIABLE
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
-from perceptmetrics.quantise import quantise
+from perceptmetrics.models.quantize import quantise
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_perceptclip
 from tests.photographs import photographs
 from tests.registered import build

@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from perceptmetrics import registry
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownMetricError
-from perceptmetrics.metrics import BUILTIN_SPECS
+from perceptmetrics.metrics import BUILTIN_SPECS, registry
 from perceptmetrics.metrics.clipiqa import CLIPIQA
-from perceptmetrics.registry import list_metrics, list_models, metric_info, register_metric
+from perceptmetrics.metrics.registry import list_metrics, list_models, metric_info, register_metric
 
 BUILTIN = sorted(spec.name for spec in BUILTIN_SPECS)
 
@@ -121,7 +120,7 @@ NONSENSE = "clipiqa"
 PROGRAM = """
 import logging
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
-from perceptmetrics.registry import list_metrics, metric_info
+from perceptmetrics.metrics.registry import list_metrics, metric_info
 print(*list_metrics(), metric_info("clipiqa").task)
 """
 
@@ -148,7 +147,7 @@ def test_metrics_of_installed_packages_are_known_and_broken_ones_only_warn(tmp_p
     program = f"import sys; sys.path[:0] = {paths!r}\n{PROGRAM}"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == [*sorted([*BUILTIN, *added]), "quality"]
-    warnings = [line for line in done.stderr.splitlines() if line.startswith("WARNING perceptmetrics.registry")]
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("WARNING perceptmetrics.metrics.registry")]
     assert len(warnings) == (broken is not None)
     if broken:
         assert f"name='{broken}'" in warnings[0]

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.results import ScoredImage, format_row, format_start
-from perceptmetrics.results_file import ResultsFile
+from perceptmetrics.scoring.results import ScoredImage, format_row, format_start
+from perceptmetrics.scoring.results_file import ResultsFile
 
 COLUMNS = ["lite_iqa", "clipiqa.brightness"]
 ROWS = [
@@ -99,7 +99,7 @@ def test_a_failure_while_rendering_leaves_the_old_file_and_the_journal(
     def full_disk(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("perceptmetrics.results_file.format_row", full_disk)
+    monkeypatch.setattr("perceptmetrics.scoring.results_file.format_row", full_disk)
     with pytest.raises(OSError, match="No space left"):
         file.finish()
     assert path.read_text() == "old"

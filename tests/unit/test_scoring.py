@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from perceptmetrics import Metric, create_metric
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
-from perceptmetrics.results import ScoredImage
-from perceptmetrics.scoring import score_columns, score_images
-from perceptmetrics.sources import NamedImage
+from perceptmetrics.images.sources import NamedImage
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import score_columns, score_images
 from tests.registered import build
 
 
@@ -44,7 +44,7 @@ def test_unreadable_and_too_small_images_are_results_with_their_reason(metric: M
 
 
 def test_several_metrics_share_one_pass(metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
-    import perceptmetrics.decoding as decoding
+    import perceptmetrics.images.decode as decoding
 
     calls = []
     load = decoding.load_pixels

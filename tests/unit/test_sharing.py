@@ -9,8 +9,9 @@ import pickle
 import pytest
 import torch
 
-from perceptmetrics import create_metric, sharing
-from perceptmetrics.cache import CACHE_VARIABLE
+from perceptmetrics import create_metric
+from perceptmetrics.models import shared_tensors as sharing
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_perceptclip
 from tests.photographs import photographs
 from tests.tiny_perceptclip import NAMES, write_released

@@ -262,6 +262,6 @@ def test_built_in_names_are_unique():
 
 
 def test_specifications_need_no_torch():
-    modules = "perceptmetrics.metrics, perceptmetrics.spec_json, perceptmetrics.registry"
+    modules = "perceptmetrics.metrics, perceptmetrics.spec.json, perceptmetrics.metrics.registry"
     program = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

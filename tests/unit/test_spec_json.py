@@ -28,7 +28,7 @@ from perceptmetrics.spec import (
     SalientView,
     WholeView,
 )
-from perceptmetrics.spec_json import FORMAT_VERSION, spec_from_json, spec_to_json
+from perceptmetrics.spec.json import FORMAT_VERSION, spec_from_json, spec_to_json
 
 EDITED = {
     "several pairs": replace(

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from perceptmetrics import Metric, MetricSuite, create_metric
-from perceptmetrics.cache import CACHE_VARIABLE
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, UnknownMetricError
 from perceptmetrics.metrics.perceptclip import EMOTIONS
-from perceptmetrics.scoring import score_columns, score_images
+from perceptmetrics.scoring.stream import score_columns, score_images
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_perceptclip
 from tests.photographs import photographs
 from tests.registered import build

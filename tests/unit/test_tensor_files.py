@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.tensor_files import BARE_TENSOR, read_tensors
+from perceptmetrics.weights.tensor_files import BARE_TENSOR, read_tensors
 
 STATE = {
     "layer.weight": torch.arange(12, dtype=torch.float32).reshape(3, 4),

@@ -6,12 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from perceptmetrics import create_metric, text_features, zero_shot
-from perceptmetrics.backbones import TextEncoder
-from perceptmetrics.backbones.clip_text import tokenize_with_context
-from perceptmetrics.cache import CACHE_VARIABLE, cache_home
-from perceptmetrics.prompts import ATTRIBUTES
-from perceptmetrics.text_features import TextFeatures, features_of
+from perceptmetrics import create_metric
+from perceptmetrics.factory import prompted as zero_shot
+from perceptmetrics.models import text_features
+from perceptmetrics.models.encoders import TextEncoder
+from perceptmetrics.models.encoders.clip_text import tokenize_with_context
+from perceptmetrics.models.prompts import ATTRIBUTES
+from perceptmetrics.models.text_features import TextFeatures, features_of
+from perceptmetrics.weights.cache import CACHE_VARIABLE, cache_home
 from tests import tiny_clip
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-6}

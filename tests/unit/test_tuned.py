@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
-from perceptmetrics.cache import CACHE_VARIABLE
-from perceptmetrics.conversion import convert
 from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics.export.convert import convert
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests import tiny_clip, tiny_perceptclip
 from tests.photographs import photographs
 from tests.tiny_perceptclip import TOWER, released_state, write, write_released

@@ -12,10 +12,12 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from perceptmetrics import create_metric, tensor_files, tuned
-from perceptmetrics.cache import CACHE_VARIABLE
-from perceptmetrics.conversion import convert
+from perceptmetrics import create_metric
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.export.convert import convert
+from perceptmetrics.factory import tuned_encoder as tuned
+from perceptmetrics.weights import tensor_files
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests.photographs import photographs
 from tests.tiny_perceptclip import NAMES, write_released
 

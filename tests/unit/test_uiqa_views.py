@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from perceptmetrics.functional.image import draw_places, fragments
 from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
+from perceptmetrics.models.views import Views
 from perceptmetrics.spec import FragmentsView, SalientView, ViewsSpec
-from perceptmetrics.views import Views
 from tests.tiny_metric import tiny_metric
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

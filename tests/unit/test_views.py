@@ -15,8 +15,8 @@ from torchvision import transforms
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.functional.image import crops, random_crop_offsets, resize
 from perceptmetrics.metrics.perceptclip import PERCEPTCLIP_IQA, PERCEPTCLIP_MEM
+from perceptmetrics.models.views import Views
 from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
-from perceptmetrics.views import Views
 from tests.photographs import photographs
 from tests.tiny_metric import MEAN, STD
 

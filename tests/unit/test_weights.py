@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from perceptmetrics import cache, create_metric, weights
-from perceptmetrics.cache import CACHE_VARIABLE
+from perceptmetrics import create_metric
 from perceptmetrics.errors import MissingExtraError, WeightsError
 from perceptmetrics.spec import HubFile, PackageFile
-from perceptmetrics.weights import ResolveOptions, file_sha256, find_cached, resolve, source_url
+from perceptmetrics.weights import cache
+from perceptmetrics.weights import resolve as weights
+from perceptmetrics.weights.cache import CACHE_VARIABLE
+from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, find_cached, resolve, source_url
 from tests.hub_stand_in import HubStandIn
 
 REPO = "organisation/encoder"
@@ -387,7 +389,7 @@ def test_a_package_that_is_not_installed_is_an_error_with_the_pip_line(package, 
 _RESOLVE = """
 import sys
 from perceptmetrics.spec import HubFile
-from perceptmetrics.weights import ResolveOptions, resolve
+from perceptmetrics.weights.resolve import ResolveOptions, resolve
 source = HubFile(repo=sys.argv[1], filename=sys.argv[2], revision=sys.argv[3])
 print(resolve(source, ResolveOptions(metric="some_metric")))
 """

@@ -6,9 +6,12 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING
 
-from perceptmetrics.atomic import write_whole
+from perceptmetrics._util.atomic import write_whole
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.plots import (
+from perceptmetrics.reports.finetune.page import finetune_report
+from perceptmetrics.reports.finetune.panels import confusion_panel, curve_panels, histogram_panel, scatter_panel
+from perceptmetrics.reports.finetune.pictures import gallery_sections
+from perceptmetrics.reports.plots import (
     PLOT_FORMS,
     draw_confusion,
     draw_curves,
@@ -17,9 +20,6 @@ from perceptmetrics.plots import (
     draw_scatter,
     figure_bytes,
 )
-from perceptmetrics.reports.finetune.page import finetune_report
-from perceptmetrics.reports.finetune.panels import confusion_panel, curve_panels, histogram_panel, scatter_panel
-from perceptmetrics.reports.finetune.pictures import gallery_sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

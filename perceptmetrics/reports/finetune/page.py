@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.evaluation import RatingFigures
 from perceptmetrics.finetune import recipe_to_yaml
-from perceptmetrics.pages import jpeg_uri, png_uri, render_page
-from perceptmetrics.plots import draw_confusion, draw_curves, draw_histograms, draw_scatter, figure_bytes
 from perceptmetrics.reports.finetune.errors import worst_errors
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
@@ -19,6 +17,8 @@ from perceptmetrics.reports.finetune.panels import (
 )
 from perceptmetrics.reports.finetune.pictures import WORST, small_picture
 from perceptmetrics.reports.finetune.tables import count_rows, figure_tables, figures_of, split_table, training_time
+from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page
+from perceptmetrics.reports.plots import draw_confusion, draw_curves, draw_histograms, draw_scatter, figure_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune import RunResult
-    from perceptmetrics.plots import ConfusionPanel
     from perceptmetrics.reports.finetune.errors import ErrorImage
+    from perceptmetrics.reports.plots import ConfusionPanel
 
 __all__ = ["finetune_report"]
 

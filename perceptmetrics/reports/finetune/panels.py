@@ -8,7 +8,7 @@ import numpy as np
 
 from perceptmetrics.evaluation import ClassFigures, RatingFigures
 from perceptmetrics.finetune.state import kept_epoch
-from perceptmetrics.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
+from perceptmetrics.reports.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.datasets import RenderedImage
-from perceptmetrics.pages import thumbnail_or_grey
-from perceptmetrics.plots import GalleryImage
 from perceptmetrics.reports.finetune.errors import worst_errors
 from perceptmetrics.reports.finetune.tables import figures_of
+from perceptmetrics.reports.pages import thumbnail_or_grey
+from perceptmetrics.reports.plots import GalleryImage
 
 if TYPE_CHECKING:
     from PIL import Image

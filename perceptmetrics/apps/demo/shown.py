@@ -1,0 +1,177 @@
+"""What the page shows of an image's scores: numbers, their place in the range, and what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perceptmetrics.reports.plots import RadarAxis, draw_radar, figure_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perceptmetrics.models.metric import Metric
+
+__all__ = ["Difference", "ShownImage", "ShownMetric", "ShownValue", "differences", "radar_png", "shown_metrics"]
+
+_SPOKES = 3  # fewer are no radar
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownValue:
+    """A number.
+
+    Attributes:
+        label: What it is about; empty for a metric with a single score.
+        value: The number.
+        text: The number as it is written.
+        share: Where it lies in its range, in [0, 1]; None where the range is open.
+    """
+
+    label: str
+    value: float
+    text: str
+    share: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownMetric:
+    """A metric's values for an image.
+
+    Attributes:
+        name: What it is called on the page.
+        summary: What its score says.
+        meaning: Range and direction.
+        values: The numbers; probabilities from the highest to the lowest.
+    """
+
+    name: str
+    summary: str
+    meaning: str
+    values: tuple[ShownValue, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownImage:
+    """An image with its scores, or the reason why there are none.
+
+    Attributes:
+        name: Name of the file.
+        uri: Thumbnail as a data URI; empty when the image cannot be read.
+        size: Width and height.
+        metrics: Its scores.
+        error: Why there are none.
+    """
+
+    name: str
+    uri: str = ""
+    size: str = ""
+    metrics: tuple[ShownMetric, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A score of two images.
+
+    Attributes:
+        name: The metric, and the label of one with several.
+        meaning: Range and direction.
+        first: The first image's score, as it is written.
+        second: The second one's.
+        difference: The second minus the first.
+        better: Which of them is better by this score; empty for labels, of which none is better, and for ties.
+    """
+
+    name: str
+    meaning: str
+    first: str
+    second: str
+    difference: str
+    better: str
+
+
+def differences(metrics: Mapping[str, Metric], first: ShownImage, second: ShownImage) -> list[Difference]:
+    """Set the scores of two images beside each other."""
+    found = []
+    for metric, one, other in zip(metrics.values(), first.metrics, second.metrics, strict=True):
+        of_other = {value.label: value for value in other.values}
+        for value in one.values:
+            match = of_other[value.label]
+            step = match.value - value.value
+            judged = not value.label and step != 0
+            better = "second" if (step > 0) != metric.lower_better else "first"
+            found.append(
+                Difference(
+                    name=f"{one.name}: {value.label}" if value.label else one.name,
+                    meaning=one.meaning,
+                    first=value.text,
+                    second=match.text,
+                    difference=f"{step:+.1%}" if value.text.endswith("%") else f"{step:+.4f}",
+                    better=better if judged else "",
+                )
+            )
+    return found
+
+
+def shown_metrics(metrics: Mapping[str, Metric], rows: Mapping[str, Sequence[float]]) -> tuple[ShownMetric, ...]:
+    """Describe scores.
+
+    Args:
+        metrics: The metrics by what they are called on the page.
+        rows: Their scores of an image: one number, or one per label.
+    """
+    return tuple(_shown(name, metric, rows[name]) for name, metric in metrics.items())
+
+
+def radar_png(metrics: Mapping[str, Metric], images: Sequence[ShownImage]) -> bytes:
+    """Draw the scores of images over common spokes.
+
+    Args:
+        metrics: The metrics by what they are called on the page.
+        images: The images.
+
+    Returns:
+        A PNG file; empty when fewer than three scores have a range, or no image has scores.
+    """
+    axes = [axis for metric in metrics.values() for axis in _axes(metric)]
+    scored = [image for image in images if image.metrics]
+    if len(axes) < _SPOKES or not scored:
+        return b""
+    rows = {}
+    for number, image in enumerate(scored, start=1):
+        bounded = [one for one, metric in zip(image.metrics, metrics.values(), strict=True) if _axes(metric)]
+        rows[f"{number}. {image.name}"] = [value.value for one in bounded for value in one.values]
+    return figure_bytes(draw_radar(axes, rows), "png")
+
+
+def _shown(name: str, metric: Metric, row: Sequence[float]) -> ShownMetric:
+    score = metric.spec.score
+    probable = score.map == "softmax"
+    values = [
+        ShownValue(
+            label=label,
+            value=value,
+            text=f"{value:.1%}" if probable else f"{value:.4f}",
+            share=_share(value, score.lower, score.upper),
+        )
+        for label, value in zip(metric.labels or ("",), row, strict=True)
+    ]
+    if probable:
+        values.sort(key=lambda shown: -shown.value)
+    direction = "lower" if metric.lower_better else "higher"
+    meaning = "probabilities" if probable else f"{score.range_text}, {direction} is better"
+    return ShownMetric(name=name, summary=metric.spec.card.summary, meaning=meaning, values=tuple(values))
+
+
+def _share(value: float, lower: float | None, upper: float | None) -> float | None:
+    if lower is None or upper is None:
+        return None
+    return min(1.0, max(0.0, (value - lower) / (upper - lower)))
+
+
+def _axes(metric: Metric) -> list[RadarAxis]:
+    lower, upper = metric.score_range
+    if metric.spec.score.map == "softmax" or lower is None or upper is None:
+        return []
+    return [RadarAxis(name=name, lower=lower, upper=upper) for name in metric.labels or (metric.metric_name,)]

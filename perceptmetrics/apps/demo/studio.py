@@ -1,0 +1,235 @@
+"""What the page answers to an upload, as fragments of HTML. Nothing here knows how the page is made."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
+
+from PIL import Image
+
+from perceptmetrics._util.text import printable
+from perceptmetrics.apps.demo.shown import ShownImage, differences, radar_png, shown_metrics
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError, PerceptMetricsError
+from perceptmetrics.explain import explain_images
+from perceptmetrics.factory.create import create_metric
+from perceptmetrics.images.load import load_pixels
+from perceptmetrics.images.uploads import upload_area
+from perceptmetrics.reports.explain_panels import panel_rows
+from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page, thumbnail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perceptmetrics.apps.demo.offers import Offer
+    from perceptmetrics.models.metric import Metric
+
+__all__ = ["DemoLimits", "Studio"]
+
+_log = logging.getLogger(__name__)
+_THUMBNAIL = 480
+_OVERLAY_SIDE = 640
+_COPIES = 4  # of SmoothGrad: a visitor waits
+
+Arguments = ParamSpec("Arguments")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoLimits:
+    """What a visitor may upload.
+
+    Attributes:
+        max_bytes: Most bytes of a file.
+        max_pixels: Most pixels of an image.
+        max_images: Most images at a time.
+    """
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 25_000_000
+    max_images: int = 8
+
+
+def _explained(
+    answer: Callable[Concatenate[Studio, Arguments], str],
+) -> Callable[Concatenate[Studio, Arguments], str]:
+    """Answer with the reason when something fails; of a fault of ours the visitor learns only that there is one."""
+
+    @wraps(answer)
+    def answered(studio: Studio, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> str:
+        try:
+            return answer(studio, *args, **kwargs)
+        except (InvalidImageError, InvalidOptionError) as error:
+            return _problem(str(error))
+        except PerceptMetricsError:
+            _log.exception("A metric cannot be used.")
+            return _problem("This metric cannot be used at the moment. The reason is in the log of the demo.")
+        except Exception:  # noqa: BLE001 - a visitor is not to see it, the log is
+            _log.exception("The demo failed.")
+            return _problem("Something went wrong here. The reason is in the log of the demo.")
+
+    return answered
+
+
+class Studio:
+    """Scores, explains and compares images for visitors, one at a time.
+
+    Args:
+        offers: The metrics of the page; see `offers.offers`.
+        limits: What may be uploaded.
+        device: Where the metrics are put; None for the CPU.
+    """
+
+    def __init__(self, offers: Sequence[Offer], limits: DemoLimits | None = None, device: str | None = None) -> None:
+        self.offers = list(offers)
+        self.limits = limits or DemoLimits()
+        self._device = device
+        self._metrics: dict[str, Metric] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def ready(self) -> list[str]:
+        """Names of the metrics that can be chosen."""
+        return [offer.name for offer in self.offers if not offer.missing]
+
+    @_explained
+    def scores(self, paths: Sequence[str | Path] | None, chosen: Sequence[str]) -> str:
+        """Score images.
+
+        Args:
+            paths: The uploaded files.
+            chosen: Names of metrics.
+
+        Returns:
+            HTML: each image with its scores, or why it has none; and the attributes of all as a radar.
+        """
+        if not paths:
+            return ""
+        if len(paths) > self.limits.max_images:
+            raise InvalidOptionError(f"At most {self.limits.max_images} images at a time, got {len(paths)}.")
+        metrics, images = self._scored(paths, chosen)
+        radar = radar_png(metrics, images)
+        return _rendered("demo_scores.html", images=images, radar=png_uri(radar) if radar else "")
+
+    @_explained
+    def comparison(self, first: str | Path | None, second: str | Path | None, chosen: Sequence[str]) -> str:
+        """Set two images side by side.
+
+        Args:
+            first: An uploaded file.
+            second: Another one.
+            chosen: Names of metrics.
+
+        Returns:
+            HTML: both images, each score of both and the difference.
+        """
+        if first is None or second is None:
+            return _hint("Choose two images.")
+        metrics, images = self._scored([first, second], chosen)
+        for image in images:
+            if image.error:
+                raise InvalidImageError(f"{image.name}: {image.error}")
+        radar = radar_png(metrics, images)
+        rows = differences(metrics, *images)
+        return _rendered("demo_compare.html", images=images, rows=rows, radar=png_uri(radar) if radar else "")
+
+    @_explained
+    def explanation(self, path: str | Path | None, name: str) -> str:
+        """Show where a score comes from.
+
+        Args:
+            path: An uploaded file.
+            name: Name of a metric.
+
+        Returns:
+            HTML: the image and its saliency, with the scale of the colours.
+        """
+        if path is None:
+            return _hint("Choose an image.")
+        (metric,) = self._chosen([name]).values()
+        load_pixels(self._content(path))  # an error then names no path
+        with self._lock:
+            found = explain_images(
+                metric,
+                [path],
+                methods=("saliency",),
+                max_side=_OVERLAY_SIDE,
+                saliency_side=_OVERLAY_SIDE,
+                samples=_COPIES,
+            )
+        ((photograph, saliency),) = panel_rows(found, found.images[0])
+        return _rendered(
+            "demo_explain.html",
+            name=_shown_name(path),
+            metric=name,
+            photograph=jpeg_uri(Image.fromarray(photograph.overlay.pixels)),
+            overlay=jpeg_uri(Image.fromarray(saliency.overlay.pixels), quality=92),
+            title=photograph.overlay.title,
+            scale=saliency.overlay.scale,
+            note=saliency.note,
+        )
+
+    def catalogue(self) -> str:
+        """HTML: all metrics, and how to get the weights of those that cannot be chosen."""
+        return _rendered("demo_metrics.html", offers=self.offers)
+
+    def _scored(self, paths: Sequence[str | Path], chosen: Sequence[str]) -> tuple[dict[str, Metric], list[ShownImage]]:
+        metrics = self._chosen(chosen)
+        images = []
+        for path in paths:
+            try:
+                images.append(self._image(path, metrics))
+            except InvalidImageError as error:
+                images.append(ShownImage(name=_shown_name(path), error=str(error)))
+        return metrics, images
+
+    def _image(self, path: str | Path, metrics: dict[str, Metric]) -> ShownImage:
+        content = self._content(path)
+        small, pixels = thumbnail(content, _THUMBNAIL), load_pixels(content)[None]
+        with self._lock:
+            rows = {name: metric.score_batch(pixels)[0].tolist() for name, metric in metrics.items()}
+        with Image.open(io.BytesIO(content)) as image:
+            size = f"{image.width} \N{MULTIPLICATION SIGN} {image.height}"
+        return ShownImage(name=_shown_name(path), uri=jpeg_uri(small), size=size, metrics=shown_metrics(metrics, rows))
+
+    def _content(self, path: str | Path) -> bytes:
+        """The file, if it is an image that is allowed; errors then name no path."""
+        file, name = Path(path), _shown_name(path)
+        if file.stat().st_size > self.limits.max_bytes:
+            raise InvalidImageError(f"{name} has more than {self.limits.max_bytes / 1e6:g} MB. Send a smaller file.")
+        content = file.read_bytes()
+        upload_area(io.BytesIO(content), name, self.limits.max_pixels)
+        return content
+
+    def _chosen(self, names: Sequence[str]) -> dict[str, Metric]:
+        """The metrics of these names, loaded when they are first asked for."""
+        by_name = {offer.name: offer for offer in self.offers if not offer.missing}
+        unknown = [name for name in names if name not in by_name]
+        if unknown or not names:
+            raise InvalidOptionError("Choose at least one of the metrics that are on this machine.")
+        with self._lock:
+            for name in names:
+                if name not in self._metrics:
+                    offer = by_name[name]
+                    options = {"device": self._device, "local_files_only": True, **offer.options}
+                    self._metrics[name] = create_metric(offer.metric, **options)
+        return {name: self._metrics[name] for name in names}
+
+
+def _shown_name(path: str | Path) -> str:
+    return printable(Path(path).name)
+
+
+def _problem(text: str) -> str:
+    return _rendered("demo_message.html", text=text, kind="problem")
+
+
+def _hint(text: str) -> str:
+    return _rendered("demo_message.html", text=text, kind="hint")
+
+
+def _rendered(template: str, **context: object) -> str:
+    return render_page(template, **context).decode()

@@ -1,0 +1,131 @@
+"""What is checked while a request is still being read: its size, its time, and how many there are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from perceptmetrics.apps.service.problems import Refused, problem_response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from perceptmetrics.apps.service.settings import ServiceSettings
+
+__all__ = ["Guard"]
+
+_SKIP_SECONDS = 5.0
+
+
+class Guard:
+    """Limits of requests with a body; others pass.
+
+    Args:
+        app: The application.
+        settings: The limits.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        request = _Watched(receive, send, self._settings.max_request_bytes)
+        self._requests += 1
+        try:
+            self._check_number()
+            request.check_announced(scope)
+            await asyncio.wait_for(self._app(scope, request.receive, request.send), self._settings.time_limit)
+        except asyncio.TimeoutError:
+            await self._refuse(self._too_slow(request), request, scope)
+        except Refused as refused:
+            await self._refuse(refused, request, scope)
+        finally:
+            self._requests -= 1
+
+    async def _refuse(self, refused: Refused, request: _Watched, scope: Scope) -> None:
+        if not request.answered:
+            await problem_response(refused)(scope, request.receive, request.send)
+
+    def _check_number(self) -> None:
+        limit = self._settings.max_requests
+        if self._requests > limit:
+            raise Refused(
+                503,
+                expected=f"at most {limit} requests at a time",
+                got="one more",
+                fix="Send the request again a little later.",
+                retry_after=1,
+            )
+
+    def _too_slow(self, request: _Watched) -> Refused:
+        seconds = f"{self._settings.time_limit:g} s"
+        if not request.complete:
+            return Refused(
+                408,
+                expected=f"the whole request within {seconds}",
+                got=f"{request.size} bytes of it",
+                fix="Send fewer or smaller images.",
+            )
+        return Refused(
+            503,
+            expected=f"to have the scores within {seconds}",
+            got="no scores yet",
+            fix="Send fewer or smaller images, or try again later.",
+            retry_after=1,
+        )
+
+
+class _Watched:
+    """A request whose bytes are counted as they come."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self.size = 0
+        self.complete = False
+        self.answered = False
+
+    def check_announced(self, scope: Scope) -> None:
+        """Refuse a body that announces itself as too large."""
+        announced = dict(scope["headers"]).get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._limit:
+            raise self._too_large(f"{int(announced)} bytes")
+
+    async def receive(self) -> Message:
+        """The next part of the request, as long as it is not too large."""
+        message = await self._next()
+        if self.size > self._limit:
+            raise self._too_large(f"more than {self._limit} bytes")
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass an answer on; a client that sends before it listens is to get it, not a reset."""
+        if not self.answered and not self.complete:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._skip_rest(), _SKIP_SECONDS)
+        self.answered = True
+        await self._send(message)
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self.size += len(message.get("body", b""))
+        self.complete = not message.get("more_body", False)
+        return message
+
+    async def _skip_rest(self) -> None:
+        at_most = self.size + self._limit
+        while not self.complete and self.size <= at_most:
+            await self._next()
+
+    def _too_large(self, got: str) -> Refused:
+        return Refused(
+            413, expected=f"a request of at most {self._limit} bytes", got=got, fix="Send fewer or smaller images."
+        )

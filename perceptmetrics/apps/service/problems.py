@@ -1,0 +1,95 @@
+"""Every answer that is no score: what was expected, what came, what to do. No path, no traceback."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from perceptmetrics._util.text import printable
+from perceptmetrics.errors import MissingExtraError
+
+try:
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
+except ImportError as error:
+    raise MissingExtraError("The HTTP service", "serve") from error
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+
+__all__ = ["Refused", "answer_problems", "problem_response"]
+
+_log = logging.getLogger(__name__)
+_SHOWN = 200
+
+
+class Refused(HTTPException):
+    """A request that is not carried out.
+
+    Args:
+        status: HTTP status.
+        expected: What was expected.
+        got: What came.
+        fix: What to do.
+        retry_after: Seconds after which it is worth trying again, or None.
+    """
+
+    def __init__(self, status: int, *, expected: str, got: str, fix: str, retry_after: int | None = None) -> None:
+        headers = None if retry_after is None else {"Retry-After": str(retry_after)}
+        super().__init__(status, detail=f"Expected {expected}, got {got}. {fix}", headers=headers)
+        self.problem = {"expected": expected, "got": got, "fix": fix}
+
+
+def problem_response(refused: Refused) -> JSONResponse:
+    """The answer to a request that is refused."""
+    return JSONResponse({"error": refused.problem}, refused.status_code, headers=refused.headers)
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Let an application answer everything that goes wrong in this form."""
+
+    @app.exception_handler(HTTPException)
+    async def refuse(request: Request, error: HTTPException) -> JSONResponse:
+        return problem_response(error if isinstance(error, Refused) else _plain(request, error))
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_form(_: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(_form(error))
+
+    @app.exception_handler(Exception)
+    async def fail(request: Request, error: Exception) -> JSONResponse:
+        _log.error("%s %s failed.", request.method, request.url.path, exc_info=error)
+        return problem_response(
+            Refused(
+                500,
+                expected="to score the images",
+                got="an error of the service itself",
+                fix="Tell whoever runs it; the reason is in its log.",
+            )
+        )
+
+
+def _plain(request: Request, error: HTTPException) -> Refused:
+    """What Starlette refuses: unknown addresses, other methods, bodies that are no form."""
+    what = f"{request.method} {printable(request.url.path)}"[:_SHOWN]
+    if error.status_code in (404, 405):
+        expected, got, fix = "an address of this service", what, "GET / lists them."
+    else:
+        expected = "a form (multipart/form-data) with the images"
+        got, fix = printable(str(error.detail))[:_SHOWN], "GET / shows an example."
+    refused = Refused(error.status_code, expected=expected, got=got, fix=fix)
+    refused.headers = error.headers
+    return refused
+
+
+def _form(error: RequestValidationError) -> Refused:
+    first = error.errors()[0]
+    field = ".".join(printable(str(part)) for part in first["loc"][1:]) or "body"
+    return Refused(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        expected="a form (multipart/form-data) with one or several files named 'images', and names in 'metrics'",
+        got=f"{field}: {printable(str(first['msg']))}"[:_SHOWN],
+        fix="For instance: curl -F images=@photo.jpg -F metrics=lite_iqa ADDRESS/score",
+    )

@@ -1,0 +1,187 @@
+"""One thread owns the models; it takes what waits, in batches.
+
+Requests put decoded images in and get futures. Images that wait at the same time and are asked for the same metrics
+go through the encoders together, as far as their sizes and the batch size allow.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import torch
+
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.factory.suite import MetricSuite
+from perceptmetrics.images.batch import batches_by_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from perceptmetrics.models.metric import Metric
+
+__all__ = ["Scores", "ScoringQueue"]
+
+Scores: TypeAlias = "dict[str, float | dict[str, float]]"
+"""The scores of an image by metric; those of a metric with labels by label."""
+
+_SUITES = 32
+_WARM_UP_SIDE = 64
+
+
+class _Job(NamedTuple):
+    pixels: Tensor
+    names: tuple[str, ...]
+    answer: Future[Scores]
+
+
+class ScoringQueue:
+    """Scores images that come from many threads.
+
+    Args:
+        metrics: The metrics, each name once.
+        batch_size: Most images of one size that go through an encoder together; None for 1 where the metrics are on
+            the processor and 8 elsewhere.
+        batch_pixels: Most pixels that go through it together; a larger image goes alone.
+        max_wait: Seconds for which an image may wait for others to share its batch.
+
+    Attributes:
+        names: Names of the metrics, in order.
+
+    Raises:
+        InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[Metric],
+        *,
+        batch_size: int | None = None,
+        batch_pixels: int = 4_000_000,
+        max_wait: float = 0.005,
+    ) -> None:
+        suite = MetricSuite(metrics)
+        self.names = tuple(metric.metric_name for metric in metrics)
+        self._metrics = {metric.metric_name: metric for metric in metrics}
+        self._batch_size = batch_size or (1 if suite.device.type == "cpu" else 8)
+        self._batch_pixels = batch_pixels
+        self._max_wait = max_wait
+        self._suites = OrderedDict({self.names: suite})
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._warm = threading.Event()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="perceptmetrics-score", daemon=True)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether every metric has scored a first image, and the thread goes on."""
+        return self._warm.is_set() and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread; it warms the models up first."""
+        self._thread.start()
+
+    def submit(self, pixels: Tensor, names: Sequence[str]) -> Future[Scores]:
+        """Have an image scored.
+
+        Args:
+            pixels: Shape (3, H, W), as `io.load_pixels` returns it.
+            names: Metrics to score with.
+
+        Returns:
+            The scores to come; an image that a metric refuses gives an `InvalidImageError`. Cancel it when nobody
+            waits for it any more.
+
+        Raises:
+            InvalidOptionError: A metric is not one of those of this queue, or the queue is closed.
+        """
+        unknown = [name for name in names if name not in self._metrics]
+        if unknown or not names:
+            raise InvalidOptionError(f"Expected some of the metrics {', '.join(self.names)}, got {list(names)}.")
+        chosen = tuple(name for name in self.names if name in names)
+        job = _Job(pixels, chosen, Future())
+        with self._closing:
+            if self._closed:
+                raise InvalidOptionError("The queue is closed; submit images before close().")
+            self._jobs.put(job)
+        return job.answer
+
+    def close(self) -> None:
+        """Score what waits, then stop."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        self._warm_up()
+        ends = False
+        while not ends:
+            jobs, ends = self._collect()
+            by_metrics: dict[tuple[str, ...], list[_Job]] = {}
+            for job in jobs:
+                if job.answer.set_running_or_notify_cancel():
+                    by_metrics.setdefault(job.names, []).append(job)
+            for names, together in by_metrics.items():
+                self._score(names, together)
+
+    def _warm_up(self) -> None:
+        grey = torch.full((3, _WARM_UP_SIDE, _WARM_UP_SIDE), 0.5)
+        job = _Job(grey, self.names, Future())
+        self._score(self.names, [job])
+        self._warm.set()
+
+    def _collect(self) -> tuple[list[_Job], bool]:
+        """Wait for an image, and for those that come soon after it; whether the end has come."""
+        jobs: list[_Job] = []
+        deadline = 0.0
+        while len(jobs) < self._batch_size:
+            try:
+                job = self._jobs.get(timeout=max(0.0, deadline - time.monotonic()) if jobs else None)
+            except queue.Empty:
+                break
+            if job is None:
+                return jobs, True
+            deadline = deadline or time.monotonic() + self._max_wait
+            jobs.append(job)
+        return jobs, False
+
+    def _score(self, names: tuple[str, ...], jobs: list[_Job]) -> None:
+        places = enumerate(job.pixels for job in jobs)
+        for batch in batches_by_size(places, batch_size=self._batch_size, max_pixels=self._batch_pixels):
+            answers = [jobs[place].answer for place in batch.places]
+            try:
+                suite = self._suite(names)
+                scored = _rows(suite.present(suite.score_batch(batch.images)), self._metrics)
+            except Exception as error:  # noqa: BLE001 - it is the answer of these requests; the others go on
+                for answer in answers:
+                    answer.set_exception(error)
+            else:
+                for answer, scores in zip(answers, scored, strict=True):
+                    answer.set_result(scores)
+
+    def _suite(self, names: tuple[str, ...]) -> MetricSuite:
+        if names not in self._suites:
+            self._suites[names] = MetricSuite([self._metrics[name] for name in names])
+            if len(self._suites) > _SUITES:
+                self._suites.popitem(last=False)
+        self._suites.move_to_end(names)
+        return self._suites[names]
+
+
+def _rows(presented: dict[str, Tensor], metrics: dict[str, Metric]) -> list[Scores]:
+    """Scores by metric, shape (N,) or (N, K), as N answers."""
+    columns: dict[str, list[float | dict[str, float]]] = {}
+    for name, scores in presented.items():
+        labels, values = metrics[name].labels, scores.tolist()
+        columns[name] = [dict(zip(labels, row, strict=True)) for row in values] if labels else values
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

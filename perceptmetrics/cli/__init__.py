@@ -1,7 +1,0 @@
-"""The `perceptmetrics` command: parse, call the library, print."""
-
-from __future__ import annotations
-
-from perceptmetrics.cli.app import main
-
-__all__ = ["main"]

@@ -1,0 +1,151 @@
+"""Converting trained files: slim (adapters and head alone) or merged (all in one file), as exported metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+
+from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics.export.write import EXACT, HALF, check_destination, export_metric
+from perceptmetrics.factory.build import Files, assemble, encoder_file
+from perceptmetrics.factory.folder import read_folder
+from perceptmetrics.factory.tuned_encoder import TunedWeights, read_tuned, tuned_tower
+from perceptmetrics.metrics.registry import list_metrics, metric_info
+from perceptmetrics.models.encoders import Placement, read_tower_weights
+from perceptmetrics.spec import HubFile, MetricSpec, MlpHeadSpec
+from perceptmetrics.weights.fingerprints import digests_of, fingerprint
+from perceptmetrics.weights.layouts import TrainedWeights
+from perceptmetrics.weights.resolve import ResolveOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+__all__ = ["Converted", "Form", "convert"]
+
+Form = Literal["slim", "merged"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """What a conversion wrote.
+
+    Attributes:
+        folder: The exported metric.
+        spec: Its specification.
+        deviation: Largest difference between a golden score of the source and of what was written and read again.
+    """
+
+    folder: Path
+    spec: MetricSpec
+    deviation: float
+
+
+def convert(
+    source: Path,
+    destination: Path,
+    *,
+    metric: str | None = None,
+    form: Form = "slim",
+    half: bool = False,
+    overwrite: bool = False,
+    encoder: Path | None = None,
+) -> Converted:
+    """Convert a metric's trained file into an exported metric.
+
+    What is written is read again and must give the scores of the source; otherwise nothing is left behind.
+
+    Args:
+        source: A released `.pth`, a trained file of this package, or the folder of an exported metric.
+        destination: Folder to write.
+        metric: The metric that the file belongs to; None where the file's name or folder says it.
+        form: `"slim"`: adapters and head, to be used with the encoder that they were trained on; `"merged"`: encoder
+            with the adapters in it, and head.
+        half: Store a merged encoder in float16. It is computed in float32 all the same.
+        overwrite: Whether `destination` may be replaced.
+        encoder: The encoder of a slim source, in place of the one that would be looked up.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InvalidOptionError: The options contradict each other, or the destination exists.
+        WeightsError: The source is missing, damaged or does not fit, or the copy would score otherwise.
+    """
+    if form not in get_args(Form) or (half and form == "slim"):
+        raise InvalidOptionError(
+            f"The form must be 'slim' or 'merged', and half precision is for 'merged' (--form merged --half); got "
+            f"{form!r}{' in half precision' if half else ''}."
+        )
+    source, destination = source.resolve(), destination.resolve()
+    check_destination(destination, overwrite=overwrite)
+    if source == destination or destination in source.parents:
+        raise InvalidOptionError(f"{destination} holds the source itself. Choose another folder.")
+    spec, path = _identify(source, metric)
+    files = Files(lookup=ResolveOptions(metric=spec.name), trained=path, encoder=encoder)
+    original = assemble(spec, files, Placement())
+    tuned = read_tuned(path, spec)
+    new_spec, weights = (_slim if form == "slim" else _merged)(spec, tuned, encoder_file(spec, tuned, files))
+    if half:
+        weights = replace(weights, encoder=_halved(weights.encoder))
+    deviation = export_metric(
+        original,
+        destination,
+        spec=new_spec,
+        weights=weights,
+        encoder=encoder,
+        overwrite=overwrite,
+        tolerance=HALF if half else EXACT,
+    )
+    return Converted(folder=destination, spec=new_spec, deviation=deviation)
+
+
+def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:
+    """The metric that a file or folder belongs to, and its trained file."""
+    if source.is_dir():
+        spec, path = read_folder(source)
+        if path is None:
+            raise WeightsError(f"The metric in {source} has no trained part, so there is nothing to convert.")
+        return spec, path
+    if not source.is_file():
+        raise WeightsError(f"{source} does not exist; expected a trained file, or the folder of an exported metric.")
+    if metric is not None:
+        return metric_info(metric), source
+    for name in list_metrics():
+        head = metric_info(name).head
+        if isinstance(head, MlpHeadSpec) and isinstance(head.weights, HubFile) and head.weights.filename == source.name:
+            return metric_info(name), source
+    raise InvalidOptionError(
+        f"The name of {source} does not say which metric it belongs to; name it with --metric (metric=)."
+    )
+
+
+def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
+    trained = tuned.trained
+    if not trained.lora:
+        raise InvalidOptionError(
+            f"{tuned.path} holds no adapters (any more), so there is nothing slim in it. Convert the original file."
+        )
+    base = trained.base or fingerprint(_tower_digests(tuned, spec, encoder))
+    slim_spec = replace(spec, backbone=replace(spec.backbone, in_trained_file=False))
+    return slim_spec, TrainedWeights(head=trained.head, lora=trained.lora, base=base)
+
+
+def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
+    tower = tuned_tower(tuned, spec.backbone, encoder)
+    merged_spec = replace(spec, backbone=replace(spec.backbone, lora=None, in_trained_file=True))
+    return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=tower.tensors)
+
+
+def _tower_digests(tuned: TunedWeights, spec: MetricSpec, encoder: Path | None) -> Mapping[str, str]:
+    if encoder is None:
+        return digests_of(tuned.trained.encoder, tuned.path)
+    return read_tower_weights(encoder, spec.backbone).digests
+
+
+def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.to(torch.float16) for name, tensor in tensors.items()}

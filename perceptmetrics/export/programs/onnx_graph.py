@@ -1,0 +1,137 @@
+"""From a traced program to a file in ONNX."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from perceptmetrics._util.warnings import quiet
+from perceptmetrics.errors import InvalidOptionError, first_line
+from perceptmetrics.export.programs.metadata import PREFIX
+from perceptmetrics.export.programs.tracing import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch.export import ExportedProgram
+
+__all__ = ["Graph", "build_graph", "describe"]
+
+# Names of the symbols of the input's shape.
+_DIMENSIONS = ("batch", "channels", "height", "width")
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_ENCODER = "'metric.backbone"
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+_WORTH_HALVING = 1024  # elements; scales and constants stay as they are
+
+
+class Graph:
+    """A model in ONNX, in memory.
+
+    Args:
+        program: What PyTorch's exporter returned.
+
+    Attributes:
+        outside_encoder: Names of the nodes that are no part of the encoder: views, head, score map.
+    """
+
+    def __init__(self, program: Any) -> None:
+        self._program = program
+        nodes = list(program.model.graph)
+        self.outside_encoder = [node.name for node in nodes if _ENCODER not in node.metadata_props.get(_SCOPES, "")]
+        _name_dimensions(program.model.graph)
+        for node in nodes:
+            node.metadata_props.clear()  # paths on this machine among them
+        for value in program.model.graph.initializers.values():
+            value.metadata_props.clear()
+
+    def save(self, path: Path, *, halve: bool) -> None:
+        """Write it; of more than 2 GB, the weights go into a file beside it.
+
+        Args:
+            path: File to write.
+            halve: Whether weights are stored in float16, to be widened when a session is made.
+        """
+        if halve:
+            _halve(self._program.model.graph)
+        self._program.save(path)
+
+
+def build_graph(program: ExportedProgram, opset: int) -> Graph:
+    """Translate a traced program.
+
+    Args:
+        program: What `trace` returned.
+        opset: Version of ONNX's operators.
+
+    Returns:
+        The model.
+
+    Raises:
+        InvalidOptionError: PyTorch's exporter cannot write it.
+    """
+    with quiet("torch.onnx"):
+        try:
+            exported = torch.onnx.export(
+                program,
+                (),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=opset,
+                dynamo=True,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise InvalidOptionError(
+                f"PyTorch's exporter cannot write this metric in opset {opset}: {first_line(error)} Try a fixed "
+                "--size HEIGHTxWIDTH (size=(height, width)), or --format pt2 (export_pt2)."
+            ) from error
+    return Graph(exported)
+
+
+def describe(path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a program's metadata into an ONNX file."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    onnx.helper.set_model_props(model, {f"{PREFIX}{key}": value for key, value in metadata.items()})
+    model.producer_name, model.producer_version = "perceptmetrics", metadata["version"]
+    model.doc_string = metadata["summary"]
+    onnx.save(model, path)
+
+
+def _name_dimensions(graph: Any) -> None:
+    """Name the symbols of the input's and the output's shape; what lies between is inferred where it is needed."""
+    import onnx_ir as ir
+
+    (images,), (scores,) = graph.inputs, graph.outputs
+    for node in graph:
+        for output in node.outputs:
+            if output is not scores:
+                output.shape = None
+    sides = zip(images.shape, _DIMENSIONS, strict=True)
+    images.shape = ir.Shape([name if isinstance(side, ir.SymbolicDim) else side for side, name in sides])
+    scores.shape = ir.Shape([_DIMENSIONS[0], *list(scores.shape)[1:]])
+
+
+def _halve(graph: Any) -> None:
+    """Store weights in float16, each followed by a node that widens it again."""
+    import onnx_ir as ir
+
+    for name, value in list(graph.initializers.items()):
+        weights = value.const_value.numpy()
+        if weights.dtype != np.float32 or weights.size < _WORTH_HALVING or np.abs(weights).max() > _LARGEST_HALF:
+            continue
+        stored = ir.Value(name=f"{name}.half", const_value=ir.tensor(weights.astype(np.float16), name=f"{name}.half"))
+        stored.shape, stored.dtype = value.shape, ir.DataType.FLOAT16
+        widen = ir.node("Cast", [stored], attributes={"to": ir.DataType.FLOAT.value}, name=f"{name}.widen")
+        widened = widen.outputs[0]
+        widened.shape, widened.dtype = value.shape, ir.DataType.FLOAT
+        value.replace_all_uses_with(widened)
+        del graph.initializers[name]
+        widened.name = name
+        graph.initializers.add(stored)
+        graph.insert_before(graph[0], widen)

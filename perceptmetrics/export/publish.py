@@ -1,0 +1,172 @@
+"""Publishing an exported metric on the Hugging Face Hub, where `create_metric("hub:organisation/name")` finds it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
+from huggingface_hub.errors import HfHubHTTPError
+
+from perceptmetrics.errors import InvalidOptionError, PublishingError, WeightsError, first_line
+from perceptmetrics.export.card import loading_line, model_card, with_source
+from perceptmetrics.export.write import tolerance_of
+from perceptmetrics.factory.create import create_metric
+from perceptmetrics.factory.folder import (
+    CARD_FILE,
+    EXPORTED_FILES,
+    GOLDEN_FILE,
+    SPEC_FILE,
+    WEIGHTS_FILE,
+    largest_deviation,
+    read_folder,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perceptmetrics.spec import MetricSpec
+
+__all__ = ["Published", "publish"]
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REASONS = {
+    401: "it does not accept the token: check HF_TOKEN, or log in with `hf auth login`",
+    403: "the token may not write there: it needs the right to write to that account or organisation",
+    413: "a file is too large for the account",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What was published, or would be.
+
+    Attributes:
+        url: Page of the repository.
+        files: Size in bytes of each file.
+        loading_line: What loads the metric: pinned to the commit, once there is one.
+        deviation: Largest difference of a golden score when the folder was checked.
+    """
+
+    url: str
+    files: dict[str, int]
+    loading_line: str
+    deviation: float
+
+
+def publish(
+    folder: Path,
+    repository: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    dry_run: bool = False,
+    encoder: Path | None = None,
+) -> Published:
+    """Check an exported metric and upload it in one commit; the repository is made when it is missing.
+
+    Args:
+        folder: The exported metric: specification, weights, golden scores, and model card, recipe and report where
+            there are any. A card is written where there is none. Other files are left out.
+        repository: `"organisation/name"`.
+        private: Whether a repository that has to be made is private.
+        revision: Branch to write to, which is made when it is missing; None for the main one.
+        dry_run: Check only; nothing is asked of the Hub.
+        encoder: File of the encoder, in place of the one that would be looked up for the check.
+
+    Returns:
+        What was published.
+
+    Raises:
+        InvalidOptionError: The name of the repository is none.
+        WeightsError: The folder is no exported metric, or does not give its golden scores.
+        InvalidSpecError: Its specification cannot be read.
+        PublishingError: The Hub cannot be reached, or refuses.
+    """
+    if _REPOSITORY.fullmatch(repository) is None:
+        raise InvalidOptionError(f"A repository is named 'organisation/name', got {repository!r}.")
+    token = None if dry_run else _token()
+    spec, deviation = _checked(folder, encoder)
+    branch = f"@{revision}" if revision else ""
+    contents = _contents(folder, spec, f"hub:{repository}{branch}")
+    url = f"{constants.ENDPOINT}/{repository}"
+    commit = None if token is None else _upload(contents, repository, spec, token, private=private, revision=revision)
+    return Published(
+        url=url,
+        files={
+            name: len(content) if isinstance(content, bytes) else content.stat().st_size
+            for name, content in contents.items()
+        },
+        loading_line=loading_line(f"hub:{repository}@{commit}" if commit else f"hub:{repository}{branch}"),
+        deviation=deviation,
+    )
+
+
+def _token() -> str:
+    if constants.HF_HUB_OFFLINE:
+        raise PublishingError(
+            "A metric cannot be published offline, and HF_HUB_OFFLINE is set. Unset it, or check the folder alone "
+            "with --dry-run (dry_run=True)."
+        )
+    token = get_token()
+    if token is None:
+        raise PublishingError(
+            "The Hub has to know who publishes: set HF_TOKEN to a token with the right to write (the Hub's settings, "
+            "'Access Tokens'), or log in with `hf auth login`. --dry-run (dry_run=True) needs none."
+        )
+    return token
+
+
+def _checked(folder: Path, encoder: Path | None) -> tuple[MetricSpec, float]:
+    """The specification of an exported metric, which must give its golden scores, and their largest difference."""
+    if not folder.is_dir():
+        raise WeightsError(f"{folder} is no folder; expected an exported metric ({SPEC_FILE}, {WEIGHTS_FILE}).")
+    spec, trained = read_folder(folder)
+    if trained is None:
+        raise WeightsError(f"The metric in {folder} has no trained part, so there is nothing to publish.")
+    deviation = largest_deviation(folder, create_metric(folder, backbone_checkpoint=encoder))
+    if not deviation <= tolerance_of(trained) * spec.score.span:
+        raise WeightsError(
+            f"The metric in {folder} does not give its golden scores ({GOLDEN_FILE}): they differ by up to "
+            f"{deviation:.2g}. Its files do not belong together; export it again."
+        )
+    return spec, deviation
+
+
+def _contents(folder: Path, spec: MetricSpec, source: str) -> dict[str, Path | bytes]:
+    """What is uploaded, by name; the card loads the metric from the Hub."""
+    contents: dict[str, Path | bytes] = {
+        name: folder / name for name in sorted(EXPORTED_FILES) if (folder / name).is_file()
+    }
+    written = folder / CARD_FILE
+    card = written.read_text(encoding="utf-8") if written.is_file() else model_card(spec, source=source)
+    contents[CARD_FILE] = with_source(card, source).encode()
+    return contents
+
+
+def _upload(
+    contents: dict[str, Path | bytes],
+    repository: str,
+    spec: MetricSpec,
+    token: str,
+    *,
+    private: bool,
+    revision: str | None,
+) -> str:
+    """Upload in one commit; returns its hash."""
+    hub = HfApi(endpoint=constants.ENDPOINT, token=token)
+    operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in contents.items()]
+    try:
+        hub.create_repo(repository, private=private, exist_ok=True)
+        if revision is not None:
+            hub.create_branch(repository, branch=revision, exist_ok=True)
+        commit = hub.create_commit(repository, operations, commit_message=f"Publish {spec.name}", revision=revision)
+    except Exception as error:  # huggingface_hub also lets the errors of its HTTP library through
+        raise PublishingError(f"{repository!r} was not published at {constants.ENDPOINT}: {_why(error)}.") from error
+    return str(commit.oid)
+
+
+def _why(error: Exception) -> str:
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    return _REASONS.get(status or 0, f"the Hub refused or cannot be reached ({first_line(error.__cause__ or error)})")

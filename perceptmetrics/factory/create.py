@@ -1,0 +1,246 @@
+"""`create_metric`: the only place that knows how a specification becomes a model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics.factory.build import Files, assemble, untouched_encoder
+from perceptmetrics.factory.folder import read_folder, read_hub
+from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
+from perceptmetrics.metrics.registry import list_metrics, metric_info
+from perceptmetrics.models.encoders import Placement
+from perceptmetrics.models.losses import LossSign, LossTarget, PerceptualLoss, Reduction
+from perceptmetrics.weights.resolve import ResolveOptions
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.metric import Metric
+    from perceptmetrics.models.quantize import Precision
+    from perceptmetrics.spec import MetricSpec
+
+__all__ = ["create_metric", "create_untouched_encoder"]
+
+_HUB_PREFIX = "hub:"
+
+PathLike = str | os.PathLike[str]
+
+
+@overload
+def create_metric(
+    name: PathLike,
+    device: torch.device | str | None = ...,
+    dtype: torch.dtype | None = ...,
+    as_loss: Literal[False] = ...,
+    **keywords: Any,
+) -> Metric: ...
+
+
+@overload
+def create_metric(
+    name: PathLike,
+    device: torch.device | str | None = ...,
+    dtype: torch.dtype | None = ...,
+    *,
+    as_loss: Literal[True],
+    **keywords: Any,
+) -> PerceptualLoss: ...
+
+
+def create_metric(
+    name: PathLike,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    as_loss: bool = False,
+    loss_weight: float | Tensor = 1.0,
+    loss_reduction: Reduction = "mean",
+    *,
+    loss_target: LossTarget | None = None,
+    loss_sign: LossSign = "auto",
+    checkpointing: bool = False,
+    weights: Literal["pretrained"] | None = "pretrained",
+    checkpoint: PathLike | None = None,
+    backbone_checkpoint: PathLike | None = None,
+    precision: Precision | None = None,
+    revision: str | None = None,
+    cache_dir: PathLike | None = None,
+    local_files_only: bool = False,
+    seed: int = 0,
+    **options: Any,
+) -> Metric | PerceptualLoss:
+    """Create a metric, ready to score.
+
+    Args:
+        name: A registered name (`list_metrics()`), a folder that holds an exported metric (`spec.json` and
+            `model.safetensors`), or `"hub:organisation/name@revision"` for such a folder on the Hub.
+        device: Where to put it; None for the CPU.
+        dtype: Precision of the encoder; None for float32, which is exact. Scores are float32 in any case.
+        precision: `"int8"` quantises the layers of a vision transformer for the processor: faster and smaller, not
+            differentiable, scores shift a little. None for `dtype`.
+        as_loss: Return a `PerceptualLoss`, which is to be minimised whatever the metric's direction.
+        loss_weight: Factor of the loss; a tensor of shape (N,) weighs the images.
+        loss_reduction: `"mean"`, `"sum"` or `"none"`.
+        loss_target: For a metric with labels: the label to raise, or a distribution over labels; see `PerceptualLoss`.
+        loss_sign: `"auto"` for the sign that makes images better, `"raw"` for the score as it is, as pyiqa has it.
+        checkpointing: Compute the encoder's activations again for the gradient: less memory, more time.
+        weights: `"pretrained"`, or None for random weights (tests and benchmarks: the scores mean nothing).
+        checkpoint: The metric's own trained file, in place of the one that it would look up: a released file, or
+            what `perceptmetrics convert` wrote (the file or its folder).
+        backbone_checkpoint: Weights of the encoder, in place of those that it would look up: an open_clip file, OpenAI
+            archive or state dictionary, or Hugging Face CLIP folder. Not read where the trained file has the encoder.
+        revision: Another revision of the encoder's Hub repository.
+        cache_dir: Folder of the Hub's cache; None for its default.
+        local_files_only: Never download. `HF_HUB_OFFLINE=1` has the same effect.
+        seed: Seed of whatever the metric draws at random.
+        **options: Options of the metric; `clipiqa` takes `prompts`, `prompt`, `template`, `backbone` and
+            `positional_embedding`, `clip_uiqa` also `aggregation` and `regressor`, `perceptclip_iqa` takes `crops`,
+            `crop_mode` and `raw`.
+
+    Returns:
+        A frozen `Metric` in eval mode, or a `PerceptualLoss` around it.
+
+    Raises:
+        UnknownMetricError: No metric has this name.
+        InvalidOptionError: An option is unknown or its value is not allowed.
+        WeightsError: A weight file is missing or does not fit; nothing is ever replaced by random weights.
+        MissingExtraError: The metric needs a package that is not installed.
+
+    Example:
+        >>> metric = create_metric("lite_iqa")
+        >>> metric.lower_better, metric.score_range
+        (False, (0.0, 1.0))
+    """
+    _check_combination(as_loss, precision, loss_weight, loss_reduction, loss_target, loss_sign)
+    lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
+    spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
+    spec = pin_revision(apply_options(spec, options), revision)
+    metric = assemble(spec, files, Placement(device, dtype), precision=precision, seed=seed)
+    if checkpointing:
+        metric.backbone.checkpointing = True
+    return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric
+
+
+def _is_random(weights: str | None) -> bool:
+    if weights not in ("pretrained", None):
+        raise InvalidOptionError(f"weights must be 'pretrained' or None (random weights), got {weights!r}.")
+    return weights is None
+
+
+def _check_combination(
+    as_loss: bool,
+    precision: Precision | None,
+    weight: float | Tensor,
+    reduction: Reduction,
+    target: LossTarget | None,
+    sign: LossSign,
+) -> None:
+    """A loss cannot do with a quantised encoder, and a metric would ignore the options of a loss."""
+    if as_loss:
+        if precision is not None:
+            raise InvalidOptionError(
+                f"A loss needs gradients, which precision={precision!r} does not give. Leave it out."
+            )
+        return
+    stated = {
+        "loss_weight": not isinstance(weight, (int, float)) or weight != 1.0,
+        "loss_reduction": reduction != "mean",
+        "loss_target": target is not None,
+        "loss_sign": sign != "auto",
+    }
+    given = [name for name, is_stated in stated.items() if is_stated]
+    if given:
+        raise InvalidOptionError(f"{', '.join(given)}: options of a loss. Add as_loss=True, or leave them out.")
+
+
+def create_untouched_encoder(
+    name: PathLike,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    *,
+    checkpoint: PathLike | None = None,
+    backbone_checkpoint: PathLike | None = None,
+    cache_dir: PathLike | None = None,
+    local_files_only: bool = False,
+) -> Backbone | None:
+    """Create the encoder of a metric as it was before the metric was trained: CLIP without LoRA.
+
+    Args:
+        name: See `create_metric`, as are the other arguments.
+        device: Where to put it; None for the CPU.
+        dtype: Its precision; None for float32.
+        checkpoint: The metric's own trained file.
+        backbone_checkpoint: Weights of the encoder. A metric whose trained file holds its tuned encoder needs them
+            here or, at the source that its specification names, on this machine.
+        cache_dir: Folder of the Hub's cache; None for its default.
+        local_files_only: Never download.
+
+    Returns:
+        The encoder, which shares the tensors that training left alone; None for a metric whose encoder was not trained.
+
+    Raises:
+        UnknownMetricError: No metric has this name.
+        WeightsError: A file is missing, or does not fit.
+    """
+    spec, files = _look_up(_resolve_options(name, cache_dir, local_files_only), checkpoint, backbone_checkpoint)
+    return untouched_encoder(spec, files, Placement(device, dtype))
+
+
+def _resolve_options(
+    name: PathLike, cache_dir: PathLike | None, local_files_only: bool, fetched_with: str = ""
+) -> ResolveOptions:
+    """How the files of a metric are looked up."""
+    return ResolveOptions(
+        metric=os.fspath(name), fetch_options=fetched_with, cache_dir=cache_dir, local_files_only=local_files_only
+    )
+
+
+def _look_up(
+    lookup: ResolveOptions, checkpoint: PathLike | None, backbone_checkpoint: PathLike | None, *, random: bool = False
+) -> tuple[MetricSpec, Files]:
+    """The specification that a name stands for, and where its weights are."""
+    spec, exported = _find_spec(lookup)
+    files = Files(
+        lookup=lookup,
+        random=random,
+        trained=_trained_file(checkpoint, spec) or exported,
+        encoder=_path(backbone_checkpoint),
+    )
+    return spec, files
+
+
+def _find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
+    """The specification that a name stands for and, for an exported metric, its weight file."""
+    name = lookup.metric
+    if name.startswith(_HUB_PREFIX):
+        return read_hub(name.removeprefix(_HUB_PREFIX), lookup)
+    if Path(name).is_dir() and name not in list_metrics():
+        return read_folder(Path(name))
+    return metric_info(name), None
+
+
+def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:
+    """A trained file that is stated, by itself or by the folder of an exported metric, which must be the same one."""
+    found = _path(path)
+    if found is None or not found.is_dir():
+        return found
+    exported, file = read_folder(found)
+    if exported.name != spec.name:
+        raise WeightsError(
+            f"The folder {found} holds the metric {exported.name!r}, not {spec.name!r}. To use it as it is, give the "
+            "folder in place of the metric's name."
+        )
+    return file
+
+
+def _path(path: PathLike | None) -> Path | None:
+    if path is None:
+        return None
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise WeightsError(f"{path} does not exist; expected a weight file or folder. Nothing was downloaded.")
+    return found

@@ -1,0 +1,169 @@
+"""Exported metrics: a folder, on disk or on the Hub, with all that a metric needs.
+
+- `spec.json`: the specification;
+- `model.safetensors`: what was trained, see `checkpoints.trained`;
+- `golden.safetensors`: a few pictures and their scores, by which a copy of the folder can be verified;
+- `README.md`: the model card, and, of a metric that was trained, `recipe.yaml` and `report.html`, where there are any.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.spec import HubFile, MetricSpec
+from perceptmetrics.spec.json import spec_from_json, spec_to_json
+from perceptmetrics.weights.layouts import TrainedWeights, write_trained
+from perceptmetrics.weights.resolve import ResolveOptions, resolve
+from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from perceptmetrics.models.metric import Metric
+
+__all__ = [
+    "CARD_FILE",
+    "EXPORTED_FILES",
+    "GOLDEN_FILE",
+    "SPEC_FILE",
+    "WEIGHTS_FILE",
+    "cloudy_pictures",
+    "largest_deviation",
+    "read_folder",
+    "read_hub",
+    "write_folder",
+]
+
+SPEC_FILE = "spec.json"
+WEIGHTS_FILE = "model.safetensors"
+GOLDEN_FILE = "golden.safetensors"
+CARD_FILE = "README.md"
+EXPORTED_FILES = frozenset({SPEC_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, "recipe.yaml", "report.html"})
+
+_GOLDEN_COUNT = 3
+_GOLDEN_SIZE = (240, 320)
+_CLOUDS = (6, 8)  # down and across a picture
+
+
+def read_folder(folder: Path) -> tuple[MetricSpec, Path | None]:
+    """Open an exported metric.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The specification and, for a metric with a trained part, its file.
+
+    Raises:
+        WeightsError: A file is missing.
+        InvalidSpecError: The specification cannot be read.
+    """
+    return _read(partial(_file_of, folder))
+
+
+def read_hub(name: str, lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
+    """Open an exported metric on the Hub.
+
+    Args:
+        name: `"organisation/name"` or `"organisation/name@revision"`.
+        lookup: How files are looked up.
+
+    Returns:
+        The specification and, for a metric with a trained part, its file.
+
+    Raises:
+        WeightsError: A file is missing and cannot be fetched.
+        InvalidSpecError: The specification cannot be read.
+    """
+    repo, _, revision = name.partition("@")
+    return _read(lambda file: resolve(HubFile(repo=repo, filename=file, revision=revision or "main"), lookup))
+
+
+def write_folder(
+    folder: Path,
+    spec: MetricSpec,
+    weights: TrainedWeights,
+    golden: Metric,
+    *,
+    card: str | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
+) -> None:
+    """Write the files of an exported metric.
+
+    Args:
+        folder: An existing folder; see `atomic.replacing_folder` for one that appears whole or not at all.
+        spec: The specification.
+        weights: What was trained.
+        golden: The metric itself, for the golden scores.
+        card: The model card; None for none.
+        extra_files: Other files by name.
+    """
+    pictures = _golden_pictures()
+    write_trained(folder / WEIGHTS_FILE, weights)
+    (folder / SPEC_FILE).write_text(spec_to_json(spec), encoding="utf-8")
+    save_tensors({"pictures": pictures, "scores": golden.score_batch(pictures)}, folder / GOLDEN_FILE)
+    for name, content in (({} if card is None else {CARD_FILE: card}) | dict(extra_files or {})).items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def largest_deviation(folder: Path, metric: Metric) -> float:
+    """Score the golden pictures of an exported metric again.
+
+    Args:
+        folder: The folder.
+        metric: The metric as it was made from it.
+
+    Returns:
+        The largest difference from a golden score.
+
+    Raises:
+        WeightsError: The golden file is missing or damaged.
+    """
+    golden = read_tensors(_file_of(folder, GOLDEN_FILE))
+    if golden.keys() != {"pictures", "scores"}:
+        raise WeightsError(f"{folder / GOLDEN_FILE} should hold 'pictures' and 'scores', got {sorted(golden)}.")
+    scores = metric.score_batch(golden["pictures"])
+    return float((scores - golden["scores"]).abs().max())
+
+
+def _read(find: Callable[[str], Path]) -> tuple[MetricSpec, Path | None]:
+    spec = _read_spec(find(SPEC_FILE))
+    return spec, find(WEIGHTS_FILE) if spec.has_trained_part else None
+
+
+def _file_of(folder: Path, filename: str) -> Path:
+    if not (folder / filename).is_file():
+        raise WeightsError(
+            f"The folder {folder} is no exported metric: {filename} missing. Expected {SPEC_FILE} and {WEIGHTS_FILE}."
+        )
+    return folder / filename
+
+
+def _read_spec(path: Path) -> MetricSpec:
+    try:
+        return spec_from_json(path.read_text(encoding="utf-8"))
+    except (InvalidSpecError, UnicodeDecodeError) as error:
+        raise InvalidSpecError(f"{path}: {error}") from error
+
+
+def cloudy_pictures(count: int, size: tuple[int, int]) -> Tensor:
+    """Clouds of colour with some grain, the same at every call: shape (count, 3, *size), float32 in [0, 1]."""
+    generator = torch.Generator().manual_seed(0)
+    clouds = torch.rand(count, 3, *_CLOUDS, generator=generator)
+    grain = torch.randn(count, 3, *size, generator=generator)
+    strength = torch.linspace(0, 0.1, count)[:, None, None, None]
+    pictures = F.interpolate(clouds, size=size, mode="bicubic", align_corners=False) + strength * grain
+    return pictures.clamp(0, 1)
+
+
+def _golden_pictures() -> Tensor:
+    """Shape (N, 3, H, W), uint8."""
+    return cloudy_pictures(_GOLDEN_COUNT, _GOLDEN_SIZE).mul(255).round().to(torch.uint8)

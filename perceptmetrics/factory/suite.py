@@ -1,0 +1,143 @@
+"""Several metrics as one: each image is read once, each view made once, each encoder run once.
+
+CLIP-IQA with other prompts is the same encoder with another head; PerceptCLIP's memorability and emotion look at the
+same view with encoders that differ. What is common to several metrics is found by comparing them, not by names.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.factory.create import create_metric
+from perceptmetrics.models.metric import Metric
+from perceptmetrics.models.metric_base import Scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.views import Views
+
+__all__ = ["MetricSuite"]
+
+
+class MetricSuite(Scorer[dict[str, Tensor]]):
+    """Metrics that score the same images together.
+
+    What they have in common is found when the suite is made or loads a state dictionary. After changing the weights of
+    one of them in any other way, make a new suite.
+
+    Args:
+        metrics: Names (see `create_metric`), or metrics that exist, all on one device; not empty, no two with the
+            same name.
+        **create_options: Passed to `create_metric` for each of the names: `device`, `dtype`, `cache_dir`, ...
+
+    Raises:
+        InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices.
+
+    Example:
+        >>> import torch
+        >>> suite = MetricSuite(["lite_iqa"])
+        >>> {name: scores.shape for name, scores in suite(torch.rand(2, 3, 64, 64)).items()}
+        {'lite_iqa': torch.Size([2])}
+    """
+
+    def __init__(self, metrics: Sequence[str | os.PathLike[str] | Metric], **create_options: Any) -> None:
+        super().__init__()
+        if isinstance(metrics, (str, os.PathLike, Metric)):
+            raise InvalidOptionError(f"A suite takes a list of metrics, got {metrics!r}. Write MetricSuite([...]).")
+        made = [_metric(one, create_options) for one in metrics]
+        names = [metric.metric_name for metric in made]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated or not made:
+            raise InvalidOptionError(
+                f"A suite takes each metric once; {', '.join(repeated)} is given more than once."
+                if repeated
+                else "A suite needs at least one metric."
+            )
+        if len({metric.device for metric in made}) > 1:
+            raise InvalidOptionError("The metrics of a suite must be on one device; move them there first.")
+        self.metrics = nn.ModuleList(made)
+        self._plan = _plan(made)
+        self.register_load_state_dict_post_hook(_plan_anew)  # type: ignore[no-untyped-call]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoders live."""
+        return self._plan[0][0].device
+
+    def rows(self, images: Tensor) -> Tensor:
+        """Score a batch; the columns of all metrics side by side. See `Scorer.rows`."""
+        views: dict[int, list[Tensor]] = {}
+        features: dict[tuple[int, int], list[Tensor]] = {}
+        columns = []
+        for metric, encoder, view in self._plan:
+            if id(view) not in views:
+                views[id(view)] = view(images)
+            key = (id(encoder), id(view))
+            if key not in features:
+                features[key] = encoder.encode(views[id(view)])
+            columns.append(metric.rate(features[key], images.shape[0]))
+        return torch.cat(columns, dim=1)
+
+    def present(self, rows: Tensor) -> dict[str, Tensor]:
+        """Scores by the metric's name: shape (N,), or (N, K) for a metric with K labels."""
+        metrics = [metric for metric, _, _ in self._plan]
+        columns = torch.split(rows, [max(1, len(metric.labels)) for metric in metrics], dim=1)
+        return {metric.metric_name: metric.present(part) for metric, part in zip(metrics, columns, strict=True)}
+
+
+def _metric(one: str | os.PathLike[str] | Metric, create_options: dict[str, Any]) -> Metric:
+    if isinstance(one, (str, os.PathLike)):
+        one = create_metric(one, **create_options)
+    if not isinstance(one, Metric):
+        raise InvalidOptionError(
+            f"A suite takes names and metrics, got {type(one).__name__}. (Losses are made from the metrics, one each.)"
+        )
+    return one
+
+
+def _plan(metrics: Sequence[Metric]) -> list[tuple[Metric, Metric, Views]]:
+    """For each metric, the metric whose encoder and the views that are to be used."""
+    plan: list[tuple[Metric, Metric, Views]] = []
+    for metric in metrics:
+        view = next((other for _, _, other in plan if _same_views(other, metric.views)), metric.views)
+        encoder = next((other for _, other, _ in plan if _same_encoder(other, metric)), metric)
+        plan.append((metric, encoder, view))
+    return plan
+
+
+def _plan_anew(suite: MetricSuite, *_: object) -> None:
+    suite._plan = _plan([metric for metric, _, _ in suite._plan])  # noqa: SLF001 - a method that PyTorch calls
+
+
+def _same_views(one: Views, other: Views) -> bool:
+    return one.spec == other.spec and one.seed == other.seed
+
+
+def _same_encoder(one: Metric, other: Metric) -> bool:
+    """Whether two metrics have the same encoder with the same weights, which may lie twice in memory."""
+    specs = one.spec.backbone, other.spec.backbone
+    same_kind = all(
+        getattr(specs[0], field) == getattr(specs[1], field)
+        for field in ("library", "architecture", "quick_gelu", "positional_embedding", "features")
+    )
+    return one.backbone is other.backbone or (same_kind and _same_tensors(one.backbone, other.backbone))
+
+
+def _same_tensors(one: Backbone, other: Backbone) -> bool:
+    mine, theirs = one.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(_equal(mine[name], theirs[name]) for name in mine)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    if not type(one) is type(other) is Tensor:  # quantised ones are not compared
+        return False
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)

@@ -1,0 +1,246 @@
+"""From the file of a metric whose encoder was tuned to the encoder's tensors.
+
+    released .pth --once, into the cache--> slim file (LoRA + head) + the encoder that LoRA was trained on
+    slim file + encoder --merge--> the tuned encoder
+
+The three released PerceptCLIP files carry the same CLIP. In the cache it lies once, under its fingerprint, and in
+memory once, since every tensor that LoRA left alone is shared by content.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perceptmetrics._util.atomic import replacing
+from perceptmetrics.errors import WeightsError
+from perceptmetrics.models.encoders import TowerWeights, image_tower_shapes, read_tower_weights
+from perceptmetrics.models.heads import head_shapes
+from perceptmetrics.models.lora import adapter_name, adapter_shapes, merge_projection
+from perceptmetrics.spec import MlpHeadSpec
+from perceptmetrics.weights.cache import cache_home, read_record, write_record
+from perceptmetrics.weights.fingerprints import digests_of, fingerprint
+from perceptmetrics.weights.layouts import (
+    TrainedWeights,
+    check_shapes,
+    is_released_perceptclip,
+    read_image_tower,
+    read_released_perceptclip,
+    read_trained,
+    write_trained,
+)
+from perceptmetrics.weights.resolve import file_sha256
+from perceptmetrics.weights.tensor_files import check_archive, read_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from perceptmetrics.spec import BackboneSpec, MetricSpec
+
+__all__ = ["TunedWeights", "cached_tower", "read_tuned", "tower_fingerprint", "tuned_tower"]
+
+_FUSED = (".in_proj_weight", ".qkv.weight")  # of open_clip and of timm
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedWeights:
+    """A metric's trained file, opened.
+
+    Attributes:
+        trained: Its parts.
+        path: The file that holds them.
+    """
+
+    trained: TrainedWeights
+    path: Path
+
+
+def read_tuned(path: Path, spec: MetricSpec) -> TunedWeights:
+    """Open a metric's trained file: ours, or a released PerceptCLIP, which is converted into the cache first.
+
+    Args:
+        path: The file.
+        spec: The metric.
+
+    Returns:
+        Its parts, memory-mapped, and where they now lie.
+
+    Raises:
+        WeightsError: The file is missing or damaged, or does not fit the metric; the message names the tensor.
+    """
+    if path.suffix == ".safetensors":
+        return TunedWeights(trained=_checked(read_trained(path), spec, str(path)), path=path)
+    digest = file_sha256(path) if path.is_file() else ""
+    slim = cache_home() / "converted" / f"{digest}.safetensors"
+    if (converted := _read_converted(slim, spec)) is not None:
+        return converted
+    check_archive(path)
+    tensors = read_tensors(path)
+    if not is_released_perceptclip(tensors):
+        return TunedWeights(trained=_checked(read_trained(path), spec, str(path)), path=path)
+    trained = _released(tensors, spec, str(path))
+    digests = digests_of(trained.encoder, path)
+    try:
+        _write_converted(slim, trained, fingerprint(digests), source=path)
+    except OSError as error:
+        _log.warning("%s could not be converted into the cache (%s); it is used as it is.", path, error)
+        return TunedWeights(trained=trained, path=path)
+    return TunedWeights(trained=replace(trained, encoder={}, base=fingerprint(digests)), path=slim)
+
+
+def tuned_tower(tuned: TunedWeights, spec: BackboneSpec, encoder: Path | None = None) -> TowerWeights:
+    """Put a tuned encoder together: its own tensors, with the adapters merged into them.
+
+    Args:
+        tuned: The metric's trained file.
+        spec: The encoder, with its LoRA if it has any.
+        encoder: The file of the encoder; None when the trained file holds it.
+
+    Returns:
+        The tensors; those that the adapters left alone can be shared.
+
+    Raises:
+        WeightsError: The encoder is missing, or is another one than was trained with.
+    """
+    trained, path = tuned.trained, encoder or tuned.path
+    if encoder is not None:
+        given, digests, _ = read_tower_weights(encoder, spec)
+    else:
+        given, digests = trained.encoder, digests_of(trained.encoder, path)
+    tower = dict(given)
+    if trained.base not in (None, fingerprint(digests)):
+        raise WeightsError(
+            f"The weights of {tuned.path} were trained with another encoder than {path}: they need the one of "
+            f"fingerprint {trained.base}, and it has {fingerprint(digests)}. Pass the right one as "
+            "backbone_checkpoint=, or use a file that holds the encoder too (`perceptmetrics convert --form merged`)."
+        )
+    if spec.lora is not None and trained.lora:
+        merged = _merged(tower, trained.lora, spec)
+        tower |= merged
+        digests = {name: digest for name, digest in dict(digests).items() if name not in merged}
+    return TowerWeights(tower, digests, str(path))
+
+
+def tower_fingerprint(file: Path, spec: BackboneSpec) -> str:
+    """Fingerprint of the encoder that a file holds.
+
+    Raises:
+        WeightsError: The file holds no encoder of that kind.
+    """
+    return fingerprint(read_tower_weights(file, spec).digests)
+
+
+def cached_tower(base: str) -> Path | None:
+    """The encoder of a fingerprint, if a released file with it was converted on this machine."""
+    path = _tower_path(base)
+    return path if path.is_file() else None
+
+
+def _merged(tower: Mapping[str, Tensor], lora: Mapping[str, Tensor], spec: BackboneSpec) -> dict[str, Tensor]:
+    """The fused projections with their adapters."""
+    if spec.lora is None:
+        return {}
+    merged = {}
+    for name, tensor in tower.items():
+        attention = _attention_of(name, tuple(tensor.shape))
+        if attention is not None:
+            updates = {
+                part: (lora[adapter_name(attention, part, "down")], lora[adapter_name(attention, part, "up")])
+                for part in spec.lora.targets
+            }
+            merged[name] = merge_projection(tensor, updates, spec.lora.scale)
+    return merged
+
+
+def _lora_shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
+    if spec.lora is None:
+        return {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in image_tower_shapes(spec).items():
+        attention = _attention_of(name, shape)
+        if attention is not None:
+            shapes |= adapter_shapes(attention, shape[1], spec.lora)
+    return shapes
+
+
+def _attention_of(name: str, shape: tuple[int, ...]) -> str | None:
+    """Path of the attention module whose fused projection has this name and shape; None for other tensors."""
+    suffix = next((suffix for suffix in _FUSED if name.endswith(suffix)), None)
+    is_fused = suffix is not None and len(shape) == 2 and shape[0] == 3 * shape[1]
+    return name.removesuffix(suffix) if suffix is not None and is_fused else None
+
+
+def _head_shapes(spec: MetricSpec) -> dict[str, tuple[int, ...]]:
+    if not isinstance(spec.head, MlpHeadSpec):
+        raise WeightsError(f"{spec.name!r} has no trained head, so it has no trained file.")
+    return head_shapes(spec.head)
+
+
+def _released(tensors: Mapping[str, Tensor], spec: MetricSpec, origin: str) -> TrainedWeights:
+    if spec.backbone.lora is None:
+        raise WeightsError(f"{origin} is a PerceptCLIP with LoRA, which {spec.name!r} is not.")
+    return read_released_perceptclip(
+        tensors,
+        origin,
+        encoder=image_tower_shapes(spec.backbone),
+        lora=_lora_shapes(spec.backbone),
+        head=_head_shapes(spec),
+    )
+
+
+def _checked(trained: TrainedWeights, spec: MetricSpec, origin: str) -> TrainedWeights:
+    """Check adapters and head; the encoder is checked when it is built."""
+    check_shapes(trained.head, _head_shapes(spec), origin, f"the head of {spec.name!r}")
+    merged = trained.encoder and not trained.lora
+    check_shapes(trained.lora, {} if merged else _lora_shapes(spec.backbone), origin, f"the LoRA of {spec.name!r}")
+    return trained
+
+
+def _tower_path(base: str) -> Path:
+    return cache_home() / "encoders" / f"{base}.safetensors"
+
+
+def _record_path(slim: Path) -> Path:
+    return slim.with_suffix(".json")
+
+
+def _write_converted(slim: Path, trained: TrainedWeights, base: str, source: Path) -> None:
+    tower = _tower_path(base)
+    if not _is_intact(tower, base):
+        with replacing(tower) as temporary:
+            save_tensors(trained.encoder, temporary)
+    write_trained(slim, TrainedWeights(head=trained.head, lora=trained.lora, base=base))
+    write_record(_record_path(slim), {"source": str(source), "sha256": file_sha256(slim), "encoder": base})
+
+
+def _read_converted(slim: Path, spec: MetricSpec) -> TunedWeights | None:
+    """What an earlier conversion left; None when it left nothing, or not what it wrote."""
+    record = read_record(_record_path(slim))
+    if record is None or not slim.is_file() or file_sha256(slim) != record.get("sha256"):
+        return None
+    trained = read_trained(slim)
+    if trained.base is None or not _is_intact(_tower_path(trained.base), trained.base):
+        return None
+    try:
+        return TunedWeights(trained=_checked(trained, spec, str(slim)), path=slim)
+    except WeightsError:  # of another metric; the file itself tells better what is wrong
+        return None
+
+
+def _is_intact(tower: Path, base: str) -> bool:
+    """Whether an encoder in the cache is there and still what was written."""
+    if not tower.is_file():
+        return False
+    try:
+        intact = fingerprint(digests_of(read_image_tower(tower), tower)) == base
+    except WeightsError:
+        intact = False
+    if not intact:
+        _log.warning("%s is damaged and is to be made anew.", tower)
+    return intact

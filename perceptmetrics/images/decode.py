@@ -1,0 +1,88 @@
+"""Decoding ahead: threads read and decode the next images while the model scores the current ones."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from torch import Tensor
+
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.images.load import ImageSource, load_pixels
+from perceptmetrics.images.sources import NamedImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Decoded", "decode_ahead", "default_workers"]
+
+_AHEAD_PER_WORKER = 4
+
+
+T = TypeVar("T", bound="ImageSource | NamedImage")
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded(Generic[T]):
+    """An image, or the reason why there is none; neither, when it was not to be read."""
+
+    source: T
+    pixels: Tensor | None
+    error: InvalidImageError | None
+
+
+def default_workers() -> int:
+    """Number of decoding threads when none is asked for: the number of processors, at most 8."""
+    return min(8, os.cpu_count() or 1)
+
+
+def decode_ahead(sources: Iterable[T], workers: int | None = None) -> Iterator[Decoded[T]]:
+    """Decode images in threads, a bounded number ahead.
+
+    Args:
+        sources: Anything that `io.load_pixels` takes, bare or with a name; consumed lazily.
+        workers: Number of threads; 0 decodes in the calling thread, None chooses.
+
+    Yields:
+        One result per source, in order. An image that cannot be read is a result with an error.
+
+    Raises:
+        InvalidOptionError: `workers` is negative.
+    """
+    workers = default_workers() if workers is None else workers
+    if workers < 0:
+        raise InvalidOptionError(f"workers must be 0 (decode in the calling thread) or more, got {workers}.")
+    if workers == 0:
+        yield from map(_decode, sources)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="perceptmetrics-decode") as pool:
+        ahead: deque[Future[Decoded[T]]] = deque()
+        try:
+            for source in sources:
+                ahead.append(pool.submit(_decode, source))
+                if len(ahead) > _AHEAD_PER_WORKER * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _decode(source: T) -> Decoded[T]:
+    if not isinstance(source, NamedImage):
+        try:
+            return Decoded(source, load_pixels(source), None)
+        except InvalidImageError as error:
+            return Decoded(source, None, error)
+    if source.source is None:
+        return Decoded(source, None, None)
+    if isinstance(source.source, InvalidImageError):
+        return Decoded(source, None, source.source)
+    try:
+        return Decoded(source, load_pixels(cast("ImageSource", source.source)), None)
+    except InvalidImageError as error:
+        told = str(error).startswith(source.name)
+        return Decoded(source, None, error if told else InvalidImageError(f"{source.name}: {error}"))

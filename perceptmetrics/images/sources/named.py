@@ -1,0 +1,40 @@
+"""One image of a stream, with the name that its score is filed under."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.images.load import ImageSource
+from perceptmetrics.images.sources.locations import RemoteFile
+
+__all__ = ["NamedImage", "ReadOptions"]
+
+
+@dataclass(frozen=True, eq=False)
+class NamedImage:
+    """An image of a stream.
+
+    Attributes:
+        name: What its score is filed under, the same in every run: the path of a file, or `container/key`.
+        source: What can be decoded; the error, when there is nothing to decode; None, when it is not to be read,
+            because its score is known.
+        container: The file that holds it among others; None for a file of its own.
+    """
+
+    name: str
+    source: ImageSource | RemoteFile | InvalidImageError | None
+    container: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How files that hold many images are read.
+
+    Attributes:
+        image_column: Column of a Parquet file with the images; None to find it.
+        key_column: Column with their keys; None for the number of the row.
+    """
+
+    image_column: str | None = None
+    key_column: str | None = None

@@ -1,0 +1,114 @@
+"""Parquet tables with a column of images, read in small batches of rows.
+
+The column holds encoded images, paths, or structs of both as Hugging Face's `datasets` writes them
+(https://huggingface.co/docs/datasets/about_dataset_features).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perceptmetrics.errors import InvalidImageError, MissingExtraError, first_line
+from perceptmetrics.images.sources.locations import RemoteFile, is_address, open_location
+from perceptmetrics.images.sources.named import NamedImage, ReadOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from perceptmetrics.images.load import ImageSource
+
+__all__ = ["PARQUET_SUFFIXES", "read_parquet"]
+
+PARQUET_SUFFIXES = (".parquet",)
+_ROWS = 32
+_USUAL_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp")
+
+
+def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> Iterator[NamedImage]:
+    """Read the images of a Parquet file.
+
+    Args:
+        location: Path or address.
+        options: Which columns hold images and keys.
+        known: Names of images that are not to be decoded.
+
+    Yields:
+        Images, named `location/key`, or `location/row` counted from 0 when there is no column of keys. Where the file
+        cannot be read, an image of its name says so, after all that came before it.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise MissingExtraError(f"Reading {location}", "parquet") from error
+    count = 0
+    try:
+        with open_location(location) as stream, ParquetFile(stream, pre_buffer=False) as table:
+            columns = _columns(table.schema_arrow, options)
+            for rows in table.iter_batches(batch_size=_ROWS, columns=columns):
+                for row in range(rows.num_rows):
+                    key = rows.column(columns[1])[row].as_py() if len(columns) > 1 else count
+                    name = f"{location}/{key}"
+                    cell = None if name in known else _source(rows.column(columns[0])[row].as_py(), location)
+                    count += 1
+                    yield NamedImage(name, cell, location)
+        reason = "" if count else "it has no rows"
+    except FileNotFoundError:
+        reason = "it does not exist"
+    except InvalidImageError as error:
+        reason = str(error)
+    except (pa.ArrowException, OSError) as error:
+        reason = f"it is damaged after {count} images: {first_line(error)}"
+    if reason:
+        yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
+
+
+def _columns(schema: Any, options: ReadOptions) -> list[str]:
+    """The column of images and, if there is one, that of keys."""
+    names = list(schema.names)
+    image = options.image_column or _guessed_image_column(schema)
+    columns = [image] if options.key_column is None else [image, options.key_column]
+    for column in columns:
+        if names.count(column) != 1:
+            raise InvalidImageError(f"it has no column {column!r}, but {', '.join(map(repr, names))}")
+    return columns
+
+
+def _guessed_image_column(schema: Any) -> str:
+    import pyarrow.types as types
+
+    usual = [name for name in schema.names if name.lower() in _USUAL_COLUMNS]
+    encoded = [field.name for field in schema if types.is_binary(field.type) or types.is_large_binary(field.type)]
+    for found in (usual, encoded):
+        if len(found) == 1:
+            return str(found[0])
+    raise InvalidImageError(
+        f"which of its columns holds the images? Name it with --image-column (image_column=): "
+        f"{', '.join(map(repr, schema.names))}"
+    )
+
+
+def _source(cell: Any, location: str) -> ImageSource | RemoteFile | InvalidImageError:
+    """What a cell holds: encoded bytes, a path, or a struct of both where the bytes come first."""
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, (bytes, bytearray)):
+        return bytes(cell)
+    if not isinstance(cell, str):
+        found = "nothing" if cell is None else type(cell).__name__
+        return InvalidImageError(f"The cell holds {found}; expected encoded bytes, a path, or a struct of both.")
+    return _resolved(cell, location)
+
+
+def _resolved(path: str, location: str) -> ImageSource | RemoteFile:
+    """A path as it stands or, when nothing lies there, relative to the table."""
+    if is_address(path):
+        return RemoteFile(path)
+    if is_address(location):
+        return RemoteFile(f"{location.rpartition('/')[0]}/{path}")
+    return path if Path(path).exists() else os.fspath(Path(location).parent / path)

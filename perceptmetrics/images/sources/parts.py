@@ -1,0 +1,148 @@
+"""From what a user names to pieces of work, and from a piece of work to a stream of images."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.images.find import IMAGE_SUFFIXES, find_images
+from perceptmetrics.images.sources.locations import RemoteFile, find_remote, is_address
+from perceptmetrics.images.sources.named import NamedImage, ReadOptions
+from perceptmetrics.images.sources.parquet import PARQUET_SUFFIXES, read_parquet
+from perceptmetrics.images.sources.tar import TAR_SUFFIXES, read_tar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator
+
+__all__ = ["Part", "find_parts", "find_sources", "is_container", "read_part"]
+
+DEFAULT_PART_SIZE = 1024
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+_READERS: dict[str, Callable[[str, ReadOptions, Container[str]], Iterator[NamedImage]]] = {
+    **dict.fromkeys(TAR_SUFFIXES, read_tar),
+    **dict.fromkeys(PARQUET_SUFFIXES, read_parquet),
+}
+"""How a file that holds many images is read, by its suffix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A piece of work that any process can read by itself: some files, or one file that holds many images.
+
+    Attributes:
+        files: Paths and addresses of image files.
+        container: Path or address of a file that holds many images; then there are no `files`.
+    """
+
+    files: tuple[str, ...] = ()
+    container: str | None = None
+
+
+def is_container(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds many images, going by its suffix."""
+    return os.fspath(path).lower().endswith(tuple(_READERS))
+
+
+def find_parts(
+    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True, part_size: int = DEFAULT_PART_SIZE
+) -> Iterator[Part]:
+    """Divide what paths stand for into pieces of work.
+
+    Args:
+        paths: What `files.find_images` takes, and: tar and Parquet files; numbered ones such as
+            `shard-{0000..0099}.tar`; folders that hold no images but such files; addresses such as `s3://bucket/photos`
+            of files, folders and patterns.
+        recursive: Whether folders are searched to any depth.
+        part_size: Most image files in a part.
+
+    Yields:
+        Parts; in their order they hold everything once, in the order of the paths.
+
+    Raises:
+        InvalidImageError: A folder or an address holds nothing, or a pattern matches no file.
+        InvalidOptionError: `part_size` is less than 1.
+    """
+    if part_size < 1:
+        raise InvalidOptionError(f"part_size must be at least 1, got {part_size}.")
+    files: list[str] = []
+    for file in _files(paths, recursive=recursive):
+        if files and (len(files) == part_size or is_container(file)):
+            yield Part(files=tuple(files))
+            files = []
+        if is_container(file):
+            yield Part(container=file)
+        else:
+            files.append(file)
+    if files:
+        yield Part(files=tuple(files))
+
+
+def read_part(part: Part, options: ReadOptions | None = None, known: Container[str] = ()) -> Iterator[NamedImage]:
+    """Read the images of a part.
+
+    Args:
+        part: See `find_parts`.
+        options: How files that hold many images are read.
+        known: Names of images that are not to be read; they are yielded without a source.
+
+    Yields:
+        Images, those of a container one after the other as they lie in it. What cannot be read is an image with an
+        error in place of its source.
+    """
+    if part.container is not None:
+        suffix = max((suffix for suffix in _READERS if part.container.lower().endswith(suffix)), key=len)
+        yield from _READERS[suffix](part.container, options or ReadOptions(), known)
+    for file in part.files:
+        source = RemoteFile(file) if is_address(file) else file
+        yield NamedImage(file, None if file in known else source)
+
+
+def find_sources(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = True,
+    options: ReadOptions | None = None,
+    known: Container[str] = (),
+) -> Iterator[NamedImage]:
+    """Turn paths into a stream of images, in bounded memory.
+
+    Args:
+        paths: See `find_parts`.
+        recursive: See `find_parts`.
+        options: See `read_part`.
+        known: See `read_part`.
+
+    Yields:
+        Images, for `scoring.score_images` or `Metric.score`.
+
+    Raises:
+        InvalidImageError: See `find_parts`.
+    """
+    for part in find_parts(paths, recursive=recursive):
+        yield from read_part(part, options, known)
+
+
+def _files(paths: Iterable[str | os.PathLike[str]], *, recursive: bool) -> Iterator[str]:
+    containers = tuple(_READERS)
+    for path in paths:
+        for name in _numbered(os.fspath(path)):
+            if is_address(name):
+                yield from find_remote(name, (tuple(IMAGE_SUFFIXES), containers), recursive=recursive)
+            else:
+                yield from map(str, find_images([name], recursive=recursive, otherwise=containers))
+
+
+def _numbered(path: str) -> Iterator[str]:
+    """Write out ranges: `a-{08..11}.tar` is four paths, unless a file has that very name."""
+    matched = _RANGE.search(path)
+    if matched is None or Path(path).exists():
+        yield path
+        return
+    first, last = matched.groups()
+    for number in range(int(first), int(last) + 1):
+        yield from _numbered(f"{path[: matched.start()]}{number:0{len(first)}d}{path[matched.end() :]}")

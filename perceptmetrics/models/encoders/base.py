@@ -1,0 +1,128 @@
+"""What every encoder promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.models.shared_tensors import SharedTensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from typing_extensions import Self
+
+__all__ = ["Backbone"]
+
+_CACHED_PIXELS_PER_THREAD = 200_000
+
+
+class Backbone(nn.Module, ABC):
+    """An encoder. It sees pixels and nothing else: no metric's name, no prompt, no score.
+
+    Attributes:
+        library_prefix: What the names of weights have in front here that they lack in the layout of the library that
+            built the encoder.
+        feature_size: Length D of a feature vector.
+        min_size: Smallest height and width, in pixels, from which features can be computed.
+        shared: Tensors that other encoders of the process may use too. Who changes weights in place, or loads weights
+            into a part of the encoder, first calls `shared.separate(encoder)`.
+    """
+
+    library_prefix: str = ""
+    feature_size: int
+    min_size: int
+    shared: SharedTensors
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = SharedTensors()
+        self._checkpointing = False
+        self.register_load_state_dict_pre_hook(_separate)  # type: ignore[no-untyped-call]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.shared.forget_unused(self)  # those that were moved to another device or precision
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze the weights or let them train; what trains is no longer shared."""
+        if requires_grad:
+            self.shared.separate(self)
+        return super().requires_grad_(requires_grad)
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether activations are computed again for the gradient: much less memory, up to a third more time.
+
+        What is computed again draws the same dropout as the first time. Setting it raises an InvalidOptionError where
+        an encoder cannot do it.
+        """
+        return self._checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, wanted: bool) -> None:
+        self._switch_checkpointing(wanted)
+        self._checkpointing = wanted
+
+    def _switch_checkpointing(self, wanted: bool) -> None:
+        """Prepare for it, or refuse."""
+        if wanted:
+            raise InvalidOptionError(
+                f"{type(self).__name__} cannot compute its activations again, as checkpointing asks for. Leave it off, "
+                "or use a vision transformer."
+            )
+
+    @abstractmethod
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Encode pictures that are large enough.
+
+        Args:
+            pixels: Shape (N, 3, H, W), normalised.
+
+        Returns:
+            Shape (N, D), differentiable in `pixels`, each row independent of the others.
+        """
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Encode pictures.
+
+        Args:
+            pixels: Shape (N, 3, H, W), normalised.
+
+        Returns:
+            Shape (N, D).
+
+        Raises:
+            InvalidImageError: Height or width is below `min_size`.
+        """
+        height, width = pixels.shape[-2:]
+        if min(height, width) < self.min_size:
+            raise InvalidImageError(
+                f"Images must be at least {self.min_size} x {self.min_size} pixels for this encoder, "
+                f"got {height} x {width} (height x width). Enlarge or leave out smaller ones."
+            )
+        # Traced programs keep their batch whole; so do GPUs, which are faster the larger it is.
+        if pixels.device.type != "cpu" or torch.compiler.is_compiling():
+            return self.encode(pixels)
+        parts = -(-pixels.shape[0] // self.cache_sized_part(height, width))
+        if parts == 1:
+            return self.encode(pixels)
+        return torch.cat([self.encode(some) for some in torch.tensor_split(pixels, parts)])
+
+    def cache_sized_part(self, height: int, width: int) -> int:
+        """How many pictures of a size to encode at once on a processor.
+
+        It is faster on a few pictures, whose feature maps stay in its caches, than on many.
+        """
+        return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // (height * width))
+
+
+def _separate(backbone: Backbone, state: Mapping[str, object], prefix: str, *_: object) -> None:
+    """Loading weights into one encoder must not change another."""
+    if any(name.startswith(prefix) for name in state):
+        backbone.shared.separate(backbone)

@@ -1,0 +1,130 @@
+"""CLIP's modified ResNet with an attention pool that computes only what is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from perceptmetrics.models.encoders.base import Backbone
+from perceptmetrics.models.encoders.fold import fold_batch_norms
+from perceptmetrics.models.encoders.positional import positional_embedding_for
+
+if TYPE_CHECKING:
+    from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+
+    from perceptmetrics.spec import PositionalEmbedding
+
+__all__ = ["ClipResNet", "MeanTokenAttentionPool"]
+
+_STRIDE = 32
+
+
+class MeanTokenAttentionPool(nn.Module):
+    """CLIP's attention pool for the one query whose output is used: the mean of all tokens.
+
+    The published pool computes every token's attention and keeps the first. With a single query q the
+    products can be regrouped: q . (K x) = (K^T q) . x and sum_i a_i (V x_i) = V (sum_i a_i x_i), so that no key
+    or value is ever computed for the tokens. The result is the same up to rounding; the cost falls from two
+    C x C products per token to two per image. (The key's bias shifts all logits of a head alike and cancels.)
+
+    Args:
+        pool: open_clip's pool with its weights.
+        mode: What becomes of the positional embedding.
+    """
+
+    def __init__(self, pool: AttentionPool2d, mode: PositionalEmbedding) -> None:
+        super().__init__()
+        self.mode = mode
+        self.num_heads = pool.num_heads
+        self.q_proj, self.k_proj, self.v_proj, self.c_proj = (
+            pool.q_proj,
+            pool.k_proj,
+            pool.v_proj,
+            pool.c_proj,
+        )
+        if mode == "drop":
+            self.register_parameter("positional_embedding", None)
+        else:
+            self.positional_embedding = pool.positional_embedding
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """Pool a feature map.
+
+        Args:
+            feature_map: Shape (N, C, h, w).
+
+        Returns:
+            Shape (N, D).
+        """
+        tokens = self.tokens(feature_map)
+        return self.mix(tokens, self.attention(tokens))
+
+    def tokens(self, feature_map: Tensor) -> Tensor:
+        """From a feature map, shape (N, C, h, w), to tokens, shape (N, 1 + h * w, C), their mean first."""
+        tokens = feature_map.flatten(2).transpose(1, 2)
+        tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)
+        if self.positional_embedding is not None:
+            height, width = feature_map.shape[-2:]
+            embedding = positional_embedding_for(self.positional_embedding, (height, width), self.mode, _STRIDE)
+            tokens = tokens if embedding is None else tokens + embedding
+        return tokens
+
+    def attention(self, tokens: Tensor) -> Tensor:
+        """How each head spreads its attention over the tokens: shape (N, heads, 1 + h * w), rows of sum 1."""
+        head_size = tokens.shape[-1] // self.num_heads
+        query = self.q_proj(tokens[:, 0]).unflatten(-1, (self.num_heads, head_size)) * head_size**-0.5
+        key_weight = self.k_proj.weight.unflatten(0, (self.num_heads, head_size))
+        query_in_tokens = torch.einsum("nhd,hdc->nhc", query, key_weight)
+        return (query_in_tokens @ tokens.transpose(1, 2)).softmax(dim=-1)
+
+    def mix(self, tokens: Tensor, attention: Tensor) -> Tensor:
+        """The output for an attention, shape (N, D)."""
+        value_weight = self.v_proj.weight.unflatten(0, (self.num_heads, -1))
+        attended = torch.einsum("nhc,hdc->nhd", attention @ tokens, value_weight).flatten(1)
+        pooled: Tensor = self.c_proj(attended + self.v_proj.bias)
+        return pooled
+
+
+class ClipResNet(Backbone):
+    """Image tower of the ResNet CLIPs, any size from 32 x 32.
+
+    The trunk has a stride of 32 pixels; what is left over at the right and bottom edge is seen by its
+    convolutions but makes no token of its own.
+
+    Args:
+        visual: open_clip's tower with its weights. It is taken apart: do not use it afterwards.
+        mode: What becomes of the positional embedding: CLIP-IQA drops it (section 3.2).
+    """
+
+    min_size = _STRIDE
+
+    def __init__(self, visual: ModifiedResNet, mode: PositionalEmbedding) -> None:
+        super().__init__()
+        self.feature_size = visual.output_dim
+        self.pool = MeanTokenAttentionPool(visual.attnpool, mode)
+        visual.attnpool = nn.Identity()
+        self.trunk = visual.eval()
+        fold_batch_norms(self.trunk)
+        self.trunk.to(memory_format=torch.channels_last)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Encode pictures; see `Backbone.encode`."""
+        features: Tensor = self.pool(self.feature_map(pixels))
+        return features
+
+    def feature_map(self, pixels: Tensor) -> Tensor:
+        """From normalised pixels, shape (N, 3, H, W), to what the attention pool sees, shape (N, C, h, w)."""
+        feature_map = pixels.contiguous(memory_format=torch.channels_last)
+        if self.checkpointing and torch.is_grad_enabled():
+            trunk = self.trunk
+            for stage in (trunk.stem, trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+                feature_map = checkpoint(stage, feature_map, use_reentrant=False)
+            return feature_map
+        mapped: Tensor = self.trunk(feature_map)
+        return mapped
+
+    def _switch_checkpointing(self, wanted: bool) -> None:
+        """It can be done: each stage keeps its input alone."""

@@ -1,0 +1,193 @@
+"""The road from pixels to scores.
+
+images --Views--> groups of pixels --Backbone--> features --Head--> outputs --Pool, score map--> scores
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.functional.score import map_to_scores
+from perceptmetrics.models.metric_base import Scorer, is_single_image
+from perceptmetrics.models.pool import Pool
+from perceptmetrics.spec import PoolSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.views import Views
+    from perceptmetrics.spec import MetricSpec
+
+__all__ = ["Metric", "Prediction"]
+
+
+class Prediction(TypedDict):
+    """The most probable label, and the probabilities of all."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+class Metric(Scorer[Tensor]):
+    """A no-reference metric of how people perceive images.
+
+    Made by `create_metric`. Its parameters are frozen: it gives gradients to pixels, none to weights.
+
+    Args:
+        spec: What the metric is.
+        views: How an image is shown to the encoder.
+        backbone: The encoder.
+        head: From features to outputs.
+        pool: From the outputs of an image's views to its raw outputs; None for their mean.
+
+    Attributes:
+        spec: The specification, with range, direction, labels, paper and licence.
+
+    Example:
+        >>> import torch, perceptmetrics
+        >>> metric = perceptmetrics.create_metric("lite_iqa")
+        >>> metric(torch.rand(2, 3, 64, 64)).shape
+        torch.Size([2])
+    """
+
+    def __init__(
+        self, spec: MetricSpec, views: Views, backbone: Backbone, head: nn.Module, pool: Pool | None = None
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.views = views
+        self.backbone = backbone
+        self.head = head
+        self.pool = Pool(PoolSpec()) if pool is None else pool
+        self.requires_grad_(False)
+        self.eval()
+
+    @property
+    def metric_name(self) -> str:
+        """Registered name."""
+        return self.spec.name
+
+    @property
+    def metric_mode(self) -> str:
+        """`"NR"`: no reference image is needed."""
+        return "NR"
+
+    @property
+    def lower_better(self) -> bool:
+        """Whether a lower score is better."""
+        return self.spec.lower_better
+
+    @property
+    def score_range(self) -> tuple[float | None, float | None]:
+        """Lowest and highest possible score; None where it is unbounded."""
+        return self.spec.score.lower, self.spec.score.upper
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the K outputs; empty for a metric with a single score."""
+        return self.spec.score.labels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoder lives."""
+        return next(self.backbone.parameters()).device
+
+    def rows(self, images: Tensor) -> Tensor:
+        """Score a batch; see `Scorer.rows`."""
+        return self.rate(self.encode(self.views(images)), images.shape[0])
+
+    def present(self, rows: Tensor) -> Tensor:
+        """Shape (N, K), or (N,) for a single score."""
+        return rows if self.labels else rows[:, 0]
+
+    def encode(self, groups: Sequence[Tensor]) -> list[Tensor]:
+        """Encode views.
+
+        Args:
+            groups: What `views` returns: shapes (N * V, 3, h, w).
+
+        Returns:
+            Features of shapes (N * V, D), in float32 unless the encoder's own precision is higher.
+        """
+        dtype = next(self.backbone.parameters()).dtype
+        encoded = [self.backbone(group.to(dtype)) for group in groups]
+        return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
+
+    def rate(self, features: Sequence[Tensor], count: int) -> Tensor:
+        """Turn features into scores: the head, the pool over an image's views, the score map.
+
+        Args:
+            features: What `encode` returns.
+            count: Number of images N.
+
+        Returns:
+            Shape (N, K), float32.
+        """
+        mapping = self.spec.score
+        return map_to_scores(self.outputs(features, count), mapping.map, mapping.scale, mapping.shift)
+
+    def outputs(self, features: Sequence[Tensor], count: int) -> Tensor:
+        """Turn features into raw outputs, which training compares with labels: the head, the pool over the views.
+
+        Args:
+            features: What `encode` returns.
+            count: Number of images N.
+
+        Returns:
+            Shape (N, K), float32.
+        """
+        outputs = [self.head(group).unflatten(0, (count, -1)) for group in features]
+        raw: Tensor = self.pool(torch.cat(outputs, dim=1)).float()
+        return raw
+
+    def predict(
+        self, images: ImageSource | Iterable[ImageSource], *, binary: bool = False
+    ) -> Prediction | list[Prediction]:
+        """Name the most probable label of images; for metrics whose labels share the probability of 1.
+
+        Args:
+            images: A single image, or several; see `score`.
+            binary: Sum up the pleasant emotions as `"positive"` and the others as `"negative"`.
+
+        Returns:
+            Label and probabilities; a list of them, in order, unless a single image is given.
+
+        Raises:
+            InvalidOptionError: The metric does not give probabilities, or does not know which are positive.
+            InvalidImageError: An image cannot be read.
+        """
+        if self.spec.score.map != "softmax":
+            raise InvalidOptionError(
+                f"{self.metric_name!r} gives no probabilities of labels, so there is nothing to predict. Use a metric "
+                "such as 'perceptclip_emo' (without raw=True), or read the scores."
+            )
+        positive = self.spec.score.positive_labels
+        if binary and not positive:
+            raise InvalidOptionError(f"{self.metric_name!r} does not say which of its labels are positive.")
+        predictions = []
+        for row in self.score(images).tolist():
+            shares = dict(zip(self.labels, row, strict=True))
+            if binary:
+                pleasant = sum(shares[label] for label in positive)
+                shares = {"positive": pleasant, "negative": 1 - pleasant}
+            predictions.append(Prediction(label=max(shares, key=shares.__getitem__), probabilities=shares))
+        return predictions[0] if is_single_image(images) else predictions
+
+    def requires_grad_(self, requires_grad: bool = True) -> Metric:
+        """Freeze all weights or let them train; what trains is no longer shared with other metrics."""
+        self.backbone.requires_grad_(requires_grad)
+        return super().requires_grad_(requires_grad)
+
+    def train(self, mode: bool = True) -> Metric:
+        """Switch to training mode, except for the frozen parts, which stay in eval mode."""
+        super().train(mode)
+        for part in self.children():
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
+        return self

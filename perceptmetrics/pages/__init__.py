@@ -1,8 +1,0 @@
-"""Self-contained HTML pages; they need the extra `plots`. Templates extend `templates/base.html`."""
-
-from __future__ import annotations
-
-from perceptmetrics.pages.embed import faithful_uri, jpeg_uri, png_uri, thumbnail, thumbnail_or_grey
-from perceptmetrics.pages.render import render_page
-
-__all__ = ["faithful_uri", "jpeg_uri", "png_uri", "render_page", "thumbnail", "thumbnail_or_grey"]

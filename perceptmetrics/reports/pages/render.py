@@ -1,0 +1,44 @@
+"""From a template of this package to a self-contained page: no scripts, fonts or images from elsewhere."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from perceptmetrics._util.text import printable
+from perceptmetrics._util.version import __version__
+from perceptmetrics.errors import MissingExtraError
+
+try:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+except ImportError as error:
+    raise MissingExtraError("Writing a page", "plots") from error
+
+__all__ = ["render_page"]
+
+
+def render_page(template: str, **context: Any) -> bytes:
+    """Render a template. Everything that is put into it is escaped.
+
+    Args:
+        template: File name in `templates/`; most extend `base.html`.
+        **context: What the template uses; a name that it uses and that is not given is an error.
+
+    Returns:
+        The page in UTF-8.
+    """
+    return _environment().get_template(template).render(context).encode("utf-8", "backslashreplace")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("perceptmetrics.reports.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["version"] = __version__
+    environment.filters["printable"] = printable
+    return environment

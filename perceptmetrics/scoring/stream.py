@@ -1,0 +1,133 @@
+"""Scoring many images with one or several metrics: decode ahead, batch by size, results in input order.
+
+Memory does not grow with the number of images. An image that cannot be scored is a result with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.factory.suite import MetricSuite
+from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, SizeBatcher, Windows
+from perceptmetrics.images.decode import decode_ahead
+from perceptmetrics.images.sources import NamedImage
+from perceptmetrics.scoring.results import ScoredImage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.models.metric import Metric
+
+__all__ = ["ScoreImages", "first_failure", "namesakes", "score_columns", "score_images"]
+
+ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
+"""How images are scored: `score_images`, or that with other limits or a progress bar around it."""
+
+
+def score_columns(metrics: Sequence[Metric]) -> list[str]:
+    """Names of the score columns: the metric's name, or `name.label` for each label of a metric with labels.
+
+    Raises:
+        InvalidOptionError: A metric is given twice.
+    """
+    columns = [column for metric in metrics for column in _columns_of(metric)]
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise InvalidOptionError(f"Each metric can be given once; {', '.join(repeated)} would be scored twice.")
+    return columns
+
+
+def namesakes(label: str, columns: Sequence[str]) -> list[str]:
+    """The score columns that are called like a label; all columns when none is."""
+    same = [column for column in columns if column.rpartition(".")[2].lower() == label.lower()]
+    return same or list(columns)
+
+
+def first_failure(failed: Sequence[ScoredImage]) -> str:
+    """Why the first of the images failed, as a further sentence of an error message."""
+    return f" The first failed because: {failed[0].error}" if failed else ""
+
+
+def score_images(
+    metrics: Sequence[Metric],
+    sources: Iterable[ImageSource | NamedImage],
+    *,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    workers: int | None = None,
+    known: Mapping[str, ScoredImage] | None = None,
+) -> Iterator[ScoredImage]:
+    """Score a stream of images; each is decoded once for all metrics.
+
+    Args:
+        metrics: The metrics.
+        sources: Images: `sources.find_sources(["photos/", "shard-{0000..0099}.tar"])`, paths, or anything else that
+            `Metric.score` takes as a single image. Consumed lazily.
+        batch_size: Most images of equal size that go through an encoder together.
+        max_pixels: Most pixels that go through it together; a larger image goes alone.
+        workers: Number of decoding threads; 0 for none, None to choose.
+        known: Rows by name that exist; they are given again in their place, and their images are not read.
+
+    Yields:
+        One result per image, in the order of `sources`.
+    """
+    suite, columns = MetricSuite(metrics), score_columns(metrics)
+    known = {} if known is None else known
+    waiting: dict[int, ScoredImage] = {}
+    ready: dict[int, ScoredImage] = {}
+    batcher, windows = SizeBatcher(batch_size, max_pixels), Windows(batch_size)
+    next_place = 0
+
+    def score_all(batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            rows = _score_batch(suite, columns, batch, [waiting.pop(place) for place in batch.places])
+            ready.update(zip(batch.places, rows, strict=True))
+
+    named = (_named(source, place, known) for place, source in enumerate(sources))
+    for place, decoded in enumerate(decode_ahead(named, workers)):
+        name = decoded.source.name
+        if windows.begins(decoded.source.container):
+            score_all(batcher.flush())
+        if decoded.pixels is not None:
+            waiting[place] = ScoredImage(name, window=windows.number)
+            score_all(batcher.add(place, decoded.pixels))
+        elif decoded.error is not None:
+            ready[place] = ScoredImage(name, error=str(decoded.error), window=windows.number)
+        else:
+            nothing = ScoredImage(name, error="Expected an image, got nothing (None).", window=windows.number)
+            ready[place] = known.get(name, nothing)
+        while next_place in ready:
+            yield ready.pop(next_place)
+            next_place += 1
+    score_all(batcher.flush())
+    for place in sorted(ready):
+        yield ready[place]
+
+
+def _score_batch(suite: MetricSuite, columns: list[str], batch: Batch, images: list[ScoredImage]) -> list[ScoredImage]:
+    """Complete the rows of a batch's images."""
+    try:
+        rows = suite.score_batch(batch.images).tolist()
+    except InvalidImageError as error:
+        return [replace(image, error=str(error)) for image in images]
+    return [
+        replace(image, scores=dict(zip(columns, row, strict=True))) for image, row in zip(images, rows, strict=True)
+    ]
+
+
+def _columns_of(metric: Metric) -> list[str]:
+    if not metric.labels:
+        return [metric.metric_name]
+    return [f"{metric.metric_name}.{label}" for label in metric.labels]
+
+
+def _named(source: ImageSource | NamedImage, place: int, known: Mapping[str, ScoredImage]) -> NamedImage:
+    """Give an image a name if it has none, and withhold it from the decoder if its score is known."""
+    if not isinstance(source, NamedImage):
+        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"
+        source = NamedImage(name, source)
+    return replace(source, source=None) if source.name in known else source

@@ -1,0 +1,79 @@
+"""Telling weights by their content: the same tensors are recognised in whatever file and layout they come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import torch
+
+from perceptmetrics.weights.cache import remember_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+__all__ = ["digests_of", "fingerprint", "fingerprint_of"]
+
+_DIGITS = 64
+
+
+def digests_of(tensors: Mapping[str, Tensor], path: Path) -> dict[str, str]:
+    """Hash tensors one by one, or recall their hashes if the file they were read from has not changed.
+
+    Args:
+        tensors: Tensors by name, on the CPU, as they were read from `path` (in whatever layout it has).
+        path: The file.
+
+    Returns:
+        A sha256 of type, shape and content by name.
+    """
+
+    def is_valid(value: object) -> bool:
+        return (
+            isinstance(value, dict)
+            and value.keys() == tensors.keys()
+            and all(isinstance(digest, str) and len(digest) == _DIGITS for digest in value.values())
+        )
+
+    return remember_of_file("digests", path, lambda: _digests(tensors), is_valid)
+
+
+def fingerprint(digests: Mapping[str, str]) -> str:
+    """One hash for a whole model: over names and tensors, whatever their order.
+
+    Args:
+        digests: What `digests_of` returned.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()
+
+
+def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
+    """Fingerprint of tensors that were read from no file.
+
+    Args:
+        tensors: Tensors by name, on the CPU.
+
+    Returns:
+        The same as `fingerprint(digests_of(tensors, path))` for a file of these tensors.
+    """
+    return fingerprint(_digests(tensors))
+
+
+def _digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # hashing runs outside of Python's lock
+        return dict(zip(tensors, pool.map(_digest, tensors.values()), strict=True))
+
+
+def _digest(tensor: Tensor) -> str:
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+    digest.update(content.data)
+    return digest.hexdigest()

@@ -1,0 +1,227 @@
+"""From a `WeightSource` to a verified local file.
+
+Nothing is ever downloaded when a path is given, when `local_files_only=True`, or when `HF_HUB_OFFLINE` is set.
+Every file whose hash is known is verified; for the others the hash of the first download is recorded and
+later files are held to it. Hashes are remembered by size and modification time, so a large file is read for
+this once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from perceptmetrics.errors import MissingExtraError, WeightsError, first_line
+from perceptmetrics.spec import HubFile, PackageFile, WeightSource
+from perceptmetrics.weights.cache import cache_home, read_record, remember_of_file, write_record
+
+__all__ = ["ResolveOptions", "file_sha256", "find_cached", "resolve", "source_url"]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolveOptions:
+    """How the files of a metric are looked up.
+
+    Attributes:
+        metric: Name of the metric, for the advice in error messages.
+        fetch_options: Options of `perceptmetrics fetch` with which it gets the same files, for that advice.
+        cache_dir: Folder of the Hub's cache; None for its default.
+        local_files_only: Never download.
+    """
+
+    metric: str
+    fetch_options: str = ""
+    cache_dir: str | os.PathLike[str] | None = None
+    local_files_only: bool = False
+
+
+def resolve(source: WeightSource, options: ResolveOptions) -> Path:
+    """Find the local file of a source, downloading it when that is allowed.
+
+    Args:
+        source: Where the weights come from.
+        options: How to look them up.
+
+    Returns:
+        Path of the verified file.
+
+    Raises:
+        WeightsError: The file is missing and cannot be fetched, or is not the file that was expected.
+        MissingExtraError: The package that carries the file is not installed.
+    """
+    if isinstance(source, PackageFile):
+        path = _package_path(source, f"The metric {options.metric!r}")
+    else:
+        path = _hub_path(source, options)
+    _verify(path, source)
+    return path
+
+
+def find_cached(source: WeightSource, cache_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """Find the local file of a source without any download and without reading the file.
+
+    Args:
+        source: Where the weights come from.
+        cache_dir: Folder of the Hub's cache; None for its default.
+
+    Returns:
+        Its path, or None when it is not on this machine.
+    """
+    if isinstance(source, PackageFile):
+        try:
+            path = _package_path(source, "It")
+        except (MissingExtraError, WeightsError):
+            return None
+        return path if path.is_file() else None
+    cached = try_to_load_from_cache(
+        source.repo, source.filename, cache_dir=_as_str(cache_dir), revision=source.revision
+    )
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def source_url(source: WeightSource) -> str:
+    """Where a source can be downloaded from, for people to read."""
+    if isinstance(source, PackageFile):
+        return f"package {source.package}: {source.filename}"
+    return hf_hub_url(source.repo, source.filename, revision=source.revision)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file, or recall its hash if size and modification time have not changed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return remember_of_file("sha256", path, lambda: _sha256_of(path), _is_sha256)
+
+
+def _sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 22), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _package_path(source: PackageFile, who: str) -> Path:
+    try:
+        found = importlib.util.find_spec(source.package)
+    except ModuleNotFoundError:  # the parent of a dotted name
+        found = None
+    if found is None or not found.submodule_search_locations:
+        if source.extra is None:
+            raise WeightsError(
+                f"{who} has weights in the package {source.package!r}, which is not installed. Install it."
+            )
+        raise MissingExtraError(f"{who} with weights from the package {source.package!r}", source.extra)
+    return Path(found.submodule_search_locations[0], *source.filename.split("/"))
+
+
+def _hub_path(source: HubFile, options: ResolveOptions) -> Path:
+    offline = options.local_files_only or constants.HF_HUB_OFFLINE
+    try:
+        return Path(
+            hf_hub_download(
+                source.repo,
+                source.filename,
+                revision=source.revision,
+                cache_dir=_as_str(options.cache_dir),
+                local_files_only=offline,
+            )
+        )
+    except Exception as error:  # huggingface_hub also lets the errors of its HTTP library through
+        reason = "downloads are switched off" if offline else _why(error)
+        raise WeightsError(_missing_file(source, options, reason)) from error
+
+
+def _why(error: Exception) -> str:
+    """Why the Hub did not give a file. The kinds of error derive from one another, so the order matters."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
+        return f"the Hub cannot be reached ({first_line(error.__cause__ or error)})"
+    if isinstance(error, GatedRepoError):
+        return "the Hub gives it only to accounts that its owner admits: ask for access there, then set HF_TOKEN"
+    if isinstance(error, RevisionNotFoundError):
+        return "the Hub has no such revision of the repository"
+    if isinstance(error, EntryNotFoundError):
+        return "the Hub has no such file at that revision"
+    if isinstance(error, RepositoryNotFoundError) or status == 401:
+        return "the Hub has no such repository, or only for accounts with access: then set HF_TOKEN"
+    return f"the download failed ({first_line(error)})"
+
+
+def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:
+    size = f"{source.size / 1e6:.1f} MB" if source.size else "size not recorded"
+    cache = f" --cache-dir {options.cache_dir}" if options.cache_dir else ""
+    command = f"perceptmetrics fetch {options.metric}{options.fetch_options}{cache}"
+    if options.metric.startswith("hub:"):
+        command = f"hf download {source.repo} --revision {source.revision}{cache}"
+    return (
+        f"The metric {options.metric!r} needs the file {source.filename!r} ({size}) of the Hub repository "
+        f"{source.repo!r} at revision {source.revision!r}; it is not in the cache and {reason}.\n"
+        f"On a machine with a connection run: {command}\n"
+        "Then copy the cache, or pass the file itself as backbone_checkpoint=PATH (CLIP weights) or "
+        "checkpoint=PATH (the metric's own weights)."
+    )
+
+
+def _verify(path: Path, source: WeightSource) -> None:
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing. Reinstall the package that should carry it.")
+    if source.sha256 is not None:
+        if (actual := file_sha256(path)) != source.sha256:
+            raise WeightsError(
+                f"{path} is not the expected file: its sha256 is {actual}, but this release expects {source.sha256}. "
+                f"It is damaged or was changed at the source. Delete {path.resolve()} and fetch it again; if "
+                f"{source_url(source)} was replaced on purpose, pass the file as a path to accept it."
+            )
+    elif isinstance(source, HubFile):
+        _hold_to_first_seen(path, source)
+
+
+def _hold_to_first_seen(path: Path, source: HubFile) -> None:
+    """Record the hash of a file of unknown hash at first sight, and refuse another content later."""
+    identity = f"{source.repo}@{source.revision}/{source.filename}"
+    record = cache_home() / "first-seen" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
+    actual, recorded = file_sha256(path), _recorded_sha256(read_record(record))
+    if recorded is None:
+        write_record(record, {"file": identity, "sha256": actual})
+    elif actual != recorded:
+        raise WeightsError(
+            f"{path} is not the file of the first download: its sha256 is {actual}, but {recorded} was recorded then. "
+            f"It is damaged or was changed at the source. Delete {path.resolve()} and fetch it again; if "
+            f"{source_url(source)} was replaced on purpose, delete {record} to accept it."
+        )
+
+
+def _recorded_sha256(record: dict[str, object] | None) -> str | None:
+    """The hash in a record; None when the record is missing or damaged."""
+    recorded = (record or {}).get("sha256")
+    return recorded if isinstance(recorded, str) and _is_sha256(recorded) else None
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _as_str(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(path)
