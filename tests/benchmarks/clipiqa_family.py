@@ -35,8 +35,8 @@ from perceptmetrics.functional.image import resize
 from perceptmetrics.models.prompts import ATTRIBUTES
 from tests.benchmarks.clipiqa_speed import PAPER_PROMPTS, Straightforward, fastest, forward
 from tests.parity.reference_clipiqa import build_reference
-from tests.photographs import photographs
-from tests.random_clip import random_clip_state
+from tests.support.full_size_clip import random_clip_state
+from tests.support.photographs import photographs
 
 OURS = "perceptmetrics"
 SIXTEEN = [name for name in ATTRIBUTES if name != "aesthetic"]  # those that torchmetrics has too

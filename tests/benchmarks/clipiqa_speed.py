@@ -25,8 +25,8 @@ from torch import Tensor
 from perceptmetrics import create_metric
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.prompts import PYIQA_PAIRS
-from tests.photographs import photographs
-from tests.random_clip import random_clip_state
+from tests.support.full_size_clip import random_clip_state
+from tests.support.photographs import photographs
 
 MEAN = torch.tensor((0.48145466, 0.4578275, 0.40821073))[:, None, None]
 STD = torch.tensor((0.26862954, 0.26130258, 0.27577711))[:, None, None]

@@ -52,7 +52,7 @@ def main() -> None:
 
 def ours(file: Path, *, checkpointed: bool) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     """This package's metric."""
-    from tests.trainable_perceptclip import trainable_parameters, unmerged_metric
+    from tests.support.unmerged_perceptclip import trainable_parameters, unmerged_metric
 
     metric = unmerged_metric(file, NAME)
     trainable_parameters(metric)

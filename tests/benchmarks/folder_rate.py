@@ -20,7 +20,7 @@ from perceptmetrics.images.find import find_images
 from perceptmetrics.images.load import load_pixels
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.scoring.stream import score_images
-from tests.data import data_folder
+from tests.support.rated_data import data_folder
 
 
 def main() -> None:

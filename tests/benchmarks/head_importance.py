@@ -25,7 +25,7 @@ from perceptmetrics.explain import Head
 from perceptmetrics.functional.stats import srcc
 from perceptmetrics.models.encoders import Transformer, transformer_of
 from tests.explain.cases import amplify
-from tests.photographs import photographs
+from tests.support.photographs import photographs
 
 QUICK = {"images": 1, "subset": 4, "layers": 4}
 

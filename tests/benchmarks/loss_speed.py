@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from tests.random_clip import random_clip_state
+from tests.support.full_size_clip import random_clip_state
 
 ROOT = Path(__file__).parents[2]
 SIDES = {

@@ -28,8 +28,8 @@ from perceptmetrics.export.programs import export_onnx
 from perceptmetrics.functional.image import resize
 from perceptmetrics.images.find import find_images
 from tests.benchmarks.clipiqa_speed import fastest
-from tests.data import ROOT
-from tests.random_clip import random_clip_state
+from tests.support.full_size_clip import random_clip_state
+from tests.support.rated_data import ROOT
 
 PRECISIONS = ("float32", "float16", "int8")
 SIZE = (384, 512)

@@ -19,7 +19,7 @@ from perceptmetrics import Metric, create_metric
 from perceptmetrics.functional.stats import srcc
 from perceptmetrics.images.load import load_pixels
 from tests.benchmarks.perceptclip_files import MEMORABILITY_METRIC, PerceptClipFiles
-from tests.data import data_folder
+from tests.support.rated_data import data_folder
 
 PRECISIONS = {
     "int8": {"precision": "int8"},

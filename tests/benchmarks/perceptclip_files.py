@@ -16,9 +16,9 @@ from perceptmetrics import metric_info
 from perceptmetrics.factory.tuned_encoder import read_tuned
 from perceptmetrics.spec import HubFile, MlpHeadSpec
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import random_perceptclip
 from tests.parity.reference_perceptclip import ReferencePerceptClip, load_released
-from tests.random_perceptclip import EMOTION, MEMORABILITY, QUALITY, released_state, write_released
+from tests.support import full_size_perceptclip
+from tests.support.full_size_perceptclip import EMOTION, MEMORABILITY, QUALITY, released_state, write_released
 
 QUALITY_METRIC, MEMORABILITY_METRIC, EMOTION_METRIC = "perceptclip_iqa", "perceptclip_mem", "perceptclip_emo"
 SETTINGS = {QUALITY_METRIC: QUALITY, MEMORABILITY_METRIC: MEMORABILITY, EMOTION_METRIC: EMOTION}
@@ -79,7 +79,7 @@ def _write_missing(released: dict[str, Path]) -> None:
         if not path.is_file():
             write_released(path, released_state(*SETTINGS[name]))
     released_state.cache_clear()
-    random_perceptclip._base_tower.cache_clear()
+    full_size_perceptclip._base_tower.cache_clear()
     gc.collect()
 
 

@@ -38,9 +38,9 @@ from tests.benchmarks.perceptclip_files import (
     PerceptClipFiles,
     perceptclip_files,
 )
-from tests.data import data_folder
 from tests.parity.reference_perceptclip import MEAN, STD, ReferencePerceptClip, emotion, memorability, quality
-from tests.photographs import photographs
+from tests.support.photographs import photographs
+from tests.support.rated_data import data_folder
 
 GRADIENT_CROPS = 2
 Score = Callable[[Tensor], Tensor]

@@ -24,7 +24,7 @@ from perceptmetrics.images.sources import Part, find_parts, read_part
 from perceptmetrics.integrations.ray import Actors, score_parts
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import score_images
-from tests.data import data_folder
+from tests.support.rated_data import data_folder
 
 BATCH_SIZE = 8
 WARM = 128

@@ -23,7 +23,7 @@ import httpx
 import numpy as np
 
 from perceptmetrics import create_metric
-from tests.pictures import encode, noise
+from tests.support.encoded_images import encode, noise
 
 SIZES = ((240, 320), (320, 240), (384, 512))
 ROUNDING = 1e-6

@@ -21,7 +21,7 @@ from perceptmetrics.errors import PerceptMetricsError
 from perceptmetrics.images.examples import blurred, sample_photographs
 from perceptmetrics.metrics import lite
 from perceptmetrics.spec.json import spec_to_json
-from tests.registered import build
+from tests.support.registered_metrics import build
 
 EMOTIONS = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
 SCALE = ("--option", "columns=mos", "--option", "lower=1", "--option", "upper=5")

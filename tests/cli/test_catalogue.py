@@ -11,7 +11,7 @@ import pytest
 from perceptmetrics import __version__, list_metrics, metric_info
 from perceptmetrics.spec import HubFile
 from tests.cli.run import perceptmetrics
-from tests.hub_stand_in import HubStandIn
+from tests.support.hub_server import HubStandIn
 
 
 def test_list_names_every_metric_with_its_range_and_direction() -> None:

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from perceptmetrics import create_metric
 from perceptmetrics.factory.folder import largest_deviation
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_perceptclip
 from tests.cli.in_process import Command
-from tests.photographs import photographs
-from tests.tiny_perceptclip import NAMES, write_released
+from tests.support import released_files
+from tests.support.photographs import photographs
+from tests.support.released_files import NAMES, write_released
 
 IQA, MEM, EMO = NAMES
 FILES = ["golden.safetensors", "model.safetensors", "spec.json"]
@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
+    with released_files.registered(tmp_path_factory.mktemp("configurations")):
         yield
 
 

@@ -25,8 +25,8 @@ from perceptmetrics.images.examples import blurred, noisy
 from perceptmetrics.metrics import lite
 from perceptmetrics.spec.json import spec_to_json
 from tests.cli.run import perceptmetrics
-from tests.data import data_folder
-from tests.registered import build
+from tests.support.rated_data import data_folder
+from tests.support.registered_metrics import build
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from perceptmetrics.apps.cli.app import app
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.images.examples import sample_photographs
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_perceptclip
+from tests.support import released_files
 
 
 def run(*arguments):
@@ -33,8 +33,8 @@ def photographs(tmp_path):
 def perceptclip(tmp_path, monkeypatch):
     """Arguments of a tiny PerceptCLIP."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    with tiny_perceptclip.registered(tmp_path / "configurations"):
-        file = tiny_perceptclip.write_released(tmp_path / "released.pth", "perceptclip_mem")
+    with released_files.registered(tmp_path / "configurations"):
+        file = released_files.write_released(tmp_path / "released.pth", "perceptclip_mem")
         yield ("-m", "perceptclip_mem", "--checkpoint", file)
 
 

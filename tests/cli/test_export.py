@@ -8,8 +8,8 @@ import pytest
 
 from perceptmetrics import create_metric
 from tests.cli.in_process import Command
-from tests.photographs import photographs
 from tests.portable.runs import largest_difference, run_onnx, run_pt2
+from tests.support.photographs import photographs
 
 
 @pytest.fixture

@@ -14,17 +14,17 @@ import torch
 from perceptmetrics import create_metric
 from perceptmetrics.metrics.perceptclip import EMOTIONS
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_perceptclip
 from tests.cli.in_process import Command
 from tests.cli.run import perceptmetrics
-from tests.tiny_perceptclip import NAMES, write_released
+from tests.support import released_files
+from tests.support.released_files import NAMES, write_released
 
 IQA, MEM, EMO = NAMES
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch, tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
+    with pytest.MonkeyPatch.context() as patch, released_files.registered(tmp_path_factory.mktemp("configurations")):
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perceptmetrics import Metric, list_metrics
-from tests.registered import build
+from tests.support.registered_metrics import build
 
 
 @pytest.fixture(params=list_metrics())

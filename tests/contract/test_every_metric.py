@@ -11,8 +11,8 @@ from torch import Tensor
 
 from perceptmetrics import Metric, PerceptualLoss
 from perceptmetrics.spec.json import spec_from_json, spec_to_json
-from tests.photographs import photographs
-from tests.registered import build
+from tests.support.photographs import photographs
+from tests.support.registered_metrics import build
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0.0}
 

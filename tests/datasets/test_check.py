@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from perceptmetrics.datasets import LabelledImages, Scale, Split, check_dataset, load_dataset, make_splits
-from tests.data import data_folder
 from tests.datasets.layouts import Expected, picture
+from tests.support.rated_data import data_folder
 
 COUNT = 20
 

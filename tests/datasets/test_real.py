@@ -8,7 +8,7 @@ from scipy.io import loadmat
 
 from perceptmetrics.datasets import load_dataset, make_splits
 from perceptmetrics.errors import DatasetError
-from tests.data import data_folder
+from tests.support.rated_data import data_folder
 
 
 def test_livec_without_its_bmp_files_has_627_images() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from perceptmetrics.apps.demo import DemoLimits, Offer, Studio, studio
 from perceptmetrics.models.metric import Metric
-from tests.pictures import encode, noise, png_file
-from tests.tiny_metric import tiny_metric
+from tests.support.encoded_images import encode, noise, png_file
+from tests.support.mean_colour_metric import tiny_metric
 
 METRICS = {
     "one": {},

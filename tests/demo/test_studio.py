@@ -13,7 +13,7 @@ from perceptmetrics.apps.demo.examples import write_examples
 from perceptmetrics.errors import MissingExtraError, WeightsError
 from perceptmetrics.images.load import load_image
 from perceptmetrics.models.metric import Metric
-from tests.pages import Tags, image_of
+from tests.support.html_pages import Tags, image_of
 
 BROKEN = {
     "text.png": "not an image",

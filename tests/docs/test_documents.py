@@ -13,7 +13,7 @@ import pytest
 import perceptmetrics
 from perceptmetrics.images.examples import sample_photographs
 from perceptmetrics.metrics.registry import _specs
-from tests.registered import build
+from tests.support.registered_metrics import build
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

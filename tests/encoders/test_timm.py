@@ -20,7 +20,7 @@ from perceptmetrics.models.encoders import (
     image_tower_shapes,
     read_tower_weights,
 )
-from tests.tiny_encoders import SIDE, VIT, timm_network, timm_spec, write
+from tests.support.every_encoder import SIDE, VIT, timm_network, timm_spec, write
 
 LITE0, RESNET, CONVNEXT, FIXED = "tf_efficientnet_lite0", "resnet10t", "test_convnext", "xcit_nano_12_p8_224"
 SIDES = {VIT: SIDE, FIXED: 224}

@@ -18,18 +18,18 @@ from perceptmetrics.models.lora import attach_lora, bake_lora, load_lora, lora_s
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.fingerprints import digests_of, fingerprint
 from perceptmetrics.weights.layouts import read_image_tower, write_trained
-from tests import tiny_clip
-from tests.photographs import photographs
-from tests.tiny_encoders import VIT, assembled, clip_spec, timm_network, timm_spec, with_head, write
-from tests.tiny_lora import spec_of, switch_on
+from tests.support import small_clip
+from tests.support.adapted_encoders import spec_of, switch_on
+from tests.support.every_encoder import VIT, assembled, clip_spec, timm_network, timm_spec, with_head, write
+from tests.support.photographs import photographs
 
 pytestmark = pytest.mark.usefixtures("cache")
 
 RESNET = "resnet10t"
 ENCODERS = {
-    "clip vit": lambda: clip_spec(tiny_clip.VIT),
-    "clip resnet": lambda: clip_spec(tiny_clip.RESNET),
-    "clip resnet without positions": lambda: clip_spec(tiny_clip.RESNET, "drop"),
+    "clip vit": lambda: clip_spec(small_clip.VIT),
+    "clip resnet": lambda: clip_spec(small_clip.RESNET),
+    "clip resnet without positions": lambda: clip_spec(small_clip.RESNET, "drop"),
     "timm vit": lambda: timm_spec(VIT, "pooled"),
     "timm folded": lambda: timm_spec("tf_efficientnet_lite0", "pooled"),
     "timm folded stages": lambda: timm_spec("tf_efficientnet_lite0", "stages"),
@@ -41,7 +41,7 @@ ATTENTION = {"clip vit": "visual.transformer.resblocks.0.attn", "timm vit": "blo
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_architectures(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def encoder_file(spec, folder):
     path = folder / "encoder.safetensors"
     if spec.library == "timm":
         return write(timm_network(spec.architecture), path)
-    save_file(tiny_clip.state(tiny_clip.build(spec.architecture)), path)
+    save_file(small_clip.state(small_clip.build(spec.architecture)), path)
     return path
 
 

@@ -17,8 +17,8 @@ from perceptmetrics.spec import AntonymHeadSpec, ContextSpec, PoolSpec, PromptPa
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.layouts import write_trained
 from perceptmetrics.weights.resolve import ResolveOptions
-from tests import tiny_clip
-from tests.photographs import photographs
+from tests.support import small_clip
+from tests.support.photographs import photographs
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -32,17 +32,17 @@ REGRESSOR = PoolSpec(regressor=RegressorSpec(widths=(2, 5, 1), weights=None))
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_architectures(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
 
 
 @pytest.fixture
 def clip(tmp_path):
-    save_file(tiny_clip.state(tiny_clip.build(tiny_clip.RESNET)), tmp_path / "clip.safetensors")
+    save_file(small_clip.state(small_clip.build(small_clip.RESNET)), tmp_path / "clip.safetensors")
     return tmp_path / "clip.safetensors"
 
 
 def spec_of(*, context=None, pool=None):
-    spec = tiny_clip.spec(tiny_clip.RESNET, "drop")
+    spec = small_clip.spec(small_clip.RESNET, "drop")
     labels = () if pool else tuple(pair.name for pair in PAIRS)
     return replace(
         spec,

@@ -21,8 +21,8 @@ from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOption
 from perceptmetrics.evaluation import benchmark, predictions_csv, write_predictions
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import score_columns
-from tests.data import data_folder
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
+from tests.support.rated_data import data_folder
 
 COUNT = 40
 TRUTH = np.random.default_rng(0).uniform(0.1, 0.9, COUNT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perceptmetrics.scoring.results import ScoredImage
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 
 def known_scores(scores, failed=()):

@@ -10,7 +10,7 @@ from perceptmetrics.experiments import AttributeProfiles, attribute_profiles
 from perceptmetrics.experiments.attributes import Attribute, Profile
 from perceptmetrics.reports import attribute_makers
 from tests.experiments.stand_in import metric
-from tests.registered import build
+from tests.support.registered_metrics import build
 
 
 @pytest.fixture

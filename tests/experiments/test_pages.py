@@ -19,8 +19,8 @@ from perceptmetrics.experiments.study import Study, StudyPair
 from perceptmetrics.reports import check_output, rank_makers, study_page, write_report, write_study
 from perceptmetrics.reports.pages import faithful_uri, render_page, thumbnail
 from tests.experiments.stand_in import known_scores, metric
-from tests.pages import HOSTILE, Tags, image_of
-from tests.pictures import orientation_exif
+from tests.support.encoded_images import orientation_exif
+from tests.support.html_pages import HOSTILE, Tags, image_of
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.views import Views
 from perceptmetrics.spec import BackboneSpec
-from tests import tiny_clip
 from tests.explain.brute_force import watched_clip, watched_timm
-from tests.registered import build
-from tests.tiny_clip import enliven
-from tests.tiny_encoders import SOMEWHERE, with_head
+from tests.support import small_clip
+from tests.support.every_encoder import SOMEWHERE, with_head
+from tests.support.registered_metrics import build
+from tests.support.small_clip import enliven
 
 CLIP_CASES = ("perceptclip_iqa", "perceptclip_mem", "perceptclip_emo", "clipiqa", "clip_uiqa")
 TIMM_CASES = ("timm", "registers")
@@ -30,9 +30,9 @@ def metric_and_reference(name):
     if name in TIMM_CASES:
         return _timm(with_registers=name == "registers")
     with tempfile.TemporaryDirectory() as folder:
-        tiny_clip.register(Path(folder))
-    architecture = tiny_clip.VIT_224 if name.startswith("perceptclip") else tiny_clip.VIT
-    model = tiny_clip.build(architecture)
+        small_clip.register(Path(folder))
+    architecture = small_clip.VIT_224 if name.startswith("perceptclip") else small_clip.VIT
+    model = small_clip.build(architecture)
     with torch.no_grad():
         for block in model.visual.transformer.resblocks:
             block.attn.in_proj_weight.mul_(5)  # heads that look somewhere

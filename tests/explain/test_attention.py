@@ -14,7 +14,7 @@ from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.models.views import Rectangle, Views, Window
 from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, SalientView, WholeView
 from tests.explain.cases import CLIP_CASES, TIMM_CASES, metric_and_reference
-from tests.registered import build
+from tests.support.registered_metrics import build
 
 VIEWS = {
     "whole": WholeView(),

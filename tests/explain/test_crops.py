@@ -9,7 +9,7 @@ from perceptmetrics import create_metric, view_scores
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.spec import CentreCropView, CropsView, WholeView
 from tests.explain.cases import metric_and_reference
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 VIEWS = (WholeView(), CentreCropView(size=24), CropsView(height=48, width=48, size=32, count=3))
 

@@ -13,11 +13,11 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain import Head, HeadImportance
 from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled, transformer_of
 from perceptmetrics.models.lora import merge_lora
-from tests import tiny_clip, tiny_lora
 from tests.explain.brute_force import changes
 from tests.explain.cases import CLIP_CASES, TIMM_CASES, metric_and_reference
-from tests.registered import build
-from tests.tiny_encoders import timm_network
+from tests.support import adapted_encoders, small_clip
+from tests.support.every_encoder import timm_network
+from tests.support.registered_metrics import build
 
 
 def image(seed=0, height=64, width=96):
@@ -134,7 +134,7 @@ def test_screening_measures_the_strongest_eighth():
 
 
 def test_adapters_may_be_attached_or_merged():
-    encoder, _ = tiny_lora.clip()
+    encoder, _ = adapted_encoders.clip()
     metric = build("perceptclip_mem")
     metric.backbone = encoder.requires_grad_(False)
     metric.backbone.mode = "interpolate"
@@ -145,7 +145,7 @@ def test_adapters_may_be_attached_or_merged():
 
 
 def test_the_attention_pool_of_a_resnet_is_a_layer_of_heads():
-    model = tiny_clip.build(tiny_clip.RESNET)
+    model = small_clip.build(small_clip.RESNET)
     pool, metric = model.visual.attnpool, build("clipiqa")
     weights = {name: tensor.clone() for name, tensor in pool.state_dict().items()}
     metric.backbone = type(metric.backbone)(model.visual, "drop").requires_grad_(False)
@@ -287,7 +287,7 @@ def test_quantised_metrics_are_measured_but_not_differentiated():
 
 
 def test_walking_through_the_blocks_is_encoding():
-    backbone = ClipVisionTransformer(tiny_clip.build(tiny_clip.VIT).visual, "interpolate")
+    backbone = ClipVisionTransformer(small_clip.build(small_clip.VIT).visual, "interpolate")
     pixels = torch.randn(2, 3, 80, 100, generator=torch.Generator().manual_seed(0))
     steps = transformer_of(backbone)
     tokens = steps.embed(pixels)

@@ -20,9 +20,9 @@ from perceptmetrics.reports import check_explain_output, explain_page, heads_mak
 from perceptmetrics.reports.plots import ColourScale, paint
 from perceptmetrics.spec import CropsView, WholeView
 from tests.explain.cases import metric_and_reference
-from tests.pages import HOSTILE, Tags, image_of
-from tests.registered import build
-from tests.tiny_metric import tiny_metric
+from tests.support.html_pages import HOSTILE, Tags, image_of
+from tests.support.mean_colour_metric import tiny_metric
+from tests.support.registered_metrics import build
 
 VIEWS = (WholeView(), CropsView(height=48, width=48, size=32, count=2))
 

@@ -11,8 +11,8 @@ from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.models.encoders import Backbone
 from perceptmetrics.spec import CentreCropView
 from tests.explain.cases import metric_and_reference
-from tests.registered import build
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
+from tests.support.registered_metrics import build
 
 
 def image(height=40, width=60, seed=0):

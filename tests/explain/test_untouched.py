@@ -10,8 +10,8 @@ from perceptmetrics.errors import WeightsError
 from perceptmetrics.export.convert import convert
 from perceptmetrics.factory.create import create_untouched_encoder
 from perceptmetrics.weights.cache import CACHE_VARIABLE, cache_home
-from tests import tiny_perceptclip
-from tests.tiny_perceptclip import released_state, write
+from tests.support import released_files
+from tests.support.released_files import released_state, write
 
 METRIC = "perceptclip_mem"
 
@@ -19,7 +19,7 @@ METRIC = "perceptclip_mem"
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    with tiny_perceptclip.registered(tmp_path / "configurations"):
+    with released_files.registered(tmp_path / "configurations"):
         yield
 
 
@@ -49,7 +49,7 @@ def test_of_a_released_file(released, expected):
     check(encoder, metric, expected)
     own = {parameter.data_ptr() for parameter in metric.backbone.parameters()}
     shared = [parameter.data_ptr() in own for parameter in encoder.parameters()]
-    assert shared.count(False) == tiny_perceptclip.LAYERS  # the projections that LoRA changed
+    assert shared.count(False) == released_files.LAYERS  # the projections that LoRA changed
 
 
 def test_of_a_released_file_without_a_cache(released, expected, monkeypatch, tmp_path):

@@ -13,8 +13,8 @@ from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.export.collect import trained_weights_of
 from perceptmetrics.export.write import export_metric
 from perceptmetrics.factory.folder import largest_deviation
-from tests.photographs import photographs
-from tests.tiny_encoders import VIT, assembled, timm_network, timm_spec, with_head, write
+from tests.support.every_encoder import VIT, assembled, timm_network, timm_spec, with_head, write
+from tests.support.photographs import photographs
 
 pytestmark = pytest.mark.usefixtures("cache")
 

@@ -18,10 +18,10 @@ from perceptmetrics.export.collect import trained_weights_of
 from perceptmetrics.export.publish import publish
 from perceptmetrics.export.write import export_metric
 from tests.cli.in_process import Command
-from tests.hub_stand_in import HubStandIn
-from tests.hub_uploads import TOKEN
-from tests.photographs import photographs
-from tests.tiny_encoders import VIT, assembled, timm_network, timm_spec, with_head, write
+from tests.support.every_encoder import VIT, assembled, timm_network, timm_spec, with_head, write
+from tests.support.hub_server import HubStandIn
+from tests.support.hub_uploads import TOKEN
+from tests.support.photographs import photographs
 
 pytestmark = [
     pytest.mark.usefixtures("cache"),

@@ -11,7 +11,7 @@ from scipy.special import expit
 from perceptmetrics.finetune.calibration import Calibration, fit_calibration, fold_calibration
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec, RegressorSpec
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 
 @pytest.fixture

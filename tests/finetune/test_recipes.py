@@ -173,7 +173,7 @@ def encoder_weights(encoder):
 )
 def test_plan_counts_weights_images_and_steps(settings, trained, recipe, pictures, few_pictures, encoder):
     from tests.finetune.cases import data_sets
-    from tests.tiny_encoders import VIT, timm_network
+    from tests.support.every_encoder import VIT, timm_network
 
     sets = data_sets("two", pictures, few_pictures)[: 2 if TWO in settings else 1]
     plan = make_plan(recipe(*settings, "splits.count=3", "replicas=2", "lr=[1e-3, 1e-4]"), sets)

@@ -27,7 +27,7 @@ from perceptmetrics.reports.finetune import (
     write_finetune_report,
 )
 from tests.finetune.runs import RATES, classed, rated, run_result
-from tests.pages import HOSTILE, Tags, image_of
+from tests.support.html_pages import HOSTILE, Tags, image_of
 
 LABELS = ("valence", "arousal", "beauty")
 

@@ -14,10 +14,10 @@ from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
 from perceptmetrics.metrics import clip_backbones
 from perceptmetrics.models.lora import merge_lora, unmerge_lora
-from tests import tiny_clip
 from tests.finetune.cases import TWO, data_sets
 from tests.finetune.tiny import LORA
-from tests.tiny_encoders import assembled, with_head
+from tests.support import small_clip
+from tests.support.every_encoder import assembled, with_head
 
 STANDARD = ("head={hidden: [8], dropout: 0.0, standardise: true}",)
 TRAINED = {
@@ -199,11 +199,11 @@ def test_metric_of_all_images_is_trained_for_the_median_of_the_splits_epochs(tra
 
 @pytest.fixture
 def tiny_clips(tmp_path, monkeypatch):
-    tiny_clip.register(tmp_path)
+    small_clip.register(tmp_path)
     openai = clip_backbones.OPENAI_CLIP_WEIGHTS
-    monkeypatch.setitem(openai, tiny_clip.VIT, openai["ViT-B-32"])
+    monkeypatch.setitem(openai, small_clip.VIT, openai["ViT-B-32"])
     path = tmp_path / "clip.safetensors"
-    save_file(tiny_clip.state(tiny_clip.build(tiny_clip.VIT)), path)
+    save_file(small_clip.state(small_clip.build(small_clip.VIT)), path)
     return path
 
 
@@ -231,7 +231,7 @@ def test_prompts_are_refused_beside_another_clip_than_they_were_trained_with(tin
         backbone_checkpoint=tiny_clips,
     )
     other = tmp_path / "other.safetensors"
-    state = tiny_clip.state(tiny_clip.build(tiny_clip.VIT))
+    state = small_clip.state(small_clip.build(small_clip.VIT))
     save_file({name: tensor + 1e-3 if name.startswith("visual.") else tensor for name, tensor in state.items()}, other)
     with pytest.raises(WeightsError, match=r"trained with another CLIP than .*other\.safetensors.*backbone_ch"):
         create_metric(result.folder, backbone_checkpoint=other)

@@ -18,9 +18,9 @@ from perceptmetrics.finetune.journal import Silence
 from perceptmetrics.finetune.objectives import selection_figure
 from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.finetune.step import Steps
-from tests.data import data_folder
 from tests.finetune.cases import SGD, TWO, data_sets
 from tests.finetune.tiny import LORA, epochs_of, rated, write_pictures
+from tests.support.rated_data import data_folder
 
 NAN = math.nan
 

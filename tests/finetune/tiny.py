@@ -16,7 +16,7 @@ from timm.models.vision_transformer import VisionTransformer
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.evaluation import ratings
 from perceptmetrics.finetune import Recipe, load_recipe
-from tests.tiny_encoders import VIT, timm_network, write
+from tests.support.every_encoder import VIT, timm_network, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice on worke
 from lightning import pytorch as lightning  # noqa: E402
 
 from perceptmetrics.integrations.torchmetrics import PerceptualMetric  # noqa: E402
-from tests.tiny_metric import tiny_metric  # noqa: E402
+from tests.support.mean_colour_metric import tiny_metric  # noqa: E402
 
 IMAGES = torch.rand((5, 3, 6, 5), generator=torch.Generator().manual_seed(0))
 LABELS = ("joy", "fear")

@@ -28,7 +28,7 @@ from torchmetrics.multimodal import clip_iqa as torchmetrics_module  # noqa: E40
 from perceptmetrics import InvalidImageError, create_metric, list_metrics, list_models  # noqa: E402
 from perceptmetrics.integrations.pyiqa import register_with_pyiqa  # noqa: E402
 from perceptmetrics.models.prompts import ATTRIBUTES, PYIQA_PAIRS, resolve_prompts  # noqa: E402
-from tests.registered import build  # noqa: E402
+from tests.support.registered_metrics import build  # noqa: E402
 
 IMAGES = torch.rand((3, 3, 32, 40), generator=torch.Generator().manual_seed(0))
 

@@ -18,8 +18,8 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError, Missing
 from perceptmetrics.images.examples import sample_photographs  # noqa: E402
 from perceptmetrics.integrations.pyiqa import register_with_pyiqa  # noqa: E402
 from perceptmetrics.metrics.registry import _specs  # noqa: E402
-from tests import tiny_clip  # noqa: E402
-from tests.registered import tiny  # noqa: E402
+from tests.support import small_clip  # noqa: E402
+from tests.support.registered_metrics import tiny  # noqa: E402
 
 IMAGES = torch.rand((2, 3, 48, 64), generator=torch.Generator().manual_seed(0))
 THEIRS = dict(DEFAULT_CONFIGS)
@@ -42,7 +42,7 @@ def only_theirs():
 
 @pytest.fixture
 def tiny_clipiqa(tmp_path):
-    tiny_clip.register(tmp_path)
+    small_clip.register(tmp_path)
     register_metric(tiny(metric_info("clipiqa")), replace=True)
 
 

@@ -25,8 +25,8 @@ from perceptmetrics.integrations.ray import Actors, ScoreColumn, score_parts
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import score_images
 from tests.cli.in_process import Command
-from tests.pictures import encode, noise
 from tests.sources.test_tar import write_tar
+from tests.support.encoded_images import encode, noise
 
 BATCH = 2
 LIMITS = {"batch_size": BATCH, "max_pixels": 4_000_000}

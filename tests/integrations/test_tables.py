@@ -18,7 +18,7 @@ from PIL import Image
 import perceptmetrics
 from perceptmetrics import DatasetError, InvalidOptionError, MissingExtraError, create_metric
 from perceptmetrics.images.examples import sample_photographs
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 LABELS = ("joy", "fear")
 TINY = tiny_metric()

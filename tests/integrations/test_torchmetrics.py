@@ -13,7 +13,7 @@ from torchmetrics import MetricCollection
 from perceptmetrics import InvalidImageError, InvalidOptionError, create_metric
 from perceptmetrics.errors import MissingExtraError
 from perceptmetrics.integrations.torchmetrics import PerceptualMetric
-from tests.tiny_metric import MEAN, tiny_metric
+from tests.support.mean_colour_metric import MEAN, tiny_metric
 
 LABELS = ("joy", "fear", "awe")
 GENERATOR = torch.Generator().manual_seed(0)

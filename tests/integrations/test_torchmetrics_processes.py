@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.integrations.torchmetrics_child import IMAGES, LABELS, SHARES
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from perceptmetrics.integrations.torchmetrics import PerceptualMetric
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 LABELS = ("joy", "fear", "awe")
 IMAGES = torch.rand((7, 3, 6, 5), generator=torch.Generator().manual_seed(0))

@@ -17,7 +17,7 @@ from perceptmetrics.functional.stats import srcc
 from perceptmetrics.images.examples import blurred, compressed, noisy, sample_photographs
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.spec.json import spec_from_json
-from tests.data import data_folder
+from tests.support.rated_data import data_folder
 
 FOLDER = Path(perceptmetrics.__file__).parent / "metrics" / "lite_iqa"
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics import PerceptualLoss
-from tests.photographs import photographs
-from tests.registered import build
+from tests.support.photographs import photographs
+from tests.support.registered_metrics import build
 
 NAMES = ("lite_iqa", "clipiqa", "perceptclip_iqa", "perceptclip_emo")
 DISTRIBUTED = ("lite_iqa", "clipiqa", "perceptclip_emo")  # in processes, where each takes its time

@@ -12,7 +12,7 @@ from torch import nn
 
 from perceptmetrics.models.losses import PerceptualLoss
 from tests.losses.restoration import made_loss, network, pictures
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 
 class Model(nn.Module):

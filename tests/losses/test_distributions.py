@@ -9,7 +9,7 @@ from scipy.stats import entropy
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.functional.loss import label_divergence
 from perceptmetrics.models.losses import PerceptualLoss
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 LABELS = ("joy", "fear", "awe")
 BATCH = torch.rand((4, 3, 6, 5), generator=torch.Generator().manual_seed(0))

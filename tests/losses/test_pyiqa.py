@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from perceptmetrics.models.losses import PerceptualLoss
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 BATCH = torch.rand((4, 3, 6, 5), generator=torch.Generator().manual_seed(0))
 WEIGHTS = torch.tensor([1.0, 0.0, 2.0, 0.5])

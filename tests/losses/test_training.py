@@ -11,7 +11,7 @@ from torch import nn
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.models.losses import PerceptualLoss
 from tests.losses.restoration import NAMES, gradients, made_loss, network, pictures
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 every_kind = pytest.mark.parametrize("name", NAMES)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from perceptmetrics import create_metric
-from tests.data import data_folder
-from tests.photographs import photographs
+from tests.support.photographs import photographs
+from tests.support.rated_data import data_folder
 
 pytestmark = pytest.mark.network
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from perceptmetrics import Metric, create_metric
 from perceptmetrics.images.examples import sample_photographs
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import random_perceptclip
 from tests.parity.reference_perceptclip import ReferencePerceptClip, load_released
-from tests.random_perceptclip import EMOTION, MEMORABILITY, QUALITY, released_state, write_released
+from tests.support import full_size_perceptclip
+from tests.support.full_size_perceptclip import EMOTION, MEMORABILITY, QUALITY, released_state, write_released
 
 SETTINGS = {"perceptclip_iqa": QUALITY, "perceptclip_mem": MEMORABILITY, "perceptclip_emo": EMOTION}
 
@@ -39,7 +39,7 @@ def states() -> Iterator[dict[str, dict[str, Tensor]]]:
     """All tensors of the three files, by metric."""
     yield {name: released_state(*setting) for name, setting in SETTINGS.items()}
     released_state.cache_clear()
-    random_perceptclip._base_tower.cache_clear()
+    full_size_perceptclip._base_tower.cache_clear()
     gc.collect()
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from perceptmetrics import Metric, create_metric
 from tests.parity.reference_clipiqa import build_reference, reference_score
-from tests.photographs import photographs
-from tests.random_clip import random_clip_state
+from tests.support.full_size_clip import random_clip_state
+from tests.support.photographs import photographs
 
 TOLERANCE = 1e-5
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from perceptmetrics import Metric, create_metric
 from tests.parity import reference_clipiqa_plus as plus
 from tests.parity.reference_clipiqa import BAD_PHOTO, GOOD_PHOTO, build_reference
-from tests.photographs import photographs
-from tests.random_clip import random_clip_state, random_vit_clip_state
+from tests.support.full_size_clip import random_clip_state, random_vit_clip_state
+from tests.support.photographs import photographs
 
 TOLERANCE = 1e-5
 NOTICED = 50 * TOLERANCE

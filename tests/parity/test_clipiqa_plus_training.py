@@ -18,8 +18,8 @@ from perceptmetrics.models.prompt_learner import PromptLearner, random_context
 from perceptmetrics.spec import PromptPair
 from tests.parity import reference_clipiqa_plus as plus
 from tests.parity.reference_clipiqa import MEAN, STD, build_reference
-from tests.photographs import photographs
-from tests.random_clip import random_clip_state
+from tests.support.full_size_clip import random_clip_state
+from tests.support.photographs import photographs
 
 TOLERANCE = 1e-4
 STEPS = 3

@@ -22,8 +22,8 @@ from tests.parity.reference_perceptclip import (
     memorability,
     quality,
 )
-from tests.photographs import photographs
-from tests.trainable_perceptclip import unmerged_metric
+from tests.support.photographs import photographs
+from tests.support.unmerged_perceptclip import unmerged_metric
 
 TOLERANCE = 1e-4
 WHOLE_VIEW = {"perceptclip_mem": memorability, "perceptclip_emo": emotion}

@@ -20,8 +20,8 @@ from perceptmetrics import Metric, metric_info
 from perceptmetrics.functional.loss import plcc_loss
 from perceptmetrics.models.heads import MlpHead
 from tests.parity.reference_perceptclip import EMBEDDING, LAYERS, MEAN, RANK, STD, WIDTH, Head, load_released
-from tests.photographs import photographs
-from tests.trainable_perceptclip import trainable_parameters, unmerged_metric
+from tests.support.photographs import photographs
+from tests.support.unmerged_perceptclip import trainable_parameters, unmerged_metric
 
 TOLERANCE = 1e-4
 STEPS = 3

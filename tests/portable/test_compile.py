@@ -7,8 +7,8 @@ import shutil
 import pytest
 import torch
 
-from tests.photographs import photographs
-from tests.registered import build
+from tests.support.photographs import photographs
+from tests.support.registered_metrics import build
 
 BACKEND = "aot_eager"
 SLOW = ["clipiqa+_rn50_512", "clipiqa+_vitL14_512", "clip_uiqa", "perceptclip_iqa"]

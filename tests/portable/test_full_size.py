@@ -6,9 +6,9 @@ import pytest
 
 from perceptmetrics import create_metric
 from perceptmetrics.export.programs import export_onnx
-from tests.photographs import photographs
 from tests.portable.runs import largest_difference, run_onnx
-from tests.random_perceptclip import MEMORABILITY, released_state, write_released
+from tests.support.full_size_perceptclip import MEMORABILITY, released_state, write_released
+from tests.support.photographs import photographs
 
 pytestmark = pytest.mark.slow
 

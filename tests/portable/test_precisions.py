@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from perceptmetrics.export.programs import export_onnx
-from tests.photographs import photographs
 from tests.portable.runs import largest_difference, run_onnx
-from tests.registered import build
+from tests.support.photographs import photographs
+from tests.support.registered_metrics import build
 
 
 def test_float16_halves_the_file_and_keeps_the_order(lite, lite_onnx, tmp_path):

@@ -13,10 +13,10 @@ from perceptmetrics.export.programs import METADATA_FILE, TOLERANCES, checks, ex
 from perceptmetrics.models.lora import attach_lora, has_lora
 from perceptmetrics.spec import LoraSpec
 from perceptmetrics.spec.json import spec_from_json
-from tests import tiny_lora
-from tests.photographs import photographs
 from tests.portable.runs import largest_difference, run_onnx, run_pt2
-from tests.registered import build
+from tests.support import adapted_encoders
+from tests.support.photographs import photographs
+from tests.support.registered_metrics import build
 
 # Above and below the limit of 1280 pixels, odd, square, a tie of the rounding (1441 * 1280 / 2560), the smallest.
 SIZES = [(1, 1441, 2560), (2, 333, 333), (3, 97, 640), (1, 32, 33), (1, 1300, 64)]
@@ -72,7 +72,7 @@ def test_adapters_are_merged_for_the_program_and_stay_apart_in_the_metric(tmp_pa
     images = photographs(230, 240)[:2]
     without = metric(images).detach()
     attach_lora(metric.backbone, LoraSpec(rank=2, alpha=4.0, dropout=0.0, targets=("q", "v")))
-    tiny_lora.switch_on(metric.backbone)
+    adapted_encoders.switch_on(metric.backbone)
     assert float((metric(images).detach() - without).abs().max()) > 1e-3
     checked = export_onnx(metric, tmp_path / "metric.onnx", size=(230, 240))
     assert has_lora(metric)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from perceptmetrics.apps.service import ServiceSettings, create_app
 from perceptmetrics.models.metric import Metric
-from tests.pictures import encode, noise
-from tests.tiny_metric import tiny_metric
+from tests.support.encoded_images import encode, noise
+from tests.support.mean_colour_metric import tiny_metric
 
 T = TypeVar("T")
 

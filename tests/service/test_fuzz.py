@@ -14,7 +14,7 @@ from schemathesis.checks import positive_data_acceptance
 
 from perceptmetrics.apps.service import create_app
 from tests.service.server import listening
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 CASES = [
     ("POST", "/score", GenerationMode.POSITIVE, 50),

@@ -8,9 +8,9 @@ import httpx
 
 from perceptmetrics import metric_info
 from perceptmetrics.apps.service import create_app
-from tests.pages import Tags
 from tests.service.asking import Held, asked, named, running
-from tests.tiny_metric import tiny_metric
+from tests.support.html_pages import Tags
+from tests.support.mean_colour_metric import tiny_metric
 
 LINKS = {"href", "src", "srcset", "action", "data", "poster"}
 

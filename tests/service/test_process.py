@@ -22,7 +22,7 @@ from tests.benchmarks.service_load import references, run
 from tests.cli.in_process import Command
 from tests.service.asking import named, png
 from tests.service.server import listening
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 PROGRAM = [sys.executable, "-W", "error", "-m", "perceptmetrics", "serve", "--port", "0"]
 BOUNDARY = b"--x\r\n"

@@ -12,10 +12,10 @@ import pytest
 from perceptmetrics.apps.service import ServiceSettings
 from perceptmetrics.apps.service.queue import ScoringQueue
 from perceptmetrics.errors import InvalidOptionError
-from tests.pages import HOSTILE
-from tests.pictures import png_file
 from tests.service.asking import Counting, Failing, Held, asked, png, post, posted
-from tests.tiny_metric import tiny_metric
+from tests.support.encoded_images import png_file
+from tests.support.html_pages import HOSTILE
+from tests.support.mean_colour_metric import tiny_metric
 
 LARGE, HUGE = (png_file(side, side, 8, 2, []) for side in (8_000, 60_000))  # headers that nothing follows
 PLACES = ("multipart/form-data", "/score", "/metrics", "GET / ")

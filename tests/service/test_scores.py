@@ -13,9 +13,9 @@ import torch
 from perceptmetrics import create_metric
 from perceptmetrics.apps.service.queue import ScoringQueue
 from perceptmetrics.images.examples import sample_photographs
-from tests.pictures import encode, noise, orientation_exif, sixteen_bit_png
 from tests.service.asking import Counting, Held, asked, named, png, post, posted
-from tests.tiny_metric import tiny_metric
+from tests.support.encoded_images import encode, noise, orientation_exif, sixteen_bit_png
+from tests.support.mean_colour_metric import tiny_metric
 
 KINDS = {
     "png": png(),

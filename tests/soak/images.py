@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.data import data_folder
-from tests.pictures import encode, noise, png_file, sixteen_bit_png
+from tests.support.encoded_images import encode, noise, png_file, sixteen_bit_png
+from tests.support.rated_data import data_folder
 
 SIZES = ((64, 48), (48, 64), (72, 72), (96, 40))
 

@@ -13,7 +13,7 @@ from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import load_pixels
 from perceptmetrics.images.sources import NamedImage, ReadOptions, find_sources
-from tests.pictures import encode, noise
+from tests.support.encoded_images import encode, noise
 
 PICTURES = [encode(noise(seed=number), "PNG") for number in range(70)]
 

@@ -10,8 +10,8 @@ import pytest
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, MissingExtraError
 from perceptmetrics.images.load import load_pixels
 from perceptmetrics.images.sources import Part, find_parts, find_sources, is_container, read_part
-from tests.pictures import encode, noise
 from tests.sources.test_tar import FILES, write_tar
+from tests.support.encoded_images import encode, noise
 
 PICTURE = encode(noise(), "PNG")
 

@@ -14,7 +14,7 @@ import pytest
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.sources import NamedImage, find_sources
-from tests.pictures import encode, noise
+from tests.support.encoded_images import encode, noise
 
 FILES = {
     f"{number:03d}.{suffix}": encode(noise(seed=number), kind)

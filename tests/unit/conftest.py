@@ -10,27 +10,27 @@ from safetensors.torch import save_file
 
 from perceptmetrics.metrics import BUILTIN_SPECS, registry
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_clip, tiny_perceptclip
-from tests.registered import tiny
+from tests.support import released_files, small_clip
+from tests.support.registered_metrics import tiny
 
 
 @pytest.fixture
 def tiny_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let every registered metric with a CLIP take a tiny one, start with an empty cache; gives a ResNet's file."""
-    tiny_clip.register(tmp_path)
+    small_clip.register(tmp_path)
     for spec in BUILTIN_SPECS:
         if spec.backbone.library == "open_clip":
             monkeypatch.setitem(registry._specs, spec.name, tiny(spec))
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     path = tmp_path / "clip.safetensors"
-    save_file(tiny_clip.state(tiny_clip.build(tiny_clip.RESNET)), path)
+    save_file(small_clip.state(small_clip.build(small_clip.RESNET)), path)
     return path
 
 
 @pytest.fixture(scope="module")
 def tiny_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let the PerceptCLIP metrics take a tiny CLIP, whose released files `tiny_perceptclip` writes."""
-    with tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
+    with released_files.registered(tmp_path_factory.mktemp("configurations")):
         yield
 
 

@@ -14,15 +14,15 @@ from perceptmetrics.errors import WeightsError
 from perceptmetrics.models.encoders import ClipVisionTransformer
 from perceptmetrics.models.encoders.attention import FusedAttention
 from perceptmetrics.models.encoders.clip_vit import FastQuickGelu
-from tests import tiny_clip
-from tests.tiny_clip import IMAGE_SIZE, VIT, VIT_224
+from tests.support import small_clip
+from tests.support.small_clip import IMAGE_SIZE, VIT, VIT_224
 
 WIDTH, HEADS, TOKENS = 12, 3, 7
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_architectures(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
 
 
 def random(*shape, seed=0, dtype=torch.float32):
@@ -127,7 +127,7 @@ def test_gradients_of_fast_quick_gelu():
 @pytest.mark.parametrize("architecture", [VIT, VIT_224])
 @pytest.mark.parametrize("quick_gelu", [True, False])
 def test_the_tower_and_its_gradients_equal_open_clips(architecture, quick_gelu):
-    visual = tiny_clip.build(architecture, quick_gelu=quick_gelu).visual
+    visual = small_clip.build(architecture, quick_gelu=quick_gelu).visual
     tower, results = ClipVisionTransformer(copy.deepcopy(visual), "keep"), []
     assert any(isinstance(module, FastQuickGelu) for module in tower.modules()) is quick_gelu
     for encoder in (visual, tower):
@@ -142,7 +142,7 @@ def test_the_tower_and_its_gradients_equal_open_clips(architecture, quick_gelu):
 @pytest.mark.parametrize("with_gradients", [False, True])
 @pytest.mark.parametrize("part", [1, 2, 4])
 def test_splitting_a_batch_does_not_change_features(monkeypatch, part, with_gradients):
-    tower = ClipVisionTransformer(tiny_clip.build(VIT).visual, "keep")
+    tower = ClipVisionTransformer(small_clip.build(VIT).visual, "keep")
     pixels, seen = random(7, 3, 64, 64), []
     whole = tower.encode(pixels)
     monkeypatch.setattr(tower, "cache_sized_part", lambda height, width: part)
@@ -159,14 +159,14 @@ def test_splitting_a_batch_does_not_change_features(monkeypatch, part, with_grad
 
 
 def test_parts_shrink_as_pictures_grow():
-    tower = ClipVisionTransformer(tiny_clip.build(VIT).visual, "interpolate")
+    tower = ClipVisionTransformer(small_clip.build(VIT).visual, "interpolate")
     sizes = [tower.cache_sized_part(side, side) for side in (64, 256, 1024, 8192)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[-1] >= 1
 
 
 def test_scoring_without_gradients_leaves_the_pictures_alone():
-    tower, pixels = ClipVisionTransformer(tiny_clip.build(VIT).visual, "keep"), random(2, 3, 64, 64)
+    tower, pixels = ClipVisionTransformer(small_clip.build(VIT).visual, "keep"), random(2, 3, 64, 64)
     before = pixels.clone()
     with torch.inference_mode():
         features = tower(pixels)

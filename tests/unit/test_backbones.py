@@ -28,8 +28,8 @@ from perceptmetrics.models.encoders import (
 from perceptmetrics.models.encoders.clip_resnet import MeanTokenAttentionPool
 from perceptmetrics.models.encoders.clip_text import tokenize
 from perceptmetrics.models.encoders.fold import fold_batch_norms
-from tests import tiny_clip
-from tests.tiny_clip import IMAGE_SIZE, RESNET, VIT
+from tests.support import small_clip
+from tests.support.small_clip import IMAGE_SIZE, RESNET, VIT
 
 GRID = 3  # of the attention pool below
 TEXTS = ["Good photo.", "Bad photo.", "Bright photo.", "Dark photo."]
@@ -37,7 +37,7 @@ TEXTS = ["Good photo.", "Bad photo.", "Bright photo.", "Dark photo."]
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_architectures(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def weights(tmp_path):
     """A function that writes the weights of a tiny CLIP and gives their path and open_clip's model."""
 
     def write(architecture):
-        model = tiny_clip.build(architecture)
-        save_file(tiny_clip.state(model), tmp_path / f"{architecture}.safetensors")
+        model = small_clip.build(architecture)
+        save_file(small_clip.state(model), tmp_path / f"{architecture}.safetensors")
         return tmp_path / f"{architecture}.safetensors", model
 
     return write
@@ -76,13 +76,13 @@ def assert_equal_with_gradients(ours, reference, pixels):
 def lite_network():
     torch.manual_seed(0)
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True)
-    tiny_clip.enliven(network)
-    tiny_clip.calibrate(network, torch.randn(2, 3, 96, 96))
+    small_clip.enliven(network)
+    small_clip.calibrate(network, torch.randn(2, 3, 96, 96))
     return network.double().eval()
 
 
 def test_a_folded_resnet_equals_the_unfolded_one():
-    visual = tiny_clip.build(RESNET).visual.double()
+    visual = small_clip.build(RESNET).visual.double()
     folded = copy.deepcopy(visual)
     fold_batch_norms(folded)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
@@ -194,7 +194,7 @@ def test_a_dropped_embedding_leaves_no_trace(pool):
 @pytest.mark.parametrize("mode", ["keep", "interpolate"])
 @pytest.mark.parametrize("architecture", [RESNET, VIT])
 def test_a_tower_equals_open_clips_at_the_training_size(architecture, mode):
-    visual = tiny_clip.build(architecture).visual.double()
+    visual = small_clip.build(architecture).visual.double()
     tower = ClipResNet if architecture == RESNET else ClipVisionTransformer
     ours = tower(copy.deepcopy(visual), mode)
     size = IMAGE_SIZE[architecture]
@@ -205,7 +205,7 @@ def test_a_tower_equals_open_clips_at_the_training_size(architecture, mode):
 @pytest.mark.parametrize("size", [(48, 80), (128, 128), (16, 16), (70, 95)], ids=str)
 @pytest.mark.parametrize("mode", ["drop", "interpolate"])
 def test_a_vision_transformer_equals_open_clips_with_another_table(mode, size):
-    visual = tiny_clip.build(VIT).visual.double()
+    visual = small_clip.build(VIT).visual.double()
     ours = ClipVisionTransformer(copy.deepcopy(visual), mode)
     grid = (size[0] // 16, size[1] // 16)
     table = interpolated(visual.positional_embedding, grid)
@@ -215,7 +215,7 @@ def test_a_vision_transformer_equals_open_clips_with_another_table(mode, size):
 
 @pytest.mark.parametrize("size", [(96, 64), (128, 128), (64, 96)], ids=str)
 def test_a_resnet_equals_its_trunk_and_full_attention_at_any_size(size):
-    visual = tiny_clip.build(RESNET).visual.double()
+    visual = small_clip.build(RESNET).visual.double()
     ours = ClipResNet(copy.deepcopy(visual), "drop")
     attention = full_attention(visual.attnpool, None)
     visual.attnpool = nn.Identity()
@@ -225,7 +225,7 @@ def test_a_resnet_equals_its_trunk_and_full_attention_at_any_size(size):
 @pytest.mark.parametrize(("architecture", "size", "said"), [(RESNET, 128, "96 x 96"), (VIT, 80, "64 x 64")])
 def test_a_kept_embedding_takes_the_training_size_only(weights, architecture, size, said):
     path, _ = weights(architecture)
-    encoder = build_backbone(tiny_clip.spec(architecture, "keep").backbone, path).backbone
+    encoder = build_backbone(small_clip.spec(architecture, "keep").backbone, path).backbone
     with pytest.raises(InvalidImageError, match=rf"{said} pixels only .*'interpolate'"):
         encoder(random(1, 3, size, size, dtype=torch.float32))
     side = IMAGE_SIZE[architecture]
@@ -238,7 +238,7 @@ def test_images_below_the_smallest_size_are_refused(weights, architecture, least
     if architecture == "lite":
         encoder = build_backbone(LITE_IQA.backbone, None).backbone
     else:
-        encoder = build_backbone(tiny_clip.spec(architecture).backbone, weights(architecture)[0]).backbone
+        encoder = build_backbone(small_clip.spec(architecture).backbone, weights(architecture)[0]).backbone
     assert encoder.min_size == least
     pixels = random(1, 3, least, least + 40, dtype=torch.float32)
     assert encoder(pixels).shape == (1, encoder.feature_size)
@@ -259,7 +259,7 @@ def test_the_statistics_of_a_constant_stage_have_finite_gradients():
 
 
 def test_text_features_are_open_clips_of_unit_length():
-    model = tiny_clip.build(RESNET)
+    model = small_clip.build(RESNET)
     expected = model.encode_text(open_clip.get_tokenizer("RN50")(TEXTS), normalize=True)
     features = TextEncoder(model).encode(TEXTS)
     assert features.dtype == torch.float32
@@ -270,7 +270,7 @@ def test_text_features_are_open_clips_of_unit_length():
 @pytest.mark.parametrize("longest", [1, 2, 75])
 def test_texts_of_different_lengths_are_read_whole(longest):
     """What comes after the longest is not computed, and does not matter."""
-    model, texts = tiny_clip.build(RESNET), ["", "Good photo.", " ".join(["photo"] * longest)]
+    model, texts = small_clip.build(RESNET), ["", "Good photo.", " ".join(["photo"] * longest)]
     expected = model.encode_text(open_clip.get_tokenizer("RN50")(texts), normalize=True)
     torch.testing.assert_close(TextEncoder(model).encode(texts), expected, rtol=1e-5, atol=1e-6)
 
@@ -278,7 +278,7 @@ def test_texts_of_different_lengths_are_read_whole(longest):
 def test_text_features_do_not_depend_on_how_the_model_was_loaded(weights):
     """A model that is built without memory has to have its causal mask put back."""
     path, model = weights(VIT)
-    features = build_backbone(tiny_clip.spec(VIT).backbone, path).text.encode(TEXTS)
+    features = build_backbone(small_clip.spec(VIT).backbone, path).text.encode(TEXTS)
     torch.testing.assert_close(features, TextEncoder(model).encode(TEXTS), rtol=1e-6, atol=1e-6)
 
 
@@ -295,7 +295,7 @@ def test_a_prompt_is_read_whole_or_refused():
 
 @pytest.mark.parametrize("architecture", [RESNET, VIT, "lite"])
 def test_random_weights_are_seeded_and_leave_the_callers_generator_alone(architecture):
-    backbone = LITE_IQA.backbone if architecture == "lite" else tiny_clip.spec(architecture).backbone
+    backbone = LITE_IQA.backbone if architecture == "lite" else small_clip.spec(architecture).backbone
     torch.manual_seed(11)
     expected = torch.rand(4)
     torch.manual_seed(11)
@@ -309,7 +309,7 @@ def test_random_weights_are_seeded_and_leave_the_callers_generator_alone(archite
 def test_loading_draws_nothing_and_leaves_nothing_without_memory(weights, architecture):
     path, _ = weights(architecture)
     state = torch.get_rng_state()
-    encoder = build_backbone(tiny_clip.spec(architecture).backbone, path)
+    encoder = build_backbone(small_clip.spec(architecture).backbone, path)
     assert torch.equal(torch.get_rng_state(), state)
     tensors = [*encoder.backbone.parameters(), *encoder.backbone.buffers()]
     assert all(tensor.device.type == "cpu" for tensor in tensors)
@@ -319,16 +319,16 @@ def test_loading_draws_nothing_and_leaves_nothing_without_memory(weights, archit
 
 @pytest.mark.parametrize("architecture", [RESNET, VIT])
 def test_a_missing_tensor_is_never_replaced_by_a_random_one(tmp_path, architecture):
-    state = tiny_clip.state(tiny_clip.build(architecture))
+    state = small_clip.state(small_clip.build(architecture))
     names = [name for name in state if name != "logit_scale" and not name.endswith("num_batches_tracked")]
     for name in [*names[::9], "ln_final.weight", "text_projection"]:
         save_file({other: tensor for other, tensor in state.items() if other != name}, tmp_path / "x.safetensors")
         with pytest.raises(WeightsError, match=rf"missing {name}\b"):
-            build_backbone(tiny_clip.spec(architecture).backbone, tmp_path / "x.safetensors")
+            build_backbone(small_clip.spec(architecture).backbone, tmp_path / "x.safetensors")
 
 
 def test_a_missing_file_is_never_replaced_by_random_weights(tmp_path):
-    for backbone in (tiny_clip.spec(RESNET).backbone, LITE_IQA.backbone):
+    for backbone in (small_clip.spec(RESNET).backbone, LITE_IQA.backbone):
         with pytest.raises(WeightsError, match="does not exist"):
             build_backbone(backbone, tmp_path / "absent.safetensors")
 
@@ -349,20 +349,20 @@ def test_a_missing_file_is_never_replaced_by_random_weights(tmp_path):
 )
 def test_an_architecture_that_does_not_fit_the_specification_is_refused(change, said):
     with pytest.raises(InvalidSpecError, match=said):
-        build_backbone(replace(tiny_clip.spec(RESNET).backbone, **change), None)
+        build_backbone(replace(small_clip.spec(RESNET).backbone, **change), None)
 
 
 @pytest.mark.parametrize("name", ["hf-hub:organisation/name", "local-dir:somewhere"])
 def test_open_clip_is_never_let_download_a_configuration(monkeypatch, name):
     monkeypatch.setattr(open_clip.factory, "_get_hf_config", lambda *_, **__: pytest.fail("it was asked for"))
     with pytest.raises(InvalidSpecError, match="open_clip has no architecture"):
-        build_backbone(replace(tiny_clip.spec(RESNET).backbone, architecture=name), None)
+        build_backbone(replace(small_clip.spec(RESNET).backbone, architecture=name), None)
 
 
 @pytest.mark.parametrize("architecture", [RESNET, VIT])
 @pytest.mark.parametrize("quick_gelu", [True, False])
 def test_quick_gelu_is_as_stated_and_checked_on_the_built_model(monkeypatch, architecture, quick_gelu):
-    backbone = tiny_clip.spec(architecture, quick_gelu=quick_gelu).backbone
+    backbone = small_clip.spec(architecture, quick_gelu=quick_gelu).backbone
     for model in (build._random_clip(backbone, 0), build._empty_clip(backbone)):
         assert any(type(module).__name__ == "QuickGELU" for module in model.modules()) == quick_gelu
     if architecture == VIT:
@@ -399,7 +399,7 @@ def test_a_file_that_does_not_fit_a_timm_architecture_is_refused(tmp_path):
 
 
 def test_vision_transformers_that_pool_otherwise_are_refused():
-    visual = tiny_clip.build(VIT).visual
+    visual = small_clip.build(VIT).visual
     visual.pool_type = "avg"
     with pytest.raises(WeightsError, match="pool by their class token"):
         ClipVisionTransformer(visual, "drop")

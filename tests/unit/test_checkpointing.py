@@ -10,20 +10,20 @@ from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.models.encoders import ClipVisionTransformer
 from perceptmetrics.models.encoders.timm_pooled import TimmPooled
 from perceptmetrics.models.lora import attach_lora
-from tests import tiny_clip
-from tests.tiny_clip import VIT
-from tests.tiny_lora import matrices_of, random, spec_of, switch_on, timm_vit
-from tests.tiny_metric import MeanColour
+from tests.support import small_clip
+from tests.support.adapted_encoders import matrices_of, random, spec_of, switch_on, timm_vit
+from tests.support.mean_colour_metric import MeanColour
+from tests.support.small_clip import VIT
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_architectures(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
 
 
 def build(kind, dropout=0.0):
     if kind == "clip":
-        encoder = ClipVisionTransformer(tiny_clip.build(VIT).visual, "keep")
+        encoder = ClipVisionTransformer(small_clip.build(VIT).visual, "keep")
     else:
         encoder = TimmPooled(timm_vit(img_size=64, dynamic_img_size=True), convolutional=False, any_size=True)
     with seeded(0):

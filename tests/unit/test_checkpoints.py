@@ -25,8 +25,8 @@ from perceptmetrics.models.encoders.clip_text import tokenize
 from perceptmetrics.spec import PromptPair
 from perceptmetrics.weights.layouts import load_strictly, read_clip, read_efficientnet_lite0
 from perceptmetrics.weights.resolve import ResolveOptions, resolve
-from tests import tiny_clip
-from tests.tiny_clip import RESNET, VIT
+from tests.support import small_clip
+from tests.support.small_clip import RESNET, VIT
 
 PAIR = PromptPair(name="quality", positive="Good photo.", negative="Bad photo.")
 TOKENS = tokenize([PAIR.positive, PAIR.negative], 77)
@@ -35,7 +35,7 @@ OPENAI_CONSTANTS = {"input_resolution": 224, "context_length": 77, "vocab_size":
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_architectures(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
 
 
 @pytest.fixture(scope="module", params=[RESNET, VIT])
@@ -46,7 +46,7 @@ def architecture(request):
 @pytest.fixture(scope="module")
 def model(architecture):
     """open_clip's own model, with weights that half precision holds exactly."""
-    model = tiny_clip.build(architecture)
+    model = small_clip.build(architecture)
     with torch.no_grad():
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():
@@ -102,9 +102,9 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_encoder_and_score(tmp_path, monkeypatch, architecture, model, layout):
-    LAYOUTS[layout](tiny_clip.state(model), tmp_path / layout)
-    spec = tiny_clip.spec(architecture, "keep")
-    pixels = images(tiny_clip.IMAGE_SIZE[architecture])
+    LAYOUTS[layout](small_clip.state(model), tmp_path / layout)
+    spec = small_clip.spec(architecture, "keep")
+    pixels = images(small_clip.IMAGE_SIZE[architecture])
 
     encoder = build_backbone(spec.backbone, tmp_path / layout)
     torch.testing.assert_close(encoder.backbone(pixels), model.encode_image(pixels), rtol=1e-4, atol=1e-5)
@@ -121,7 +121,7 @@ def test_every_layout_gives_the_same_encoder_and_score(tmp_path, monkeypatch, ar
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_comes_as_float32_under_open_clips_names(tmp_path, model, layout):
-    state = tiny_clip.state(model)
+    state = small_clip.state(model)
     LAYOUTS[layout](state, tmp_path / layout)
     read = read_clip(tmp_path / layout)
     assert read.keys() == state.keys()
@@ -147,7 +147,7 @@ def enlivened(model):
     """Far enough from initialisation that each tensor matters, and QuickGELU differs from GELU."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        tiny_clip.enliven(model)
+        small_clip.enliven(model)
     for name, parameter in model.named_parameters():
         if name.endswith("fc1.weight"):
             parameter.mul_(8.0)
@@ -185,7 +185,7 @@ def test_a_hugging_face_folder_gives_the_features_of_transformers(tmp_path, form
                 f"{tower}.embeddings.position_ids": torch.arange(5)[None] for tower in ("text_model", "vision_model")
             }
         torch.save(state, tmp_path / "pytorch_model.bin")
-    encoder = build_backbone(tiny_clip.spec(VIT, "keep").backbone, path)
+    encoder = build_backbone(small_clip.spec(VIT, "keep").backbone, path)
     assert max(differences_from_transformers(encoder, model, 64)) < 1e-5
     assert encoder.text.logit_scale == pytest.approx(float(model.logit_scale.exp()))
 
@@ -194,7 +194,7 @@ def test_a_hugging_face_folder_gives_the_features_of_transformers(tmp_path, form
 def test_positions_are_interpolated_as_transformers_does(tmp_path, size):
     model = small_hugging_face_clip()
     model.save_pretrained(tmp_path)
-    encoder = build_backbone(tiny_clip.spec(VIT, "interpolate").backbone, tmp_path).backbone
+    encoder = build_backbone(small_clip.spec(VIT, "interpolate").backbone, tmp_path).backbone
     pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     expected = pooled(model.get_image_features(pixels, interpolate_pos_encoding=True))
     assert (encoder(pixels) - expected).norm() < 1e-5 * expected.norm()
@@ -231,17 +231,17 @@ def test_a_folder_without_weights_says_what_is_expected(tmp_path):
 
 @pytest.mark.parametrize("drop", ["logit_scale", "visual."])
 def test_a_file_that_is_no_clip_says_what_it_holds(tmp_path, model, drop):
-    state = {name: tensor for name, tensor in tiny_clip.state(model).items() if not name.startswith(drop)}
+    state = {name: tensor for name, tensor in small_clip.state(model).items() if not name.startswith(drop)}
     save_file(state, tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match=r"is not a CLIP.*ln_final\.bias.*and \d+ more"):
         read_clip(tmp_path / "x.safetensors")
 
 
 def test_another_architecture_is_refused_with_the_first_differences(tmp_path, architecture, model):
-    save_file(tiny_clip.state(model), tmp_path / "x.safetensors")
+    save_file(small_clip.state(model), tmp_path / "x.safetensors")
     other = RESNET if architecture == VIT else VIT
     with pytest.raises(WeightsError, match=r"do not fit CLIP: missing visual\..* and \d+ more; unexpected visual\."):
-        build_backbone(tiny_clip.spec(other).backbone, tmp_path / "x.safetensors")
+        build_backbone(small_clip.spec(other).backbone, tmp_path / "x.safetensors")
 
 
 # Strict loading

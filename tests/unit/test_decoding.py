@@ -12,7 +12,7 @@ import torch
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.decode import decode_ahead, default_workers
-from tests.pictures import encode, noise
+from tests.support.encoded_images import encode, noise
 
 WORKERS = (0, 1, 4)
 

@@ -23,9 +23,9 @@ from perceptmetrics.spec import HubFile
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights import cache
 from perceptmetrics.weights.resolve import ResolveOptions, resolve
-from tests import tiny_clip
-from tests.hub_stand_in import HubStandIn
-from tests.tiny_clip import RESNET
+from tests.support import small_clip
+from tests.support.hub_server import HubStandIn
+from tests.support.small_clip import RESNET
 
 REPO = "organisation/metric"
 ENCODER_REPO = "organisation/encoder"
@@ -214,11 +214,11 @@ def test_a_hub_name_of_another_form_is_an_error(hub, name):
 @pytest.fixture
 def hub_metric(hub, tmp_path, monkeypatch):
     """A registered metric whose encoder lies on the Hub; its name, and the encoder's file and revision."""
-    tiny_clip.register(tmp_path)
+    small_clip.register(tmp_path)
     file = tmp_path / "encoder.safetensors"
-    save_file(tiny_clip.state(tiny_clip.build(RESNET)), file)
+    save_file(small_clip.state(small_clip.build(RESNET)), file)
     revision = hub.commit(ENCODER_REPO, {"model.safetensors": file.read_bytes()})
-    spec = tiny_clip.spec(RESNET, "drop")
+    spec = small_clip.spec(RESNET, "drop")
     source = HubFile(repo=ENCODER_REPO, filename="model.safetensors", revision=revision, sha256="0" * 64)
     spec = replace(spec, backbone=replace(spec.backbone, weights=replace(source, sha256=None)))
     monkeypatch.setitem(registry._specs, spec.name, spec)
@@ -380,10 +380,10 @@ def test_the_device_takes_every_tensor(folder):
 
 def test_an_exported_metric_with_prompts_needs_no_weight_file(tmp_path):
     """Its spec alone says everything; CLIP comes from the stated file."""
-    tiny_clip.register(tmp_path)
+    small_clip.register(tmp_path)
     exported = tmp_path / "cosiness"
     exported.mkdir()
-    (exported / "spec.json").write_text(spec_to_json(tiny_clip.spec(tiny_clip.RESNET, "drop")))
+    (exported / "spec.json").write_text(spec_to_json(small_clip.spec(small_clip.RESNET, "drop")))
     assert create_metric(exported, weights=None).spec.head.pairs[0].name == "quality"
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from perceptmetrics.images.load import load_image, load_pixels, to_unit_float
-from tests.pictures import as_tensor, encode, noise
+from tests.support.encoded_images import as_tensor, encode, noise
 
 DTYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError, PerceptMetricsError
 from perceptmetrics.images.load import check_tensor, load_image
-from tests.pictures import encode, noise, png_file, sixteen_bit_png
+from tests.support.encoded_images import encode, noise, png_file, sixteen_bit_png
 
 NO_IMAGE = "is not an image in a format that can be read"
 DAMAGED = "is truncated or damaged"

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from perceptmetrics.images.load import load_image
-from tests.pictures import as_tensor, encode, noise, orientation_exif, png_chunk, sixteen_bit_png
+from tests.support.encoded_images import as_tensor, encode, noise, orientation_exif, png_chunk, sixteen_bit_png
 
 # How a picture is stored when its EXIF orientation is the key: the stored samples from the upright ones.
 STORED = {

@@ -17,7 +17,7 @@ from PIL import features
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import load_image
-from tests.pictures import encode, noise, orientation_exif, png_chunk, sixteen_bit_png
+from tests.support.encoded_images import encode, noise, orientation_exif, png_chunk, sixteen_bit_png
 
 PICTURE = noise(9, 11)
 

@@ -16,9 +16,9 @@ from perceptmetrics.models.encoders import TextEncoder
 from perceptmetrics.models.encoders.clip_text import class_length, tokenize_with_context
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.layouts import read_prompts
-from tests import tiny_clip
-from tests.hub_stand_in import HubStandIn
-from tests.tiny_clip import RESNET
+from tests.support import small_clip
+from tests.support.hub_server import HubStandIn
+from tests.support.small_clip import RESNET
 
 CLASSES = ["Good photo.", "Bad photo."]
 WIDTH = 64
@@ -31,8 +31,8 @@ def random(*shape, seed=0):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
-    return tiny_clip.build(RESNET)
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
+    return small_clip.build(RESNET)
 
 
 # Tokens
@@ -183,7 +183,7 @@ def test_vectors_of_another_width_are_refused(tiny_clips, tmp_path):
 
 def test_prompts_of_another_clip_are_told_by_their_token_embeddings(tiny_clips, tmp_path):
     name, options = "clipiqa+_rn50_512", {"backbone_checkpoint": tiny_clips}
-    embedded = TextEncoder(tiny_clip.build(RESNET)).embed(tokenize_with_context(CLASSES, 16, 77)).half().float()
+    embedded = TextEncoder(small_clip.build(RESNET)).embed(tokenize_with_context(CLASSES, 16, 77)).half().float()
     parts = {"prompt_learner.token_prefix": embedded[:, :1], "prompt_learner.token_suffix": embedded[:, 17:]}
     parts = {part: tensor.contiguous() for part, tensor in parts.items()}
     own = write(tmp_path / "own.safetensors", random(2, 16, WIDTH), **parts)
@@ -218,7 +218,7 @@ def test_an_exported_metric_keeps_its_prompts(tiny_clips, tmp_path):
     (folder / "spec.json").write_text(spec_to_json(spec))
     write(folder / "model.safetensors", context := random(16, WIDTH))
     metric = create_metric(folder, backbone_checkpoint=tiny_clips)
-    expected = TextEncoder(tiny_clip.build(RESNET)).encode_with_context(CLASSES, context)
+    expected = TextEncoder(small_clip.build(RESNET)).encode_with_context(CLASSES, context)
     torch.testing.assert_close(metric.head.text_features[0], expected, rtol=1e-5, atol=1e-5)
 
 

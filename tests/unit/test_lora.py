@@ -23,9 +23,9 @@ from perceptmetrics.models.lora import (
     unmerge_lora,
 )
 from perceptmetrics.spec.backbone import ATTENTION_PARTS
-from tests import tiny_clip
-from tests.tiny_clip import IMAGE_SIZE, VIT
-from tests.tiny_lora import clip, matrices_of, random, spec_of, switch_on, timm_vit, with_lora
+from tests.support import small_clip
+from tests.support.adapted_encoders import clip, matrices_of, random, spec_of, switch_on, timm_vit, with_lora
+from tests.support.small_clip import IMAGE_SIZE, VIT
 
 WIDTH = 12
 TARGETS = [("q", "k", "v"), ("q",), ("v",), ("q", "v"), ("k", "v")]
@@ -33,11 +33,11 @@ TARGETS = [("q", "k", "v"), ("q",), ("v",), ("q", "v"), ("k", "v")]
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_architectures(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
 
 
 def test_adapters_start_as_no_update_at_all():
-    encoder = ClipVisionTransformer(tiny_clip.build(VIT).visual, "keep")
+    encoder = ClipVisionTransformer(small_clip.build(VIT).visual, "keep")
     pixels = random(1, 3, IMAGE_SIZE[VIT], IMAGE_SIZE[VIT])
     before = encoder(pixels)
     attach_lora(encoder, spec_of())
@@ -149,7 +149,7 @@ def test_a_part_without_adapter_keeps_its_rows():
 @pytest.mark.parametrize("kind", ["clip", "timm"])
 @pytest.mark.parametrize("merged_before", [False, True])
 def test_baking_leaves_a_plain_encoder(kind, merged_before):
-    plain = ClipVisionTransformer(tiny_clip.build(VIT).visual, "keep") if kind == "clip" else timm_vit(img_size=32)
+    plain = ClipVisionTransformer(small_clip.build(VIT).visual, "keep") if kind == "clip" else timm_vit(img_size=32)
     keys = list(plain.state_dict())
     encoder, pixels = switch_on(with_lora(plain)), random(1, 3, *[64 if kind == "clip" else 32] * 2)
     features = encoder(pixels)
@@ -181,7 +181,7 @@ def test_the_adapted_modules_are_named():
 
 def test_open_clips_own_tower_is_adapted_in_place():
     """Its attention becomes a `FusedAttention` with the same weights."""
-    visual = tiny_clip.build(VIT).visual
+    visual = small_clip.build(VIT).visual
     pixels = random(2, 3, 64, 64)
     before = visual(pixels)
     assert attach_lora(visual, spec_of()) == [f"transformer.resblocks.{number}.attn" for number in range(3)]
@@ -246,7 +246,7 @@ def test_what_was_saved_is_loaded():
     state = {name: tensor.clone() for name, tensor in lora_state(encoder).items()}
     pixels = random(1, 3, 64, 64)
     expected = encoder(pixels)
-    other = with_lora(ClipVisionTransformer(tiny_clip.build(VIT).visual, "keep"))
+    other = with_lora(ClipVisionTransformer(small_clip.build(VIT).visual, "keep"))
     load_lora(other, state)
     assert torch.equal(other(pixels), expected)
 

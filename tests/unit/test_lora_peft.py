@@ -13,7 +13,7 @@ from torch import nn
 from perceptmetrics.functional.low_rank import draw_kept
 from perceptmetrics.models import lora
 from perceptmetrics.models.lora import attach_lora
-from tests.tiny_lora import spec_of
+from tests.support.adapted_encoders import spec_of
 
 WIDTH, HEADS = 12, 3
 EXACT = {"atol": 1e-12, "rtol": 0.0}

@@ -13,8 +13,8 @@ from PIL import Image
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.load import load_image
 from perceptmetrics.spec import WholeView
-from tests.pictures import encode, noise
-from tests.tiny_metric import by_hand, tiny_metric
+from tests.support.encoded_images import encode, noise
+from tests.support.mean_colour_metric import by_hand, tiny_metric
 
 LABELS = ("joy", "fear", "awe")
 SIZES = [(6, 8), (5, 9), (6, 8), (12, 4), (5, 9), (6, 8), (7, 7)]

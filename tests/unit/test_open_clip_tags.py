@@ -18,7 +18,7 @@ from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.models.encoders.open_clip_tags import find_tag
 from perceptmetrics.spec import BackboneSpec, HubFile
 from perceptmetrics.spec.json import spec_from_json, spec_to_json
-from tests.hub_stand_in import HubStandIn
+from tests.support.hub_server import HubStandIn
 
 FILE = "open_clip_model.safetensors"
 OPENAI_B32, LAION_B32 = "timm/vit_base_patch32_clip_224.openai", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"

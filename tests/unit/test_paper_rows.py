@@ -9,8 +9,8 @@ import torch
 from perceptmetrics import create_metric
 from perceptmetrics.models.prompts import TEMPLATES
 from perceptmetrics.spec import CosineHeadSpec
-from tests import tiny_clip
-from tests.tiny_clip import IMAGE_SIZE, RESNET, VIT
+from tests.support import small_clip
+from tests.support.small_clip import IMAGE_SIZE, RESNET, VIT
 
 GOOD = ("Good photo.", "Bad photo.")
 
@@ -66,7 +66,7 @@ TINY = {"RN50": RESNET, "ViT-B-32": VIT}
 @pytest.fixture(autouse=True)
 def tiny_architectures(tmp_path, monkeypatch):
     """The architectures keep their names and become small."""
-    tiny_clip.register(tmp_path)
+    small_clip.register(tmp_path)
     configurations = {name: open_clip.get_model_config(small) for name, small in TINY.items()}
     monkeypatch.setattr(open_clip, "get_model_config", configurations.__getitem__)
 

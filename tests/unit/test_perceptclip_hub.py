@@ -9,10 +9,10 @@ from huggingface_hub import constants
 from perceptmetrics import create_metric, metric_info
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_perceptclip
-from tests.hub_stand_in import HubStandIn
-from tests.photographs import photographs
-from tests.tiny_perceptclip import NAMES, hub_file, write_released
+from tests.support import released_files
+from tests.support.hub_server import HubStandIn
+from tests.support.photographs import photographs
+from tests.support.released_files import NAMES, hub_file, write_released
 
 PUBLISHED = {
     "perceptclip_iqa": ("PerceptCLIP/PerceptCLIP_IQA", "perceptCLIP_IQA.pth"),
@@ -23,7 +23,7 @@ PUBLISHED = {
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_metrics(tmp_path_factory):
-    with tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
+    with released_files.registered(tmp_path_factory.mktemp("configurations")):
         yield
 
 

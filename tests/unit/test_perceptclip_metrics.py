@@ -24,10 +24,10 @@ from perceptmetrics.metrics.perceptclip import (
 from perceptmetrics.models.encoders import Backbone
 from perceptmetrics.spec.json import spec_from_json, spec_to_json
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_perceptclip
-from tests.photographs import photographs
+from tests.support import released_files
+from tests.support.photographs import photographs
 
-IQA, MEM, EMO = tiny_perceptclip.NAMES
+IQA, MEM, EMO = released_files.NAMES
 SPECS = {IQA: PERCEPTCLIP_IQA, MEM: PERCEPTCLIP_MEM, EMO: PERCEPTCLIP_EMO}
 # EmoSet's order, as facts about the release state it.
 ORDER = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
@@ -37,8 +37,8 @@ ORDER = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "f
 def make(tmp_path_factory):
     """A function that creates a metric from its tiny released file."""
     folder = tmp_path_factory.mktemp("released")
-    files = {name: tiny_perceptclip.write_released(folder / f"{name}.pth", name) for name in SPECS}
-    with pytest.MonkeyPatch.context() as patch, tiny_perceptclip.registered(folder / "configurations"):
+    files = {name: released_files.write_released(folder / f"{name}.pth", name) for name in SPECS}
+    with pytest.MonkeyPatch.context() as patch, released_files.registered(folder / "configurations"):
         patch.setenv(CACHE_VARIABLE, str(folder / "cache"))
         yield lambda name, **options: create_metric(name, checkpoint=files[name], **options)
 

@@ -14,8 +14,8 @@ from perceptmetrics.models.encoders.clip_text import tokenize_with_context
 from perceptmetrics.models.heads import AntonymHead
 from perceptmetrics.models.prompt_learner import PromptLearner, context_from_words, random_context
 from perceptmetrics.spec import PromptPair
-from tests import tiny_clip
-from tests.tiny_clip import RESNET
+from tests.support import small_clip
+from tests.support.small_clip import RESNET
 
 WIDTH = 64
 PAIRS = [
@@ -28,8 +28,8 @@ TEXTS = [words for pair in PAIRS for words in (pair.positive, pair.negative)]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    tiny_clip.register(tmp_path_factory.mktemp("configurations"))
-    return tiny_clip.build(RESNET)
+    small_clip.register(tmp_path_factory.mktemp("configurations"))
+    return small_clip.build(RESNET)
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from perceptmetrics import MetricSuite, create_metric
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
 from perceptmetrics.models.quantize import quantise
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_perceptclip
-from tests.photographs import photographs
-from tests.registered import build
-from tests.tiny_metric import tiny_metric
-from tests.tiny_perceptclip import NAMES, write_released
+from tests.support import released_files
+from tests.support.mean_colour_metric import tiny_metric
+from tests.support.photographs import photographs
+from tests.support.registered_metrics import build
+from tests.support.released_files import NAMES, write_released
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_metrics(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch, tiny_perceptclip.registered(tmp_path_factory.mktemp("configurations")):
+    with pytest.MonkeyPatch.context() as patch, released_files.registered(tmp_path_factory.mktemp("configurations")):
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield
 
@@ -59,7 +59,7 @@ def test_every_linear_layer_of_the_blocks_is_quantised(files):
         for name, module in metric.backbone.named_modules()
         if isinstance(module, torch.nn.Linear)
     }
-    assert len(layers) == 4 * tiny_perceptclip.LAYERS
+    assert len(layers) == 4 * released_files.LAYERS
     assert all(layers.values())
     assert not any(type(parameter.data) is not torch.Tensor for parameter in metric.head.parameters())
 

@@ -15,7 +15,7 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.sources import NamedImage
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import score_columns, score_images
-from tests.registered import build
+from tests.support.registered_metrics import build
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import torch
 from perceptmetrics import create_metric
 from perceptmetrics.models import shared_tensors as sharing
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_perceptclip
-from tests.photographs import photographs
-from tests.tiny_perceptclip import NAMES, write_released
+from tests.support import released_files
+from tests.support.photographs import photographs
+from tests.support.released_files import NAMES, write_released
 
 pytestmark = pytest.mark.usefixtures("tiny_metrics", "cache")
 
@@ -43,7 +43,7 @@ def shared_names(one, other):
 def own_names(metric):
     """The projections that LoRA changes."""
     names = {name for name, _ in metric.backbone.named_parameters() if name.endswith("attn.in_proj.weight")}
-    assert len(names) == tiny_perceptclip.LAYERS
+    assert len(names) == released_files.LAYERS
     return names
 
 

@@ -16,10 +16,10 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError, Unknown
 from perceptmetrics.metrics.perceptclip import EMOTIONS
 from perceptmetrics.scoring.stream import score_columns, score_images
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_perceptclip
-from tests.photographs import photographs
-from tests.registered import build
-from tests.tiny_metric import WHOLE, tiny_metric
+from tests.support import released_files
+from tests.support.mean_colour_metric import WHOLE, tiny_metric
+from tests.support.photographs import photographs
+from tests.support.registered_metrics import build
 
 EXACT = {"atol": 1e-6, "rtol": 0.0}
 
@@ -34,11 +34,11 @@ def renamed(metric, name, seed=None):
 def released(tmp_path_factory):
     """The three PerceptCLIP metrics from their tiny files: one CLIP, three sets of adapters."""
     folder = tmp_path_factory.mktemp("released")
-    with pytest.MonkeyPatch.context() as patch, tiny_perceptclip.registered(folder / "configurations"):
+    with pytest.MonkeyPatch.context() as patch, released_files.registered(folder / "configurations"):
         patch.setenv(CACHE_VARIABLE, str(folder / "cache"))
         return [
-            create_metric(name, checkpoint=tiny_perceptclip.write_released(folder / f"{name}.pth", name))
-            for name in tiny_perceptclip.NAMES
+            create_metric(name, checkpoint=released_files.write_released(folder / f"{name}.pth", name))
+            for name in released_files.NAMES
         ]
 
 

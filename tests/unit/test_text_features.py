@@ -14,7 +14,7 @@ from perceptmetrics.models.encoders.clip_text import tokenize_with_context
 from perceptmetrics.models.prompts import ATTRIBUTES
 from perceptmetrics.models.text_features import TextFeatures, features_of
 from perceptmetrics.weights.cache import CACHE_VARIABLE, cache_home
-from tests import tiny_clip
+from tests.support import small_clip
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-6}
 
@@ -72,7 +72,7 @@ def test_other_prompts_and_other_weights_are_computed(tiny_clips, towers, tmp_pa
     create_metric("clipiqa", backbone_checkpoint=tiny_clips)
     create_metric("clipiqa", backbone_checkpoint=tiny_clips, prompts=["quality", ("Good photo", "Bad photo.")])
     assert len(towers) == 2
-    save_file(tiny_clip.state(tiny_clip.build(tiny_clip.RESNET, seed=1)), tmp_path / "other.safetensors")
+    save_file(small_clip.state(small_clip.build(small_clip.RESNET, seed=1)), tmp_path / "other.safetensors")
     other = create_metric("clipiqa", backbone_checkpoint=tmp_path / "other.safetensors")
     assert len(towers) == 3
     assert not torch.equal(
@@ -89,14 +89,14 @@ def test_the_same_weights_in_another_place_are_recalled(tiny_clips, towers, tmp_
 
 def test_a_file_that_changes_in_place_is_noticed(tiny_clips, towers):
     create_metric("clipiqa", backbone_checkpoint=tiny_clips)
-    save_file(tiny_clip.state(tiny_clip.build(tiny_clip.RESNET, seed=1)), tiny_clips)
+    save_file(small_clip.state(small_clip.build(small_clip.RESNET, seed=1)), tiny_clips)
     create_metric("clipiqa", backbone_checkpoint=tiny_clips)
     assert len(towers) == 2
 
 
 def test_learned_prompts_are_recalled_by_their_content(tiny_clips, towers, tmp_path):
     """Also those whose file holds token embeddings, which were compared when the features were computed."""
-    embedded = TextEncoder(tiny_clip.build(tiny_clip.RESNET)).embed(
+    embedded = TextEncoder(small_clip.build(small_clip.RESNET)).embed(
         tokenize_with_context(["Good photo.", "Bad photo."], 16, 77)
     )
     parts = {"token_prefix": embedded[:, :1].contiguous(), "token_suffix": embedded[:, 17:].contiguous()}

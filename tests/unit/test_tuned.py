@@ -13,9 +13,9 @@ from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.export.convert import convert
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests import tiny_clip, tiny_perceptclip
-from tests.photographs import photographs
-from tests.tiny_perceptclip import TOWER, released_state, write, write_released
+from tests.support import released_files, small_clip
+from tests.support.photographs import photographs
+from tests.support.released_files import TOWER, released_state, write, write_released
 
 QUERY = f"{TOWER}encoder.layers.1.self_attn.q_proj."
 METRIC = "perceptclip_mem"
@@ -64,7 +64,7 @@ def test_a_parallel_prefix_is_accepted(tmp_path, state, images):
 
 def test_stored_position_ids_are_ignored(tmp_path, state, images):
     plain = create_metric(METRIC, checkpoint=write(tmp_path / "plain.pth", state))
-    older = state | {f"{TOWER}embeddings.position_ids": torch.arange(tiny_perceptclip.TOKENS)[None]}
+    older = state | {f"{TOWER}embeddings.position_ids": torch.arange(released_files.TOKENS)[None]}
     assert torch.equal(create_metric(METRIC, checkpoint=write(tmp_path / "o.pth", older))(images), plain(images))
 
 
@@ -183,7 +183,7 @@ def slim(tmp_path):
 
 def clip_file(path, seed, base_seed=None):
     """A tiny CLIP in a file; with `base_seed`, its image tower is the one under the adapters."""
-    tensors = tiny_clip.state(tiny_clip.build(tiny_clip.VIT_224, seed=seed))
+    tensors = small_clip.state(small_clip.build(small_clip.VIT_224, seed=seed))
     if base_seed is not None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(CACHE_VARIABLE, str(path.parent / "another cache"))

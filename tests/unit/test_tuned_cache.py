@@ -18,8 +18,8 @@ from perceptmetrics.export.convert import convert
 from perceptmetrics.factory import tuned_encoder as tuned
 from perceptmetrics.weights import tensor_files
 from perceptmetrics.weights.cache import CACHE_VARIABLE
-from tests.photographs import photographs
-from tests.tiny_perceptclip import NAMES, write_released
+from tests.support.photographs import photographs
+from tests.support.released_files import NAMES, write_released
 
 ROOT = Path(__file__).parents[2]
 METRIC = "perceptclip_mem"
@@ -156,11 +156,11 @@ _CREATE = """
 import sys
 from pathlib import Path
 from perceptmetrics import create_metric
-from tests import tiny_perceptclip
-from tests.photographs import photographs
+from tests.support import released_files
+from tests.support.photographs import photographs
 
 _, source, folder = sys.argv
-with tiny_perceptclip.registered(Path(folder)):
+with released_files.registered(Path(folder)):
     print("ready", flush=True)
     sys.stdin.readline()
     metric = create_metric("perceptclip_mem", checkpoint=source)

@@ -11,7 +11,7 @@ from perceptmetrics.functional.image import draw_places, fragments
 from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
 from perceptmetrics.models.views import Views
 from perceptmetrics.spec import FragmentsView, SalientView, ViewsSpec
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 FRAGMENTS = FragmentsView(grid=12, cell=32)

@@ -17,8 +17,8 @@ from perceptmetrics.functional.image import crops, random_crop_offsets, resize
 from perceptmetrics.metrics.perceptclip import PERCEPTCLIP_IQA, PERCEPTCLIP_MEM
 from perceptmetrics.models.views import Views
 from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
-from tests.photographs import photographs
-from tests.tiny_metric import MEAN, STD
+from tests.support.mean_colour_metric import MEAN, STD
+from tests.support.photographs import photographs
 
 CROPS = CropsView(height=40, width=30, size=16, count=5)
 CENTRE = CentreCropView(size=16)

@@ -21,7 +21,7 @@ from perceptmetrics.weights import cache
 from perceptmetrics.weights import resolve as weights
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, find_cached, resolve, source_url
-from tests.hub_stand_in import HubStandIn
+from tests.support.hub_server import HubStandIn
 
 REPO = "organisation/encoder"
 LARGE = "open_clip_model.safetensors"

@@ -13,7 +13,7 @@ from perceptmetrics import FrameSampling, create_metric, score_video
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.video.summary import summarise
 from tests.cli.in_process import Command
-from tests.tiny_metric import tiny_metric
+from tests.support.mean_colour_metric import tiny_metric
 from tests.video.clips import noise, write
 
 

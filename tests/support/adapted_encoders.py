@@ -8,8 +8,8 @@ import torch
 from perceptmetrics.models.encoders import ClipVisionTransformer
 from perceptmetrics.models.lora import Adapter, LoraProjection, attach_lora
 from perceptmetrics.spec.backbone import LoraSpec
-from tests import tiny_clip
-from tests.tiny_clip import VIT
+from tests.support import small_clip
+from tests.support.small_clip import VIT
 
 
 def random(*shape, seed=0):
@@ -30,7 +30,7 @@ def spec_of(targets=("q", "k", "v"), rank=4, alpha=8.0, dropout=0.0):
 
 def clip(dropout=0.0, targets=("q", "k", "v")):
     """A tiny encoder with adapters that are switched on."""
-    encoder = ClipVisionTransformer(tiny_clip.build(VIT).visual, "keep")
+    encoder = ClipVisionTransformer(small_clip.build(VIT).visual, "keep")
     paths = attach_lora(encoder, spec_of(targets, dropout=dropout))
     return switch_on(encoder), paths
 

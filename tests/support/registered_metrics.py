@@ -9,15 +9,15 @@ from typing import Any
 
 from perceptmetrics import Metric, MetricSpec, create_metric, metric_info, register_metric
 from perceptmetrics.spec import MlpHeadSpec
-from tests import tiny_clip
+from tests.support import small_clip
 
 
 def tiny(spec: MetricSpec) -> MetricSpec:
     """The same metric on a tiny CLIP."""
-    architecture = tiny_clip.RESNET if spec.backbone.architecture.startswith("RN") else tiny_clip.VIT_224
+    architecture = small_clip.RESNET if spec.backbone.architecture.startswith("RN") else small_clip.VIT_224
     head = spec.head
     if isinstance(head, MlpHeadSpec):
-        head = replace(head, widths=(tiny_clip.FEATURE_SIZE, *head.widths[1:]))
+        head = replace(head, widths=(small_clip.FEATURE_SIZE, *head.widths[1:]))
     return replace(spec, backbone=replace(spec.backbone, architecture=architecture), head=head)
 
 
@@ -27,7 +27,7 @@ def build(name: str, **options: Any) -> Metric:
     if spec.backbone.library != "open_clip":
         return create_metric(name, **options)
     with tempfile.TemporaryDirectory() as folder:
-        tiny_clip.register(Path(folder))
+        small_clip.register(Path(folder))
     register_metric(tiny(spec), replace=True)
     try:
         return create_metric(name, weights=None, **options)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from perceptmetrics import metric_info, register_metric
 from perceptmetrics.spec import HubFile, MlpHeadSpec
-from tests import tiny_clip
-from tests.registered import tiny
+from tests.support import small_clip
+from tests.support.registered_metrics import tiny
 
 NAMES = ("perceptclip_iqa", "perceptclip_mem", "perceptclip_emo")
 OUTPUTS = {"perceptclip_iqa": 1, "perceptclip_mem": 1, "perceptclip_emo": 8}
@@ -33,7 +33,7 @@ RANK = 16
 def registered(folder: Path) -> Iterator[None]:
     """The three PerceptCLIP metrics on a tiny CLIP, under their real names, with their real Hub files."""
     folder.mkdir(parents=True, exist_ok=True)
-    tiny_clip.register(folder)
+    small_clip.register(folder)
     specs = [metric_info(name) for name in NAMES]
     for spec in specs:
         register_metric(tiny(spec), replace=True)
@@ -79,7 +79,7 @@ def _layers() -> list[str]:
 
 def _base_shapes() -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
-        "proj.weight": (tiny_clip.FEATURE_SIZE, WIDTH),
+        "proj.weight": (small_clip.FEATURE_SIZE, WIDTH),
         f"{TOWER}embeddings.class_embedding": (WIDTH,),
         f"{TOWER}embeddings.patch_embedding.weight": (WIDTH, 3, PATCH, PATCH),
         f"{TOWER}embeddings.position_embedding.weight": (TOKENS, WIDTH),
@@ -95,7 +95,7 @@ def _base_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def _task_shapes(outputs: int) -> dict[str, tuple[int, ...]]:
-    sizes = {"mlp.fc1": (512, tiny_clip.FEATURE_SIZE), "mlp.fc2": (256, 512), "mlp.fc3": (outputs, 256)}
+    sizes = {"mlp.fc1": (512, small_clip.FEATURE_SIZE), "mlp.fc2": (256, 512), "mlp.fc3": (outputs, 256)}
     shapes = _weights_and_biases(sizes)
     for projection in (f"{layer}self_attn.{part}_proj." for layer in _layers() for part in "qkv"):
         shapes[f"{projection}lora_A.default.weight"] = (RANK, WIDTH)

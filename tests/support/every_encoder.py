@@ -15,8 +15,8 @@ from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.encoders.named import encoder_width
 from perceptmetrics.spec import BackboneSpec, CentreCropView, HubFile, MlpHeadSpec, WholeView
 from perceptmetrics.weights.resolve import ResolveOptions
-from tests import tiny_clip
-from tests.tiny_clip import enliven
+from tests.support import small_clip
+from tests.support.small_clip import enliven
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,4 +77,4 @@ def assembled(spec: MetricSpec, encoder: Path, seed: int = 0) -> Metric:
 
 
 def clip_spec(architecture: str, positional_embedding: str = "interpolate") -> BackboneSpec:
-    return replace(tiny_clip.spec(architecture).backbone, positional_embedding=positional_embedding)
+    return replace(small_clip.spec(architecture).backbone, positional_embedding=positional_embedding)

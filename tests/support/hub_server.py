@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import huggingface_hub
 from huggingface_hub import constants
 
-from tests.hub_uploads import LARGE, Uploads, answer
+from tests.support.hub_uploads import LARGE, Uploads, answer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from tests.hub_stand_in import HubStandIn
+    from tests.support.hub_server import HubStandIn
 
 LARGE = (".safetensors", ".bin", ".pt", ".pth")  # stored outside git, hence behind a redirect
 TOKEN = "hf_stand_in"

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.photographs import photographs
+from tests.support.photographs import photographs
 
 
 @lru_cache(maxsize=2)
