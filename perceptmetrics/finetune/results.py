@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics._util.version import __version__
 from perceptmetrics.datasets import LabelledImages, Split
-from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes
-from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_figures
+from perceptmetrics.evaluation import ClassStatistics, RatingStatistics, evaluate_classes
+from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_statistics
 from perceptmetrics.finetune.journal import StageName
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.state import EpochRecord
@@ -50,7 +50,7 @@ class DataSetResult:
     data_set: str
     images: NDArray[np.intp]
     scores: NDArray[np.float64]
-    figures: dict[str, RatingFigures | ClassFigures]
+    figures: dict[str, RatingStatistics | ClassStatistics]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ def test_result(
     dataset: LabelledImages, images: NDArray[np.intp], scores: NDArray[np.float64], seed: int
 ) -> DataSetResult:
     """Set a model's scores against the labels of test images."""
-    figures: dict[str, RatingFigures | ClassFigures] = {}
+    figures: dict[str, RatingStatistics | ClassStatistics] = {}
     if dataset.classes is not None:
         figures["classes"] = evaluate_classes(scores, dataset.classes[images], dataset.labels, dataset.positive_labels)
     elif dataset.ratings is not None:
@@ -139,9 +139,9 @@ def test_result(
                 groups = [dataset.groups[index] for index in images]
                 figures[label] = evaluate_within_groups(scores[:, column], ratings, groups)
             elif np.isnan(ratings).all():
-                figures[label] = RatingFigures(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
+                figures[label] = RatingStatistics(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
             else:
-                figures[label] = rating_figures(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
+                figures[label] = rating_statistics(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
     return DataSetResult(data_set=dataset.name, images=images, scores=scores, figures=figures)
 
 
@@ -214,8 +214,8 @@ def card_figures(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
     return {name: {measure: float(np.median(values)) for measure, values in row.items()} for name, row in found.items()}
 
 
-def _card_measures(figures: RatingFigures | ClassFigures) -> dict[str, float]:
-    if isinstance(figures, ClassFigures):
+def _card_measures(figures: RatingStatistics | ClassStatistics) -> dict[str, float]:
+    if isinstance(figures, ClassStatistics):
         return {"accuracy": figures.accuracy, "map": figures.mean_average_precision, "f1": figures.macro_f1}
     return {"srcc": figures.srcc, "plcc": figures.plcc_logistic4, "rmse": figures.rmse}
 

@@ -25,7 +25,7 @@ __all__ = ["BENCHMARK_FORMS", "BENCHMARK_STEMS", "benchmark_makers"]
 BENCHMARK_FORMS = ("html", "png", "svg", "pdf", "csv", "json")
 BENCHMARK_STEMS = {
     "html": "benchmark", "png": "benchmark", "svg": "benchmark", "pdf": "benchmark", "csv": "predictions",
-    "json": "figures",
+    "json": "statistics",
 }  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def _summary(benchmark: Benchmark) -> dict[str, object]:
                 "score": result.column,
                 "rating": result.rating,
                 "scale": result.scale,
-                "all_images": result.figures,
+                "all_images": result.statistics,
                 "median_of_tests": result.medians,
                 "tests": result.on_tests,
             }
@@ -75,7 +75,7 @@ def _summary(benchmark: Benchmark) -> dict[str, object]:
         "classes": [
             {
                 "metric": result.metric,
-                "all_images": result.figures,
+                "all_images": result.statistics,
                 "median_of_tests": result.medians,
                 "tests": result.on_tests,
             }
@@ -97,7 +97,7 @@ def _panel(benchmark: Benchmark, result: RatingResult) -> ScatterPanel:
     ratings = benchmark.dataset.ratings
     shares = np.empty(0) if ratings is None else ratings[:, place]
     shown = np.isfinite(result.predictions - shares)
-    scores, figures = result.predictions[shown], result.figures
+    scores, figures = result.predictions[shown], result.statistics
     curve, x = figures.curve4, np.linspace(scores.min(), scores.max(), 400)
     drawn = curve.kind != "none"
     return ScatterPanel(
@@ -113,7 +113,7 @@ def _panel(benchmark: Benchmark, result: RatingResult) -> ScatterPanel:
 
 
 def _matrix(benchmark: Benchmark, result: ClassResult) -> ConfusionPanel:
-    figures = result.figures
+    figures = result.statistics
     return ConfusionPanel(
         labels=figures.labels,
         counts=figures.confusion,
@@ -136,7 +136,7 @@ def _section(benchmark: Benchmark) -> dict[str, object]:
     notes = [
         f"{result.rating} by {result.column}: {curve.kind} ({curve.fallback})"
         for result in benchmark.ratings
-        for curve in (result.figures.curve4, result.figures.curve5)
+        for curve in (result.statistics.curve4, result.statistics.curve5)
         if curve.fallback
     ]
     return {
@@ -154,7 +154,7 @@ def _section(benchmark: Benchmark) -> dict[str, object]:
 def _rows(result: RatingResult | ClassResult, headings: dict[str, str]) -> list[dict[str, object]]:
     """What a table shows of a result: the whole set with intervals, and medians over test parts."""
     name = result.metric if isinstance(result, ClassResult) else f"{result.column} on {result.rating}"
-    figures = asdict(result.figures)
+    figures = asdict(result.statistics)
     whole = [figure_cell(figures[key], figures.get(f"{key}_interval")) for key in headings]
     rows: list[dict[str, object]] = [{"name": name, "what": f"all {figures['n']}", "cells": whole}]
     if result.medians:

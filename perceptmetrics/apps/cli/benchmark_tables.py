@@ -33,15 +33,15 @@ _CLASS_COLUMNS = {
 
 
 def rating_table(benchmark: Benchmark) -> Table:
-    """Figures of each score and rating: a row for all images, one for the median over test parts."""
+    """Statistics of each score and rating: a row for all images, one for the median over test parts."""
     headings = [heading for heading, _ in _RATING_COLUMNS.values()]
     table = new_table(("score", "rating", "images"), [headings[0], "95 %", headings[1], "95 %", *headings[2:]])
     for result in benchmark.ratings:
-        figures = result.figures
-        cells = [format_number(getattr(figures, name), form) for name, (_, form) in _RATING_COLUMNS.items()]
-        cells.insert(1, format_interval(figures.srcc_interval, ".3f"))
-        cells.insert(3, format_interval(figures.plcc_interval, ".3f"))
-        table.add_row(foreign(result.column), foreign(result.rating), f"all {figures.n}", *cells)
+        statistics = result.statistics
+        cells = [format_number(getattr(statistics, name), form) for name, (_, form) in _RATING_COLUMNS.items()]
+        cells.insert(1, format_interval(statistics.srcc_interval, ".3f"))
+        cells.insert(3, format_interval(statistics.plcc_interval, ".3f"))
+        table.add_row(foreign(result.column), foreign(result.rating), f"all {statistics.n}", *cells)
         if result.medians:
             medians = [format_number(result.medians[name], form) for name, (_, form) in _RATING_COLUMNS.items()]
             tests = f"median of {len(result.on_tests)} tests"
@@ -50,14 +50,14 @@ def rating_table(benchmark: Benchmark) -> Table:
 
 
 def class_table(benchmark: Benchmark) -> Table:
-    """Figures of each metric: a row for all images, one for the median over test parts."""
+    """Statistics of each metric: a row for all images, one for the median over test parts."""
     headings = list(_CLASS_COLUMNS.values())
     table = new_table(("metric", "images"), [headings[0], "95 %", *headings[1:]])
     for result in benchmark.classes:
-        figures = result.figures
-        cells = [format_number(getattr(figures, name), ".4f") for name in _CLASS_COLUMNS]
-        cells.insert(1, format_interval(figures.accuracy_interval, ".3f"))
-        table.add_row(foreign(result.metric), f"all {figures.n}", *cells)
+        statistics = result.statistics
+        cells = [format_number(getattr(statistics, name), ".4f") for name in _CLASS_COLUMNS]
+        cells.insert(1, format_interval(statistics.accuracy_interval, ".3f"))
+        table.add_row(foreign(result.metric), f"all {statistics.n}", *cells)
         if result.medians:
             medians = [format_number(result.medians[name], ".4f") for name in _CLASS_COLUMNS]
             table.add_row("", f"median of {len(result.on_tests)} tests", medians[0], "", *medians[1:])

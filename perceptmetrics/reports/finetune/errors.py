@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.evaluation import RatingFigures
+from perceptmetrics.evaluation import RatingStatistics
 from perceptmetrics.reports.finetune.panels import results_on
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _rating_errors(
     total, times = np.zeros(len(dataset)), np.zeros(len(dataset))
     for one in results_on(result, dataset):
         figures = one.figures[label]
-        if isinstance(figures, RatingFigures):
+        if isinstance(figures, RatingStatistics):
             fitted = figures.curve4(one.scores[:, column])
             known = np.isfinite(fitted)
             total[one.images[known]] += fitted[known]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perceptmetrics.evaluation import RatingFigures
+from perceptmetrics.evaluation import RatingStatistics
 from perceptmetrics.finetune import recipe_to_yaml
 from perceptmetrics.reports.finetune.errors import worst_errors
 from perceptmetrics.reports.finetune.panels import (
@@ -67,7 +67,7 @@ def finetune_report(result: RunResult) -> bytes:
 def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str, object]:
     """What the page shows of a rating of a data set, or of its classes."""
     figures = results_on(result, dataset)[0].figures[label]
-    curve = figures.curve4 if isinstance(figures, RatingFigures) else None
+    curve = figures.curve4 if isinstance(figures, RatingStatistics) else None
     return {
         "heading": f"{dataset.name}: {label}" if len(figures_of(dataset)) > 1 else dataset.name,
         "plots": list(_plots(result, dataset, label)),

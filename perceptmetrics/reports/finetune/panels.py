@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.evaluation import ClassFigures, RatingFigures
+from perceptmetrics.evaluation import ClassStatistics, RatingStatistics
 from perceptmetrics.finetune.state import kept_epoch
 from perceptmetrics.reports.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
 
@@ -86,7 +86,7 @@ def scatter_panel(result: RunResult, dataset: LabelledImages, label: str) -> Sca
     first, *others = results_on(result, dataset)
     figures = first.figures[label]
     x, y = _points(dataset, [first], label)
-    if not len(x) or not isinstance(figures, RatingFigures):
+    if not len(x) or not isinstance(figures, RatingStatistics):
         return None
     behind_x, behind_y = _points(dataset, others, label)
     column = dataset.labels.index(label)
@@ -136,7 +136,7 @@ def _points(dataset: LabelledImages, results: Sequence[DataSetResult], label: st
 def confusion_panel(result: RunResult, dataset: LabelledImages) -> ConfusionPanel:
     """Which classes are taken for which, over the test images of all splits."""
     figures = [
-        figure for one in results_on(result, dataset) if isinstance(figure := one.figures["classes"], ClassFigures)
+        figure for one in results_on(result, dataset) if isinstance(figure := one.figures["classes"], ClassStatistics)
     ]
     counts = np.sum([np.asarray(one.confusion) for one in figures], axis=0)
     splits = f" of {len(figures)} splits" if len(figures) > 1 else ""
