@@ -64,7 +64,7 @@ class RatingResult:
         predictions: Shape (N,), oriented so that higher is better (see `oriented`); NaN where there is no score.
         statistics: Statistics on all images.
         on_tests: Statistics on the test part of each split, without intervals.
-        medians: Median of each of `RATING_STATISTICS` over `on_tests`; NaN where one is undefined. Empty without splits.
+        medians: Median of each of `RATING_STATISTICS` over `on_tests`; NaN where undefined. Empty without splits.
     """
 
     metric: str

@@ -26,7 +26,7 @@ from perceptmetrics.weights.resolve import ResolveOptions, resolve
 if TYPE_CHECKING:
     from perceptmetrics.weights.layouts import PromptWeights
 
-__all__ = ["Files", "assemble", "encoder_file", "untouched_encoder"]
+__all__ = ["Files", "assemble", "encoder_file", "pretrained_encoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +75,16 @@ def assemble(
 
 
 @torch.inference_mode(mode=False)
-def untouched_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
-    """The encoder of a metric as it was before the metric was trained.
+def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
+    """Build the encoder of a metric as it was before the metric was trained.
 
     Args:
         spec: The metric.
         files: Where its weights are. Nothing is downloaded for an encoder that the metric itself does not need.
-        placement: Where the encoder is wanted, and in which precision.
+        placement: Device and precision of the encoder.
 
     Returns:
-        The encoder; None where the metric's own was not trained, or has random weights.
+        The encoder; None if the metric's encoder was not trained or has random weights.
 
     Raises:
         WeightsError: A file is missing, or does not fit.

@@ -16,7 +16,7 @@ from perceptmetrics.apps.cli.experiment_metrics import create_metrics, scorer_wi
 from perceptmetrics.datasets import dataset_info, load_dataset, make_splits
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.evaluation import benchmark
-from perceptmetrics.reports import BENCHMARK_FORMS, BENCHMARK_STEMS, benchmark_makers
+from perceptmetrics.reports import BENCHMARK_FORMATS, BENCHMARK_STEMS, benchmark_makers
 
 if TYPE_CHECKING:
     from perceptmetrics.apps.cli.arguments import How
@@ -61,7 +61,7 @@ def run_benchmark(
     output: Path | None,
 ) -> int:
     """Carry out `benchmark`; the exit status."""
-    check_before(output, BENCHMARK_FORMS)
+    check_before(output, BENCHMARK_FORMATS)
     datasets = [request.load(missing) for request in (main, cross) if request is not None]
     parts = _splits(datasets[0], dataset_info(main.name), splits, seed)
     metrics = create_metrics(names, how)

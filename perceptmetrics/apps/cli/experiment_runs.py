@@ -26,12 +26,12 @@ from perceptmetrics.experiments import (
 from perceptmetrics.experiments.adjust import ADJUSTMENTS, adjustment
 from perceptmetrics.images.find import find_images
 from perceptmetrics.reports import (
-    AGREEMENT_FORMS,
-    ATTRIBUTE_FORMS,
-    COMPARE_FORMS,
-    CORRELATE_FORMS,
-    LADDER_FORMS,
-    RANK_FORMS,
+    AGREEMENT_FORMATS,
+    ATTRIBUTE_FORMATS,
+    COMPARE_FORMATS,
+    CORRELATE_FORMATS,
+    LADDER_FORMATS,
+    RANK_FORMATS,
     agreement_makers,
     attribute_makers,
     check_study_folder,
@@ -64,7 +64,7 @@ def run_rank(
     metric: str, how: How, paths: list[str], *, top: int, title: str | None, label: str | None, output: Path | None
 ) -> int:
     """Carry out `rank`."""
-    check_before(output, RANK_FORMS)
+    check_before(output, RANK_FORMATS)
     images = list(find_images(paths))
     (created,) = create_metrics([metric], how)
     ranking = rank_images(created, images, label=label, scorer=scorer_with_progress(how, messages))
@@ -75,7 +75,7 @@ def run_rank(
 
 def run_attributes(names: Sequence[str], how: How, paths: list[str], *, title: str, output: Path | None) -> int:
     """Carry out `attributes`."""
-    check_before(output, ATTRIBUTE_FORMS)
+    check_before(output, ATTRIBUTE_FORMATS)
     images = list(find_images(paths))
     metrics = create_metrics(names, how, PAPER_ATTRIBUTES)
     profiles = attribute_profiles(metrics, images, scorer=scorer_with_progress(how, messages))
@@ -87,7 +87,7 @@ def run_compare(
     metric: str, how: How, folder_a: Path, folder_b: Path, *, label: str | None, seed: int, output: Path | None
 ) -> int:
     """Carry out `compare`."""
-    check_before(output, COMPARE_FORMS)
+    check_before(output, COMPARE_FORMATS)
     (created,) = create_metrics([metric], how)
     scorer = scorer_with_progress(how, messages)
     comparison = compare_folders(created, folder_a, folder_b, label=label, seed=seed, scorer=scorer)
@@ -109,7 +109,7 @@ def run_ladder(
     output: Path | None,
 ) -> int:
     """Carry out `ladder`."""
-    check_before(output, LADDER_FORMS)
+    check_before(output, LADDER_FORMATS)
     images = list(find_images(paths))
     chosen = [adjustment(attribute) for attribute in attributes or ADJUSTMENTS]
     (created,) = create_metrics([metric], how, [item.prompt for item in chosen])
@@ -137,7 +137,7 @@ def run_correlate(
     output: Path | None,
 ) -> int:
     """Carry out `correlate`."""
-    check_before(output, CORRELATE_FORMS)
+    check_before(output, CORRELATE_FORMATS)
     ratings = read_ratings(ratings_file, images, image_column=image_column, columns=columns)
     metrics = create_metrics(names, how)
     correlations = correlate(metrics, ratings, seed=seed, scorer=scorer_with_progress(how, messages))
@@ -178,7 +178,7 @@ def run_study_score(
     metric: str | None, how: How, pairs: Path, choices: list[Path], *, label: str | None, output: Path | None
 ) -> int:
     """Carry out `study score`."""
-    check_before(output, AGREEMENT_FORMS)
+    check_before(output, AGREEMENT_FORMATS)
     study = read_pairs(pairs)
     answers = read_choices(choices, study)
     if metric is not None:

@@ -38,11 +38,11 @@ def ranking_table(ranking: Ranking, top: int) -> Table:
     table = new_table(("place", f"{ranking.column}\n({direction} is better)"), ("image",))
     best, worst = ranking.best(top), ranking.worst(top)
     for row in best:
-        table.add_row(str(row.place), f"{row.score:.4f}", foreign(row.image))
+        table.add_row(str(row.rank), f"{row.score:.4f}", foreign(row.image))
     if len(best) + len(worst) < len(ranking.images):
         table.add_row("...", "...", "")
     for row in reversed(worst):
-        table.add_row(str(row.place), f"{row.score:.4f}", foreign(row.image))
+        table.add_row(str(row.rank), f"{row.score:.4f}", foreign(row.image))
     return table
 
 
@@ -142,7 +142,7 @@ def agreement_table(agreement: Agreement) -> Table:
     for share in (*shares, *agreement.by_difference, *agreement.participants):
         name = f"score difference {share.name}" if share in agreement.by_difference else share.name
         interval = format_interval(share.interval, ".1%")
-        table.add_row(foreign(name), str(share.agreed), str(share.count), f"{share.share:.1%}", interval)
+        table.add_row(foreign(name), str(share.agreed), str(share.count), f"{share.fraction:.1%}", interval)
     return table
 
 

@@ -10,17 +10,22 @@ from perceptmetrics.apps.cli.console import messages, printable, results
 from perceptmetrics.apps.cli.endings import check_before, finish, report_failures
 from perceptmetrics.apps.cli.experiment_metrics import chosen_device, create_metrics, progress_bar
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.explain import METHODS, explain_images, head_importance, parse_heads, read_heads
-from perceptmetrics.factory.create import create_untouched_encoder
+from perceptmetrics.explain import (
+    METHODS,
+    create_pretrained_encoder,
+    explain_images,
+    head_importance,
+    parse_heads,
+    read_heads,
+)
 from perceptmetrics.images.find import find_images
 from perceptmetrics.reports import (
-    EXPLAIN_FORMS,
-    HEADS_FORMS,
+    EXPLAIN_FORMATS,
+    HEADS_FORMATS,
     check_explain_output,
     heads_makers,
     write_explanations,
 )
-from perceptmetrics.scoring.results import ScoredImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,14 +59,14 @@ def run_explain(
         check_explain_output(output, min(show, len(images)))
     (created,) = create_metrics([metric], how)
     methods = METHODS if method == "all" else (cast("ExplainMethod", method),)
-    untouched, note = _untouched(metric, how) if "attention" in methods else (None, "")
+    pretrained, note = _pretrained(metric, how) if "attention" in methods else (None, "")
     with progress_bar(messages) as tell:
         explanations = explain_images(
             created,
             images,
             methods=methods,
             heads=_chosen_heads(heads, head_count),
-            untouched=untouched,
+            pretrained=pretrained,
             label=label,
             show=show,
             samples=samples,
@@ -72,16 +77,16 @@ def run_explain(
     for line in (*explanations.notes, *([note] if note and any(image.heads for image in explanations.images) else [])):
         messages.print(printable(line), markup=False)
     if output is None:
-        messages.print(f"Add --output FOLDER for {', '.join('.' + form for form in EXPLAIN_FORMS)}.", markup=False)
+        messages.print(f"Add --output FOLDER for {', '.join('.' + form for form in EXPLAIN_FORMATS)}.", markup=False)
     else:
         for path in write_explanations(output, explanations):
             messages.print(f"Wrote {printable(str(path))}.", markup=False)
-    return report_failures(_failures(explanations.failed))
+    return report_failures(explanations.failed)
 
 
 def run_heads(metric: str, how: How, paths: list[str], *, method: str, top: int, output: Path | None) -> int:
     """Carry out `heads`."""
-    check_before(output, HEADS_FORMS)
+    check_before(output, HEADS_FORMATS)
     images = list(find_images(paths))
     (created,) = create_metrics([metric], how)
     with progress_bar(messages) as tell:
@@ -89,7 +94,7 @@ def run_heads(metric: str, how: How, paths: list[str], *, method: str, top: int,
             created, images, method=cast("ImportanceMethod", method), progress=lambda share: tell("heads", share)
         )
     results.print(_heads_table(importance, top))
-    return finish(output, "heads", heads_makers(importance), _failures(importance.failed))
+    return finish(output, "heads", heads_makers(importance), importance.failed)
 
 
 def _chosen_heads(text: str, count: int) -> Sequence[Head] | int:
@@ -98,10 +103,10 @@ def _chosen_heads(text: str, count: int) -> Sequence[Head] | int:
     return read_heads(Path(text))[:count] if text.lower().endswith(".json") else parse_heads(text)
 
 
-def _untouched(metric: str, how: How) -> tuple[Backbone | None, str]:
+def _pretrained(metric: str, how: How) -> tuple[Backbone | None, str]:
     """The encoder before training, or a line that says why there is none."""
     try:
-        encoder = create_untouched_encoder(
+        encoder = create_pretrained_encoder(
             metric,
             device=chosen_device(how.device),
             checkpoint=how.checkpoint,
@@ -136,7 +141,3 @@ def _heads_table(importance: HeadImportance, top: int) -> Table:
         cells = [f"{importance.importance[head]:.3g}", "yes" if importance.exact[head] else "no"]
         table.add_row(str(head), *cells, *(f"{value:+.2g}" for value in importance.signed[head].tolist()))
     return table
-
-
-def _failures(failed: Sequence[tuple[str, str]]) -> list[ScoredImage]:
-    return [ScoredImage(name, error=reason) for name, reason in failed]

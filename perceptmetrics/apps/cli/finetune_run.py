@@ -18,7 +18,7 @@ from perceptmetrics.datasets import load_dataset
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.finetune import finetune, load_recipe, make_plan
 from perceptmetrics.finetune.recipe_groups import recipe_groups
-from perceptmetrics.reports.finetune import check_plot_forms, write_finetune_report
+from perceptmetrics.reports.finetune import check_plot_formats, write_finetune_report
 from perceptmetrics.spec.plain import to_plain
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run_finetune(
     cache_dir: Path | None,
 ) -> None:
     """Carry out `finetune`."""
-    check_plot_forms(plots)
+    check_plot_formats(plots)
     stated = [_data_setting(name, names)] if names else []
     recipe = _with_options(load_recipe(name, [*stated, *settings]), options)
     folders = _folders(recipe, roots)

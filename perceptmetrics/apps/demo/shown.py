@@ -25,13 +25,13 @@ class ShownValue:
         label: What it is about; empty for a metric with a single score.
         value: The number.
         text: The number as it is written.
-        share: Where it lies in its range, in [0, 1]; None where the range is open.
+        fraction: Where it lies in its range, in [0, 1]; None where the range is open.
     """
 
     label: str
     value: float
     text: str
-    share: float | None
+    fraction: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ def _shown(name: str, metric: Metric, row: Sequence[float]) -> ShownMetric:
             label=label,
             value=value,
             text=f"{value:.1%}" if probable else f"{value:.4f}",
-            share=_share(value, score.lower, score.upper),
+            fraction=_fraction(value, score.lower, score.upper),
         )
         for label, value in zip(metric.labels or ("",), row, strict=True)
     ]
@@ -164,7 +164,7 @@ def _shown(name: str, metric: Metric, row: Sequence[float]) -> ShownMetric:
     return ShownMetric(name=name, summary=metric.spec.card.summary, meaning=meaning, values=tuple(values))
 
 
-def _share(value: float, lower: float | None, upper: float | None) -> float | None:
+def _fraction(value: float, lower: float | None, upper: float | None) -> float | None:
     if lower is None or upper is None:
         return None
     return min(1.0, max(0.0, (value - lower) / (upper - lower)))
