@@ -3,11 +3,11 @@
 Paper: Fang, Zhu, Zeng, Ma and Wang, "Perceptual Quality Assessment of Smartphone Photography", CVPR 2020.
 
 Layout: `Annotations/MOS and Image attribute scores.xlsx` (columns `Image name`, `MOS`, `Brightness`, `Colorfulness`,
-`Contrast`, `Noisiness`, `Sharpness`) and `TestImage/`. The workbook may also lie at the top.
+`Contrast`, `Noisiness`, `Sharpness`) and `TestImage/`. The workbook may also be at the top level.
 
-Scale: 0 to 100, higher is better. Splits: none are published; the papers draw ten of 80/20.
-Not certain: that a high `Noisiness` means much noise; only `MOS` is read unless `columns` asks for attributes, and
-those are taken as they are. The photographs have up to 20 megapixels; CLIP-IQA scores them at a short side of 512.
+Scale: 0 to 100, higher is better. Splits: none are published; the papers use ten random 80/20 splits.
+Uncertain: whether a high `Noisiness` means much noise. Only `MOS` is read unless `columns` asks for attributes, which
+are read unchanged. The photographs have up to 20 megapixels; CLIP-IQA scores them at a short side of 512.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def read(root: Path, missing: Missing, *, columns: Sequence[str] = ("MOS",)) -> 
     Args:
         root: Its folder.
         missing: See `load_dataset`.
-        columns: The ratings to read: `MOS`, and attributes of the workbook.
+        columns: The ratings to read: `MOS`, or attributes of the workbook.
     """
-    places = ("Annotations", "annotations", "SPAQ/Annotations")
-    table = read_workbook(one_of(root, *(f"{place}/{WORKBOOK}" for place in places), WORKBOOK))
+    folders = ("Annotations", "annotations", "SPAQ/Annotations")
+    table = read_workbook(one_of(root, *(f"{folder}/{WORKBOOK}" for folder in folders), WORKBOOK))
     chosen = [columns] if isinstance(columns, str) else list(columns)
     names = table.image_names("Image name")
     listing = Listing(

@@ -1,4 +1,4 @@
-"""Reading the first sheet of an .xlsx workbook: a zip of XML files (ECMA-376, part 1, section 18)."""
+"""Read the first sheet of an .xlsx workbook: a zip of XML files (ECMA-376, part 1, section 18)."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _rows(archive: zipfile.ZipFile, strings: list[str]) -> list[dict[str, str]]:
     rows = []
     for row in _parse(archive, first).iter("row"):
         cells = {}
-        for place, cell in enumerate(row.iter("c")):
-            letters = re.sub(r"\d", "", cell.get("r", "")) or _letters(place)
+        for index, cell in enumerate(row.iter("c")):
+            letters = re.sub(r"\d", "", cell.get("r", "")) or _letters(index)
             cells[letters] = _value(cell, strings).strip()
         rows.append(cells)
     return rows
@@ -91,10 +91,10 @@ def _text(element: ET.Element) -> str:
     return "".join(part.text or "" for part in element.iter("t"))
 
 
-def _letters(place: int) -> str:
+def _letters(index: int) -> str:
     letters = ""
-    place += 1
-    while place:
-        place, digit = divmod(place - 1, 26)
+    index += 1
+    while index:
+        index, digit = divmod(index - 1, 26)
         letters = chr(ord("A") + digit) + letters
     return letters

@@ -45,7 +45,7 @@ def _splits(dataset: LabelledImages, info: DatasetInfo, count: int | None, seed:
     if count == 0:
         return ()
     return make_splits(
-        dataset, count or info.split_count, seed=seed, test=info.test_share, validation=info.validation_share
+        dataset, count or info.split_count, seed=seed, test=info.test_fraction, validation=info.validation_fraction
     )
 
 
