@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from perceptmetrics.spec import Aggregation, ContextPosition
-from perceptmetrics.spec.backbone import EncoderFeatures, PositionalEmbedding
+from perceptmetrics.spec.encoders import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.checks import require, require_text
 from perceptmetrics.spec.heads import Activation, FeatureMap
 
@@ -61,8 +61,8 @@ class EncoderRecipe:
     Attributes:
         name: A CLIP of the registry (`"ViT-L-14"`), a tag of open_clip (`"ViT-B-32/laion2b_s34b_b79k"`), or
             `"timm:NAME"`.
-        positional_embedding: See `BackboneSpec`; None for the encoder's own.
-        features: See `BackboneSpec`; None for the encoder's own.
+        positional_embedding: See `ClipEncoderSpec`; None for the encoder's own.
+        features: See `TimmEncoderSpec`; None for the encoder's own.
         frozen: Parts that stay as they are while the encoder is trained in full, by the first words of their weights'
             names (`"blocks.0"`): without gradients they cost much less, and few images cannot spoil them.
     """

@@ -11,7 +11,13 @@ import torch
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, nearest_names
 from perceptmetrics.finetune.learner import Learner
-from perceptmetrics.models.encoders import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
+from perceptmetrics.models.encoders import (
+    Backbone,
+    TextEncoder,
+    build_image_and_text,
+    build_image_encoder,
+    read_encoder_weights,
+)
 from perceptmetrics.models.heads import AntonymHead, MlpHead
 from perceptmetrics.models.lora import attach_lora
 from perceptmetrics.models.metric import Metric
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.recipe_sections import PromptsRecipe
-    from perceptmetrics.spec import BackboneSpec, MetricSpec
+    from perceptmetrics.spec import EncoderSpec, MetricSpec
 
 __all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
 
@@ -51,7 +57,7 @@ class EncoderSource:
     counts_only: bool = False
 
 
-def find_encoder(spec: BackboneSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
+def find_encoder(spec: EncoderSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
     """Look the encoder's file up, unless it is stated.
 
     Raises:
@@ -60,7 +66,7 @@ def find_encoder(spec: BackboneSpec, lookup: ResolveOptions, stated: Path | None
     return EncoderSource(file=stated or resolve(spec.weights, lookup))
 
 
-def encoder_identity(spec: BackboneSpec, source: EncoderSource) -> str:
+def encoder_identity(spec: EncoderSpec, source: EncoderSource) -> str:
     """Text that is the same exactly when the encoder is."""
     weights = f"random {source.seed}" if source.file is None else file_sha256(weight_file(source.file))
     return f"{spec.library} {spec.architecture} {spec.features} {spec.positional_embedding} {spec.quick_gelu} {weights}"
@@ -131,10 +137,10 @@ def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEnc
         with torch.device("meta"):
             return _encoder(spec, replace(source, counts_only=False))
     if isinstance(spec.head, AntonymHeadSpec):
-        built = build_backbone(spec.backbone, source.file, source.seed)
+        built = build_image_and_text(spec.backbone, source.file, source.seed)
         return built.backbone, built.text
-    tower = None if source.file is None else read_tower_weights(source.file, spec.backbone)
-    return build_image_tower(spec.backbone, tower, source.seed), None
+    tower = None if source.file is None else read_encoder_weights(source.file, spec.backbone)
+    return build_image_encoder(spec.backbone, tower, source.seed), None
 
 
 def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
