@@ -6,14 +6,12 @@ adapters, prompts or a head, and ends in a plain `Metric` that is exported like 
 
 from __future__ import annotations
 
-from perceptmetrics.finetune.journal import Observer, StageName
 from perceptmetrics.finetune.plan import Plan, make_plan
 from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.recipe_files import list_recipes, load_recipe, parse_value, recipe_to_yaml
-from perceptmetrics.finetune.recipe_groups import recipe_groups
-from perceptmetrics.finetune.results import DataSetResult, RunResult, SplitResult, StageResult
+from perceptmetrics.finetune.recipe_files import list_recipes, load_recipe, parse_value, recipe_groups, recipe_to_yaml
+from perceptmetrics.finetune.results import DataSetResult, EpochRecord, RunResult, SplitResult, StageName, StageResult
 from perceptmetrics.finetune.run import finetune
-from perceptmetrics.finetune.state import EpochRecord
+from perceptmetrics.finetune.state import Observer
 
 __all__ = [
     "DataSetResult",

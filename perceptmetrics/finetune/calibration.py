@@ -7,7 +7,7 @@ trained on, and becomes part of the last layer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -16,12 +16,26 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 from torch import nn
 
-if TYPE_CHECKING:
-    from perceptmetrics.models.metric import Metric
+from perceptmetrics.finetune.learner import predict
+from perceptmetrics.functional.score import map_to_scores
+from perceptmetrics.spec import MlpHeadSpec
 
-__all__ = ["Calibration", "fit_calibration", "fold_calibration"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perceptmetrics.finetune.processes import Processes
+    from perceptmetrics.finetune.recipe import Recipe
+    from perceptmetrics.finetune.trial import Trial
+    from perceptmetrics.models.metric import Metric
+    from perceptmetrics.spec import MetricSpec
+
+__all__ = ["Calibration", "HeldOut", "RatingScale", "fit_calibration", "fold_calibration"]
 
 _LEAST_SLOPE = 0.02  # of a column that did not learn: its scores stay near the mean rating
+_SCALE_FREE = ("plcc", "ranking")
+_LEAST_SPREAD = 1e-8
+HeldOut: TypeAlias = "dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]"
+"""By head: outputs for test images in units of those for training images, and their ratings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +97,79 @@ def fold_calibration(metric: Metric, calibration: Calibration) -> None:
     with torch.no_grad():
         last.weight.mul_(slope[:, None])
         last.bias.mul_(slope).add_(torch.from_numpy(calibration.shift).to(last.bias))
+
+
+class RatingScale:
+    """Puts the outputs of a run's models on the scale of its ratings.
+
+    Args:
+        recipe: How the models are trained.
+        specs: The metrics, one for each head.
+        processes: The processes that train together.
+    """
+
+    def __init__(self, recipe: Recipe, specs: Sequence[MetricSpec], processes: Processes) -> None:
+        self._recipe, self._specs, self._processes = recipe, specs, processes
+
+    def lines(self, trial: Trial) -> list[Calibration | None]:
+        """For each data set, the line from raw outputs to ratings; None where outputs need none.
+
+        It is fitted on the validation images, or, where there are none, on the training images.
+        """
+        return [self._line(trial, place) for place in range(len(trial.sets))]
+
+    def scores(self, trial: Trial, place: int, line: Calibration | None) -> NDArray[np.float64]:
+        """Scores of a data set's test images: shape (N, K)."""
+        raw = self._predict(trial, place, trial.sets[place].split.test)
+        outputs = raw if line is None else line(raw)
+        mapping = self._specs[min(place, len(self._specs) - 1)].score
+        return map_to_scores(torch.from_numpy(outputs), mapping.map, mapping.scale, mapping.shift).numpy()
+
+    def held_out(self, trial: Trial) -> HeldOut:
+        """What `lines_of_all` needs of the model of a split."""
+        found = {}
+        for place in range(len(self._specs)):
+            one = trial.sets[place]
+            if self._calibrates(place) and one.dataset.ratings is not None:
+                mean, spread = self._moments(trial, place)
+                raw = self._predict(trial, place, one.split.test)
+                found[place] = ((raw - mean) / spread, one.dataset.ratings[one.split.test])
+        return found
+
+    def lines_of_all(self, trial: Trial, held_out: Sequence[HeldOut]) -> list[Calibration | None]:
+        """For each head of a model that was trained on all images, its line, fitted on what the splits held out."""
+        lines: list[Calibration | None] = [None] * len(self._specs)
+        for place in held_out[0]:
+            pairs = [of_split[place] for of_split in held_out]
+            outputs, ratings = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+            line = fit_calibration(outputs, ratings, logistic=self._recipe.score_map == "logistic")
+            mean, spread = self._moments(trial, place)
+            lines[place] = Calibration(slope=line.slope / spread, shift=line.shift - line.slope * mean / spread)
+        return lines
+
+    def _line(self, trial: Trial, place: int) -> Calibration | None:
+        measured = self._measured(place)
+        one = trial.sets[measured]
+        if not self._calibrates(place) or one.dataset.ratings is None:
+            return None
+        images = one.split.validation if len(one.split.validation) else one.split.train
+        raw = self._predict(trial, measured, images)
+        return fit_calibration(raw, one.dataset.ratings[images], logistic=self._recipe.score_map == "logistic")
+
+    def _calibrates(self, place: int) -> bool:
+        """Whether a head's outputs are on no scale of their own, or are to go through a logistic."""
+        loss = self._recipe.data[self._measured(place)].loss or self._recipe.loss
+        spec = self._specs[0]
+        has_layers = isinstance(spec.head, MlpHeadSpec) or spec.pool.regressor is not None
+        return has_layers and (loss in _SCALE_FREE or self._recipe.score_map == "logistic")
+
+    def _measured(self, place: int) -> int:
+        """The data set on whose ratings a head is calibrated: its own, or the first of those that share it."""
+        return 0 if len(self._specs) == 1 else place
+
+    def _predict(self, trial: Trial, place: int, images: NDArray[np.intp]) -> NDArray[np.float64]:
+        return predict(trial.learner, place, trial.sets[place].feed, images, self._processes)
+
+    def _moments(self, trial: Trial, place: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        raw = self._predict(trial, place, trial.sets[place].split.train)
+        return raw.mean(axis=0), raw.std(axis=0) + _LEAST_SPREAD

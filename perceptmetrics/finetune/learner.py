@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from perceptmetrics.models.heads import AntonymHead
+from perceptmetrics.finetune.feeds import Feed, in_order
+from perceptmetrics.functional.score import signed_log
+from perceptmetrics.models.heads import AntonymHead, MlpHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perceptmetrics.finetune.augmentation import Sample
+    from numpy.typing import NDArray
+
+    from perceptmetrics.finetune.data import TrainingSet
+    from perceptmetrics.finetune.feeds import Sample
+    from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.models.prompt_learner import PromptLearner
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "predict", "standardise_heads"]
+
+_IMAGES_AT_ONCE, _FEATURES_AT_ONCE = 8, 256
+_FLOOR = 1e-3  # added to standard deviations: a feature that hardly varies is not blown up
+_AT_ONCE = 8
 
 
 class Learner(nn.Module):
@@ -105,3 +117,66 @@ class Learner(nn.Module):
             for place, part in zip(places, encoded.reshape(len(places), shape[0], -1), strict=True):
                 features[place] = part
         return torch.stack(features)
+
+
+@torch.no_grad()
+def predict(
+    learner: Learner, number: int, feed: Feed, indices: NDArray[np.intp], processes: Processes
+) -> NDArray[np.float64]:
+    """Raw outputs for images as they are scored, in float32.
+
+    Args:
+        learner: The model.
+        number: Number of the data set.
+        feed: Where its samples come from.
+        indices: The N images.
+        processes: The processes that share the work; each gets all outputs.
+
+    Returns:
+        Shape (N, K).
+    """
+    learner.eval()
+    shares = [list(range(len(indices)))[rank :: processes.world] for rank in range(processes.world)]
+    mine = indices[shares[processes.rank]]
+    at_once = _FEATURES_AT_ONCE if feed.encoded else _IMAGES_AT_ONCE
+    chunks = [mine[start : start + at_once] for start in range(0, len(mine), at_once)]
+    tasks = ([partial(feed.fixed, int(index)) for index in chunk] for chunk in chunks)
+    rows = [learner.predict(number, samples) for samples in in_order(tasks, threads=not feed.encoded)]
+    own = torch.cat(rows) if rows else learner.no_rows(number)
+    gathered = processes.gather(own, [len(share) for share in shares]).cpu().double().numpy()
+    places = [place for share in shares for place in share]
+    ordered = np.empty_like(gathered)
+    ordered[places] = gathered
+    return ordered
+
+
+@torch.no_grad()
+def standardise_heads(learner: Learner, sets: Sequence[TrainingSet]) -> None:
+    """Set mean and standard deviation of heads that standardise; data sets of one head count as their losses do."""
+    moments: dict[MlpHead, list[tuple[float, Tensor, Tensor]]] = {}
+    for number, one in enumerate(sets):
+        head = learner.metric(number).head
+        if isinstance(head, MlpHead) and head.standardises:
+            moments.setdefault(head, []).append((one.weight, *_moments(learner, one, head)))
+    for head, found in moments.items():
+        weights, means, squares = zip(*found, strict=True)
+        shares = torch.tensor(weights, dtype=torch.float64)
+        shares /= shares.sum()
+        mean, square = (shares @ torch.stack(values) for values in (means, squares))
+        head.feature_mean.copy_(mean)
+        head.feature_std.copy_((square - mean.square()).clamp(min=0).sqrt() + _FLOOR)
+
+
+def _moments(learner: Learner, one: TrainingSet, head: MlpHead) -> tuple[Tensor, Tensor]:
+    """Mean of the features, and of their squares."""
+    train = one.split.train.tolist()
+    chunks = [train[start : start + _AT_ONCE] for start in range(0, len(train), _AT_ONCE)]
+    total = square = torch.zeros(())
+    count = 0
+    tasks = ([partial(one.feed.fixed, index) for index in chunk] for chunk in chunks)
+    for samples in in_order(tasks, threads=not one.feed.encoded):
+        for features in learner.encode(samples):
+            rows = features.flatten(0, 1).cpu().double()
+            rows = signed_log(rows) if head.feature_map == "signed_log" else rows
+            total, square, count = total + rows.sum(dim=0), square + rows.square().sum(dim=0), count + len(rows)
+    return total / count, square / count

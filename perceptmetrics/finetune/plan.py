@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.finetune.augmentation import TrainingViews
-from perceptmetrics.finetune.batches import Draw
-from perceptmetrics.finetune.features import can_be_kept
-from perceptmetrics.finetune.feeds import PixelFeed
-from perceptmetrics.finetune.overlaps import Overlap, find_overlaps
-from perceptmetrics.finetune.recipe_splits import recipe_splits
+from perceptmetrics.finetune.data import Draw, Overlap, find_overlaps, recipe_splits
+from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews, can_be_kept
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
 from perceptmetrics.models.views import Views

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 import warnings
 from contextlib import nullcontext
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed
 
+from perceptmetrics._util.version import __version__
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
 
 try:
@@ -25,9 +28,10 @@ if TYPE_CHECKING:
 
     from perceptmetrics.finetune.recipe_sections import TrainingPrecision
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "describe_environment"]
 
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "accelerate", "numpy", "scipy")
 
 
 class Processes:
@@ -153,3 +157,17 @@ class Processes:
             for rank, (part, count) in enumerate(zip(parts, counts, strict=True))
         ]
         return torch.cat(mine)
+
+
+def describe_environment(processes: Processes) -> dict[str, str]:
+    """Versions, system and device, by name; nothing that tells whose machine it was."""
+    device = processes.device
+    name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    return {
+        "perceptmetrics": __version__,
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": f"{device}{name}",
+        "processes": str(processes.world),
+        **{package: version(package) for package in _PACKAGES},
+    }

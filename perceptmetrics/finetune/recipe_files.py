@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-__all__ = ["list_recipes", "load_recipe", "parse_value", "recipe_to_yaml"]
+__all__ = ["list_recipes", "load_recipe", "parse_value", "recipe_groups", "recipe_to_yaml"]
 
 _SUFFIX = ".yaml"
 _SECTIONS = {
@@ -43,6 +43,10 @@ _SECTIONS = {
     "splits": SplitRecipe,
 }
 _BASE = "base"  # names another recipe of the package, of which a file says the differences only
+_OWN = "Your own ratings or classes"
+_OFFLINE = "Small networks, offline"
+_SINGLE, _SEVERAL, _ABLATIONS = "PerceptCLIP", "PerceptCLIP, several data sets", "PerceptCLIP, ablations"
+_CLIP_IQA, _CLIP_UIQA = "CLIP-IQA+", "CLIP-UIQA"
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,6 +54,8 @@ class _Loader(yaml.SafeLoader):
 
 
 _FLOAT = r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)$"
+
+
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT), list("-+0123456789."))
 
 
@@ -192,3 +198,35 @@ def _normalised(document: dict[str, Any]) -> dict[str, Any]:
         if isinstance(values, dict) and leaf in values and not isinstance(values[leaf], list):
             document[section] = values | {leaf: [values[leaf]]}
     return _with_encoder_spelled_out(document)
+
+
+def recipe_groups() -> dict[str, list[Recipe]]:
+    """The recipes by group: those for users' own data first, then paper by paper.
+
+    Returns:
+        For each group's title its recipes, by name.
+
+    Example:
+        >>> [recipe.name for recipe in recipe_groups()["PerceptCLIP, several data sets"]][-1]
+        'perceptclip_livec_koniq10k_spaq'
+    """
+    groups: dict[str, list[Recipe]] = {
+        title: [] for title in (_OWN, _OFFLINE, _SINGLE, _SEVERAL, _ABLATIONS, _CLIP_IQA, _CLIP_UIQA)
+    }
+    for name in list_recipes():
+        recipe = load_recipe(name)
+        groups[_group_of(recipe)].append(recipe)
+    return groups
+
+
+def _group_of(recipe: Recipe) -> str:
+    if any(entry.name == "csv" for entry in recipe.data):
+        return _OWN
+    for method in (_CLIP_IQA, _CLIP_UIQA):
+        if recipe.source.startswith(method):
+            return method
+    if not recipe.source.startswith(_SINGLE):
+        return _OFFLINE
+    if "ablation" in recipe.source:
+        return _ABLATIONS
+    return _SEVERAL if len(recipe.data) > 1 else _SINGLE

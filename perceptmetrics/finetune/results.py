@@ -1,24 +1,19 @@
-"""What a run came to: figures on the test images of each split, and the predictions behind them."""
+"""What a run came to: the epochs of its trainings, and figures on the test images of each split."""
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptmetrics._util.atomic import replacing
-from perceptmetrics._util.version import __version__
 from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes
 from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_figures
-from perceptmetrics.finetune.journal import StageName
 from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.state import EpochRecord
-from perceptmetrics.scoring.results import csv_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,14 +21,79 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataSetResult",
+    "EpochRecord",
     "RunResult",
     "SplitResult",
+    "StageName",
     "StageResult",
-    "card_figures",
+    "is_better",
+    "kept_epoch",
+    "medians",
     "test_result",
-    "write_predictions",
-    "write_summary",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageName:
+    """Which training of a run.
+
+    Attributes:
+        split: Number of the split.
+        lr: Learning rate that is tried.
+        stage: What is trained: `"main"`, or one of those before and after it.
+    """
+
+    split: int
+    lr: float
+    stage: str
+
+    def __str__(self) -> str:
+        return f"split {self.split}, lr {self.lr:g}, {self.stage}"
+
+    @property
+    def filename(self) -> str:
+        """For files and TensorBoard."""
+        return f"split{self.split}_lr{self.lr:g}_{self.stage}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """What an epoch came to.
+
+    Attributes:
+        epoch: Its number, from 0.
+        loss: Mean loss of its batches.
+        validation: The figure of each data set's validation images by which models are chosen.
+        selection: Their mean.
+        lr: Learning rate of its last step.
+        seconds: How long it took.
+    """
+
+    epoch: int
+    loss: float
+    validation: dict[str, float]
+    selection: float
+    lr: float
+    seconds: float
+
+
+def is_better(figure: float, than: float) -> bool:
+    """Whether a validation figure beats another; one that is not defined (NaN) beats none."""
+    return figure > than or (math.isnan(than) and not math.isnan(figure))
+
+
+def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
+    """The epoch whose weights are kept: the last, or that of the highest validation figure.
+
+    Of equal figures the first counts; where nothing is validated, the last epoch is the best.
+    """
+    if keep == "last":
+        return records[-1].epoch
+    best = 0
+    for record in records:
+        if not record.validation or is_better(record.selection, records[best].selection):
+            best = record.epoch
+    return best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,50 +205,6 @@ def test_result(
     return DataSetResult(data_set=dataset.name, images=images, scores=scores, figures=figures)
 
 
-def write_predictions(path: Path, splits: Sequence[SplitResult], datasets: Sequence[LabelledImages]) -> None:
-    """Write scores and labels of all test images as a CSV: ratings as shares of their scale, classes by name."""
-    by_name = {dataset.name: dataset for dataset in datasets}
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(csv_line(["split", "data_set", "image", "label", "score", "truth"]))
-        for split in splits:
-            for result in split.data_sets:
-                for row in _rows(by_name[result.data_set], result):
-                    stream.write(csv_line([str(split.number), result.data_set, *row]))
-
-
-def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[str]]:
-    rows = []
-    for image, scores in zip(result.images.tolist(), result.scores.tolist(), strict=True):
-        for column, label in enumerate(dataset.labels):
-            if dataset.classes is not None:
-                truth = str(int(dataset.classes[image] == column))
-            else:
-                truth = "" if dataset.ratings is None else f"{dataset.ratings[image, column]:.6f}"
-            rows.append([dataset.names[image], label, f"{scores[column]:.6f}", truth])
-    return rows
-
-
-def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
-    """Write figures of all splits and their medians as JSON; NaN becomes null."""
-    splits = [
-        {
-            "split": split.number,
-            "lr": split.lr,
-            "validation_by_lr": {f"{lr:g}": value for lr, value in split.tried.items()},
-            "best_epoch": split.best_epoch,
-            "validation": split.selection,
-            "test": {
-                one.data_set: {name: asdict(figures) for name, figures in one.figures.items()}
-                for one in split.data_sets
-            },
-        }
-        for split in result.splits
-    ]
-    document = {"perceptmetrics": __version__, **extra, "medians": medians(result), "splits": splits}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
 def medians(result: RunResult) -> dict[str, dict[str, dict[str, float]]]:
     """Medians over the splits, by data set, label and figure."""
     found: dict[str, dict[str, dict[str, float]]] = {}
@@ -199,32 +215,3 @@ def medians(result: RunResult) -> dict[str, dict[str, dict[str, float]]]:
                 name: result.median(one.data_set, label, name) for name in numbers
             }
     return found
-
-
-def card_figures(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
-    """Medians over the splits for a model card, by data set (and rating, where there are several)."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for split in splits:
-        for one in split.data_sets:
-            for label, figures in one.figures.items():
-                name = one.data_set if len(one.figures) == 1 else f"{one.data_set}: {label}"
-                row = found.setdefault(name, {})
-                for measure, value in _card_measures(figures).items():
-                    row.setdefault(measure, []).append(value)
-    return {name: {measure: float(np.median(values)) for measure, values in row.items()} for name, row in found.items()}
-
-
-def _card_measures(figures: RatingFigures | ClassFigures) -> dict[str, float]:
-    if isinstance(figures, ClassFigures):
-        return {"accuracy": figures.accuracy, "map": figures.mean_average_precision, "f1": figures.macro_f1}
-    return {"srcc": figures.srcc, "plcc": figures.plcc_logistic4, "rmse": figures.rmse}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value

@@ -19,28 +19,26 @@ import torch
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
-from perceptmetrics.finetune.calibration import fold_calibration
-from perceptmetrics.finetune.environment import describe_environment
-from perceptmetrics.finetune.export import export_trained
-from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
-from perceptmetrics.finetune.journal import Journal, Observer, Silence
-from perceptmetrics.finetune.processes import Processes
-from perceptmetrics.finetune.rating_scale import RatingScale
+from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
+from perceptmetrics.finetune.data import recipe_splits
+from perceptmetrics.finetune.processes import Processes, describe_environment
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.recipe_splits import recipe_splits
-from perceptmetrics.finetune.results import (
-    RunResult,
-    SplitResult,
-    StageResult,
+from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
+from perceptmetrics.finetune.run_folder import (
+    RECIPE_FILE,
+    SCORES_FILE,
     card_figures,
-    test_result,
+    export_trained,
+    is_free,
+    read_finished,
+    run_identity,
+    write_finished,
     write_predictions,
     write_summary,
 )
-from perceptmetrics.finetune.run_folder import RECIPE_FILE, is_free, run_identity
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import encoder_identity, find_encoder
-from perceptmetrics.finetune.state import is_better, kept_epoch
+from perceptmetrics.finetune.state import Journal, Observer, Silence
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
 from perceptmetrics.weights.resolve import ResolveOptions
 
@@ -49,8 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.calibration import Calibration
-    from perceptmetrics.finetune.rating_scale import HeldOut
+    from perceptmetrics.finetune.calibration import Calibration, HeldOut
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.start import EncoderSource
     from perceptmetrics.finetune.trial import Trial

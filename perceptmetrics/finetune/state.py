@@ -1,4 +1,4 @@
-"""The state of training on disk, from which it goes on after it was stopped, exactly.
+"""What training writes while it runs: the state from which it resumes exactly, and the journal that people read.
 
 What a step draws follows from the seed and the number of the step, and so does the learning rate; so weights, the
 optimizer's moments and a few numbers are all there is to keep. The file is written beside its place and renamed: a
@@ -11,64 +11,29 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from perceptmetrics._util.atomic import replacing
-from perceptmetrics.errors import WeightsError
+from perceptmetrics.errors import MissingExtraError, WeightsError
+from perceptmetrics.finetune.results import EpochRecord, StageName
 from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 
+try:
+    from torch.utils.tensorboard import SummaryWriter
+except ImportError as error:
+    raise MissingExtraError("Finetuning", "finetune") from error
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import nn
 
-__all__ = ["EpochRecord", "Progress", "TrainingState", "is_better", "kept_epoch", "read_state", "write_state"]
+__all__ = ["Journal", "Observer", "Progress", "Silence", "TrainingState", "read_state", "write_state"]
 
 _PROGRESS = "progress"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """What an epoch came to.
-
-    Attributes:
-        epoch: Its number, from 0.
-        loss: Mean loss of its batches.
-        validation: The figure of each data set's validation images by which models are chosen.
-        selection: Their mean.
-        lr: Learning rate of its last step.
-        seconds: How long it took.
-    """
-
-    epoch: int
-    loss: float
-    validation: dict[str, float]
-    selection: float
-    lr: float
-    seconds: float
-
-
-def is_better(figure: float, than: float) -> bool:
-    """Whether a validation figure beats another; one that is not defined (NaN) beats none."""
-    return figure > than or (math.isnan(than) and not math.isnan(figure))
-
-
-def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
-    """The epoch whose weights are kept: the last, or that of the highest validation figure.
-
-    Of equal figures the first counts; where nothing is validated, the last epoch is the best.
-    """
-    if keep == "last":
-        return records[-1].epoch
-    best = 0
-    for record in records:
-        if not record.validation or is_better(record.selection, records[best].selection):
-            best = record.epoch
-    return best
 
 
 @dataclass(kw_only=True)
@@ -197,3 +162,119 @@ def load_optimizer(
         place = weights[weight]
         kept = tensor.clone() if moment == "step" else tensor.to(place.device, copy=True)
         optimizer.state[place][moment] = kept
+
+
+class Observer(Protocol):
+    """Is told how training goes on."""
+
+    def encoding(self, data_set: str, done: int, total: int) -> None:
+        """Features of a data set are computed or read."""
+
+    def step(self, stage: StageName, epoch: int, step: int, steps: int, loss: float) -> None:
+        """A step is done."""
+
+    def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
+        """An epoch is done."""
+
+
+class Silence:
+    """Observes nothing."""
+
+    def encoding(self, data_set: str, done: int, total: int) -> None:
+        """See `Observer`."""
+
+    def step(self, stage: StageName, epoch: int, step: int, steps: int, loss: float) -> None:
+        """See `Observer`."""
+
+    def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
+        """See `Observer`."""
+
+
+class Journal:
+    """Writes `metrics.jsonl` and TensorBoard's files into the folder of a run.
+
+    The file is always that of the epochs that count: an epoch that was repeated after a stop stands in it once.
+
+    Args:
+        folder: The run's folder.
+        writes: Whether this process writes.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool) -> None:
+        self._path = folder / "metrics.jsonl"
+        self._board = folder / "tensorboard"
+        self._writes = writes
+        self._records: dict[StageName, list[EpochRecord]] = {}
+        self._open: tuple[StageName, SummaryWriter] | None = None
+
+    @property
+    def records(self) -> dict[StageName, tuple[EpochRecord, ...]]:
+        """The epochs of each training that was written down, in the order of their first ones."""
+        return {name: tuple(records) for name, records in self._records.items()}
+
+    def write(self, stage: StageName, records: list[EpochRecord]) -> None:
+        """Write down all epochs of a training so far."""
+        known = len(self._records.get(stage, []))
+        self._records[stage] = list(records)
+        if not self._writes:
+            return
+        if known:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(_line(stage, record) for record in records[known:])
+        else:  # the file may hold epochs of a process that was stopped
+            lines = [_line(name, record) for name, done in self._records.items() for record in done]
+            with replacing(self._path) as temporary:
+                temporary.write_text("".join(lines), encoding="utf-8")
+        self._write_board(stage, records[known:])
+
+    def restore(self) -> None:
+        """Take the records of a finished run from its file."""
+        self._records = {}
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            stage = StageName(split=entry.pop("split"), lr=entry.pop("tried_lr"), stage=entry.pop("stage"))
+            self._records.setdefault(stage, []).append(_record(entry))
+
+    def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
+        if not records:
+            return
+        if self._open is None or self._open[0] != stage:
+            self.close()
+            self._open = stage, SummaryWriter(str(self._board / stage.filename), purge_step=records[0].epoch)
+        _, board = self._open
+        for record in records:
+            board.add_scalar("loss", record.loss, record.epoch)
+            board.add_scalar("lr", record.lr, record.epoch)
+            for data_set, figure in record.validation.items():
+                board.add_scalar(f"validation/{data_set}", figure, record.epoch)
+        board.flush()
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+
+def _line(stage: StageName, record: EpochRecord) -> str:
+    # Both have a learning rate: the one that is tried, and that of the epoch's last step. JSON knows no NaN.
+    fields = asdict(record)
+    fields["validation"] = {name: _or_none(figure) for name, figure in record.validation.items()}
+    fields |= {"loss": _or_none(record.loss), "selection": _or_none(record.selection)}
+    line = {"split": stage.split, "stage": stage.stage, "tried_lr": stage.lr, **fields}
+    return json.dumps(line, allow_nan=False) + "\n"
+
+
+def _record(fields: dict[str, Any]) -> EpochRecord:
+    """Take the fields of a line back."""
+    fields["validation"] = {name: _or_nan(figure) for name, figure in fields["validation"].items()}
+    fields |= {"loss": _or_nan(fields["loss"]), "selection": _or_nan(fields["selection"])}
+    return EpochRecord(**fields)
+
+
+def _or_none(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None
+
+
+def _or_nan(figure: float | None) -> float:
+    return math.nan if figure is None else figure

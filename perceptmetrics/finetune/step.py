@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,32 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.finetune.augmentation import Sample
-    from perceptmetrics.finetune.batches import Batch, Draw
+    from perceptmetrics.finetune.data import Batch, Draw, TrainingSet
+    from perceptmetrics.finetune.feeds import Sample
     from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-    from perceptmetrics.finetune.training_set import TrainingSet
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "rate_at"]
+
+
+def rate_at(recipe: OptimizerRecipe, rate: float, step: int, total: int) -> float:
+    """The learning rate of a step.
+
+    Args:
+        recipe: Schedule, warm-up, lowest rate.
+        rate: The learning rate of the trial.
+        step: Number of the step, from 0.
+        total: Number of steps, if training does not stop early.
+
+    Returns:
+        The rate.
+    """
+    warm = min(1.0, (step + 1) / (recipe.warmup + 1))
+    if recipe.schedule == "constant":
+        return warm * rate
+    period = recipe.period or total
+    share = (step % period) / period
+    return warm * (recipe.min_lr + (rate - recipe.min_lr) * (1 + math.cos(math.pi * share)) / 2)
 
 
 class Steps:
@@ -130,7 +150,7 @@ class Steps:
 
 
 def _cut(samples: list[list[Sample]], count: int) -> list[list[list[Sample]]]:
-    """Cut what a process has of a batch into parts, as `Stage._order` put them one after the other; none is empty."""
+    """Cut what a process has of a batch into parts, as `Steps.order` puts them one after the other; none is empty."""
     sizes = [[len(range(part, len(shown), count)) for part in range(count)] for shown in samples]
     streams = [iter(shown) for shown in samples]
     parts = [

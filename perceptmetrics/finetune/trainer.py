@@ -11,16 +11,14 @@ import numpy as np
 import torch
 
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune.batches import epoch_batches, training_units
+from perceptmetrics.finetune.data import epoch_batches, training_units
 from perceptmetrics.finetune.feeds import in_order
+from perceptmetrics.finetune.learner import predict
 from perceptmetrics.finetune.objectives import can_be_judged, selection_figure
-from perceptmetrics.finetune.prediction import predict
-from perceptmetrics.finetune.schedule import rate_at
+from perceptmetrics.finetune.results import EpochRecord, kept_epoch
 from perceptmetrics.finetune.state import (
-    EpochRecord,
     Progress,
     TrainingState,
-    kept_epoch,
     load_optimizer,
     load_weights,
     optimizer_tensors,
@@ -28,7 +26,7 @@ from perceptmetrics.finetune.state import (
     trained_tensors,
     write_state,
 )
-from perceptmetrics.finetune.step import Steps
+from perceptmetrics.finetune.step import Steps, rate_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,13 +34,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.finetune.augmentation import Sample
-    from perceptmetrics.finetune.batches import Batch
-    from perceptmetrics.finetune.journal import Journal, Observer, StageName
+    from perceptmetrics.finetune.data import Batch, TrainingSet
+    from perceptmetrics.finetune.feeds import Sample
     from perceptmetrics.finetune.learner import Learner
     from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-    from perceptmetrics.finetune.training_set import TrainingSet
+    from perceptmetrics.finetune.results import StageName
+    from perceptmetrics.finetune.state import Journal, Observer
 
 __all__ = ["Stage"]
 

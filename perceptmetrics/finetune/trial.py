@@ -10,17 +10,13 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from perceptmetrics.finetune.augmentation import TrainingViews
-from perceptmetrics.finetune.features import FeatureFeed, can_be_kept
-from perceptmetrics.finetune.feeds import PixelFeed
-from perceptmetrics.finetune.journal import StageName
-from perceptmetrics.finetune.learner import Learner
+from perceptmetrics.finetune.data import TrainingSet
+from perceptmetrics.finetune.feeds import FeatureFeed, PixelFeed, TrainingViews, can_be_kept
+from perceptmetrics.finetune.learner import Learner, standardise_heads
 from perceptmetrics.finetune.objectives import Objective
-from perceptmetrics.finetune.standardisation import standardise_heads
+from perceptmetrics.finetune.results import EpochRecord, StageName, kept_epoch
 from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
-from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.finetune.trainer import Stage
-from perceptmetrics.finetune.training_set import TrainingSet
 from perceptmetrics.models.views import Views
 from perceptmetrics.weights.cache import cache_home
 
@@ -30,11 +26,11 @@ if TYPE_CHECKING:
 
     from perceptmetrics.datasets import LabelledImages, Split
     from perceptmetrics.finetune.feeds import Feed
-    from perceptmetrics.finetune.journal import Journal, Observer
     from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.recipe_sections import AugmentationRecipe, OptimizerRecipe
     from perceptmetrics.finetune.start import EncoderSource
+    from perceptmetrics.finetune.state import Journal, Observer
     from perceptmetrics.spec import MetricSpec
 
 __all__ = ["Trial", "Trials"]

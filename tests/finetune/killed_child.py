@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from perceptmetrics.finetune import EpochRecord, StageName, finetune, load_recipe, state, trainer
-from perceptmetrics.finetune.journal import Silence
+from perceptmetrics.finetune.state import Silence
 from perceptmetrics.weights.tensor_files import save_tensors
 from tests.finetune.tiny import hurry, rated
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptmetrics.finetune.features import FeatureFeed
+from perceptmetrics.finetune.feeds import FeatureFeed
 from perceptmetrics.finetune.processes import Processes
 from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
 from perceptmetrics.finetune.specs import run_specs
@@ -119,7 +119,7 @@ def test_damaged_file_is_made_anew(damage, make, tmp_path):
 
 
 def test_training_sees_one_of_the_crops_and_scoring_all(make):
-    from perceptmetrics.finetune.batches import Draw
+    from perceptmetrics.finetune.data import Draw
 
     feed, _, _ = make(views=(CropsView(height=64, width=64, size=32, count=3),))
     kept = feed._bank[0][1].flatten(0, 1)

@@ -12,8 +12,8 @@ from perceptmetrics import create_metric
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.finetune import RunResult, finetune
-from perceptmetrics.finetune.batches import epoch_batches
-from perceptmetrics.finetune.features import FeatureFeed
+from perceptmetrics.finetune.data import epoch_batches
+from perceptmetrics.finetune.feeds import FeatureFeed
 from perceptmetrics.images.load import load_image
 from perceptmetrics.models.heads import MlpHead
 from tests.finetune.tiny import rated, tiny_recipe

@@ -14,7 +14,7 @@ from PIL import Image
 from perceptmetrics.datasets import Scale
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.finetune import recipe_to_yaml
-from perceptmetrics.finetune.state import EpochRecord, kept_epoch
+from perceptmetrics.finetune.results import EpochRecord, kept_epoch
 from perceptmetrics.functional.stats import bootstrap_interval
 from perceptmetrics.reports.finetune import (
     confusion_panel,

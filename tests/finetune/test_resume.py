@@ -15,7 +15,7 @@ import pytest
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.finetune import trainer
-from perceptmetrics.finetune.journal import Silence
+from perceptmetrics.finetune.state import Silence
 from tests.finetune.tiny import LORA, assert_same_run, rated, tiny_recipe
 
 SETTINGS = (

@@ -9,7 +9,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
 
 from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-from perceptmetrics.finetune.schedule import rate_at
+from perceptmetrics.finetune.step import rate_at
 
 STEPS = 30
 

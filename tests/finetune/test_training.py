@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune import calibration, finetune, load_recipe, rating_scale, trial
+from perceptmetrics.finetune import calibration, finetune, load_recipe, trial
 from perceptmetrics.finetune.feeds import PixelFeed
-from perceptmetrics.finetune.journal import Silence
 from perceptmetrics.finetune.objectives import selection_figure
-from perceptmetrics.finetune.state import EpochRecord, kept_epoch
+from perceptmetrics.finetune.results import EpochRecord, kept_epoch
+from perceptmetrics.finetune.state import Silence
 from perceptmetrics.finetune.step import Steps
 from tests.finetune.cases import SGD, TWO, data_sets
 from tests.finetune.tiny import LORA, epochs_of, rated, write_pictures
@@ -200,13 +200,12 @@ def test_data_that_do_not_go_with_the_recipe_are_refused(
 def test_loss_of_a_data_set_goes_before_the_recipes(train, recipe, pictures, few_pictures, tmp_path, monkeypatch):
     """One data set by correlation, whose outputs need a scale, beside one by squared error, whose do not."""
     sets = data_sets("two", pictures, few_pictures)
-    fitted = []
+    fitted, fit = [], calibration.fit_calibration
     monkeypatch.setattr(
-        rating_scale,
+        calibration,
         "fit_calibration",
         lambda raw, ratings, **options: fitted.append(ratings) or fit(raw, ratings, **options),
     )
-    fit = calibration.fit_calibration
     train(recipe("data=[{name: many, loss: plcc}, {name: few}]", "loss=mse", "epochs=1"), sets, tmp_path / "run")
     assert [len(ratings) for ratings in fitted] == [3]  # the validation images of the first alone
 

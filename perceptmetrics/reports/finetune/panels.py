@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.evaluation import ClassFigures, RatingFigures
-from perceptmetrics.finetune.state import kept_epoch
+from perceptmetrics.finetune.results import kept_epoch
 from perceptmetrics.reports.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
 
 if TYPE_CHECKING:
