@@ -202,6 +202,6 @@ def _encoder_file(spec: MetricSpec, files: Files, base: str | None = None) -> Pa
 
     `base` is the fingerprint of the encoder that is wanted, when it is known.
     """
-    is_cached = base is not None and not spec.head.needs_text_encoder  # the cache holds image encoders alone
-    stated = files.encoder or (cached_tower(base) if is_cached else None)
+    wanted = None if spec.head.needs_text_encoder else base  # the cache holds image encoders alone
+    stated = files.encoder or (None if wanted is None else cached_tower(wanted))
     return stated if stated is not None or files.random else resolve(spec.backbone.weights, files.lookup)

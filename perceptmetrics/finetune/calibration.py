@@ -17,8 +17,6 @@ from scipy.special import expit
 from torch import nn
 
 from perceptmetrics.finetune.learner import predict
-from perceptmetrics.functional.score import map_to_scores
-from perceptmetrics.spec import MlpHeadSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,8 +120,8 @@ class RatingScale:
         """Scores of a data set's test images: shape (N, K)."""
         raw = self._predict(trial, place, trial.sets[place].split.test)
         outputs = raw if line is None else line(raw)
-        mapping = self._specs[min(place, len(self._specs) - 1)].score
-        return map_to_scores(torch.from_numpy(outputs), mapping.map, mapping.scale, mapping.shift).numpy()
+        score = self._specs[min(place, len(self._specs) - 1)].score
+        return score.map.scores(torch.from_numpy(outputs)).numpy()
 
     def held_out(self, trial: Trial) -> HeldOut:
         """What `lines_of_all` needs of the model of a split."""
@@ -160,8 +158,8 @@ class RatingScale:
         """Whether a head's outputs are on no scale of their own, or are to go through a logistic."""
         loss = self._recipe.data[self._measured(place)].loss or self._recipe.loss
         spec = self._specs[0]
-        has_layers = isinstance(spec.head, MlpHeadSpec) or spec.pool.regressor is not None
-        return has_layers and (loss in _SCALE_FREE or self._recipe.score_map == "logistic")
+        is_free = not spec.head.is_calibrated or spec.pool.regressor is not None
+        return is_free and (loss in _SCALE_FREE or self._recipe.score_map == "logistic")
 
     def _measured(self, place: int) -> int:
         """The data set on whose ratings a head is calibrated: its own, or the first of those that share it."""

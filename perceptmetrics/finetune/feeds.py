@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,10 +22,9 @@ import torch
 
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics.errors import DatasetError, InvalidImageError, WeightsError
-from perceptmetrics.functional.image import enlarge_to, normalise, resize, shrink_to_long_side
 from perceptmetrics.images.decode import default_workers
-from perceptmetrics.images.load import load_pixels, to_unit_float
-from perceptmetrics.spec import CentreCropView, CropsView, WholeView
+from perceptmetrics.images.load import load_pixels
+from perceptmetrics.models.views import Variation
 from perceptmetrics.spec.plain import to_plain
 from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
 
@@ -61,8 +59,7 @@ __all__ = [
 
 Sample: TypeAlias = "list[Tensor]"
 """What is shown of an image: for each view, shape (V, 3, h, w) as pixels, or (V, D) as features."""
-# Of torchvision's RandomResizedCrop, which PerceptCLIP's emotion model was trained with.
-_AREA, _ASPECT, _ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10
+
 _AHEAD = 2  # batches
 _CHUNK = 64  # images of a file
 
@@ -78,13 +75,11 @@ class TrainingViews:
     def __init__(self, views: Views, recipe: AugmentationRecipe) -> None:
         self.views = views
         self._recipe = recipe
-        self._only = views.spec.views[0] if len(views.spec.views) == 1 else None
+        self._variation = Variation(recipe.random_crop, recipe.random_resized_crop)
 
     def prepare(self, pixels: Tensor) -> Tensor:
-        """What is the same at each showing, and worth keeping: crops are cut from the image at a fixed size."""
-        if isinstance(self._only, CropsView):
-            return resize(pixels[None], (self._only.height, self._only.width))[0]
-        return pixels
+        """What is the same at each showing, and worth keeping; what several views show begins with the image."""
+        return pixels if self.views.only is None else self.views.only.prepare(pixels)
 
     def fixed(self, prepared: Tensor) -> Sample:
         """The metric's own views: shapes (V, 3, h, w)."""
@@ -92,25 +87,13 @@ class TrainingViews:
         return shown
 
     def draw(self, prepared: Tensor, seed: Sequence[int]) -> Sample:
-        """The views of one showing, drawn from a seed: shapes (V, 3, h, w); a random crop stands for all crops."""
+        """The views of one showing, drawn from a seed: shapes (V, 3, h, w). Several views are not varied."""
         rng = np.random.default_rng(list(seed))
         sides = draw_sides(self._recipe, rng)
         pixels = prepared.flip(sides) if sides else prepared
-        if isinstance(self._only, CropsView):
-            return [self._normalise(_random_crop(pixels, self._only.size, rng))]
-        if isinstance(self._only, CentreCropView) and self._recipe.random_resized_crop:
-            size = self._only.size
-            return [self._normalise(resize(_random_part(pixels, rng)[None], (size, size))[0])]
-        if isinstance(self._only, WholeView) and self._recipe.random_crop is not None:
-            scored = to_unit_float(pixels)[None]
-            if self._only.max_long_side is not None:
-                scored = shrink_to_long_side(scored, self._only.max_long_side)
-            large = enlarge_to(scored, self._recipe.random_crop)[0]
-            return self.fixed(_random_crop(large, self._recipe.random_crop, rng))
-        return self.fixed(pixels)
-
-    def _normalise(self, pixels: Tensor) -> Tensor:
-        return normalise(to_unit_float(pixels), self.views.mean, self.views.std)[None]
+        if self.views.only is None:
+            return self.fixed(pixels)
+        return [self.views.only.draw(pixels, self.views.normalization, self._variation, rng)]
 
 
 def mirror_images(recipe: AugmentationRecipe) -> list[tuple[int, ...]]:
@@ -124,27 +107,6 @@ def draw_sides(recipe: AugmentationRecipe, rng: np.random.Generator) -> tuple[in
     """Draw one of `mirror_images`, all of them alike in probability."""
     across, upside_down = rng.random(2) < 0.5
     return (-1,) * bool(recipe.horizontal_flip and across) + (-2,) * bool(recipe.vertical_flip and upside_down)
-
-
-def _random_crop(pixels: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-    top, left = (int(rng.integers(side - size + 1)) for side in pixels.shape[-2:])
-    return pixels[..., top : top + size, left : left + size]
-
-
-def _random_part(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """A part of random area and proportions; the largest of allowed proportions where none was found."""
-    height, width = pixels.shape[-2:]
-    for _ in range(_ATTEMPTS):
-        area = height * width * rng.uniform(*_AREA)
-        aspect = math.exp(rng.uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1])))
-        part_width, part_height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < part_width <= width and 0 < part_height <= height:
-            top, left = int(rng.integers(height - part_height + 1)), int(rng.integers(width - part_width + 1))
-            return pixels[:, top : top + part_height, left : left + part_width]
-    part_width = min(width, round(height * _ASPECT[1]))
-    part_height = min(height, round(width / _ASPECT[0]))
-    top, left = (height - part_height) // 2, (width - part_width) // 2
-    return pixels[:, top : top + part_height, left : left + part_width]
 
 
 class Feed(Protocol):
@@ -276,7 +238,7 @@ class FeatureFeed:
         self._metric = metric
         self._views = views
         self._mirrored = mirror_images(recipe)
-        self._one_view = len(views.spec.views) == 1 and isinstance(views.spec.views[0], CropsView)
+        self._draws_one = views.only is not None and views.only.draws_one
         self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._mirrored])
         chunks = [range(start, min(start + _CHUNK, len(dataset))) for start in range(0, len(dataset), _CHUNK)]
         for number, chunk in enumerate(chunks):
@@ -293,7 +255,7 @@ class FeatureFeed:
         rng = np.random.default_rng(list(draw.seed))
         variant = self._mirrored.index(draw_sides(self._recipe, rng))
         shown = [features[draw.index, variant] for features in self._bank]
-        if self._one_view:
+        if self._draws_one:
             crop = int(rng.integers(len(shown[0])))
             return [shown[0][crop : crop + 1]]
         return shown

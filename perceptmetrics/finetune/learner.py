@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from perceptmetrics.finetune.feeds import Feed, in_order
-from perceptmetrics.functional.score import signed_log
-from perceptmetrics.models.heads import AntonymHead, MlpHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from perceptmetrics.finetune.data import TrainingSet
     from perceptmetrics.finetune.feeds import Sample
     from perceptmetrics.finetune.processes import Processes
+    from perceptmetrics.models.heads import Head
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.models.prompt_learner import PromptLearner
 
@@ -32,7 +31,7 @@ _AT_ONCE = 8
 
 
 class Learner(nn.Module):
-    """Metrics that share their encoder, on the road that scoring takes.
+    """Metrics that share their encoder, in the forward pass that scoring takes.
 
     Args:
         metrics: The metrics, one for each head.
@@ -57,7 +56,7 @@ class Learner(nn.Module):
             samples: For each data set, its samples: pixels that are encoded first, or features.
 
         Returns:
-            For each data set, raw outputs of shape (N, K), float32.
+            For each data set, predictions of shape (N, K), float32.
         """
         self.install_prompts()
         encoded = self.encode([sample for data_set in samples for sample in data_set])
@@ -69,16 +68,16 @@ class Learner(nn.Module):
         return outputs
 
     def predict(self, number: int, samples: Sequence[Sample]) -> Tensor:
-        """Raw outputs of a data set's samples of any sizes: shape (N, K)."""
+        """Predictions for a data set's samples of any sizes: shape (N, K)."""
         self.install_prompts()
         return self._rate(number, self.encode(samples))
 
-    def encode(self, samples: Sequence[Sample]) -> list[Tensor]:
-        """Features of samples: for each view, shape (N, V, D)."""
+    def encode(self, samples: Sequence[Sample]) -> list[list[Tensor]]:
+        """Features of samples: for each view and each sample, shape (V, D)."""
         return [self._encode([sample[view] for sample in samples]) for view in range(len(samples[0]))]
 
     def no_rows(self, number: int) -> Tensor:
-        """Raw outputs of no samples: shape (0, K)."""
+        """Predictions for no samples: shape (0, K)."""
         metric = self.metric(number)
         return torch.zeros(0, max(1, len(metric.labels)), device=metric.device)
 
@@ -92,21 +91,32 @@ class Learner(nn.Module):
 
     def install_prompts(self) -> None:
         """Make the prompts, as they are now, those of the head."""
-        head = self.metric(0).head
-        if self.prompts is not None and isinstance(head, AntonymHead):
-            self.prompts.install(head)
+        if self.prompts is not None:
+            self.prompts.install(self.metric(0).head)  # type: ignore[arg-type]
 
-    def _rate(self, number: int, encoded: Sequence[Tensor]) -> Tensor:
-        """Heads and pools, from features of shapes (N, V, D)."""
-        count = len(encoded[0])
-        if not count:
+    def _rate(self, number: int, encoded: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Predictions from the features of what `encode` returns; samples with equally many views go together."""
+        if not len(encoded[0]):
             return self.no_rows(number)
-        return self.metric(number).outputs([view.flatten(0, 1) for view in encoded], count)
+        metric = self.metric(number)
+        by_views: dict[tuple[int, ...], list[int]] = {}
+        for index, features in enumerate(zip(*encoded, strict=True)):
+            by_views.setdefault(tuple(map(len, features)), []).append(index)
+        predicted = [
+            metric.spec.score.map.predictions(
+                metric.outputs([torch.cat([view[index] for index in indices]) for view in encoded], len(indices))
+            )
+            for indices in by_views.values()
+        ]
+        if len(predicted) == 1:
+            return predicted[0]
+        order = torch.tensor([index for indices in by_views.values() for index in indices])
+        return torch.cat(predicted)[order.argsort().to(metric.device)]
 
-    def _encode(self, shown: Sequence[Tensor]) -> Tensor:
-        """One view of every sample: shapes (V, 3, h, w) or (V, D) to (N, V, D)."""
+    def _encode(self, shown: Sequence[Tensor]) -> list[Tensor]:
+        """One view of every sample: shapes (V, 3, h, w) or (V, D) to (V, D)."""
         if shown[0].ndim == 2:
-            return torch.stack([features.to(self.metric(0).device) for features in shown])
+            return [features.to(self.metric(0).device) for features in shown]
         by_size: dict[torch.Size, list[int]] = {}
         for place, pixels in enumerate(shown):
             by_size.setdefault(pixels.shape, []).append(place)
@@ -116,14 +126,14 @@ class Learner(nn.Module):
             (encoded,) = self.metric(0).encode([pixels])
             for place, part in zip(places, encoded.reshape(len(places), shape[0], -1), strict=True):
                 features[place] = part
-        return torch.stack(features)
+        return features
 
 
 @torch.no_grad()
 def predict(
     learner: Learner, number: int, feed: Feed, indices: NDArray[np.intp], processes: Processes
 ) -> NDArray[np.float64]:
-    """Raw outputs for images as they are scored, in float32.
+    """Predictions for images as they are scored, in float32.
 
     Args:
         learner: The model.
@@ -153,10 +163,10 @@ def predict(
 @torch.no_grad()
 def standardise_heads(learner: Learner, sets: Sequence[TrainingSet]) -> None:
     """Set mean and standard deviation of heads that standardise; data sets of one head count as their losses do."""
-    moments: dict[MlpHead, list[tuple[float, Tensor, Tensor]]] = {}
+    moments: dict[Head, list[tuple[float, Tensor, Tensor]]] = {}
     for number, one in enumerate(sets):
-        head = learner.metric(number).head
-        if isinstance(head, MlpHead) and head.standardises:
+        head = cast("Head", learner.metric(number).head)
+        if head.standardises:
             moments.setdefault(head, []).append((one.weight, *_moments(learner, one, head)))
     for head, found in moments.items():
         weights, means, squares = zip(*found, strict=True)
@@ -167,7 +177,7 @@ def standardise_heads(learner: Learner, sets: Sequence[TrainingSet]) -> None:
         head.feature_std.copy_((square - mean.square()).clamp(min=0).sqrt() + _FLOOR)
 
 
-def _moments(learner: Learner, one: TrainingSet, head: MlpHead) -> tuple[Tensor, Tensor]:
+def _moments(learner: Learner, one: TrainingSet, head: Head) -> tuple[Tensor, Tensor]:
     """Mean of the features, and of their squares."""
     train = one.split.train.tolist()
     chunks = [train[start : start + _AT_ONCE] for start in range(0, len(train), _AT_ONCE)]
@@ -176,7 +186,6 @@ def _moments(learner: Learner, one: TrainingSet, head: MlpHead) -> tuple[Tensor,
     tasks = ([partial(one.feed.fixed, index) for index in chunk] for chunk in chunks)
     for samples in in_order(tasks, threads=not one.feed.encoded):
         for features in learner.encode(samples):
-            rows = features.flatten(0, 1).cpu().double()
-            rows = signed_log(rows) if head.feature_map == "signed_log" else rows
+            rows = head.map_features(torch.cat(features).cpu().double())
             total, square, count = total + rows.sum(dim=0), square + rows.square().sum(dim=0), count + len(rows)
     return total / count, square / count

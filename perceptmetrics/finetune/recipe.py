@@ -19,6 +19,7 @@ from perceptmetrics.finetune.recipe_sections import (
 )
 from perceptmetrics.spec import LoraSpec, Task, ViewSpec
 from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.views import VIEWS
 
 __all__ = ["Recipe"]
 
@@ -137,10 +138,15 @@ class Recipe:
 
     def _check_augmentation(self) -> None:
         """Refuse variations that these views would leave out without a word."""
-        kinds = [view.kind for view in self.views]
         for varied in map(self.augmentation_of, range(len(self.data))):
-            for name, kind in (("random_resized_crop", "centre_crop"), ("random_crop", "whole")):
+            for name in ("random_resized_crop", "random_crop"):
+                takes = len(self.views) == 1 and name in self.views[0].variations
                 require(
-                    not getattr(varied, name) or kinds == [kind],
-                    f"augmentation.{name} goes with a single view of kind {kind}, got {', '.join(kinds)}.",
+                    not getattr(varied, name) or takes,
+                    f"augmentation.{name} goes with a single view of kind {', '.join(_kinds_that_vary(name))}, got "
+                    f"{', '.join(view.kind for view in self.views)}.",
                 )
+
+
+def _kinds_that_vary(name: str) -> list[str]:
+    return [kind for kind in VIEWS.kinds() if name in getattr(VIEWS.spec_class(kind), "variations", ())]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from perceptmetrics.spec import Aggregation, ContextPosition
-from perceptmetrics.spec.encoders import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.encoders import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.heads import Activation, FeatureMap
 
 __all__ = [

@@ -198,7 +198,7 @@ class Trials:
         spec, varied = self._specs[0].views, self._recipe.augmentation_of(place)
         if untouched:  # the heads only have to find their way, for which the fixed views do
             varied = replace(varied, random_crop=None, random_resized_crop=False)
-        if not (frozen and can_be_kept(varied)):
+        if not (frozen and can_be_kept(varied) and spec.view_count is not None):
             if place not in self._pixels:
                 views = TrainingViews(Views(spec, self._recipe.seed), self._recipe.augmentation_of(place))
                 self._pixels[place] = PixelFeed(self._datasets[place], views, _ROOM // len(self._datasets))

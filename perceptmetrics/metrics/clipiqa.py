@@ -12,8 +12,8 @@ from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, openai_cl
 from perceptmetrics.spec import (
     AntonymHeadSpec,
     CardSpec,
+    ClipEncoderSpec,
     ContextSpec,
-    EncoderSpec,
     HubFile,
     MetricSpec,
     PromptPair,
@@ -49,7 +49,7 @@ _PROMPTS_REPO = "chaofengc/IQA-PyTorch-Weights"
 _PROMPTS_REVISION = "2e0f216cef5664a13537ca44119354535272e4ac"
 
 
-def _with_learned_prompts(name: str, backbone: EncoderSpec, filename: str, size: int, sha256: str) -> MetricSpec:
+def _with_learned_prompts(name: str, backbone: ClipEncoderSpec, filename: str, size: int, sha256: str) -> MetricSpec:
     weights = HubFile(repo=_PROMPTS_REPO, filename=filename, revision=_PROMPTS_REVISION, size=size, sha256=sha256)
     context = ContextSpec(length=16, position="middle", weights=weights)
     embedding = "without" if backbone.positional_embedding == "drop" else "with a resized"

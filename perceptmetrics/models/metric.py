@@ -148,15 +148,17 @@ class Metric(Scorer[Tensor]):
         Returns:
             Shape (N, K), float32.
         """
-        outputs = [self._head_outputs(group, count, texts).unflatten(0, (count, -1)) for group in features]
+        outputs = [self._head_outputs(group, count, texts) for group in features]
         raw: Tensor = self.pool(torch.cat(outputs, dim=1)).float()
         return raw
 
     def _head_outputs(self, features: Tensor, count: int, texts: Tensor | None) -> Tensor:
-        """Outputs of the views in a group, shape (N * V, K)."""
+        """Outputs of the views in a group, shape (N, V, K)."""
         if texts is None:
-            return self.head(features)  # type: ignore[no-any-return]
-        return self.head(features, texts.repeat_interleave(len(features) // count, dim=0))  # type: ignore[no-any-return]
+            outputs: Tensor = self.head(features)
+        else:
+            outputs = self.head(features, texts.repeat_interleave(len(features) // count, dim=0))
+        return outputs.unflatten(0, (count, -1))  # type: ignore[no-untyped-call,no-any-return]
 
     def predict(
         self, images: ImageSource | Iterable[ImageSource], *, binary: bool = False

@@ -73,6 +73,10 @@ class HeadSpec(Kind, ABC):
         del source
         return self
 
+    def untrained(self) -> HeadSpec:
+        """The head that training starts from, without what is learned outside of it."""
+        return self
+
     def check(self, metric: MetricSpec) -> None:
         """Check the head against the rest of the metric.
 
@@ -191,6 +195,10 @@ class AntonymHeadSpec(HeadSpec):
                 f"{metric.name}: ScoreSpec.labels must be {expected} to match the prompt pairs, "
                 f"got {metric.score.labels}.",
             )
+
+    def untrained(self) -> AntonymHeadSpec:
+        """The prompts as texts: their context is learned beside the head."""
+        return replace(self, context=None)
 
     def describe_training(self) -> str:
         """Of the prompts."""

@@ -41,8 +41,9 @@ class Family(Generic[K]):
         group: Entry-point group of other packages; each entry is what `register` takes, or a list of it.
     """
 
-    def __init__(self, name: str, base: type[K], group: str) -> None:
-        self.name, self.base, self.group = name, base, group
+    def __init__(self, name: str, base: Any, group: str) -> None:
+        self.name, self.group = name, group
+        self.base: type[K] = base
         self._specs: dict[str, type[K]] = {}
         self._builders: dict[type[K], Any] = {}
         self._entry_points_read = False
@@ -72,8 +73,7 @@ class Family(Generic[K]):
         if not isinstance(kind, str) or not kind:
             raise InvalidSpecError(f"{spec.__name__}.kind must be the name of the {self.name} in JSON, got {kind!r}.")
         known = self._specs.get(kind)
-        is_taken = known is not None and (known is not spec or spec in self._builders)
-        if is_taken and not replace:
+        if known is not None and (known is not spec or spec in self._builders) and not replace:
             raise InvalidSpecError(
                 f"A {self.name} of kind {kind!r} is registered already ({known.__module__}.{known.__name__}). "
                 "Choose another kind, or pass replace=True."

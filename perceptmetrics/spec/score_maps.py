@@ -37,6 +37,10 @@ class ScoreMap(Kind, ABC):
         """Raw outputs, shape (..., K), as losses compare them with labels: shape (..., outputs(K))."""
         return raw
 
+    def for_unit_ratings(self) -> ScoreMap:
+        """The same map with scores in [0, 1], as training has the ratings of data sets."""
+        return self
+
     @abstractmethod
     def scores(self, predictions: Tensor) -> Tensor:
         """Predictions as users get them; same shape."""

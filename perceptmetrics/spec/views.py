@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from perceptmetrics.spec.checks import require, require_rgb
 from perceptmetrics.spec.kinds import Family, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "VIEWS",
@@ -19,6 +22,7 @@ __all__ = [
     "ViewSpec",
     "ViewsSpec",
     "WholeView",
+    "total_views",
 ]
 
 CropMode = Literal["random", "grid"]
@@ -169,6 +173,12 @@ class FragmentsView(ViewSpec):
 VIEWS.declare(WholeView, CentreCropView, CropsView, SalientView, FragmentsView)
 
 
+def total_views(views: Iterable[ViewSpec]) -> int | None:
+    """Number of views of an image, over several kinds; None when it depends on the size of the image."""
+    counts = [view.view_count for view in views]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ViewsSpec:
     """How an image is shown to the encoder.
@@ -191,8 +201,7 @@ class ViewsSpec:
     @property
     def view_count(self) -> int | None:
         """Number of views of an image, over all kinds; None when it depends on the size of the image."""
-        counts = [view.view_count for view in self.views]
-        return None if None in counts else sum(count for count in counts if count is not None)
+        return total_views(self.views)
 
     @property
     def only(self) -> ViewSpec | None:

@@ -48,7 +48,7 @@ def _with_encoder(spec: MetricSpec, values: Mapping[str, Any]) -> MetricSpec:
     architecture = str(values["backbone"])
     canonical = {name.lower().replace("/", "-"): name for name in OPENAI_CLIP_WEIGHTS}
     name = canonical.get(architecture.lower().replace("/", "-"))
-    positional_embedding = getattr(spec.backbone, "positional_embedding", "interpolate")
+    positional_embedding: PositionalEmbedding = getattr(spec.backbone, "positional_embedding", "interpolate")
     if name is not None:
         return replace(spec, backbone=openai_clip(name, positional_embedding))
     found = find_tag(architecture)

@@ -6,7 +6,7 @@ Views of equal size go through the encoder together, so they come out as groups:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -49,10 +49,10 @@ class Views(nn.Module):
         self.spec = spec
         self.seed = seed
         self.normalization = Normalization(spec.mean, spec.std)
-        self.views: list[View] = [VIEWS.builder_of(view)(view, seed) for view in spec.views]
+        self.views: list[View[Any]] = [VIEWS.builder_of(view)(view, seed) for view in spec.views]
 
     @property
-    def only(self) -> View | None:
+    def only(self) -> View[Any] | None:
         """The view of a metric that has a single kind of view; None for several."""
         return self.views[0] if len(self.views) == 1 else None
 

@@ -78,6 +78,11 @@ class Normalization(nn.Module):
         """Pixels in [0, 1] on the metric's device, not normalised."""
         return to_unit_float(pixels.to(self.mean.device))
 
+    if TYPE_CHECKING:  # what calling a module returns
+
+        def __call__(self, pixels: Tensor) -> Tensor:
+            """See `forward`."""
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalise pixels, shape (..., 3, h, w): floating point in [0, 1], or uint8 in 0..255."""
         pixels = self.to_float(pixels)
