@@ -16,7 +16,7 @@ from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.factory.encoder_pair import EncoderPair, Material
 from perceptmetrics.factory.tuned_encoder import TunedWeights, cached_tower, check_base, read_tuned, tuned_tower
-from perceptmetrics.models.encoders import Backbone, Placement, build_image_encoder, read_encoder_weights
+from perceptmetrics.models.encoders import Backbone, Placement, build_image_encoder, load_image_encoder
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.models.quantize import Precision, quantise
@@ -122,7 +122,7 @@ def untouched_encoder(spec: MetricSpec, files: Files, placement: Placement) -> B
     if not tuned.trained.encoder:
         return None
     file = files.encoder or resolve(spec.backbone.weights, replace(files.lookup, local_files_only=True))
-    return build_image_encoder(plain, read_encoder_weights(file, plain), placement=placement)
+    return load_image_encoder(plain, file, placement=placement)
 
 
 def _check_device(device: torch.device | str | None) -> None:

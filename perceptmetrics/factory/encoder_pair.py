@@ -16,7 +16,7 @@ from perceptmetrics.models.encoders import (
     TextEncoder,
     build_image_and_text,
     build_image_encoder,
-    read_encoder_weights,
+    load_image_encoder,
 )
 from perceptmetrics.models.heads import HeadMaterial
 from perceptmetrics.models.text_features import TextFeatures, features_of
@@ -80,10 +80,9 @@ class EncoderPair:
         """The image encoder, alone if it can be."""
         if self._built is not None and self._weights is None:
             return self._built.image
-        weights = self._weights
-        if weights is None and self._file is not None:
-            weights = read_encoder_weights(self._file, self._spec)
-        return build_image_encoder(self._spec, weights, self._seed, self._placement)
+        if self._weights is None:
+            return load_image_encoder(self._spec, self._file, self._seed, self._placement)
+        return build_image_encoder(self._spec, self._weights, self._seed, self._placement)
 
     @property
     def identity(self) -> str | None:

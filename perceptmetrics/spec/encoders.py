@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal, get_args
 
 from perceptmetrics.spec.checks import require, require_text
@@ -95,6 +95,11 @@ class EncoderSpec(Kind, ABC):
             isinstance(self.quick_gelu, bool),
             f"{name}.quick_gelu must be stated as True or False, got {self.quick_gelu!r}.",
         )
+
+    def is_built_as(self, other: EncoderSpec) -> bool:
+        """Whether two encoders compute the same, given the same weights."""
+        names = {field.name for field in fields(self)} - {"weights", "lora", "in_trained_file"}
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,9 +94,11 @@ class Family(Generic[K]):
 
     def spec_class(self, kind: object) -> type[K] | None:
         """Class of the specifications of a kind; None for a name that nobody registered."""
+        if not isinstance(kind, str):
+            return None
         if kind not in self._specs:
             self._read_entry_points()
-        return self._specs.get(kind)  # type: ignore[call-overload,no-any-return]
+        return self._specs.get(kind)
 
     def builder_of(self, spec: K) -> Any:
         """What was registered for a specification.

@@ -23,10 +23,12 @@ class ScoreMap(Kind, ABC):
 
     Attributes:
         gives_probabilities: Whether the scores of an image are probabilities of its labels, which add up to 1.
+        is_bounded: Whether scores stay within bounds whatever the raw outputs are.
         has_raw: Whether `create_metric` takes `raw=True`, which leaves the map out.
     """
 
     gives_probabilities: ClassVar[bool] = False
+    is_bounded: ClassVar[bool] = False
     has_raw: ClassVar[bool] = False
 
     def outputs(self, raw: int) -> int:
@@ -90,6 +92,7 @@ class LogisticMap(ScoreMap):
     """
 
     kind: ClassVar[str] = "logistic"
+    is_bounded: ClassVar[bool] = True
     scale: float = 1.0
     shift: float = 0.0
 
@@ -104,6 +107,7 @@ class SoftmaxMap(ScoreMap):
 
     kind: ClassVar[str] = "softmax"
     gives_probabilities: ClassVar[bool] = True
+    is_bounded: ClassVar[bool] = True
     has_raw: ClassVar[bool] = True
 
     def scores(self, predictions: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from perceptmetrics.models.encoders.build import (
     build_image_encoder,
     encoder_shapes,
     feature_size_of,
+    load_image_encoder,
     read_encoder_weights,
 )
 from perceptmetrics.models.encoders.build_clip import ClipBuilder
@@ -48,6 +49,7 @@ __all__ = [
     "is_any_size_convolutional",
     "is_folded",
     "library_state",
+    "load_image_encoder",
     "read_encoder_weights",
     "register_encoder",
     "transformer_of",

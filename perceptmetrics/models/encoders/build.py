@@ -29,6 +29,7 @@ __all__ = [
     "build_image_encoder",
     "encoder_shapes",
     "feature_size_of",
+    "load_image_encoder",
     "read_encoder_weights",
 ]
 
@@ -137,6 +138,28 @@ def build_image_encoder(
     encoder.shared = shared
     shared.forget_unused(encoder)  # what was folded
     return encoder
+
+
+def load_image_encoder(
+    spec: EncoderSpec, file: Path | None, seed: int = 0, placement: Placement = AS_IT_IS
+) -> Backbone:
+    """Build an encoder alone from its weight file; see `build_image_encoder`.
+
+    Args:
+        spec: What to build.
+        file: Its file; None for random weights, which score nothing meaningful.
+        seed: Seed of the random weights.
+        placement: Where the encoder is wanted, and in which precision.
+
+    Returns:
+        The encoder in eval mode.
+
+    Raises:
+        WeightsError: The file is missing, corrupt, or does not fit the architecture.
+        InvalidSpecError: The library does not know the architecture, or builds it otherwise than specified.
+    """
+    weights = None if file is None else read_encoder_weights(file, spec)
+    return build_image_encoder(spec, weights, seed, placement)
 
 
 @lru_cache
