@@ -1,7 +1,7 @@
-"""Retraining the metrics on labelled images: recipes, data sets, trainer, export.
+"""Train metrics on labelled images: recipes, data, trainer, export. Knows nothing of commands, reports and pages.
 
-The extra `finetune` brings what it needs. Training goes the same road as scoring: it starts from a `Metric`, attaches
-adapters, prompts or a head, and ends in a plain `Metric` that is exported like any other.
+Needs the extra `finetune`. Training uses the forward pass of scoring: it starts from a `Metric`, attaches adapters,
+prompts or a head, and ends in a plain `Metric` that is exported like any other.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The data sets of a training: their splits, images that two of them share, and the batches of an epoch.
+"""The data sets of a training: their splits, images that two of them have in common, and the batches of an epoch.
 
-Batches are pure indices, drawn from the seed and the number of the epoch alone. With several data sets, each batch is
-composed in proportion to their sizes (PerceptCLIP, section 4.3): every one of them is dealt out evenly over the batches
-of the epoch.
+Batches hold indices only, and depend on the seed and the number of the epoch alone. With several data sets, each batch
+is composed in proportion to their sizes (PerceptCLIP, section 4.3): each data set is spread evenly over the batches of
+the epoch.
 """
 
 from __future__ import annotations
@@ -41,28 +41,49 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """A data set with its split, loss and sampling.
+
+    Attributes:
+        dataset: The images.
+        split: Its training, validation and test images.
+        feed: Source of its samples.
+        objective: Its loss.
+        weight: Factor of the loss.
+        replicas: How often an epoch shows each image.
+    """
+
+    dataset: LabelledImages
+    split: Split
+    feed: Feed
+    objective: Objective
+    weight: float
+    replicas: int
+
+
 def recipe_splits(recipe: Recipe, dataset: LabelledImages) -> tuple[Split, ...]:
-    """Divide a data set as a recipe says; published splits may be fewer than it asks for."""
-    wanted = recipe.splits
+    """Split a data set as a recipe says. There may be fewer published splits than it asks for."""
+    splits = recipe.splits
     return make_splits(
         dataset,
-        wanted.count,
+        splits.count,
         seed=recipe.seed,
-        test=wanted.test,
-        validation=wanted.validation,
-        official=wanted.official,
+        test=splits.test,
+        validation=splits.validation,
+        official=splits.official,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
-    """Images that a model is tested with after it was trained on them.
+    """Images on which one data set of a recipe trains and another is tested, so that its results are too good.
 
     Attributes:
         trained: Name of the data set that trains on them.
         tested: Name of the data set that is tested with them.
-        split: The first split in which that is so, from 0.
-        names: What the tested data set calls them in that split.
+        split: First split in which this happens, from 0.
+        names: Names of these images in the tested data set.
     """
 
     trained: str
@@ -72,25 +93,25 @@ class Overlap:
 
 
 def find_overlaps(datasets: Sequence[LabelledImages], splits: Sequence[Sequence[Split]]) -> tuple[Overlap, ...]:
-    """Look for files that are for training in one data set and for test in another.
+    """Find files that one data set uses for training and another for testing.
 
     A degraded photograph counts as its photograph.
 
     Args:
         datasets: The data sets.
-        splits: Of each data set; split number k of one is trained and tested together with number k of the others.
+        splits: Splits of each data set; those of the same number are trained and tested together.
 
     Returns:
-        One for each two data sets, at most.
+        At most one overlap for each ordered pair of data sets.
     """
-    files = [[_file(image) for image in one.images] if len(datasets) > 1 else [] for one in datasets]
+    files = [[_file(image) for image in dataset.images] if len(datasets) > 1 else [] for dataset in datasets]
     found = []
-    for (trained, its_files, its_splits), (tested, files_seen, other_splits) in permutations(
+    for (trained, trained_files, trained_splits), (tested, tested_files, tested_splits) in permutations(
         zip(datasets, files, splits, strict=True), 2
     ):
-        for number, (training, testing) in enumerate(zip(its_splits, other_splits, strict=False)):
-            known = {its_files[place] for place in training.train} - {None}
-            names = tuple(tested.names[place] for place in testing.test if files_seen[place] in known)
+        for number, (training, testing) in enumerate(zip(trained_splits, tested_splits, strict=False)):
+            known = {trained_files[index] for index in training.train} - {None}
+            names = tuple(tested.names[index] for index in testing.test if tested_files[index] in known)
             if names:
                 found.append(Overlap(trained=trained.name, tested=tested.name, split=number, names=names))
                 break
@@ -98,25 +119,25 @@ def find_overlaps(datasets: Sequence[LabelledImages], splits: Sequence[Sequence[
 
 
 def _file(image: ImageItem) -> tuple[str, str] | None:
-    """Folder and name of the file that is shown; None for an image that comes of no file of its own."""
+    """Folder and name of an image's file; None if the image has no file of its own."""
     if isinstance(image, DegradedPhotograph):
         image = image.photograph
-    return (_real(str(image.parent)), image.name) if isinstance(image, Path) else None
+    return (_real_folder(str(image.parent)), image.name) if isinstance(image, Path) else None
 
 
 @lru_cache(maxsize=1024)
-def _real(folder: str) -> str:
-    """Where a folder really is: data sets are often linked, and a look at every file takes long."""
+def _real_folder(folder: str) -> str:
+    """Resolve links to a folder; data sets are often linked. Resolving each file instead would be slow."""
     return os.path.realpath(folder)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """One showing of an image.
+    """One appearance of an image in an epoch.
 
     Attributes:
-        index: The image.
-        seed: What its variation is drawn from.
+        index: Index of the image.
+        seed: Seed of its augmentation.
     """
 
     index: int
@@ -128,7 +149,7 @@ class Batch:
     """A batch.
 
     Attributes:
-        parts: For each data set, what is shown of it; may be empty.
+        parts: What it shows of each data set; may be empty.
     """
 
     parts: tuple[tuple[Draw, ...], ...]
@@ -138,9 +159,17 @@ class Batch:
 
 
 def training_units(indices: NDArray[np.intp], groups: Sequence[str] | None) -> list[NDArray[np.intp]]:
-    """What is drawn as a whole: single images, or the groups inside which alone images can be compared."""
+    """Divide images into the units that are sampled as a whole.
+
+    Args:
+        indices: The images.
+        groups: Group of each image, if images are comparable only within a group; None otherwise.
+
+    Returns:
+        Indices of each unit: the members of a group, or single images.
+    """
     if groups is None:
-        return [indices[place : place + 1] for place in range(len(indices))]
+        return [indices[start : start + 1] for start in range(len(indices))]
     members: dict[str, list[int]] = {}
     for index in indices.tolist():
         members.setdefault(groups[index], []).append(index)
@@ -155,58 +184,38 @@ def epoch_batches(
     seed: Sequence[int],
     epoch: int,
 ) -> list[Batch]:
-    """Deal an epoch out.
+    """Divide an epoch into batches.
 
     Args:
-        units: For each data set, what is drawn as a whole, see `training_units`.
-        batch_size: Most samples of a batch, about: a unit is never cut.
-        replicas: For each data set, how often each unit is shown.
+        units: Units of each data set, see `training_units`.
+        batch_size: Approximate number of samples of a batch; a unit is never divided.
+        replicas: For each data set, how often the epoch shows each unit.
         seed: Seed of the run.
         epoch: Number of the epoch, from 0.
 
     Returns:
-        The batches, of nearly equal size.
+        Batches of nearly equal size.
     """
     total = sum(times * sum(map(len, data_set)) for times, data_set in zip(replicas, units, strict=True))
     count = max(1, -(-total // batch_size))
-    dealt = [
-        _deal(data_set, count, times, (*seed, epoch, number))
+    parts = [
+        _spread(data_set, count, times, (*seed, epoch, number))
         for number, (times, data_set) in enumerate(zip(replicas, units, strict=True))
     ]
-    return [batch for parts in zip(*dealt, strict=True) if len(batch := Batch(parts=parts))]
+    return [batch for of_batch in zip(*parts, strict=True) if len(batch := Batch(parts=of_batch))]
 
 
-def _deal(
+def _spread(
     units: Sequence[NDArray[np.intp]], count: int, replicas: int, seed: tuple[int, ...]
 ) -> list[tuple[Draw, ...]]:
+    """Spread the units of one data set evenly, in random order, over `count` batches."""
     shown = [(unit, replica) for replica in range(replicas) for unit in units]
     order = np.random.default_rng(seed).permutation(len(shown))
     return [
         tuple(
-            Draw(index=int(index), seed=(*seed, int(index), shown[place][1]))
-            for place in places
-            for index in shown[place][0]
+            Draw(index=int(index), seed=(*seed, int(index), shown[position][1]))
+            for position in positions
+            for index in shown[position][0]
         )
-        for places in np.split(order, [len(order) * place // count for place in range(1, count)])
+        for positions in np.split(order, [len(order) * batch // count for batch in range(1, count)])
     ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSet:
-    """A data set with its share of a training.
-
-    Attributes:
-        dataset: The images.
-        split: Which are for what.
-        feed: Where their samples come from.
-        objective: Their loss.
-        weight: Factor of the loss.
-        replicas: How often an image is shown in an epoch.
-    """
-
-    dataset: LabelledImages
-    split: Split
-    feed: Feed
-    objective: Objective
-    weight: float
-    replicas: int

@@ -1,4 +1,4 @@
-"""What a run came to: the epochs of its trainings, and figures on the test images of each split."""
+"""Results of a run: the epochs of its trainings, and statistics on the test images of each split."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class StageName:
-    """Which training of a run.
+    """Identifies one training of a run.
 
     Attributes:
         split: Number of the split.
         lr: Learning rate that is tried.
-        stage: What is trained: `"main"`, or one of those before and after it.
+        stage: What is trained: `"main"` for what the recipe names, `"head_first"` for the heads before it, `"head_"`
+            and the name of a data set for its head afterwards.
     """
 
     split: int
@@ -52,21 +53,21 @@ class StageName:
 
     @property
     def filename(self) -> str:
-        """For files and TensorBoard."""
+        """The name in file names and in TensorBoard."""
         return f"split{self.split}_lr{self.lr:g}_{self.stage}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """What an epoch came to.
+    """Results of one epoch.
 
     Attributes:
         epoch: Its number, from 0.
         loss: Mean loss of its batches.
-        validation: The figure of each data set's validation images by which models are chosen.
-        selection: Their mean.
+        validation: For each data set, the statistic of its validation images by which models are selected.
+        selection: Mean of `validation`; NaN without validation images.
         lr: Learning rate of its last step.
-        seconds: How long it took.
+        seconds: Duration.
     """
 
     epoch: int
@@ -77,15 +78,15 @@ class EpochRecord:
     seconds: float
 
 
-def is_better(figure: float, than: float) -> bool:
-    """Whether a validation figure beats another; one that is not defined (NaN) beats none."""
-    return figure > than or (math.isnan(than) and not math.isnan(figure))
+def is_better(statistic: float, than: float) -> bool:
+    """Whether a validation statistic is better than another; an undefined one (NaN) is better than none."""
+    return statistic > than or (math.isnan(than) and not math.isnan(statistic))
 
 
 def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
-    """The epoch whose weights are kept: the last, or that of the highest validation figure.
+    """Choose the epoch whose weights are kept: the last, or the one with the highest validation statistic.
 
-    Of equal figures the first counts; where nothing is validated, the last epoch is the best.
+    Ties go to the earliest epoch. Without validation images the last epoch counts as the best.
     """
     if keep == "last":
         return records[-1].epoch
@@ -98,33 +99,33 @@ def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) ->
 
 @dataclass(frozen=True, kw_only=True)
 class DataSetResult:
-    """A model on the test images of a data set.
+    """A model's scores for the test images of one data set.
 
     Attributes:
-        data_set: The data set.
-        images: The N test images, as places in the data set.
-        scores: Shape (N, K), as the metric gives them.
-        figures: For each rating its figures; for classes a single entry `"classes"`.
+        data_set: Name of the data set.
+        images: Indices of the N test images in the data set.
+        scores: The metric's output, shape (N, K).
+        statistics: Statistics of each rating; for classes a single entry `"classes"`.
     """
 
     data_set: str
     images: NDArray[np.intp]
     scores: NDArray[np.float64]
-    figures: dict[str, RatingFigures | ClassFigures]
+    statistics: dict[str, RatingFigures | ClassFigures]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitResult:
-    """A split.
+    """Results of one split.
 
     Attributes:
-        number: Its number.
-        lr: The learning rate that was chosen on the validation images.
-        tried: The best validation figure of each learning rate.
-        best_epoch: The epoch whose weights were kept, from 0.
-        selection: Its validation figure.
-        data_sets: Figures on the test images.
-        parts: For each data set, which images were for what.
+        number: Its number, from 0.
+        lr: Learning rate that was chosen on the validation images.
+        tried: Best validation statistic of each learning rate.
+        best_epoch: Epoch whose weights were kept, from 0.
+        selection: Validation statistic of that epoch.
+        data_sets: Results on the test images.
+        parts: For each data set, its training, validation and test images.
     """
 
     number: int
@@ -138,10 +139,11 @@ class SplitResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
-    """How a training went.
+    """The course of one training.
 
     Attributes:
-        name: Which training. With `splits.export` `"all"`, that on all images has the number after the last split.
+        name: Which training. With `splits.export` `"all"`, the training on all images has the number after the last
+            split.
         records: Its epochs.
     """
 
@@ -151,16 +153,16 @@ class StageResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """A run.
+    """Results of a run.
 
     Attributes:
-        recipe: What was asked for.
+        recipe: The recipe.
         datasets: The data sets, with the labels that were trained on.
-        folder: Where it lies.
-        metrics: The exported metrics by data set: folders for `create_metric`.
-        splits: Its splits.
-        stages: All its trainings, of every split and learning rate.
-        environment: What it ran on, as names and values for people to read.
+        folder: Folder of the run.
+        metrics: Folder of each exported metric by data set, for `create_metric`.
+        splits: Results of each split.
+        stages: All trainings, of every split and learning rate.
+        environment: Versions, system and device, for people to read.
     """
 
     recipe: Recipe
@@ -171,14 +173,14 @@ class RunResult:
     stages: tuple[StageResult, ...]
     environment: dict[str, str]
 
-    def median(self, data_set: str, label: str, figure: str) -> float:
-        """Median of a figure over the splits, such as `median("livec", "mos", "srcc")`."""
-        return float(np.median(self.values(data_set, label, figure)))
+    def median(self, data_set: str, label: str, statistic: str) -> float:
+        """Median of a statistic over the splits, such as `median("livec", "mos", "srcc")`."""
+        return float(np.median(self.values(data_set, label, statistic)))
 
-    def values(self, data_set: str, label: str, figure: str) -> list[float]:
-        """A figure in each split."""
+    def values(self, data_set: str, label: str, statistic: str) -> list[float]:
+        """A statistic of each split."""
         return [
-            float(getattr(result.figures[label], figure))
+            float(getattr(result.statistics[label], statistic))
             for split in self.splits
             for result in split.data_sets
             if result.data_set == data_set
@@ -188,30 +190,39 @@ class RunResult:
 def test_result(
     dataset: LabelledImages, images: NDArray[np.intp], scores: NDArray[np.float64], seed: int
 ) -> DataSetResult:
-    """Set a model's scores against the labels of test images."""
-    figures: dict[str, RatingFigures | ClassFigures] = {}
+    """Compare a model's scores with the labels of test images.
+
+    Args:
+        dataset: The data set.
+        images: Indices of the N test images.
+        scores: Shape (N, K).
+        seed: Seed of the bootstrap intervals.
+    """
+    statistics: dict[str, RatingFigures | ClassFigures] = {}
     if dataset.classes is not None:
-        figures["classes"] = evaluate_classes(scores, dataset.classes[images], dataset.labels, dataset.positive_labels)
+        labels = dataset.classes[images]
+        statistics["classes"] = evaluate_classes(scores, labels, dataset.labels, dataset.positive_labels)
     elif dataset.ratings is not None:
         for column, label in enumerate(dataset.labels):
             ratings = dataset.ratings[images, column]
             if dataset.ranks_within_groups and dataset.groups is not None:
                 groups = [dataset.groups[index] for index in images]
-                figures[label] = evaluate_within_groups(scores[:, column], ratings, groups)
+                statistics[label] = evaluate_within_groups(scores[:, column], ratings, groups)
             elif np.isnan(ratings).all():
-                figures[label] = RatingFigures(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
+                statistics[label] = RatingFigures(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
             else:
-                figures[label] = rating_figures(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
-    return DataSetResult(data_set=dataset.name, images=images, scores=scores, figures=figures)
+                scale = dataset.scales[column]
+                statistics[label] = rating_figures(scores[:, column], ratings, scale=scale, seed=seed)
+    return DataSetResult(data_set=dataset.name, images=images, scores=scores, statistics=statistics)
 
 
 def medians(result: RunResult) -> dict[str, dict[str, dict[str, float]]]:
-    """Medians over the splits, by data set, label and figure."""
+    """Medians over the splits, by data set, label and statistic."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for one in result.splits[0].data_sets if result.splits else ():
-        for label, figures in one.figures.items():
-            numbers = [name for name, value in asdict(figures).items() if isinstance(value, float)]
+        for label, statistics in one.statistics.items():
+            names = [name for name, value in asdict(statistics).items() if isinstance(value, float)]
             found.setdefault(one.data_set, {})[label] = {
-                name: result.median(one.data_set, label, name) for name in numbers
+                name: result.median(one.data_set, label, name) for name in names
             }
     return found

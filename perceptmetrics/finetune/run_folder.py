@@ -1,4 +1,4 @@
-"""The files of a run's folder: whose it is, predictions, summary, exported metrics, and the scores that end a run."""
+"""The files in the folder of a run: recipe, predictions, summary, exported metrics, and the scores that finish it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RECIPE_FILE",
     "SCORES_FILE",
-    "card_figures",
+    "card_statistics",
     "export_trained",
     "is_free",
     "read_finished",
@@ -51,11 +51,11 @@ __all__ = [
 RECIPE_FILE = "recipe.yaml"
 SCORES_FILE = "scores.safetensors"
 _PARTS = ("train", "validation", "test")
-_MERGED = 1e-4  # by how much a score may move when adapters are added into the weights
+_MERGED = 1e-4  # tolerance for scores after LoRA adapters were merged into the weights
 
 
 def is_free(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
-    """Whether a folder is free for a new run; it may hold the same run, when that is to be resumed.
+    """Whether a folder is free for a new run. With `resume` it may hold the same run instead.
 
     Raises:
         InvalidOptionError: It holds something else.
@@ -64,20 +64,20 @@ def is_free(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return True
     if not file.is_file():
-        raise InvalidOptionError(f"{folder} holds other things than a run. Choose another output folder.")
+        raise InvalidOptionError(f"{folder} exists and holds no run. Choose another output folder.")
     if not resume:
         raise InvalidOptionError(
-            f"{folder} holds a run already. Go on with it by --resume (resume=True), or choose another folder."
+            f"{folder} already holds a run. Continue it with --resume (resume=True), or choose another folder."
         )
     if file.read_text(encoding="utf-8") != recipe_to_yaml(recipe):
         raise InvalidOptionError(
-            f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), so this one cannot resume it."
+            f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), which this recipe cannot resume."
         )
     return False
 
 
 def run_identity(recipe: Recipe, datasets: Sequence[LabelledImages], encoder: str) -> str:
-    """What is trained, on what: a hash of recipe, images by name, labels, groups, official splits and encoder."""
+    """Identify a run: a hash of recipe, names of the images, labels, groups, official splits and encoder."""
     digest = hashlib.sha256(json.dumps([recipe_to_yaml(recipe), encoder]).encode())
     for dataset in datasets:
         digest.update(json.dumps(dataset.names).encode("utf-8", "surrogatepass"))
@@ -93,7 +93,7 @@ def run_identity(recipe: Recipe, datasets: Sequence[LabelledImages], encoder: st
 
 
 def write_predictions(path: Path, splits: Sequence[SplitResult], datasets: Sequence[LabelledImages]) -> None:
-    """Write scores and labels of all test images as a CSV: ratings as shares of their scale, classes by name."""
+    """Write scores and labels of all test images as CSV: ratings as fractions of their scale, classes by name."""
     by_name = {dataset.name: dataset for dataset in datasets}
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write(csv_line(["split", "data_set", "image", "label", "score", "truth"]))
@@ -116,7 +116,7 @@ def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[str]]:
 
 
 def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
-    """Write figures of all splits and their medians as JSON; NaN becomes null."""
+    """Write the statistics of all splits and their medians as JSON; NaN becomes null."""
     splits = [
         {
             "split": split.number,
@@ -125,7 +125,7 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
             "best_epoch": split.best_epoch,
             "validation": split.selection,
             "test": {
-                one.data_set: {name: asdict(figures) for name, figures in one.figures.items()}
+                one.data_set: {name: asdict(statistics) for name, statistics in one.statistics.items()}
                 for one in split.data_sets
             },
         }
@@ -136,23 +136,23 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def card_figures(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
-    """Medians over the splits for a model card, by data set (and rating, where there are several)."""
+def card_statistics(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
+    """Medians over the splits for a model card, by data set (and by rating if there are several)."""
     found: dict[str, dict[str, list[float]]] = {}
     for split in splits:
         for one in split.data_sets:
-            for label, figures in one.figures.items():
-                name = one.data_set if len(one.figures) == 1 else f"{one.data_set}: {label}"
+            for label, statistics in one.statistics.items():
+                name = one.data_set if len(one.statistics) == 1 else f"{one.data_set}: {label}"
                 row = found.setdefault(name, {})
-                for measure, value in _card_measures(figures).items():
-                    row.setdefault(measure, []).append(value)
-    return {name: {measure: float(np.median(values)) for measure, values in row.items()} for name, row in found.items()}
+                for key, value in _card_row(statistics).items():
+                    row.setdefault(key, []).append(value)
+    return {name: {key: float(np.median(values)) for key, values in row.items()} for name, row in found.items()}
 
 
-def _card_measures(figures: RatingFigures | ClassFigures) -> dict[str, float]:
-    if isinstance(figures, ClassFigures):
-        return {"accuracy": figures.accuracy, "map": figures.mean_average_precision, "f1": figures.macro_f1}
-    return {"srcc": figures.srcc, "plcc": figures.plcc_logistic4, "rmse": figures.rmse}
+def _card_row(statistics: RatingFigures | ClassFigures) -> dict[str, float]:
+    if isinstance(statistics, ClassFigures):
+        return {"accuracy": statistics.accuracy, "map": statistics.mean_average_precision, "f1": statistics.macro_f1}
+    return {"srcc": statistics.srcc, "plcc": statistics.plcc_logistic4, "rmse": statistics.rmse}
 
 
 def _plain(value: Any) -> Any:
@@ -166,11 +166,11 @@ def _plain(value: Any) -> Any:
 
 
 def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> None:
-    """Write down the scores of all splits; the last file of a run.
+    """Write the scores of all splits, the last file of a run.
 
     Args:
         path: The file.
-        identity: What was trained, on what.
+        identity: Identity of the run.
         splits: The splits.
     """
     tensors = {}
@@ -187,27 +187,29 @@ def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> 
 def read_finished(
     path: Path, identity: str, datasets: Sequence[LabelledImages], seed: int
 ) -> tuple[SplitResult, ...] | None:
-    """Read what `write_finished` wrote, and work the figures out again.
+    """Read what `write_finished` wrote, and compute the statistics again.
 
     Args:
         path: The file.
-        identity: What is to be trained, on what.
+        identity: Identity of the run.
         datasets: The data sets.
-        seed: Seed of the figures' intervals.
+        seed: Seed of the bootstrap intervals.
 
     Returns:
-        The splits; None when the run is not finished.
+        The splits; None if the run is not finished.
 
     Raises:
-        WeightsError: The file is damaged, or of another training.
+        WeightsError: The file is corrupt, or belongs to another run.
     """
     if not path.is_file():
         return None
-    tensors, notes = read_tensors(path), read_metadata(path)
-    if notes.get("identity") != identity:
-        raise WeightsError(f"{path} is of another training: data or encoder have changed since. Choose another folder.")
+    tensors, metadata = read_tensors(path), read_metadata(path)
+    if metadata.get("identity") != identity:
+        raise WeightsError(
+            f"{path} belongs to another training: data or encoder have changed since. Choose another folder."
+        )
     splits = []
-    for number, lr, tried, best_epoch, selection in json.loads(notes["splits"]):
+    for number, lr, tried, best_epoch, selection in json.loads(metadata["splits"]):
         parts = [
             Split(**{part: tensors[f"{number}/{dataset.name}/{part}"].numpy() for part in _PARTS})
             for dataset in datasets
@@ -232,7 +234,7 @@ def read_finished(
 
 def export_trained(
     learner: Learner,
-    number: int,
+    index: int,
     spec: MetricSpec,
     recipe: Recipe,
     folder: Path,
@@ -240,22 +242,22 @@ def export_trained(
     encoder: Path | None,
     results: Mapping[str, Mapping[str, float]],
 ) -> None:
-    """Write a head's metric into a folder, beside what lies there; read it again and compare.
+    """Export the metric of one head into a folder, keep the other files there, then load the export and compare scores.
 
     Args:
         learner: The model; it is moved to the CPU.
-        number: Number of the data set whose head is meant.
+        index: Index of the data set whose head is exported.
         spec: The metric's specification.
         recipe: How it was trained.
         folder: Where to write.
-        encoder: The file that training started from.
-        results: Figures on test images, by data set.
+        encoder: The weight file that training started from; None for random weights.
+        results: Statistics on test images for the model card, by data set.
 
     Raises:
-        WeightsError: What was written scores otherwise than the model.
+        WeightsError: The exported metric does not reproduce the model's scores.
     """
     learner.to("cpu").eval()
-    metric = learner.metric(number)
+    metric = learner.metric(index)
     context = None if learner.prompts is None else learner.prompts.context
     learner.install_prompts()
     base = None if context is None or encoder is None else tower_fingerprint(encoder, spec.backbone)
@@ -273,7 +275,7 @@ def export_trained(
         spec=spec,
         weights=trained_weights_of(metric, spec, base=base, context=context),
         card=card,
-        extra_files={"recipe.yaml": recipe_text},
+        extra_files={RECIPE_FILE: recipe_text},
         encoder=encoder,
         overwrite=True,
         keep_others=True,

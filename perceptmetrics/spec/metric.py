@@ -158,8 +158,8 @@ class MetricSpec:
         scores, labels = self.score.map.outputs(outputs), len(self.score.labels)
         require(
             scores == max(1, labels),
-            f"{self.name}: the head has {outputs} outputs{'' if scores == outputs else f', which make {scores} scores'}, "
-            f"but the score names {labels} labels.",
+            f"{self.name}: the head has {outputs} outputs"
+            f"{'' if scores == outputs else f', which make {scores} scores'}, but the score names {labels} labels.",
         )
 
     @property

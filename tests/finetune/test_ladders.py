@@ -41,7 +41,7 @@ def both(
     folder = tmp_path_factory.mktemp("both")
     trained: list[set[int]] = []
     encoded: list[int] = []
-    original, encode = epoch_batches, FeatureFeed._encoded
+    original, encode = epoch_batches, FeatureFeed._encode
 
     def spied(*arguments: object, epoch: int, **options: object) -> object:
         batches = original(*arguments, epoch=epoch, **options)  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def both(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("perceptmetrics.finetune.trainer.epoch_batches", spied)
-        patch.setattr(FeatureFeed, "_encoded", counted)
+        patch.setattr(FeatureFeed, "_encode", counted)
         patch.setenv("PERCEPTMETRICS_CACHE", str(folder / "cache"))
         recipe = tiny_recipe(folder, *DATA)
         run = finetune(recipe, [rated(pictures), ladders], folder / "run", device="cpu", backbone_checkpoint=encoder)
