@@ -6,7 +6,7 @@ import os
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from torch import Tensor
 
@@ -74,7 +74,7 @@ def _decode(source: T) -> Decoded[T]:
     if isinstance(source.source, InvalidImageError):
         return Decoded(source, None, source.source)
     try:
-        return Decoded(source, load_pixels(cast("ImageSource", source.source)), None)
+        return Decoded(source, load_pixels(source.source), None)
     except InvalidImageError as error:
         told = str(error).startswith(source.name)
         return Decoded(source, None, error if told else InvalidImageError(f"{source.name}: {error}"))
