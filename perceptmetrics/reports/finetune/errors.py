@@ -86,7 +86,7 @@ def _rating_errors(
     column = dataset.labels.index(label)
     total, times = np.zeros(len(dataset)), np.zeros(len(dataset))
     for one in results_on(result, dataset):
-        found = one.figures[label]
+        found = one.statistics[label]
         if isinstance(found, RatingStatistics):
             fitted = found.curve4(one.scores[:, column])
             known = np.isfinite(fitted)

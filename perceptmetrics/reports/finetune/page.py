@@ -65,7 +65,7 @@ def finetune_report(result: RunResult) -> bytes:
 
 def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str, object]:
     """The section of a rating of a data set, or of its classes."""
-    found = results_on(result, dataset)[0].figures[label]
+    found = results_on(result, dataset)[0].statistics[label]
     curve = found.curve4 if isinstance(found, RatingStatistics) else None
     return {
         "heading": f"{dataset.name}: {label}" if len(label_keys(dataset)) > 1 else dataset.name,

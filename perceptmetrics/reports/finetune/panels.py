@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.evaluation import ClassStatistics, RatingStatistics
-from perceptmetrics.finetune.state import kept_epoch
+from perceptmetrics.finetune.results import kept_epoch
 from perceptmetrics.reports.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _panel(
 
 
 def selection_name(dataset: LabelledImages) -> str:
-    """Name of the statistic by which models are selected, see `finetune.objectives`."""
+    """Name of the statistic by which models are selected, see `finetune.objectives.selection_statistic`."""
     if dataset.classes is not None:
         return "accuracy"
     if dataset.ranks_within_groups:
@@ -84,7 +84,7 @@ def scatter_panel(result: RunResult, dataset: LabelledImages, label: str) -> Sca
     Test images of further splits are drawn behind. None if no prediction is finite.
     """
     first, *others = results_on(result, dataset)
-    found = first.figures[label]
+    found = first.statistics[label]
     x, y = _points(dataset, [first], label)
     if not len(x) or not isinstance(found, RatingStatistics):
         return None
@@ -135,7 +135,7 @@ def _points(dataset: LabelledImages, results: Sequence[DataSetResult], label: st
 
 def confusion_panel(result: RunResult, dataset: LabelledImages) -> ConfusionPanel:
     """Confusion matrix over the test images of all splits."""
-    found = [one.figures["classes"] for one in results_on(result, dataset)]
+    found = [one.statistics["classes"] for one in results_on(result, dataset)]
     counts = np.sum([np.asarray(one.confusion) for one in found if isinstance(one, ClassStatistics)], axis=0)
     splits = f" of {len(found)} splits" if len(found) > 1 else ""
     return ConfusionPanel(
