@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perceptmetrics.apps.cli.console import messages, printable, results
-from perceptmetrics.export.convert import Form, convert
+from perceptmetrics.export.convert import ConvertedFormat, convert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ def convert_and_print(
     destination: Path,
     *,
     metric: str | None,
-    form: Form,
+    form: ConvertedFormat,
     half: bool,
     overwrite: bool,
     encoder: Path | None,
@@ -26,7 +26,7 @@ def convert_and_print(
     """Convert, and print what was written."""
     with messages.status(f"Converting {printable(str(source))}"):
         converted = convert(
-            source, destination, metric=metric, form=form, half=half, overwrite=overwrite, encoder=encoder
+            source, destination, metric=metric, format=form, half=half, overwrite=overwrite, encoder=encoder
         )
     for file in sorted(converted.folder.iterdir()):
         results.print(f"{printable(str(file))}  {file.stat().st_size / 1e6:.3f} MB", markup=False)
