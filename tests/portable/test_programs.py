@@ -114,7 +114,9 @@ def test_a_program_that_scores_otherwise_is_not_left_behind(tmp_path, monkeypatc
     metric = build("perceptclip_mem")
     monkeypatch.setitem(TOLERANCES, "float32", 0.0)
     monkeypatch.setattr(
-        type(metric), "rows", lambda self, images: self.rate(self.encode(self.views(images)), len(images)) + 1
+        type(metric),
+        "forward_batch",
+        lambda self, images: self.score_features(self.encode(self.views(images)), len(images)) + 1,
     )
     with pytest.raises(WeightsError, match="Nothing was written"):
         export_onnx(metric, tmp_path / "metric.onnx", size=(224, 224))

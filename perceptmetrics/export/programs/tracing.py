@@ -42,7 +42,7 @@ class _Program(nn.Module):
         dtype = next(metric.backbone.parameters()).dtype
         # The encoder's own check of the size would branch on it.
         features = [metric.backbone.encode(group.to(dtype)).float() for group in metric.views(images)]
-        return metric.present(metric.rate(features, images.shape[0]))
+        return metric.to_output(metric.score_features(features, images.shape[0]))
 
 
 class _StridedSame(nn.Module):

@@ -1,0 +1,1 @@
+"""What another package brings to perceptmetrics: metrics, and methods of a new shape, one file each."""
