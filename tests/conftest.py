@@ -8,6 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Before anything imports PyTorch: two workers with two threads each on two processors take longer than with one.
     os.environ["OMP_NUM_THREADS"] = "1"
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """No test reads or fills the user's Hugging Face cache, or asks the Hub; `-m network` does both."""
-    if "not network" not in config.option.markexpr:
+    """No test reads or fills the user's Hugging Face cache, or asks the Hub; those marked `network` do both."""
+    chosen = config.option.markexpr
+    if not chosen or re.search(r"(?<!not )\bnetwork\b", chosen):
         return
     home = tempfile.mkdtemp(prefix="perceptmetrics-huggingface-")
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
