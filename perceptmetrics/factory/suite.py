@@ -76,7 +76,7 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
         """Whether one of the metrics compares each image with a text of its own."""
         return any(metric.reads_prompts for metric, _, _ in self._plan)
 
-    def forward_batch(self, images: Tensor, prompts: Sequence[str] | None = None) -> Tensor:
+    def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a batch; the columns of all metrics side by side. See `MetricBase.forward_batch`."""
         views: dict[int, list[Tensor]] = {}
         features: dict[tuple[int, int], list[Tensor]] = {}

@@ -102,13 +102,29 @@ class Metric(MetricBase[Tensor]):
         """Whether each image is compared with a text of its own: `metric(images, prompts)`."""
         return self.spec.head.reads_prompts
 
-    def forward_batch(self, images: Tensor, prompts: Sequence[str] | None = None) -> Tensor:
+    def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a batch; see `MetricBase.forward_batch`."""
         return self.score_features(self.encode(self.views(images)), images.shape[0], prompts)
 
     def to_output(self, rows: Tensor) -> Tensor:
         """Shape (N, K), or (N,) for a single score."""
         return rows if self.labels else rows[:, 0]
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Text features of prompts, which `metric(images, features)` takes in place of the texts.
+
+        Args:
+            prompts: N texts.
+
+        Returns:
+            Shape (N, D), unit length, without gradients.
+
+        Raises:
+            InvalidSpecError: The metric compares images with no prompts of their own.
+            InvalidOptionError: A prompt is empty, or too long to be read whole.
+        """
+        features: Tensor = self.head.encode_prompts(prompts)  # type: ignore[operator]
+        return features
 
     def encode(self, groups: Sequence[Tensor]) -> list[Tensor]:
         """Encode views.
@@ -123,20 +139,22 @@ class Metric(MetricBase[Tensor]):
         encoded = [self.backbone(group.to(dtype)) for group in groups]
         return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
 
-    def score_features(self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | None = None) -> Tensor:
+    def score_features(
+        self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | Tensor | None = None
+    ) -> Tensor:
         """Turn features into scores: the head, the pool over an image's views, the score map.
 
         Args:
             features: What `encode` returns.
             count: Number of images N.
-            prompts: The text of each image, for a metric that reads prompts.
+            prompts: For a metric that reads prompts: the text of each image, or text features, shape (N, D).
 
         Returns:
             Shape (N, K), float32.
         """
         return self.spec.score.map(self.outputs(features, count, prompts))
 
-    def outputs(self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | None = None) -> Tensor:
+    def outputs(self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Turn features into raw outputs: the head, and the pool over the views of an image.
 
         Args:
@@ -147,7 +165,7 @@ class Metric(MetricBase[Tensor]):
         Returns:
             Shape (N, K), float32.
         """
-        texts = None if prompts is None else self.head.encode_prompts(prompts)  # type: ignore[operator]
+        texts = prompts if prompts is None or isinstance(prompts, Tensor) else self.encode_prompts(prompts)
         outputs = [self._head_outputs(group, count, texts) for group in features]
         raw: Tensor = self.pool(torch.cat(outputs, dim=1)).float()
         return raw

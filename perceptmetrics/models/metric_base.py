@@ -29,8 +29,8 @@ __all__ = ["MetricBase", "Prompts", "is_single_image", "single_images"]
 
 T_co = TypeVar("T_co", covariant=True)
 
-Prompts: TypeAlias = "str | Iterable[str]"
-"""One text for all images, or the text of each."""
+Prompts: TypeAlias = "str | Iterable[str] | Tensor"
+"""One text for all images, the text of each, or text features of each, shape (N, D): see `Metric.encode_prompts`."""
 
 
 class MetricBase(nn.Module, ABC, Generic[T_co]):
@@ -47,12 +47,12 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
         """Whether each image is compared with a text of its own: `metric(images, prompts)`."""
 
     @abstractmethod
-    def forward_batch(self, images: Tensor, prompts: Sequence[str] | None = None) -> Tensor:
+    def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a batch.
 
         Args:
             images: Shape (N, 3, H, W), RGB; floating point in [0, 1], or uint8.
-            prompts: The text of each image, for a metric that reads prompts; otherwise None.
+            prompts: For a metric that reads prompts, the text of each image or its features, shape (N, D); else None.
 
         Returns:
             Shape (N, K), float32; differentiable in floating-point `images`.
@@ -76,7 +76,7 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
             images: Tensor of shape (N, 3, H, W) or (3, H, W), RGB in [0, 1], on the metric's device; or a list of
                 tensors (3, H_i, W_i) of any sizes. Anything else goes to `score`.
             prompts: For a metric that compares each image with a text of its own (`reads_prompts`): the text of each
-                image, or one text for all.
+                image, one text for all, or text features of each, shape (N, D), which `Metric.encode_prompts` gives.
 
         Returns:
             Shape (N,), or (N, K) for a metric with K labels; float32. A suite returns a dictionary of them.
@@ -123,7 +123,7 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
             InvalidOptionError: Prompts are missing, too few or too many, or the metric reads none.
         """
         scores: dict[int, Tensor] = {}
-        texts: dict[int, str] = {}
+        texts: dict[int, str | Tensor] = {}
         given = self._given_prompts(prompts)
 
         def pixels() -> Iterator[tuple[int, Tensor]]:
@@ -135,22 +135,22 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
                 yield index, decoded.pixels
 
         for batch in batches_by_size(pixels(), batch_size=batch_size, max_pixels=max_pixels):
-            of_batch = [texts.pop(index) for index in batch.places] if self.reads_prompts else None
+            of_batch = _batched([texts.pop(index) for index in batch.places]) if self.reads_prompts else None
             with _naming(batch.places):
                 scores.update(zip(batch.places, self.score_batch(batch.images, of_batch), strict=True))
         if not scores:
             raise InvalidImageError("There is nothing to score: the sequence of images is empty.")
-        if isinstance(given, list) and len(given) != len(scores):
+        if given is not None and not isinstance(given, str) and len(given) != len(scores):
             raise _wrong_number(len(given), len(scores))
         return self.to_output(torch.stack([scores[index] for index in range(len(scores))]))
 
     @torch.inference_mode()
-    def score_batch(self, images: Tensor, prompts: Sequence[str] | None = None) -> Tensor:
+    def score_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a checked batch without gradients.
 
         Args:
             images: Shape (N, 3, H, W), on the CPU, float32 in [0, 1] or uint8.
-            prompts: The text of each image, for a metric that reads prompts; otherwise None.
+            prompts: See `forward_batch`.
 
         Returns:
             Shape (N, K), float32, on the CPU; `to_output` brings it into the form that users get.
@@ -158,7 +158,7 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
         with torch.autocast(self.device.type, enabled=False):  # a score does not depend on who asks for it
             return self.forward_batch(images, prompts).cpu()
 
-    def _forward_list(self, images: Sequence[Any], prompts: Sequence[str] | None) -> Tensor:
+    def _forward_list(self, images: Sequence[Any], prompts: Sequence[str] | Tensor | None) -> Tensor:
         by_size: dict[tuple[torch.Size, torch.dtype], list[int]] = {}
         for index, image in enumerate(images):
             with _naming([index]):
@@ -166,21 +166,21 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
             by_size.setdefault((image.shape, image.dtype), []).append(index)
         rows: dict[int, Tensor] = {}
         for indices in by_size.values():
-            of_batch = None if prompts is None else [prompts[index] for index in indices]
+            of_batch = None if prompts is None else _batched([prompts[index] for index in indices])
             with _naming(indices):
                 batch = self.forward_batch(torch.stack([images[index] for index in indices]), of_batch)
             rows.update(zip(indices, batch, strict=True))
         return torch.stack([rows[index] for index in range(len(images))])
 
-    def _given_prompts(self, prompts: Prompts | None) -> str | list[str] | None:
+    def _given_prompts(self, prompts: Prompts | None) -> str | list[str] | Tensor | None:
         """Prompts as they were given, checked for whether the metric reads any."""
         if prompts is None:
             return None
         if not self.reads_prompts:
             raise InvalidOptionError("This metric compares images with no prompts of their own. Leave prompts out.")
-        return prompts if isinstance(prompts, str) else list(prompts)
+        return prompts if isinstance(prompts, (str, Tensor)) else list(prompts)
 
-    def _prompts_of(self, prompts: Prompts | None, count: int) -> list[str] | None:
+    def _prompts_of(self, prompts: Prompts | None, count: int) -> list[str] | Tensor | None:
         """The text of each of `count` images; None for a metric that reads none."""
         given = self._given_prompts(prompts)
         if not self.reads_prompts:
@@ -193,7 +193,7 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
         return texts
 
 
-def _prompt_for(index: int, given: str | list[str] | None, source: object) -> str:
+def _prompt_for(index: int, given: str | list[str] | Tensor | None, source: object) -> str | Tensor:
     """The text of an image: the given one, or the one that the image comes with."""
     if isinstance(given, str):
         return given
@@ -205,6 +205,11 @@ def _prompt_for(index: int, given: str | list[str] | None, source: object) -> st
     if prompt is None:
         raise _no_prompt(f"image {index}")
     return prompt
+
+
+def _batched(prompts: list[Any]) -> list[str] | Tensor:
+    """Texts as a list, their features as a tensor."""
+    return torch.stack(prompts) if isinstance(prompts[0], Tensor) else prompts
 
 
 def _no_prompt(images: str) -> InvalidOptionError:

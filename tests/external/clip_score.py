@@ -12,8 +12,8 @@ CLIP_SCORE = MetricSpec(
     task="attribute",
     backbone=openai_clip("ViT-B-32", positional_embedding="keep"),
     views=ViewsSpec(views=(CentreCropView(size=224),), mean=CLIP_MEAN, std=CLIP_STD),
-    head=PromptHeadSpec(weight=100.0, clamp=True),
-    score=ScoreSpec(lower=0.0, upper=100.0, higher_is_better=True),
+    head=PromptHeadSpec(weight=100.0),
+    score=ScoreSpec(lower=-100.0, upper=100.0, higher_is_better=True),
     card=CardSpec(
         summary="How well the image goes with its text.",
         paper="Hessel et al.: CLIPScore: A Reference-free Evaluation Metric for Image Captioning. EMNLP 2021",
