@@ -29,7 +29,7 @@ def convert_and_print(
             source, destination, metric=metric, form=form, half=half, overwrite=overwrite, encoder=encoder
         )
     for file in sorted(converted.folder.iterdir()):
-        results.print(f"{printable(str(file))}  {file.stat().st_size / 1e6:.3f} MB", markup=False)
+        results.print(f"{printable(str(file))}  {file.stat().st_size / 1e6:.3f} MB", markup=False, soft_wrap=True)
     results.print(
         f"{converted.spec.name}, {form}: its scores differ from the source's by at most {converted.deviation:.1e}."
     )
