@@ -17,7 +17,7 @@ from perceptmetrics.apps.cli.dataset_options import parse_options_of_several
 from perceptmetrics.datasets import load_dataset
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.finetune import finetune, load_recipe, make_plan
-from perceptmetrics.finetune.recipe_groups import recipe_groups
+from perceptmetrics.finetune.recipe_files import recipe_groups
 from perceptmetrics.reports.finetune import check_plot_forms, write_finetune_report
 from perceptmetrics.spec.plain import to_plain
 

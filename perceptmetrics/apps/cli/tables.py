@@ -53,7 +53,7 @@ def print_table(rows: list[ScoredImage], metrics: Sequence[Metric]) -> None:
 
 
 def _is_distribution(metric: Metric) -> bool:
-    return metric.spec.score.map == "softmax"
+    return metric.spec.score.map.gives_probabilities
 
 
 def _cells(scores: Mapping[str, float], metrics: Sequence[Metric]) -> Iterator[str]:
