@@ -131,7 +131,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path, lite):
         ("there.onnx", {}, "exists already"),
         ("metric.pt", {}, r"ends in \.onnx"),
         ("metric.onnx", {"opset": 17}, "opset must be from 18"),
-        ("metric.onnx", {"precision": "int4"}, "float32, float16, int8, got 'int4'"),
+        ("metric.onnx", {"precision": "int4"}, "float32, int8, got 'int4'"),
         ("metric.onnx", {"precision": "int8"}, "--calibration FOLDER"),
         ("metric.onnx", {"calibration": [torch.rand(3, 64, 64)]}, "Leave --calibration"),
         ("metric.onnx", {"size": (16, 16)}, "at least 32 x 32"),

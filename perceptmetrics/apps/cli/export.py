@@ -20,7 +20,6 @@ class ProgramPrecision(str, Enum):
     """Precision of its weights."""
 
     float32 = "float32"
-    float16 = "float16"
     int8 = "int8"
 
 
@@ -42,7 +41,7 @@ def export(
     ] = None,
     precision: Annotated[
         ProgramPrecision,
-        typer.Option(help="ONNX only. float16: half the bytes. int8: integers in the encoder, scores shift."),
+        typer.Option(help="ONNX only. int8: integers in the encoder; scores shift."),
     ] = ProgramPrecision.float32,
     opset: Annotated[int, typer.Option(help="ONNX only: version of its operators.")] = 18,
     calibration: Annotated[
