@@ -1,4 +1,4 @@
-"""The metrics as they are before training: a pretrained encoder, and heads, adapters or prompts at their start."""
+"""Build the model to be trained: a pretrained encoder with new heads, adapters or prompts, and what of it is frozen."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ __all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSource:
-    """Where the encoder's weights are.
+    """Source of the encoder's weights.
 
     Attributes:
         file: The file; None for random weights.
         seed: Seed of random weights.
-        counts_only: Whether there are no weights at all, only their shapes, as a plan needs them.
+        counts_only: Whether only the shapes of the weights are needed, as for a plan.
     """
 
     file: Path | None
@@ -52,32 +52,32 @@ class EncoderSource:
 
 
 def find_encoder(spec: EncoderSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
-    """Look the encoder's file up, unless it is stated.
+    """Look up the encoder's file, unless it is stated.
 
     Raises:
-        WeightsError: It is missing and cannot be fetched.
+        WeightsError: It is missing and cannot be downloaded.
     """
     return EncoderSource(file=stated or resolve(spec.weights, lookup))
 
 
 def encoder_identity(spec: EncoderSpec, source: EncoderSource) -> str:
-    """Text that is the same exactly when the encoder is."""
+    """Identity of an encoder: the same text exactly if architecture and weights are the same."""
     weights = f"random {source.seed}" if source.file is None else file_sha256(weight_file(source.file))
     plain = to_plain(replace(spec, lora=None, in_trained_file=False))
     return f"{json.dumps({name: plain[name] for name in plain if name != 'weights'})} {weights}"
 
 
 def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, seed: int) -> Learner:
-    """Build what is to be trained.
+    """Build the model to be trained.
 
     Args:
-        recipe: What is trained.
+        recipe: The recipe.
         specs: The metrics: one for each data set, or a single one for all.
-        source: The encoder's weights.
-        seed: Seed of what starts at random.
+        source: Source of the encoder's weights.
+        seed: Seed of random initial weights.
 
     Returns:
-        The learner, on the CPU. What `recipe.train` names is trainable, all else frozen.
+        The learner, on the CPU. What `recipe.train` names is trainable, everything else frozen.
 
     Raises:
         WeightsError: The encoder's file does not fit.
@@ -94,7 +94,7 @@ def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, se
         Metric(spec, Views(spec.views, recipe.seed), encoder, head, pool)
         for spec, (head, pool) in zip(specs, parts, strict=True)
     ]
-    heads = [min(number, len(metrics) - 1) for number in range(len(recipe.data))]
+    heads = [min(index, len(metrics) - 1) for index in range(len(recipe.data))]
     prompts = None if recipe.prompts is None or text is None else _prompts(specs[0], recipe.prompts, text, seed)
     learner = Learner(metrics, heads, prompts)
     set_trainable(learner, recipe, encoder=True)
@@ -102,7 +102,7 @@ def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, se
 
 
 def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
-    """Let train what a recipe names; with `encoder` False the heads only."""
+    """Make trainable what a recipe trains, and freeze everything else; without `encoder` only the heads are trained."""
     learner.requires_grad_(False)
     for metric in learner.metrics:
         for weight in cast("Head", metric.head).trained_parameters():
@@ -126,13 +126,13 @@ def _freeze(backbone: Backbone, part: str) -> None:
     chosen = [weight for name, weight in names.items() if f"{name}.".startswith(f"{part}.")]
     if not chosen:
         parts = {".".join(name.split(".")[:2]) for name in names}
-        raise InvalidOptionError(f"encoder.frozen: no weight is called {part!r}. {nearest_names(part, parts)}")
+        raise InvalidOptionError(f"encoder.frozen: no weight belongs to {part!r}. {nearest_names(part, parts)}")
     for weight in chosen:
         weight.requires_grad_(False)
 
 
 def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner | None:
-    """What learns the prompts; None for prompts as they are."""
+    """The learned prompts; None if the texts stay unchanged."""
     head = cast("AntonymHeadSpec", spec.head)  # what recipes with prompts make
     if head.context is None:
         return None
