@@ -1,4 +1,4 @@
-"""The metrics as they are before training: a pretrained encoder, and heads, adapters or prompts at their start."""
+"""Build the model to be trained: a pretrained encoder with new heads, adapters or prompts, and what of it is frozen."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ __all__ = ["EncoderSource", "encoder_identity", "find_source", "start"]
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSource:
-    """Where the weights are that training starts from.
+    """Source of the weights that training starts from.
 
     Attributes:
         file: The encoder's file; None for random weights, or when `trained` holds the encoder.
         seed: Seed of random weights.
-        counts_only: Whether there are no weights at all, only their shapes, as a plan needs them.
+        counts_only: Whether only the shapes of the weights are needed, as for a plan.
         metric: The metric that is trained further; None for a new one.
         trained: The trained file of that metric; None when it has none, so that its head starts from scratch.
     """
@@ -82,7 +82,7 @@ def find_source(recipe: Recipe, spec: MetricSpec, lookup: ResolveOptions, stated
 
 
 def encoder_identity(spec: EncoderSpec, source: EncoderSource) -> str:
-    """Text that is the same exactly when the encoder is."""
+    """Identity of an encoder: the same text exactly if architecture and weights are the same."""
     weights = [f"random {source.seed}" if source.file is None else file_sha256(weight_file(source.file))]
     if source.trained is not None:
         weights.append(file_sha256(source.trained.path))
@@ -91,16 +91,16 @@ def encoder_identity(spec: EncoderSpec, source: EncoderSource) -> str:
 
 
 def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, seed: int) -> Learner:
-    """Build what is to be trained.
+    """Build the model to be trained.
 
     Args:
-        recipe: What is trained.
+        recipe: The recipe.
         specs: The metrics: one for each data set, or a single one for all.
-        source: The encoder's weights.
-        seed: Seed of what starts at random.
+        source: Source of the encoder's weights.
+        seed: Seed of random initial weights.
 
     Returns:
-        The learner, on the CPU. What `recipe.train` names is trainable, all else frozen.
+        The learner, on the CPU. What `recipe.train` names is trainable, everything else frozen.
 
     Raises:
         WeightsError: The encoder's file does not fit.
@@ -122,7 +122,7 @@ def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, se
     ]
     for _, pool in parts if regressor else ():
         load_strictly(pool.regressor or nn.Sequential(), regressor, origin.name)
-    heads = [min(number, len(metrics) - 1) for number in range(len(recipe.data))]
+    heads = [min(index, len(metrics) - 1) for index in range(len(recipe.data))]
     prompts = None if recipe.prompts is None or text is None else _prompts(specs[0], recipe.prompts, text, seed)
     learner = Learner(metrics, heads, prompts)
     set_trainable(learner, recipe, encoder=True)
@@ -135,7 +135,7 @@ def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, se
 
 
 def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
-    """Let train what a recipe names; with `encoder` False the heads only."""
+    """Make trainable what a recipe trains, and freeze everything else; without `encoder` only the heads are trained."""
     learner.requires_grad_(False)
     for metric in learner.metrics:
         for weight in cast("Head", metric.head).trained_parameters():
@@ -159,13 +159,13 @@ def _freeze(backbone: Backbone, part: str) -> None:
     chosen = [weight for name, weight in names.items() if f"{name}.".startswith(f"{part}.")]
     if not chosen:
         parts = {".".join(name.split(".")[:2]) for name in names}
-        raise InvalidOptionError(f"encoder.frozen: no weight is called {part!r}. {nearest_names(part, parts)}")
+        raise InvalidOptionError(f"encoder.frozen: no weight belongs to {part!r}. {nearest_names(part, parts)}")
     for weight in chosen:
         weight.requires_grad_(False)
 
 
 def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner | None:
-    """What learns the prompts; None for prompts as they are."""
+    """The learned prompts; None if the texts stay unchanged."""
     head = cast("AntonymHeadSpec", spec.head)  # what recipes with prompts make
     if head.context is None:
         return None
