@@ -118,7 +118,7 @@ def tuned_tower(tuned: TunedWeights, spec: BackboneSpec, encoder: Path | None = 
         raise WeightsError(
             f"The weights of {tuned.path} were trained with another encoder than {path}: they need the one of "
             f"fingerprint {trained.base}, and it has {fingerprint(digests)}. Pass the right one as "
-            "backbone_checkpoint=, or use a file that holds the encoder too (`perceptmetrics convert --form merged`)."
+            "backbone_checkpoint=, or use a file that holds the encoder too (`perceptmetrics convert --format merged`)."
         )
     if spec.lora is not None and trained.lora:
         merged = _merged(tower, trained.lora, spec)
