@@ -1,20 +1,23 @@
-"""Tables of labels: a CSV with a column of image names and columns about them."""
+"""Tables of labels: a CSV or a workbook with a column of image names and columns about them."""
 
 from __future__ import annotations
 
 import csv
 import math
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree.ElementTree import ParseError
 
-from perceptmetrics.errors import DatasetError, nearest_names
+from perceptmetrics.errors import DatasetError, MissingExtraError, first_line, nearest_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["IMAGE_COLUMNS", "Table", "read_table"]
+__all__ = ["IMAGE_COLUMNS", "Table", "read_table", "read_workbook"]
 
 IMAGE_COLUMNS = ("image", "image_name", "images", "name", "file", "filename", "file_name", "path", "image_path")
 
@@ -138,6 +141,39 @@ def read_table(path: Path) -> Table:
     if not rows:
         raise DatasetError(f"{path} holds no ratings; expected a header and one row for each image.")
     return Table(path=path, header=header, rows=tuple(rows))
+
+
+def read_workbook(path: Path) -> Table:
+    """Read the first sheet of an .xlsx workbook, whose first row is the header.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its cells as text, without surrounding blanks; of a formula, the value that the workbook stores.
+
+    Raises:
+        DatasetError: It cannot be read, or holds no rows.
+        MissingExtraError: openpyxl is not installed.
+    """
+    try:
+        from openpyxl import load_workbook
+        from openpyxl.utils.exceptions import InvalidFileException
+    except ImportError as error:
+        raise MissingExtraError(f"Reading {path}", "spaq") from error
+    try:
+        with path.open("rb") as stream:
+            sheet = load_workbook(stream, read_only=True, data_only=True).worksheets[0]
+            sheet.reset_dimensions()  # some programs state them wrong
+            lines = [["" if cell is None else str(cell).strip() for cell in row] for row in sheet.values]
+    except (OSError, LookupError, ValueError, TypeError, zipfile.BadZipFile, ParseError, InvalidFileException) as error:
+        raise DatasetError(f"{path} cannot be read as an .xlsx workbook: {first_line(error)}.") from error
+    header = lines[0] if lines else []
+    cells = ({name: cell for name, cell in zip_longest(header, line, fillvalue="") if name} for line in lines[1:])
+    rows = [row for row in cells if any(row.values())]
+    if not rows:
+        raise DatasetError(f"{path} holds no ratings; expected a header and one row for each image.")
+    return Table(path=path, header=tuple(filter(None, header)), rows=tuple(rows))
 
 
 def _is_numeric(cells: list[str]) -> bool:

@@ -106,7 +106,7 @@ def check_classes(metric: Metric, dataset: LabelledImages) -> None:
     Raises:
         InvalidOptionError: The metric gives no probabilities, or of other classes.
     """
-    if metric.spec.score.map != "softmax":
+    if not metric.spec.score.map.gives_probabilities:
         raise InvalidOptionError(
             f"{metric.metric_name!r} gives no probabilities of labels, and {dataset.name} has classes "
             f"({', '.join(dataset.labels)}). Use a metric that predicts them."

@@ -11,18 +11,14 @@ from torch import Tensor
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.explain.canvas import ViewValues, canvas_size, compose
 from perceptmetrics.explain.saliency import output_place
-from perceptmetrics.functional.score import map_to_scores
 from perceptmetrics.images.load import load_pixels
 from perceptmetrics.models.views import Window
-from perceptmetrics.spec import CropsView
 
 if TYPE_CHECKING:
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["ViewScore", "ViewScores", "check_several_views", "view_scores"]
-
-_NAMES = {"whole": "whole image", "centre_crop": "middle", "salient": "middle, native size", "fragments": "fragments"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +77,11 @@ def view_scores(metric: Metric, image: ImageSource, *, label: str | None = None,
     check_several_views(metric)
     pixels = load_pixels(image)
     height, width = pixels.shape[-2:]
-    windows = [tuple(view) for group in metric.views.windows(height, width) for view in group]
+    groups = metric.views.windows(height, width)
+    windows = [tuple(view) for group in groups for view in group]
+    names = [
+        name for view, group in zip(metric.spec.views.views, groups, strict=True) for name in view.names(len(group))
+    ]
     with torch.autocast(metric.device.type, enabled=False):
         features = metric.encode(metric.views(pixels[None]))
         outputs = torch.cat([metric.head(group)[None] for group in features], dim=1)  # (1, V, K)
@@ -92,7 +92,7 @@ def view_scores(metric: Metric, image: ImageSource, *, label: str | None = None,
         without = each.expand(len(each), -1, -1).clone()
         without.diagonal(dim1=0, dim2=1).copy_(each.mean(dim=0)[:, None].expand(-1, len(each)))
         pulls = (scores - _scores(metric, without))[:, place]
-    named = zip(_view_names(metric), alone.tolist(), pulls.tolist(), windows, strict=True)
+    named = zip(names, alone.tolist(), pulls.tolist(), windows, strict=True)
     views = tuple(ViewScore(name=name, score=own, pull=pull, windows=shown) for name, own, pull, shown in named)
     return ViewScores(
         score=float(scores[place]),
@@ -108,7 +108,7 @@ def check_several_views(metric: Metric) -> None:
     Raises:
         InvalidOptionError: It does.
     """
-    if len(_view_names(metric)) < 2:
+    if metric.spec.views.view_count == 1:
         raise InvalidOptionError(
             f"{metric.metric_name!r} looks at a single view of an image, so there are no crops to compare. Metrics "
             "such as 'perceptclip_iqa' and 'clip_uiqa' look at several."
@@ -117,19 +117,7 @@ def check_several_views(metric: Metric) -> None:
 
 def _scores(metric: Metric, outputs: Tensor) -> Tensor:
     """From outputs of views, shape (N, V, K), to scores, shape (N, K)."""
-    mapping = metric.spec.score
-    return map_to_scores(metric.pool(outputs).float(), mapping.map, mapping.scale, mapping.shift)
-
-
-def _view_names(metric: Metric) -> list[str]:
-    names = []
-    for view in metric.spec.views.views:
-        names += (
-            [f"crop {number}" for number in range(1, view.count + 1)]
-            if isinstance(view, CropsView)
-            else [_NAMES[view.kind]]
-        )
-    return names
+    return metric.spec.score.map(metric.pool(outputs).float())
 
 
 def _flat(view: ViewScore) -> ViewValues:

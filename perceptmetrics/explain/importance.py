@@ -183,7 +183,7 @@ class _Run:
             metric=self._metric.metric_name,
             method=method,
             labels=self._metric.labels,
-            shared=self._metric.spec.score.map == "softmax",
+            shared=self._metric.spec.score.map.gives_probabilities,
             images=tuple(names),
             failed=tuple(failed),
             scores=torch.stack(scores),

@@ -11,7 +11,7 @@ import torch
 
 from perceptmetrics._util.atomic import replacing_folder
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.factory.build import Files, assemble
+from perceptmetrics.factory.build import Files, build_metric
 from perceptmetrics.factory.folder import EXPORTED_FILES, SPEC_FILE, largest_deviation, read_folder, write_folder
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.weights.resolve import ResolveOptions
@@ -77,7 +77,7 @@ def export_metric(
             write_folder(temporary, spec, weights, metric, card=card, extra_files=extra_files)
         read, trained = read_folder(temporary)
         files = Files(lookup=ResolveOptions(metric=read.name), trained=trained, encoder=encoder)
-        deviation = largest_deviation(temporary, assemble(read, files, Placement()))
+        deviation = largest_deviation(temporary, build_metric(read, files, Placement()))
         if not deviation <= tolerance * spec.score.span:
             raise WeightsError(
                 f"The exported copy of {spec.name!r} scores otherwise than the original, by up to {deviation:.2g}. "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.factory.build import Files, assemble, untouched_encoder
+from perceptmetrics.factory.build import Files, build_metric, untouched_encoder
 from perceptmetrics.factory.folder import read_folder, read_hub
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
 from perceptmetrics.metrics.registry import list_metrics, metric_info
@@ -119,7 +119,7 @@ def create_metric(
     lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
-    metric = assemble(spec, files, Placement(device, dtype), precision=precision, seed=seed)
+    metric = build_metric(spec, files, Placement(device, dtype), precision=precision, seed=seed)
     if checkpointing:
         metric.backbone.checkpointing = True
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric

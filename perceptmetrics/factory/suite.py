@@ -122,12 +122,9 @@ def _same_views(one: Views, other: Views) -> bool:
 
 def _same_encoder(one: Metric, other: Metric) -> bool:
     """Whether two metrics have the same encoder with the same weights, which may lie twice in memory."""
-    specs = one.spec.backbone, other.spec.backbone
-    same_kind = all(
-        getattr(specs[0], field) == getattr(specs[1], field)
-        for field in ("library", "architecture", "quick_gelu", "positional_embedding", "features")
-    )
-    return one.backbone is other.backbone or (same_kind and _same_tensors(one.backbone, other.backbone))
+    if one.backbone is other.backbone:
+        return True
+    return one.spec.backbone.is_built_as(other.spec.backbone) and _same_tensors(one.backbone, other.backbone)
 
 
 def _same_tensors(one: Backbone, other: Backbone) -> bool:

@@ -13,15 +13,19 @@ from perceptmetrics.spec import (
     AntonymHeadSpec,
     CardSpec,
     ContextSpec,
-    CropsView,
     HeadSpec,
+    IdentityMap,
+    LogisticMap,
     MetricSpec,
     MlpHeadSpec,
     PoolSpec,
     RegressorSpec,
     ScoreSpec,
+    SoftmaxMap,
     ViewsSpec,
 )
+from perceptmetrics.spec.heads import regressor_inputs
+from perceptmetrics.spec.views import total_views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,7 +150,7 @@ def _score(recipe: Recipe, dataset: LabelledImages, labels: tuple[str, ...]) -> 
             higher_is_better=True,
             labels=labels,
             positive_labels=dataset.positive_labels,
-            map="softmax",
+            map=SoftmaxMap(),
         )
     logistic = recipe.score_map == "logistic"
     return ScoreSpec(
@@ -155,7 +159,7 @@ def _score(recipe: Recipe, dataset: LabelledImages, labels: tuple[str, ...]) -> 
         higher_is_better=True,
         labels=labels,
         strict_range=logistic,
-        map="logistic" if logistic else "identity",
+        map=LogisticMap() if logistic else IdentityMap(),
     )
 
 
@@ -177,8 +181,7 @@ def _prompts(
         )
         pairs, regressor = renamed, None
     else:
-        views = sum(view.count if isinstance(view, CropsView) else 1 for view in recipe.views)
-        inputs = len(pairs) * (views if prompts.aggregation == "concat" else 1)
+        inputs = regressor_inputs(prompts.aggregation, len(pairs), total_views(recipe.views))
         regressor = RegressorSpec(widths=(inputs, *prompts.regressor, outputs), weights=None)
     context = ContextSpec(length=prompts.length, weights=None, position=prompts.position) if prompts.length else None
     pool = PoolSpec(aggregation=prompts.aggregation, regressor=regressor)

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from perceptmetrics._util.seeding import seeded
-from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, nearest_names
+from perceptmetrics.errors import InvalidOptionError, nearest_names
+from perceptmetrics.factory.build import build_head
+from perceptmetrics.factory.encoder_pair import EncoderPair, Material
 from perceptmetrics.finetune.learner import Learner
-from perceptmetrics.models.encoders import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
-from perceptmetrics.models.heads import AntonymHead, MlpHead
 from perceptmetrics.models.lora import attach_lora
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.models.prompt_learner import PromptLearner, context_from_words, random_context
 from perceptmetrics.models.views import Views
-from perceptmetrics.spec import AntonymHeadSpec, MlpHeadSpec
+from perceptmetrics.spec.plain import to_plain
 from perceptmetrics.weights.layouts import weight_file
 from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
-
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.recipe_sections import PromptsRecipe
-    from perceptmetrics.spec import BackboneSpec, MetricSpec
+    from perceptmetrics.models.encoders import Backbone, TextEncoder
+    from perceptmetrics.models.heads import Head
+    from perceptmetrics.spec import AntonymHeadSpec, EncoderSpec, MetricSpec
 
 __all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
-
-_ANY_SCALE = 100.0  # where there is nothing to read it from, because nothing is computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class EncoderSource:
     counts_only: bool = False
 
 
-def find_encoder(spec: BackboneSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
+def find_encoder(spec: EncoderSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
     """Look the encoder's file up, unless it is stated.
 
     Raises:
@@ -60,10 +60,11 @@ def find_encoder(spec: BackboneSpec, lookup: ResolveOptions, stated: Path | None
     return EncoderSource(file=stated or resolve(spec.weights, lookup))
 
 
-def encoder_identity(spec: BackboneSpec, source: EncoderSource) -> str:
+def encoder_identity(spec: EncoderSpec, source: EncoderSource) -> str:
     """Text that is the same exactly when the encoder is."""
     weights = f"random {source.seed}" if source.file is None else file_sha256(weight_file(source.file))
-    return f"{spec.library} {spec.architecture} {spec.features} {spec.positional_embedding} {spec.quick_gelu} {weights}"
+    plain = to_plain(replace(spec, lora=None, in_trained_file=False))
+    return f"{json.dumps({name: plain[name] for name in plain if name != 'weights'})} {weights}"
 
 
 def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, seed: int) -> Learner:
@@ -81,13 +82,16 @@ def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, se
     Raises:
         WeightsError: The encoder's file does not fit.
     """
-    backbone, text = _encoder(specs[0], source)
+    encoders = EncoderPair(specs[0].backbone, source.file, seed=source.seed)
+    with torch.device("meta") if source.counts_only else contextlib.nullcontext():
+        text = encoders.text_encoder() if recipe.prompts is not None else None
+        encoder = encoders.image_encoder()
     with seeded(seed):
-        parts = [(_head(spec, text), Pool(spec.pool)) for spec in specs]
+        parts = [(build_head(spec.head.untrained(), Material(encoders, seed=seed)), Pool(spec.pool)) for spec in specs]
         if recipe.lora is not None:
-            attach_lora(backbone, recipe.lora)
+            attach_lora(encoder, recipe.lora)
     metrics = [
-        Metric(spec, Views(spec.views, recipe.seed), backbone, head, pool)
+        Metric(spec, Views(spec.views, recipe.seed), encoder, head, pool)
         for spec, (head, pool) in zip(specs, parts, strict=True)
     ]
     heads = [min(number, len(metrics) - 1) for number in range(len(recipe.data))]
@@ -101,7 +105,8 @@ def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
     """Let train what a recipe names; with `encoder` False the heads only."""
     learner.requires_grad_(False)
     for metric in learner.metrics:
-        metric.head.requires_grad_(True)
+        for weight in cast("Head", metric.head).trained_parameters():
+            weight.requires_grad_(True)
         metric.pool.requires_grad_(True)
     if learner.prompts is not None:
         learner.prompts.context.requires_grad_(True)
@@ -116,7 +121,7 @@ def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
 
 
 def _freeze(backbone: Backbone, part: str) -> None:
-    """Let a part of an encoder be as it is."""
+    """Freeze one part of the encoder."""
     names = {name.removeprefix(backbone.library_prefix): weight for name, weight in backbone.named_parameters()}
     chosen = [weight for name, weight in names.items() if f"{name}.".startswith(f"{part}.")]
     if not chosen:
@@ -126,32 +131,12 @@ def _freeze(backbone: Backbone, part: str) -> None:
         weight.requires_grad_(False)
 
 
-def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEncoder | None]:
-    if source.counts_only:
-        with torch.device("meta"):
-            return _encoder(spec, replace(source, counts_only=False))
-    if isinstance(spec.head, AntonymHeadSpec):
-        built = build_backbone(spec.backbone, source.file, source.seed)
-        return built.backbone, built.text
-    tower = None if source.file is None else read_tower_weights(source.file, spec.backbone)
-    return build_image_tower(spec.backbone, tower, source.seed), None
-
-
-def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
-    if isinstance(spec.head, MlpHeadSpec):
-        return MlpHead(spec.head)
-    if text is None or not isinstance(spec.head, AntonymHeadSpec):
-        raise InvalidSpecError(f"{spec.backbone.architecture!r} reads no text, so it takes no prompts.")
-    features = text.encode([text for pair in spec.head.pairs for text in (pair.positive, pair.negative)])
-    scale = _ANY_SCALE if text.scale.is_meta else text.logit_scale
-    return AntonymHead(features.reshape(len(spec.head.pairs), 2, -1), scale)
-
-
 def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner | None:
     """What learns the prompts; None for prompts as they are."""
-    if not isinstance(spec.head, AntonymHeadSpec) or spec.head.context is None:
+    head = cast("AntonymHeadSpec", spec.head)  # what recipes with prompts make
+    if head.context is None:
         return None
-    prompts = None if recipe.shared else 2 * len(spec.head.pairs)
+    prompts = None if recipe.shared else 2 * len(head.pairs)
     if recipe.init is None:
         context = random_context(text.width, recipe.length, prompts=prompts, seed=seed)
     else:
@@ -161,4 +146,4 @@ def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: i
             f"prompts.init {recipe.init!r} has {context.shape[-2]} tokens, and prompts.length is {recipe.length}. "
             f"State length: {context.shape[-2]}."
         )
-    return PromptLearner(text, spec.head.pairs, context, recipe.position)
+    return PromptLearner(text, head.pairs, context, recipe.position)

@@ -20,7 +20,7 @@ from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.functional.low_rank import draw_kept, low_rank_linear
 from perceptmetrics.models.encoders import Backbone
 from perceptmetrics.models.encoders.attention import FusedAttention
-from perceptmetrics.spec.backbone import ATTENTION_PARTS, AttentionPart, LoraSpec
+from perceptmetrics.spec.encoders import ATTENTION_PARTS, AttentionPart, LoraSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

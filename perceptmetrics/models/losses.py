@@ -169,7 +169,7 @@ def _resolve_target(metric: Metric, target: LossTarget | None, sign: LossSign) -
                 + (f"Labels: {', '.join(metric.labels)}." if metric.labels else "It has a single score; leave it out.")
             )
         return target, None
-    if metric.spec.score.map != "softmax":
+    if not metric.spec.score.map.gives_probabilities:
         raise InvalidOptionError(
             f"A distribution as the target needs labels that share the probability of 1, as those of 'perceptclip_emo' "
             f"(without raw=True) do; {metric.metric_name!r} gives "

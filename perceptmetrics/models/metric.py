@@ -1,6 +1,6 @@
-"""The road from pixels to scores.
+"""From pixels to scores.
 
-images --Views--> groups of pixels --Backbone--> features --Head--> outputs --Pool, score map--> scores
+images --Views--> groups of pixels --encoder--> features --Head--> outputs --Pool, score map--> scores
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.functional.score import map_to_scores
 from perceptmetrics.models.metric_base import Scorer, is_single_image
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec
@@ -98,9 +97,15 @@ class Metric(Scorer[Tensor]):
         """Where the encoder lives."""
         return next(self.backbone.parameters()).device
 
-    def rows(self, images: Tensor) -> Tensor:
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether each image is compared with a text of its own: `metric(images, prompts)`."""
+        return self.spec.head.reads_prompts
+
+    def rows(self, images: Tensor, prompts: Sequence[str] | None = None) -> Tensor:
         """Score a batch; see `Scorer.rows`."""
-        return self.rate(self.encode(self.views(images)), images.shape[0])
+        texts = None if prompts is None else self.head.encode_prompts(prompts)  # type: ignore[operator]
+        return self.rate(self.encode(self.views(images)), images.shape[0], texts)
 
     def present(self, rows: Tensor) -> Tensor:
         """Shape (N, K), or (N,) for a single score."""
@@ -119,32 +124,41 @@ class Metric(Scorer[Tensor]):
         encoded = [self.backbone(group.to(dtype)) for group in groups]
         return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
 
-    def rate(self, features: Sequence[Tensor], count: int) -> Tensor:
+    def rate(self, features: Sequence[Tensor], count: int, texts: Tensor | None = None) -> Tensor:
         """Turn features into scores: the head, the pool over an image's views, the score map.
 
         Args:
             features: What `encode` returns.
             count: Number of images N.
+            texts: Text features of the images' prompts, shape (N, D), for a metric that reads prompts.
 
         Returns:
             Shape (N, K), float32.
         """
-        mapping = self.spec.score
-        return map_to_scores(self.outputs(features, count), mapping.map, mapping.scale, mapping.shift)
+        return self.spec.score.map(self.outputs(features, count, texts))
 
-    def outputs(self, features: Sequence[Tensor], count: int) -> Tensor:
-        """Turn features into raw outputs, which training compares with labels: the head, the pool over the views.
+    def outputs(self, features: Sequence[Tensor], count: int, texts: Tensor | None = None) -> Tensor:
+        """Turn features into raw outputs: the head, and the pool over the views of an image.
 
         Args:
             features: What `encode` returns.
             count: Number of images N.
+            texts: See `rate`.
 
         Returns:
             Shape (N, K), float32.
         """
-        outputs = [self.head(group).unflatten(0, (count, -1)) for group in features]
+        outputs = [self._head_outputs(group, count, texts) for group in features]
         raw: Tensor = self.pool(torch.cat(outputs, dim=1)).float()
         return raw
+
+    def _head_outputs(self, features: Tensor, count: int, texts: Tensor | None) -> Tensor:
+        """Outputs of the views in a group, shape (N, V, K)."""
+        if texts is None:
+            outputs: Tensor = self.head(features)
+        else:
+            outputs = self.head(features, texts.repeat_interleave(len(features) // count, dim=0))
+        return outputs.unflatten(0, (count, -1))  # type: ignore[no-untyped-call,no-any-return]
 
     def predict(
         self, images: ImageSource | Iterable[ImageSource], *, binary: bool = False
@@ -162,7 +176,7 @@ class Metric(Scorer[Tensor]):
             InvalidOptionError: The metric does not give probabilities, or does not know which are positive.
             InvalidImageError: An image cannot be read.
         """
-        if self.spec.score.map != "softmax":
+        if not self.spec.score.map.gives_probabilities:
             raise InvalidOptionError(
                 f"{self.metric_name!r} gives no probabilities of labels, so there is nothing to predict. Use a metric "
                 "such as 'perceptclip_emo' (without raw=True), or read the scores."
@@ -172,11 +186,12 @@ class Metric(Scorer[Tensor]):
             raise InvalidOptionError(f"{self.metric_name!r} does not say which of its labels are positive.")
         predictions = []
         for row in self.score(images).tolist():
-            shares = dict(zip(self.labels, row, strict=True))
+            probabilities = dict(zip(self.labels, row, strict=True))
             if binary:
-                pleasant = sum(shares[label] for label in positive)
-                shares = {"positive": pleasant, "negative": 1 - pleasant}
-            predictions.append(Prediction(label=max(shares, key=shares.__getitem__), probabilities=shares))
+                pleasant = sum(probabilities[label] for label in positive)
+                probabilities = {"positive": pleasant, "negative": 1 - pleasant}
+            label = max(probabilities, key=probabilities.__getitem__)
+            predictions.append(Prediction(label=label, probabilities=probabilities))
         return predictions[0] if is_single_image(images) else predictions
 
     def requires_grad_(self, requires_grad: bool = True) -> Metric:

@@ -87,9 +87,10 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
         """Score images from anywhere, without gradients.
 
         Args:
-            images: A path (file, folder searched to any depth, pattern such as `"photos/*.jpg"`, tar or Parquet file
-                of images; see `sources.find_parts`), encoded bytes, a PIL image, an array (H, W[, C]), a tensor
-                (3, H, W) or (N, 3, H, W) in [0, 1], or an iterable of single images of any sizes.
+            images: A path or an address such as `"s3://bucket/photos"` (file, folder searched to any depth, pattern
+                such as `"photos/*.jpg"`, tar or Parquet file of images; see `sources.find_parts`), encoded bytes, a
+                PIL image, an array (H, W[, C]), a tensor (3, H, W) or (N, 3, H, W) in [0, 1], or an iterable of single
+                images of any sizes.
             batch_size: Most images of equal size that go through the encoder together.
             max_pixels: Most pixels that go through it together; a larger image goes alone.
             workers: Number of decoding threads; 0 for none, None to choose.
@@ -100,6 +101,7 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
 
         Raises:
             InvalidImageError: An image cannot be read, or its values are not in [0, 1].
+            MissingExtraError: What an address or a Parquet file needs is not installed.
         """
         scores: dict[int, Tensor] = {}
         pixels = _pixels_or_raise(single_images(images), workers)

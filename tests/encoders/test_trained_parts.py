@@ -13,7 +13,7 @@ from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError
 from perceptmetrics.export.collect import base_fingerprint, trained_weights_of
 from perceptmetrics.export.convert import convert
-from perceptmetrics.models.encoders import build_backbone
+from perceptmetrics.models.encoders import load_image_encoder
 from perceptmetrics.models.lora import attach_lora, bake_lora, load_lora, lora_state, merge_lora, unmerge_lora
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.fingerprints import digests_of, fingerprint
@@ -219,7 +219,7 @@ def test_slim_and_merged_files_convert_into_each_other(tmp_path, images, kind):
 
 
 def test_attention_that_reads_its_weights_past_the_layer_takes_no_adapters():
-    encoder = build_backbone(timm_spec("beit_base_patch16_224", "pooled"), None).backbone
+    encoder = load_image_encoder(timm_spec("beit_base_patch16_224", "pooled"), None)
     with pytest.raises(InvalidSpecError, match="no attention with a fused projection"):
         attach_lora(encoder, spec_of())
 

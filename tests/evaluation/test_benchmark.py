@@ -21,6 +21,7 @@ from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOption
 from perceptmetrics.evaluation import benchmark, predictions_csv, write_predictions
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import score_columns
+from perceptmetrics.spec import SoftmaxMap
 from tests.support.mean_colour_metric import tiny_metric
 from tests.support.rated_data import data_folder
 
@@ -182,7 +183,7 @@ def classified(labels=LABELS):
 
 
 def test_classes_are_found_by_name():
-    metric = tiny_metric(labels=("Joy", "awe", "fear"), map="softmax")
+    metric = tiny_metric(labels=("Joy", "awe", "fear"), map=SoftmaxMap())
     splits = [Split(train=part(0), validation=part(1), test=np.arange(start, start + 20)) for start in (0, 20)]
     shuffled = [SHARES[:, place] for place in (2, 0, 1)]
     done = benchmark(metric, classified(), splits, intervals=False, scorer=scorer(*shuffled, failed=(5,)))
@@ -253,7 +254,7 @@ def test_the_file_of_predictions_has_a_row_for_each_image(tmp_path):
     dataset = rated(ratings, scales=(Scale(lower=1, upper=5, higher_is_better=False),))
     splits = [Split(train=np.arange(20), validation=np.arange(20, 25), test=np.arange(25, COUNT))]
     first = benchmark(tiny_metric(), dataset, splits, intervals=False, scorer=scorer(NOISY, failed=(2,)))
-    metric = tiny_metric(labels=LABELS, map="softmax")
+    metric = tiny_metric(labels=LABELS, map=SoftmaxMap())
     second = benchmark(metric, classified(), intervals=False, scorer=scorer(*SHARES.T))
     write_predictions(tmp_path / "new" / "predictions.csv", [first, second])
     content = (tmp_path / "new" / "predictions.csv").read_bytes()

@@ -8,8 +8,8 @@ import torch
 from scipy.stats import ks_2samp
 from torchvision.transforms import RandomResizedCrop
 
-from perceptmetrics.finetune import augmentation
-from perceptmetrics.finetune.augmentation import TrainingViews, draw_sides, mirror_images
+from perceptmetrics.finetune import feeds
+from perceptmetrics.finetune.feeds import TrainingViews, draw_sides, mirror_images
 from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
 from perceptmetrics.models.views import Views
 from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
@@ -133,7 +133,7 @@ def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
     image = torch.empty(1, height, width)
     ours = []
     monkeypatch.setattr(
-        augmentation, "resize", lambda part, _: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
+        feeds, "resize", lambda part, _: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
     )
 
     def measure(part, height, width):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from inspect import signature
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.stats import kendalltau, pearsonr, spearmanr
+from scipy.stats import bootstrap, kendalltau, pearsonr, spearmanr
 from sklearn.metrics import mean_squared_error, root_mean_squared_error
 
 from perceptmetrics.functional.stats import (
@@ -143,6 +144,25 @@ def test_the_bootstrap_keeps_pairs_together_and_repeats_itself():
     assert first == bootstrap_interval(srcc, xs, noisy_ys, seed=5)
     assert first != bootstrap_interval(srcc, xs, noisy_ys, seed=6)
     assert bootstrap_interval(srcc, xs, noisy_ys, level=0.5)[0] > first[0]
+
+
+@pytest.mark.parametrize("statistic", [srcc, plcc, rmse])
+def test_the_bootstrap_equals_scipys(statistic):
+    xs = np.random.default_rng(0).normal(size=30)
+    ys = xs + np.random.default_rng(1).normal(size=30)
+    keyword = "rng" if "rng" in signature(bootstrap).parameters else "random_state"  # since SciPy 1.15
+    drawn = bootstrap(
+        (xs, ys),
+        statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=200,
+        confidence_level=0.9,
+        method="percentile",
+        **{keyword: np.random.default_rng(7)},
+    )
+    interval = bootstrap_interval(statistic, xs, ys, level=0.9, repeats=200, seed=7)
+    assert interval == pytest.approx(drawn.confidence_interval, rel=1e-12)
 
 
 def test_the_bootstrap_leaves_out_draws_without_a_value():

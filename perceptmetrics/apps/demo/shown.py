@@ -147,7 +147,7 @@ def radar_png(metrics: Mapping[str, Metric], images: Sequence[ShownImage]) -> by
 
 def _shown(name: str, metric: Metric, row: Sequence[float]) -> ShownMetric:
     score = metric.spec.score
-    probable = score.map == "softmax"
+    probable = score.map.gives_probabilities
     values = [
         ShownValue(
             label=label,
@@ -172,6 +172,6 @@ def _share(value: float, lower: float | None, upper: float | None) -> float | No
 
 def _axes(metric: Metric) -> list[RadarAxis]:
     lower, upper = metric.score_range
-    if metric.spec.score.map == "softmax" or lower is None or upper is None:
+    if metric.spec.score.map.gives_probabilities or lower is None or upper is None:
         return []
     return [RadarAxis(name=name, lower=lower, upper=upper) for name in metric.labels or (metric.metric_name,)]

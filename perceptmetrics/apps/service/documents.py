@@ -83,7 +83,7 @@ def card_of(spec: MetricSpec) -> MetricCard:
         strict_range=score.strict_range,
         higher_is_better=score.higher_is_better,
         labels=list(score.labels),
-        are_probabilities=score.map == "softmax",
+        are_probabilities=score.map.gives_probabilities,
         licence=card.licence,
         paper=card.paper,
         paper_url=card.paper_url,

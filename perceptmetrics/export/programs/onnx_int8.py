@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.export.programs.tracing import INPUT
 from perceptmetrics.images.load import load_image
-from perceptmetrics.models.encoders import ClipResNet
-from perceptmetrics.models.encoders.timm_network import TimmBackbone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -120,5 +118,4 @@ class _Pixels:
 
 
 def _is_convolutional(metric: Metric) -> bool:
-    backbone = metric.backbone
-    return isinstance(backbone, ClipResNet) or (isinstance(backbone, TimmBackbone) and backbone.convolutional)
+    return metric.backbone.convolutional

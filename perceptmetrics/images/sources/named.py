@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import ImageSource
-from perceptmetrics.images.sources.locations import RemoteFile
 
 __all__ = ["NamedImage", "ReadOptions"]
 
@@ -23,7 +22,7 @@ class NamedImage:
     """
 
     name: str
-    source: ImageSource | RemoteFile | InvalidImageError | None
+    source: ImageSource | InvalidImageError | None
     container: str | None = None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perceptmetrics.errors import InvalidImageError, MissingExtraError, first_line
-from perceptmetrics.images.sources.locations import RemoteFile, is_address, open_location
+from perceptmetrics.images.addresses import is_address, open_location
 from perceptmetrics.images.sources.named import NamedImage, ReadOptions
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _guessed_image_column(schema: Any) -> str:
     )
 
 
-def _source(cell: Any, location: str) -> ImageSource | RemoteFile | InvalidImageError:
+def _source(cell: Any, location: str) -> ImageSource | InvalidImageError:
     """What a cell holds: encoded bytes, a path, or a struct of both where the bytes come first."""
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
@@ -105,10 +105,10 @@ def _source(cell: Any, location: str) -> ImageSource | RemoteFile | InvalidImage
     return _resolved(cell, location)
 
 
-def _resolved(path: str, location: str) -> ImageSource | RemoteFile:
+def _resolved(path: str, location: str) -> str:
     """A path as it stands or, when nothing lies there, relative to the table."""
     if is_address(path):
-        return RemoteFile(path)
+        return path
     if is_address(location):
-        return RemoteFile(f"{location.rpartition('/')[0]}/{path}")
+        return f"{location.rpartition('/')[0]}/{path}"
     return path if Path(path).exists() else os.fspath(Path(location).parent / path)

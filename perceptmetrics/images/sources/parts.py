@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.images.addresses import find_at_address, is_address
 from perceptmetrics.images.find import IMAGE_SUFFIXES, find_images
-from perceptmetrics.images.sources.locations import RemoteFile, find_remote, is_address
 from perceptmetrics.images.sources.named import NamedImage, ReadOptions
 from perceptmetrics.images.sources.parquet import PARQUET_SUFFIXES, read_parquet
 from perceptmetrics.images.sources.tar import TAR_SUFFIXES, read_tar
@@ -98,8 +98,7 @@ def read_part(part: Part, options: ReadOptions | None = None, known: Container[s
         suffix = max((suffix for suffix in _READERS if part.container.lower().endswith(suffix)), key=len)
         yield from _READERS[suffix](part.container, options or ReadOptions(), known)
     for file in part.files:
-        source = RemoteFile(file) if is_address(file) else file
-        yield NamedImage(file, None if file in known else source)
+        yield NamedImage(file, None if file in known else file)
 
 
 def find_sources(
@@ -132,7 +131,7 @@ def _files(paths: Iterable[str | os.PathLike[str]], *, recursive: bool) -> Itera
     for path in paths:
         for name in _numbered(os.fspath(path)):
             if is_address(name):
-                yield from find_remote(name, (tuple(IMAGE_SUFFIXES), containers), recursive=recursive)
+                yield from find_at_address(name, (tuple(IMAGE_SUFFIXES), containers), recursive=recursive)
             else:
                 yield from map(str, find_images([name], recursive=recursive, otherwise=containers))
 

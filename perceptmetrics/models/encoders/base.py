@@ -27,6 +27,7 @@ class Backbone(nn.Module, ABC):
     Attributes:
         library_prefix: What the names of weights have in front here that they lack in the layout of the library that
             built the encoder.
+        convolutional: Whether the encoder is a convolutional network.
         feature_size: Length D of a feature vector.
         min_size: Smallest height and width, in pixels, from which features can be computed.
         shared: Tensors that other encoders of the process may use too. Who changes weights in place, or loads weights
@@ -34,6 +35,7 @@ class Backbone(nn.Module, ABC):
     """
 
     library_prefix: str = ""
+    convolutional: bool = False
     feature_size: int
     min_size: int
     shared: SharedTensors

@@ -99,6 +99,7 @@ class ClipResNet(Backbone):
         mode: What becomes of the positional embedding: CLIP-IQA drops it (section 3.2).
     """
 
+    convolutional = True
     min_size = _STRIDE
 
     def __init__(self, visual: ModifiedResNet, mode: PositionalEmbedding) -> None:

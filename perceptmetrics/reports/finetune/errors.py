@@ -77,7 +77,7 @@ def _rating_errors(
     column = dataset.labels.index(label)
     total, times = np.zeros(len(dataset)), np.zeros(len(dataset))
     for one in results_on(result, dataset):
-        figures = one.figures[label]
+        figures = one.statistics[label]
         if isinstance(figures, RatingFigures):
             fitted = figures.curve4(one.scores[:, column])
             known = np.isfinite(fitted)

@@ -66,7 +66,7 @@ def finetune_report(result: RunResult) -> bytes:
 
 def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str, object]:
     """What the page shows of a rating of a data set, or of its classes."""
-    figures = results_on(result, dataset)[0].figures[label]
+    figures = results_on(result, dataset)[0].statistics[label]
     curve = figures.curve4 if isinstance(figures, RatingFigures) else None
     return {
         "heading": f"{dataset.name}: {label}" if len(figures_of(dataset)) > 1 else dataset.name,

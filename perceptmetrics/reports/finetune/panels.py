@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.evaluation import ClassFigures, RatingFigures
-from perceptmetrics.finetune.state import kept_epoch
+from perceptmetrics.finetune.results import kept_epoch
 from perceptmetrics.reports.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _panel(
 
 
 def selection_name(dataset: LabelledImages) -> str:
-    """What the figure is called by which models are chosen, see `finetune.objectives.selection_figure`."""
+    """What the figure is called by which models are chosen, see `finetune.objectives.selection_statistic`."""
     if dataset.classes is not None:
         return "accuracy"
     if dataset.ranks_within_groups:
@@ -84,7 +84,7 @@ def scatter_panel(result: RunResult, dataset: LabelledImages, label: str) -> Sca
     Test images of further splits stand behind. None when there is no finite prediction.
     """
     first, *others = results_on(result, dataset)
-    figures = first.figures[label]
+    figures = first.statistics[label]
     x, y = _points(dataset, [first], label)
     if not len(x) or not isinstance(figures, RatingFigures):
         return None
@@ -136,7 +136,7 @@ def _points(dataset: LabelledImages, results: Sequence[DataSetResult], label: st
 def confusion_panel(result: RunResult, dataset: LabelledImages) -> ConfusionPanel:
     """Which classes are taken for which, over the test images of all splits."""
     figures = [
-        figure for one in results_on(result, dataset) if isinstance(figure := one.figures["classes"], ClassFigures)
+        figure for one in results_on(result, dataset) if isinstance(figure := one.statistics["classes"], ClassFigures)
     ]
     counts = np.sum([np.asarray(one.confusion) for one in figures], axis=0)
     splits = f" of {len(figures)} splits" if len(figures) > 1 else ""

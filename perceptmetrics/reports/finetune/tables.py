@@ -64,7 +64,7 @@ def _without_empty_columns(headings: list[str], rows: list[FigureRow]) -> Figure
 
 def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[FigureRow]:
     """The median with the lowest and highest over several splits, and the first split with its intervals."""
-    first = results_on(result, dataset)[0].figures[label]
+    first = results_on(result, dataset)[0].statistics[label]
     headings = RATING_HEADINGS if dataset.classes is None else CLASS_HEADINGS
     name = f"{dataset.name}: {label}" if dataset.classes is None else dataset.name
     rows: list[FigureRow] = []
@@ -93,7 +93,7 @@ def split_table(result: RunResult) -> dict[str, object]:
         headings.append(f"{dataset.name}{what}: {figure}")
     rows = []
     for split in result.splits:
-        figures = {(one.data_set, label): value for one in split.data_sets for label, value in one.figures.items()}
+        figures = {(one.data_set, label): value for one in split.data_sets for label, value in one.statistics.items()}
         epochs = [
             len(stage.records)
             for stage in result.stages

@@ -1,24 +1,28 @@
-"""The encoder, and the low-rank adapters that may have tuned it."""
+"""The encoder that turns pixels into features, and the low-rank adapters that may have tuned it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from abc import ABC
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal, get_args
 
 from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.kinds import Family, Kind
 from perceptmetrics.spec.sources import WeightSource
 
 __all__ = [
+    "ENCODERS",
     "POSITIONAL_EMBEDDINGS",
     "AttentionPart",
-    "BackboneSpec",
+    "ClipEncoderSpec",
     "EncoderFeatures",
+    "EncoderSpec",
     "LoraSpec",
     "PositionalEmbedding",
+    "TimmEncoderSpec",
 ]
 
 PositionalEmbedding = Literal["drop", "keep", "interpolate", "interpolate_table"]
-Library = Literal["open_clip", "timm"]
 AttentionPart = Literal["q", "k", "v"]
 EncoderFeatures = Literal["stages", "pooled"]
 
@@ -60,60 +64,93 @@ class LoraSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneSpec:
+class EncoderSpec(Kind, ABC):
     """The encoder that turns pixels into features.
 
     Attributes:
-        library: Who builds the architecture: `"open_clip"` (image tower of a CLIP, its projected
-            embedding) or `"timm"`.
+        library: Who builds the architecture, for people to read.
+        reads_text: Whether the encoder belongs to a CLIP, whose text encoder reads prompts.
         architecture: The architecture's name in that library.
         quick_gelu: Whether the transformers use QuickGELU. The OpenAI weights do. It is never guessed:
             the built model is checked against it.
         weights: Where the weights come from.
-        positional_embedding: What becomes of the positional embedding of a CLIP: `"drop"` (any size;
-            CLIP-IQA, section 3.2), `"keep"` (training size only), `"interpolate"` (any size) or
-            `"interpolate_table"` (any size; the whole table, summary row included, is resized as if it were one
-            picture of tokens by channels: some published prompts were trained so). None for encoders that have none.
-        features: What is read off an encoder of timm: `"stages"`, the mean and standard deviation of every feature
-            stage of a convolutional network, or `"pooled"`, what the library itself would give to a classifier.
-            None for a CLIP.
         lora: Adapters that have tuned the attention of a vision transformer; None for none. Their weights
             lie in the metric's own trained file.
         in_trained_file: Whether that file holds the encoder too, so that nothing else is needed. Otherwise the encoder
             comes from `weights`.
     """
 
-    library: Library
+    library: ClassVar[str]
+    reads_text: ClassVar[bool] = False
     architecture: str
     quick_gelu: bool
     weights: WeightSource
-    positional_embedding: PositionalEmbedding | None = None
-    features: EncoderFeatures | None = None
     lora: LoraSpec | None = None
     in_trained_file: bool = False
 
     def __post_init__(self) -> None:
-        require(
-            self.library in ("open_clip", "timm"),
-            f"BackboneSpec.library must be 'open_clip' or 'timm', got {self.library!r}.",
-        )
-        require_text("BackboneSpec", architecture=self.architecture)
+        name = type(self).__name__
+        require_text(name, architecture=self.architecture)
         require(
             isinstance(self.quick_gelu, bool),
-            f"BackboneSpec.quick_gelu must be stated as True or False, got {self.quick_gelu!r}.",
+            f"{name}.quick_gelu must be stated as True or False, got {self.quick_gelu!r}.",
         )
-        allowed = POSITIONAL_EMBEDDINGS if self.library == "open_clip" else (None,)
+
+    def is_built_as(self, other: EncoderSpec) -> bool:
+        """Whether two encoders compute the same, given the same weights."""
+        names = {field.name for field in fields(self)} - {"weights", "lora", "in_trained_file"}
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipEncoderSpec(EncoderSpec):
+    """The image encoder of a CLIP that open_clip builds: its projected embedding.
+
+    Attributes:
+        positional_embedding: What becomes of the positional embedding: `"drop"` (any size; CLIP-IQA, section 3.2),
+            `"keep"` (training size only), `"interpolate"` (any size) or `"interpolate_table"` (any size; the whole
+            table, summary row included, is resized as if it were one image of tokens by channels: some published
+            prompts were trained so).
+    """
+
+    kind: ClassVar[str] = "open_clip"
+    library: ClassVar[str] = "open_clip"
+    reads_text: ClassVar[bool] = True
+    positional_embedding: PositionalEmbedding
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         require(
-            self.positional_embedding in allowed,
-            f"BackboneSpec.positional_embedding of a {self.library} encoder must be one of {allowed}, "
+            self.positional_embedding in POSITIONAL_EMBEDDINGS,
+            f"ClipEncoderSpec.positional_embedding must be one of {POSITIONAL_EMBEDDINGS}, "
             f"got {self.positional_embedding!r}.",
         )
-        readable = get_args(EncoderFeatures) if self.library == "timm" else (None,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimmEncoderSpec(EncoderSpec):
+    """A network of timm.
+
+    Attributes:
+        features: What is read off the network: `"stages"`, the mean and standard deviation of every feature stage of a
+            convolutional network, or `"pooled"`, what the library itself would give to a classifier.
+    """
+
+    kind: ClassVar[str] = "timm"
+    library: ClassVar[str] = "timm"
+    features: EncoderFeatures
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         require(
-            self.features in readable,
-            f"BackboneSpec.features of a {self.library} encoder must be one of {readable}, got {self.features!r}.",
+            self.features in get_args(EncoderFeatures),
+            f"TimmEncoderSpec.features must be one of {get_args(EncoderFeatures)}, got {self.features!r}.",
         )
         require(
             self.lora is None or self.features != "stages",
-            "BackboneSpec.lora needs a vision transformer: library 'open_clip', or 'timm' with features 'pooled'.",
+            "TimmEncoderSpec.lora needs a vision transformer, so features must be 'pooled'.",
         )
+
+
+ENCODERS: Family[EncoderSpec] = Family("encoder", EncoderSpec, "perceptmetrics.encoders")
+ENCODERS.declare(ClipEncoderSpec, TimmEncoderSpec)
