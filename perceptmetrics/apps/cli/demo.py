@@ -32,7 +32,7 @@ def demo(
     """
     from perceptmetrics.apps.cli.metrics import chosen_device
     from perceptmetrics.apps.demo import DemoLimits, Studio, offers
-    from perceptmetrics.apps.demo.run import run_demo
+    from perceptmetrics.apps.demo.app import run_demo
 
     limits = DemoLimits(max_bytes=int(max_file_mb * 1e6), max_pixels=max_pixels, max_images=max_images)
     studio = Studio(offers(folder or [], cache_dir), limits, chosen_device(device))
