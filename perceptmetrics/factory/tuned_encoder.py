@@ -139,7 +139,7 @@ def _check_fingerprint(tuned: TunedWeights, path: Path, actual: str) -> None:
         raise WeightsError(
             f"The weights of {tuned.path} were trained with another encoder than {path}: they need the one of "
             f"fingerprint {tuned.trained.base}, and it has {actual}. Pass the right one as backbone_checkpoint=, or "
-            "use a file that holds the encoder too (`perceptmetrics convert --form merged`)."
+            "use a file that holds the encoder too (`perceptmetrics convert --format merged`)."
         )
 
 

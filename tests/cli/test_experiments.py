@@ -175,7 +175,7 @@ def test_attributes_of_several_metrics_with_one_score_each(gallery: Path, tmp_pa
 @pytest.fixture
 def tiny_clip(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """CLIP becomes a tiny random one; what `create_metric` was asked for is recorded."""
-    import perceptmetrics.apps.cli.experiment_metrics as module
+    import perceptmetrics.apps.cli.metrics as module
 
     asked: list[dict[str, Any]] = []
 

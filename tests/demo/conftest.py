@@ -8,13 +8,14 @@ import pytest
 
 from perceptmetrics.apps.demo import DemoLimits, Offer, Studio, studio
 from perceptmetrics.models.metric import Metric
+from perceptmetrics.spec import LogisticMap, SoftmaxMap
 from tests.support.encoded_images import encode, noise, png_file
 from tests.support.mean_colour_metric import tiny_metric
 
 METRICS = {
     "one": {},
-    "moods": {"labels": ("joy", "fear", "awe"), "map": "softmax"},
-    "looks": {"labels": ("sharp", "bright", "calm"), "map": "logistic"},
+    "moods": {"labels": ("joy", "fear", "awe"), "map": SoftmaxMap()},
+    "looks": {"labels": ("sharp", "bright", "calm"), "map": LogisticMap()},
     "lower": {"higher_is_better": False},
 }
 
