@@ -1,4 +1,4 @@
-"""Data sets of images with human labels, in their official layouts."""
+"""Read data sets of images with human labels in their official layouts; knows nothing of metrics and training."""
 
 from __future__ import annotations
 

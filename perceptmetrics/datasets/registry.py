@@ -1,4 +1,4 @@
-"""The data sets by name."""
+"""Look up data sets by name."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ _entry_points_read = False
 
 
 class DatasetReader(Protocol):
-    """A data set, usually a module: its card, and what reads the official download.
+    """A data set, usually a module: facts about it, and the reader of its official download.
 
-    `read(root, missing, *, ...)`: what follows the star are the data set's options.
+    `read(root, missing, *, ...)`: the keyword-only parameters are the options of the data set.
     """
 
     INFO: DatasetInfo
@@ -102,18 +102,18 @@ def register_dataset(dataset: DatasetReader, *, replace: bool = False) -> None:
 
 
 def list_datasets() -> list[str]:
-    """Names that `load_dataset` understands: data sets of the papers by task, then what is made of one's own images."""
+    """Names for `load_dataset`: first the data sets of the papers by task, then those made from your own images."""
     return list(_all_modules())
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """A data set's card.
+    """Return facts about a data set.
 
     Args:
         name: One of `list_datasets`.
 
     Raises:
-        DatasetError: There is no such data set; the message offers the nearest.
+        DatasetError: There is no such data set; the message suggests the nearest name.
     """
     return _module(name).INFO
 
@@ -128,16 +128,16 @@ def load_dataset(
     Args:
         name: One of `list_datasets`.
         root: The folder into which the official download was unpacked.
-        missing: Whether a labelled image without a file is an error, or left out and named in
+        missing: Whether a labelled image without a file is an error, or is skipped and listed in
             `LabelledImages.missing`.
-        options: What this data set allows, such as `columns` of `csv`; see its module.
+        options: Options of this data set, such as `columns` of `csv`; see its module.
 
     Returns:
         The images with their labels.
 
     Raises:
         DatasetError: There is no such data set, or its files do not have the expected form.
-        InvalidOptionError: An option is unknown, or its value is not one of those allowed.
+        InvalidOptionError: An option is unknown or has an invalid value.
     """
     module = _module(name)
     check_missing(missing)

@@ -36,8 +36,8 @@ __all__ = [
     "encoder_file",
     "open_encoders",
     "open_trained",
+    "pretrained_encoder",
     "split_tensors",
-    "untouched_encoder",
 ]
 
 _REGRESSOR = "regressor."
@@ -104,16 +104,16 @@ def build_head(spec: HeadSpec, material: Material) -> Head:
 
 
 @torch.inference_mode(mode=False)
-def untouched_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
-    """The encoder of a metric as it was before the metric was trained.
+def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
+    """Build the encoder of a metric as it was before the metric was trained.
 
     Args:
         spec: The metric.
         files: Where its weights are. Nothing is downloaded for an encoder that the metric itself does not need.
-        placement: Where the encoder is wanted, and in which precision.
+        placement: Device and precision of the encoder.
 
     Returns:
-        The encoder; None where the metric's own was not trained, or has random weights.
+        The encoder; None if the metric's encoder was not trained or has random weights.
 
     Raises:
         WeightsError: A file is missing, or does not fit.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.factory.build import Files, build_metric, untouched_encoder
+from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
 from perceptmetrics.factory.folder import find_spec, read_folder
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
 from perceptmetrics.models.encoders import Placement
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.quantize import Precision
     from perceptmetrics.spec import MetricSpec
 
-__all__ = ["create_metric", "create_untouched_encoder"]
+__all__ = ["create_metric", "create_pretrained_encoder"]
 
 PathLike = str | os.PathLike[str]
 
@@ -154,7 +154,7 @@ def _check_combination(
         raise InvalidOptionError(f"{', '.join(given)}: options of a loss. Add as_loss=True, or leave them out.")
 
 
-def create_untouched_encoder(
+def create_pretrained_encoder(
     name: PathLike,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
@@ -164,27 +164,27 @@ def create_untouched_encoder(
     cache_dir: PathLike | None = None,
     local_files_only: bool = False,
 ) -> Backbone | None:
-    """Create the encoder of a metric as it was before the metric was trained: CLIP without LoRA.
+    """Create the encoder of a metric as it was before the metric was trained, such as CLIP without LoRA.
 
     Args:
-        name: See `create_metric`, as are the other arguments.
-        device: Where to put it; None for the CPU.
-        dtype: Its precision; None for float32.
+        name: See `create_metric`, also for the other arguments.
+        device: Device of the encoder; None for the CPU.
+        dtype: Precision of the encoder; None for float32.
         checkpoint: The metric's own trained file.
-        backbone_checkpoint: Weights of the encoder. A metric whose trained file holds its tuned encoder needs them
-            here or, at the source that its specification names, on this machine.
+        backbone_checkpoint: Weights of the encoder. A metric whose trained file contains its tuned encoder needs them
+            here or on this machine, at the source that its specification names.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download.
 
     Returns:
-        The encoder, which shares the tensors that training left alone; None for a metric whose encoder was not trained.
+        The encoder, which shares all tensors that training did not change; None if the encoder was not trained.
 
     Raises:
         UnknownMetricError: No metric has this name.
         WeightsError: A file is missing, or does not fit.
     """
     spec, files = _look_up(_resolve_options(name, cache_dir, local_files_only), checkpoint, backbone_checkpoint)
-    return untouched_encoder(spec, files, Placement(device, dtype))
+    return pretrained_encoder(spec, files, Placement(device, dtype))
 
 
 def _resolve_options(

@@ -62,7 +62,7 @@ def test_check_of_a_sound_folder(perceptmetrics: Command, tmp_path: Path) -> Non
     assert "Problem" not in result.stdout
 
 
-def test_check_names_what_is_missing_and_what_is_damaged(perceptmetrics: Command, tmp_path: Path) -> None:
+def test_check_names_what_is_missing_and_what_is_corrupt(perceptmetrics: Command, tmp_path: Path) -> None:
     made = layouts.tid2013(tmp_path)
     assert made.files is not None
     made.files["I01_01_1.bmp"].unlink()
@@ -72,7 +72,7 @@ def test_check_names_what_is_missing_and_what_is_damaged(perceptmetrics: Command
     assert "Problem: 1 labelled images have no file." in result.stdout
     assert "Missing: I01_01_1.bmp" in result.stdout
     assert "Unreadable: I02_01_1.bmp (cannot identify" in result.stdout
-    assert "Problem: The labels are about 12 images; the official release has 3000." in result.stdout
+    assert "Problem: There are labels for 12 images; the official release has 3000." in result.stdout
     accepted = perceptmetrics("dataset", "check", "tid2013", tmp_path, "--missing", "skip")
     assert "have no file" not in accepted.stdout
     assert "Missing: I01_01_1.bmp" in accepted.stdout
@@ -85,7 +85,7 @@ def test_check_names_leaks_of_a_published_split(perceptmetrics: Command, tmp_pat
     made.files[one].write_bytes(made.files[other].read_bytes())
     result = perceptmetrics("dataset", "check", "flive", tmp_path)
     assert result.returncode == 1
-    assert "Problem: Split 1: train and test share 1 of: content." in result.stdout
+    assert "Problem: Split 1: train and test overlap (content: 1)." in result.stdout
     assert f"In train and test of split 1 (content): {one} = {other}" in result.stdout
 
 

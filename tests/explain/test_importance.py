@@ -240,9 +240,9 @@ def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     found = head_importance(metric, tmp_path)
     assert found.images == (str(tmp_path / "good.png"),)
-    ((name, reason),) = found.failed
-    assert name == str(tmp_path / "bad.png")
-    assert "bad.png" in reason
+    (failed,) = found.failed
+    assert failed.name == str(tmp_path / "bad.png")
+    assert "bad.png" in failed.error
     with pytest.raises(InvalidImageError, match=r"no readable image.*bad"):
         head_importance(metric, tmp_path / "bad.png")
 
@@ -272,7 +272,7 @@ def test_other_transformers_are_refused(architecture, message):
         ({"method": "guess"}, "method must be one of"),
         ({"heads": [Head(3, 0)]}, r"no head 3\.0: the encoder has layers 0 to 2 with heads 0 to 1"),
         ({"heads": [Head(0, 2)]}, r"no head 0\.2"),
-        ({"heads": []}, "names no head"),
+        ({"heads": []}, "heads= is empty"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
