@@ -21,7 +21,7 @@ from perceptmetrics.weights import cache
 from perceptmetrics.weights import resolve as weights
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, find_cached, resolve, source_url
-from tests.support.hub_server import HubStandIn
+from tests.support.hub_server import HubStandIn, replace_endpoint
 
 REPO = "organisation/encoder"
 LARGE = "open_clip_model.safetensors"
@@ -323,8 +323,7 @@ def test_what_the_hub_does_not_have_is_named(hub, source, change, sentence):
 
 
 def test_a_hub_that_nobody_answers_for_is_out_of_reach(hub, source, monkeypatch):
-    nobody = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nobody)
+    replace_endpoint(monkeypatch, "http://127.0.0.1:9")
     assert "the Hub cannot be reached ([Errno" in message_of(source)
 
 
