@@ -95,7 +95,7 @@ def explain(
         suggest_output(EXPLAIN_FORMATS)
     else:
         print_written(write_explanations(output, explanations))
-    return report_failures((image.name, image.error) for image in explanations.failed)
+    return report_failures((image.name, str(image.error)) for image in explanations.failed)
 
 
 def _chosen_heads(text: str, count: int) -> Sequence[Head] | int:
