@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import logging
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +26,7 @@ from perceptmetrics.datasets import (
     things,
     tid2013,
 )
+from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.listing import Missing, check_missing
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
 
@@ -31,14 +34,19 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from perceptmetrics.datasets.info import DatasetInfo
     from perceptmetrics.datasets.labelled import LabelledImages
 
-__all__ = ["dataset_info", "list_datasets", "load_dataset"]
+__all__ = ["ENTRY_POINT_GROUP", "DatasetReader", "dataset_info", "list_datasets", "load_dataset", "register_dataset"]
 
 
-class _Module(Protocol):
-    """The module of a data set: facts about it, and the reader of its official download.
+ENTRY_POINT_GROUP = "perceptmetrics.datasets"
+
+_log = logging.getLogger(__name__)
+_entry_points_read = False
+
+
+class DatasetReader(Protocol):
+    """A data set, usually a module: facts about it, and the reader of its official download.
 
     `read(root, missing, *, ...)`: the keyword-only parameters are the options of the data set.
     """
@@ -47,7 +55,7 @@ class _Module(Protocol):
     read: Callable[..., LabelledImages]
 
 
-_MODULES: dict[str, _Module] = {
+_MODULES: dict[str, DatasetReader] = {
     module.INFO.name: module
     for module in (
         livec,
@@ -70,9 +78,32 @@ _MODULES: dict[str, _Module] = {
 }
 
 
+def register_dataset(dataset: DatasetReader, *, replace: bool = False) -> None:
+    """Make a data set known by the name in its card.
+
+    Args:
+        dataset: A module, or any other object, with `INFO`, a `DatasetInfo`, and `read(root, missing, *, ...)`, which
+            returns `LabelledImages`; its keyword-only parameters are the data set's options.
+        replace: Whether a data set of the same name may be replaced.
+
+    Raises:
+        DatasetError: It is no such object, or the name is taken.
+    """
+    info = getattr(dataset, "INFO", None)
+    if not isinstance(info, DatasetInfo) or not callable(getattr(dataset, "read", None)):
+        raise DatasetError(
+            f"A data set to register needs INFO, a DatasetInfo, and read(root, missing); got {dataset!r}."
+        )
+    if not replace and info.name in _all_modules():
+        raise DatasetError(
+            f"A data set named {info.name!r} is registered already. Choose another name, or pass replace=True."
+        )
+    _MODULES[info.name] = dataset
+
+
 def list_datasets() -> list[str]:
     """Names for `load_dataset`: first the data sets of the papers by task, then those made from your own images."""
-    return list(_MODULES)
+    return list(_all_modules())
 
 
 def dataset_info(name: str) -> DatasetInfo:
@@ -123,7 +154,21 @@ def load_dataset(
     return module.read(Path(root), missing, **options)
 
 
-def _module(name: str) -> _Module:
-    if name not in _MODULES:
-        raise DatasetError(f"There is no data set {name!r}. {nearest_names(name, _MODULES)}")
-    return _MODULES[name]
+def _module(name: str) -> DatasetReader:
+    modules = _all_modules()
+    if name not in modules:
+        raise DatasetError(f"There is no data set {name!r}. {nearest_names(name, modules)}")
+    return modules[name]
+
+
+def _all_modules() -> dict[str, DatasetReader]:
+    """The data sets, those of installed packages included (entry-point group `perceptmetrics.datasets`)."""
+    global _entry_points_read
+    if not _entry_points_read:
+        _entry_points_read = True
+        for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+            try:
+                register_dataset(entry_point.load())
+            except Exception:  # noqa: BLE001 - another package's fault must not hide the data sets that work
+                _log.warning("The data set of the entry point %r could not be read.", entry_point, exc_info=True)
+    return _MODULES

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from perceptmetrics._util.atomic import replacing_folder
+from perceptmetrics._util.modules import evaluating
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.factory.build import Files, build_metric
 from perceptmetrics.factory.folder import EXPORTED_FILES, SPEC_FILE, largest_deviation, read_folder, write_folder
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from perceptmetrics.spec import MetricSpec
     from perceptmetrics.weights.layouts import TrainedWeights
 
-__all__ = ["EXACT", "HALF", "check_destination", "evaluating", "export_metric", "tolerance_of"]
+__all__ = ["EXACT", "HALF", "check_destination", "export_metric", "tolerance_of"]
 
 # Largest allowed difference of a score, as a fraction of the range of the scores: same weights, or weights in float16.
 EXACT = 1e-5
@@ -124,15 +125,3 @@ def _beside(folder: Path) -> Iterator[Path]:
         (folder / SPEC_FILE).unlink(missing_ok=True)  # without it, a partial copy is not a metric
         for file in sorted(temporary.iterdir(), key=lambda file: file.name == SPEC_FILE):
             file.replace(folder / file.name)
-
-
-@contextmanager
-def evaluating(metric: Metric) -> Iterator[None]:
-    """Put a metric in eval mode, and restore the modes of its modules afterwards."""
-    training = [module for module in metric.modules() if module.training]
-    metric.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
-from perceptmetrics.factory.folder import read_folder, read_hub
+from perceptmetrics.factory.folder import find_spec, read_folder
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
-from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.losses import LossSign, LossTarget, PerceptualLoss, Reduction
 from perceptmetrics.weights.resolve import ResolveOptions
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from perceptmetrics.spec import MetricSpec
 
 __all__ = ["create_metric", "create_pretrained_encoder"]
-
-_HUB_PREFIX = "hub:"
 
 PathLike = str | os.PathLike[str]
 
@@ -203,7 +200,7 @@ def _look_up(
     lookup: ResolveOptions, checkpoint: PathLike | None, backbone_checkpoint: PathLike | None, *, random: bool = False
 ) -> tuple[MetricSpec, Files]:
     """The specification that a name stands for, and where its weights are."""
-    spec, exported = _find_spec(lookup)
+    spec, exported = find_spec(lookup)
     files = Files(
         lookup=lookup,
         random=random,
@@ -211,16 +208,6 @@ def _look_up(
         encoder=_path(backbone_checkpoint),
     )
     return spec, files
-
-
-def _find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
-    """The specification that a name stands for and, for an exported metric, its weight file."""
-    name = lookup.metric
-    if name.startswith(_HUB_PREFIX):
-        return read_hub(name.removeprefix(_HUB_PREFIX), lookup)
-    if Path(name).is_dir() and name not in list_metrics():
-        return read_folder(Path(name))
-    return metric_info(name), None
 
 
 def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:

@@ -49,7 +49,7 @@ class StageName:
     stage: str
 
     def __str__(self) -> str:
-        return f"split {self.split}, lr {self.lr:g}, {self.stage}"
+        return f"split {self.split + 1}, lr {self.lr:g}, {self.stage}"
 
     @property
     def filename(self) -> str:

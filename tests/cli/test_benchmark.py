@@ -14,7 +14,7 @@ from click.testing import Result
 from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
-import perceptmetrics.apps.cli.experiment_metrics as creating
+import perceptmetrics.apps.cli.metrics as creating
 from perceptmetrics import create_metric, metric_info
 from perceptmetrics.apps.cli.app import app
 from perceptmetrics.errors import PerceptMetricsError

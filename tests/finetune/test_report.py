@@ -213,7 +213,7 @@ def test_training_on_all_images_has_a_curve_without_validation(tmp_path):
     assert np.isnan(validation.curves[-1].values).all()
 
 
-def test_the_kept_epoch_is_never_one_without_a_figure():
+def test_the_kept_epoch_is_never_one_without_a_statistic():
     def kept(*figures, keep="best", validated=True):
         records = [
             EpochRecord(

@@ -226,9 +226,9 @@ def test_an_encoder_by_its_name_alone_replaces_the_whole_section() -> None:
         (
             "perceptclip_koniq10k_mae",
             "https://arxiv.org/abs/2503.13260",
-            "vit_large_patch16_224.mae has terms of its own",
+            "vit_large_patch16_224.mae has its own terms",
         ),
-        ("lite_livec", "none", "tf_efficientnet_lite0 has terms of its own"),
+        ("lite_livec", "none", "tf_efficientnet_lite0 has its own terms"),
     ],
 )
 def test_the_card_names_the_paper_and_the_terms_of_the_encoder(name: str, url: str, terms: str) -> None:

@@ -35,7 +35,7 @@ class CheckedProgram:
     Attributes:
         path: The file.
         format: `"onnx"` or `"pt2"`.
-        precision: `"float32"`, `"float16"` or `"int8"`.
+        precision: `"float32"` or `"int8"`.
         size: Height and width of the images; None for images of any size.
         largest_difference: Largest difference from the scores of the metric, over all images of the check.
         shapes: Number, height and width of the images of the check.
@@ -49,6 +49,32 @@ class CheckedProgram:
     largest_difference: float
     shapes: tuple[tuple[int, int, int], ...]
     bytes: int
+
+
+def check_file(path: Path | str, suffix: str, *, overwrite: bool) -> Path:
+    """Check that a program may be written to a file.
+
+    Args:
+        path: The file.
+        suffix: Required suffix of its name.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        InvalidOptionError: The suffix is wrong, the file exists, or the path is a folder.
+    """
+    found = Path(path).expanduser().resolve()
+    if found.suffix.lower() != suffix:
+        raise InvalidOptionError(f"Expected a file name that ends in {suffix}, got {found.name!r}.")
+    if found.is_dir():
+        raise InvalidOptionError(f"{found} is a folder; expected a file to write.")
+    if found.exists() and not overwrite:
+        raise InvalidOptionError(
+            f"{found} already exists. Choose another name, or replace it with --overwrite (overwrite=True)."
+        )
+    return found
 
 
 def checked_shapes(metric: Metric, size: tuple[int, int] | None) -> tuple[tuple[int, int, int], ...]:
@@ -81,7 +107,7 @@ def check_program(
     for count, height, width in shapes:
         images = cloudy_images(count, (height, width))
         with torch.inference_mode():
-            expected = metric.present(metric.rows(images))
+            expected = metric.to_output(metric.forward_batch(images))
         scores = run(images)
         difference = float((scores - expected).abs().max()) if scores.shape == expected.shape else float("nan")
         if not difference <= limit:
@@ -91,29 +117,3 @@ def check_program(
             )
         largest = max(largest, difference)
     return largest
-
-
-def check_file(path: Path | str, suffix: str, *, overwrite: bool) -> Path:
-    """Check that a program may be written to a file.
-
-    Args:
-        path: The file.
-        suffix: Required suffix of its name.
-        overwrite: Whether an existing file may be replaced.
-
-    Returns:
-        The absolute path.
-
-    Raises:
-        InvalidOptionError: The suffix is wrong, the file exists, or the path is a folder.
-    """
-    found = Path(path).expanduser().resolve()
-    if found.suffix.lower() != suffix:
-        raise InvalidOptionError(f"Expected a file name that ends in {suffix}, got {found.name!r}.")
-    if found.is_dir():
-        raise InvalidOptionError(f"{found} is a folder; expected a file to write.")
-    if found.exists() and not overwrite:
-        raise InvalidOptionError(
-            f"{found} already exists. Choose another name, or replace it with --overwrite (overwrite=True)."
-        )
-    return found

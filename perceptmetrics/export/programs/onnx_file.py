@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_OPSET", "ProgramPrecision", "export_onnx"]
 
-ProgramPrecision = Literal["float32", "float16", "int8"]
+ProgramPrecision = Literal["float32", "int8"]
 
 DEFAULT_OPSET = 18  # the first with an antialiased resize
 _LAST_OPSET = 23
@@ -51,8 +51,8 @@ def export_onnx(
         metric: The metric, on the CPU.
         path: File to write, ending in `.onnx`. Weights of more than 2 GB go into `PATH.data` beside it.
         size: Height and width of the images; None for images of any size.
-        precision: `"float32"`; `"float16"` stores the weights in half precision and computes in float32; `"int8"`
-            computes the encoder's linear layers, or its convolutions, in integer arithmetic.
+        precision: `"float32"`; or `"int8"`, which computes the encoder's linear layers, or its convolutions, in integer
+            arithmetic.
         opset: ONNX opset version, from 18.
         calibration: Images for `"int8"` on a convolutional encoder: a few dozen like those to be scored.
         overwrite: Whether an existing file may be replaced.
@@ -75,7 +75,7 @@ def export_onnx(
     with merged_lora(metric), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
         written = Path(folder, path.name)
         graph = build_graph(trace(metric, size), opset)
-        graph.save(written, halve=precision == "float16")
+        graph.save(written)
         if precision == "int8":
             quantise_graph(written, graph.outside_encoder, images)
         describe(written, program_metadata(metric, size, precision))

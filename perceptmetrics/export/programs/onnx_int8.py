@@ -9,9 +9,7 @@ Everything after the encoder stays in float32, too.
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from perceptmetrics.export.programs.tracing import INPUT
 from perceptmetrics.images.load import load_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.metric import Metric
@@ -65,7 +63,7 @@ def quantise_graph(path: Path, excluded: Sequence[str], images: Sequence[ImageSo
     # The tools split a Gemm into two nodes; this is the name of the first.
     left_alone = [*excluded, *(f"{name}_MatMul" for name in excluded), *_prepare(path)]
     common: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8, "nodes_to_exclude": left_alone}
-    with _quiet_root_logger(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         quantised = Path(folder, path.name)
         if images:
             quantize_static(
@@ -88,22 +86,13 @@ def _prepare(path: Path) -> list[str]:
 
     model = onnx.load(path, load_external_data=False)
     del model.graph.value_info[:]  # the tools transpose weights without updating their stated shapes
+    # Without this mark, they advise through the root logger to optimise the model first, which would fuse nodes that
+    # run faster separately.
+    onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     onnx.save(model, path)
     first, *others = [node for node in model.graph.node if node.op_type == "Conv"] or [None]
     single = [node for node in others if any(fact.name == "group" and fact.i > 1 for fact in node.attribute)]
     return [node.name for node in (first, *single) if node is not None]
-
-
-@contextmanager
-def _quiet_root_logger() -> Iterator[None]:
-    """Silence the advice to optimise the model first, which would fuse nodes that run faster separately."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 class _Pixels:

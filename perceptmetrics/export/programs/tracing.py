@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from perceptmetrics._util.modules import evaluating
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, first_line
-from perceptmetrics.export.write import evaluating
 from perceptmetrics.functional.image import own_symbol
 from perceptmetrics.models.lora import merge_lora, unmerge_lora
 
@@ -43,7 +43,7 @@ class _Program(nn.Module):
         dtype = next(metric.backbone.parameters()).dtype
         # The encoder's check of the size would branch on it.
         features = [metric.backbone.encode(group.to(dtype)).float() for group in metric.views(images)]
-        return metric.present(metric.rate(features, images.shape[0]))
+        return metric.to_output(metric.score_features(features, images.shape[0]))
 
 
 class _StridedSame(nn.Module):

@@ -1,55 +1,96 @@
-"""`score` with videos: a row for each in the results, its frames and a plot beside them."""
+"""What `score` scores: images, in this process or on a cluster, then videos. Imported when the command runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perceptmetrics._util.atomic import write_whole
 from perceptmetrics._util.text import printable
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.find import find_images, is_file_pattern
+from perceptmetrics.images.sources import Part, ReadOptions, read_part
+from perceptmetrics.integrations.ray import Actors, score_parts
+from perceptmetrics.models.metric import Metric
 from perceptmetrics.scoring.results import ScoredImage, csv_bytes
+from perceptmetrics.scoring.stream import score_images
 from perceptmetrics.video import FrameSampling, VideoScores, is_video, score_video
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from perceptmetrics.models.metric import Metric
-
-__all__ = ["VideoRequest", "divide"]
+__all__ = ["Work", "split_videos"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoRequest:
-    """Videos to score.
+class Work:
+    """Images and videos to score.
 
     Attributes:
-        paths: The files.
-        sampling: Which frames.
-        frames_folder: Folder for the scores of the frames and for plots; None to write none.
-        batch_size: Most frames that go through an encoder together.
-        max_pixels: Most pixels that go through it together.
+        metrics: The metrics to score with.
+        keywords: Keywords with which the processes of a cluster create the metrics, by name.
+        parts: The images.
+        read_options: How tables of images are read.
+        actors: The processes of a cluster; None to score in this process.
+        batch_size: Maximum number of images per batch.
+        max_pixels: Maximum number of pixels per batch.
+        workers: Decoding threads; None for one per CPU core.
+        videos: Files of videos.
+        sampling: Which frames of videos are scored.
+        frames_folder: Folder for the scores of frames and for plots; None to write none.
     """
 
-    paths: Sequence[str]
-    sampling: FrameSampling
-    frames_folder: Path | None
+    metrics: Sequence[Metric]
+    keywords: Mapping[str, Mapping[str, Any]]
+    parts: Sequence[Part]
+    read_options: ReadOptions
+    actors: Actors | None
     batch_size: int
     max_pixels: int
+    workers: int | None
+    videos: Sequence[str]
+    sampling: FrameSampling
+    frames_folder: Path | None
 
-    def score(self, metrics: Sequence[Metric], known: Mapping[str, ScoredImage]) -> Iterator[ScoredImage]:
-        """Score all; rows that are known are given again."""
-        names = _file_names(self.paths)
-        for path, name in zip(self.paths, names, strict=True):
-            yield known[path] if path in known else self._score(metrics, path, name)
+    @property
+    def count(self) -> int | None:
+        """Number of images and videos; None if it is not known in advance."""
+        if any(part.container is not None for part in self.parts):
+            return None
+        return len(self.videos) + sum(len(part.files) for part in self.parts)
 
-    def _score(self, metrics: Sequence[Metric], path: str, name: str) -> ScoredImage:
+    def rows(self, known: Mapping[str, ScoredImage]) -> Iterator[ScoredImage]:
+        """Score everything in order; rows that are known already are not scored again."""
+        yield from self._images(known)
+        for path, name in zip(self.videos, _file_names(self.videos), strict=True):
+            yield known[path] if path in known else self._video(path, name)
+
+    def _images(self, known: Mapping[str, ScoredImage]) -> Iterator[ScoredImage]:
+        if self.actors:
+            return score_parts(
+                self.keywords,
+                self.parts,
+                actors=self.actors,
+                options=self.read_options,
+                known=known,
+                batch_size=self.batch_size,
+                max_pixels=self.max_pixels,
+            )
+        return score_images(
+            self.metrics,
+            (image for part in self.parts for image in read_part(part, self.read_options, known)),
+            batch_size=self.batch_size,
+            max_pixels=self.max_pixels,
+            workers=self.workers,
+            known=known,
+        )
+
+    def _video(self, path: str, name: str) -> ScoredImage:
         try:
             scored = score_video(
-                metrics, path, sampling=self.sampling, batch_size=self.batch_size, max_pixels=self.max_pixels
+                self.metrics, path, sampling=self.sampling, batch_size=self.batch_size, max_pixels=self.max_pixels
             )
         except InvalidImageError as error:
             return ScoredImage(path, error=str(error))
@@ -58,8 +99,8 @@ class VideoRequest:
         return ScoredImage(path, scores=scored.means, error=scored.error)
 
 
-def divide(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tell videos (files, and patterns that end in their suffix) from all else.
+def split_videos(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate videos (files, and patterns with the suffix of a video) from everything else.
 
     Returns:
         Videos, each once, and the other paths.
@@ -77,7 +118,7 @@ def divide(paths: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _file_names(paths: Sequence[str]) -> list[str]:
-    """A name for each video: its own without suffix, with a number where another is called so."""
+    """A unique name for each video: its stem, with a number if another video has the same."""
     names: list[str] = []
     for path in paths:
         stem = Path(path).stem

@@ -1,20 +1,20 @@
-"""Running the page until it is told to stop."""
+"""The demo as an application: its page, example images and headers, and `run_demo`, which runs it."""
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perceptmetrics.apps.demo.examples import write_examples
 from perceptmetrics.apps.demo.page import build_page, theme
-from perceptmetrics.errors import InvalidOptionError, MissingExtraError
+from perceptmetrics.apps.server import run_server
+from perceptmetrics.errors import MissingExtraError
+from perceptmetrics.images.examples import blurred, compressed, noisy, sample_photographs
 
 try:
     import gradio
-    import uvicorn
     from fastapi import FastAPI
 except ImportError as error:
     raise MissingExtraError("The web demo", "demo") from error
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 
     from perceptmetrics.apps.demo.studio import Studio
 
-__all__ = ["create_demo", "run_demo"]
+__all__ = ["create_demo", "run_demo", "write_examples"]
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; worker-src 'self' blob:; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
-_WAITING = 32
+_QUEUE_SIZE = 32
 _STOP_SECONDS = 5
+_EXAMPLE_SIDE = 512  # pixels
 
 
 class _OwnSourcesOnly:
-    """Tells browsers to fetch nothing from elsewhere."""
+    """ASGI middleware that forbids browsers to fetch anything from elsewhere."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -54,17 +55,30 @@ class _OwnSourcesOnly:
 
 
 def create_demo(studio: Studio, folder: Path) -> Any:
-    """Make the application.
+    """Create the application.
 
     Args:
-        studio: What answers.
-        folder: An existing folder for the examples.
+        studio: Scores, explains and compares the uploads.
+        folder: Existing folder for the example images.
 
     Returns:
         An ASGI application (FastAPI) with the page at `/`.
     """
+
+    async def inside_a_loop() -> Any:
+        return _assemble(studio, folder)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        # Where no event loop runs, Gradio opens one for each of its locks and closes none of them.
+        return asyncio.run(inside_a_loop())
+    return _assemble(studio, folder)
+
+
+def _assemble(studio: Studio, folder: Path) -> Any:
     page = build_page(studio, write_examples(folder))
-    page.queue(max_size=_WAITING, default_concurrency_limit=1, api_open=False)
+    page.queue(max_size=_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_OwnSourcesOnly)
     return gradio.mount_gradio_app(
@@ -91,30 +105,47 @@ def run_demo(
     port: int = 7860,
     on_listening: Callable[[str], None] | None = None,
 ) -> None:
-    """Show the page until SIGTERM or SIGINT.
+    """Serve the page until SIGTERM or SIGINT.
 
     Args:
-        studio: What answers.
-        host: Address to listen on. The default is reachable from this machine only.
-        port: Port to listen on; 0 for any that is free.
-        on_listening: Called with the page's address when it listens.
+        studio: Scores, explains and compares the uploads.
+        host: Address to listen on. The default accepts connections from this machine only.
+        port: Port to listen on; 0 for any free port.
+        on_listening: Called with the URL of the page once it is served.
 
     Raises:
-        InvalidOptionError: The address cannot be listened on.
+        InvalidOptionError: The address is not available.
     """
     with tempfile.TemporaryDirectory(prefix="perceptmetrics-demo-") as folder:
         app = create_demo(studio, Path(folder))
-        try:
-            listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:
-            raise InvalidOptionError(
-                f"{host}:{port} cannot be listened on: {error.strerror}. Choose a port that is free, or 0 for any."
-            ) from error
-        with listening:
-            if on_listening is not None:
-                shown = f"[{host}]" if ":" in host else host
-                on_listening(f"http://{shown}:{listening.getsockname()[1]}")
-            config = uvicorn.Config(
-                app, log_level="warning", server_header=False, timeout_graceful_shutdown=_STOP_SECONDS
-            )
-            uvicorn.Server(config).run(sockets=[listening])
+        run_server(app, host=host, port=port, stop_seconds=_STOP_SECONDS, on_listening=on_listening)
+
+
+def write_examples(folder: Path) -> list[tuple[Path, str]]:
+    """Write example images into a folder: sample photographs and degraded copies.
+
+    Args:
+        folder: An existing folder.
+
+    Returns:
+        The files with their captions; none if scikit-image is not installed.
+    """
+    try:
+        photographs = sample_photographs()
+    except MissingExtraError:
+        return []
+    cat, coffee = photographs["chelsea"], photographs["coffee"]
+    images = {
+        "cat": cat,
+        "cat, blurred": blurred(cat),
+        "coffee": coffee,
+        "coffee, noisy": noisy(coffee),
+        "coffee, compressed": compressed(coffee),
+    }
+    written = []
+    for caption, image in images.items():
+        image.thumbnail((_EXAMPLE_SIDE, _EXAMPLE_SIDE))
+        path = folder / f"{caption.replace(', ', '-')}.png"
+        image.save(path)
+        written.append((path, caption))
+    return written
