@@ -179,7 +179,7 @@ def test_an_unknown_file_name_asks_for_the_metric(run: Command, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--half"], "half precision is for 'merged'"),
+        (["--half"], "half precision needs 'merged'"),
         (["--format", "fat"], "'fat' is not one of"),
         (["-m", "perceptclip_memo"], "Did you mean 'perceptclip_mem'"),
         (["-m", "clipiqa"], "clipiqa"),

@@ -109,7 +109,7 @@ def test_an_exported_metric_is_replaced_only_when_asked(tmp_path, metric, encode
 def test_other_things_are_never_replaced(tmp_path, metric, encoder):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "metrics.jsonl").write_text("{}")
-    with pytest.raises(InvalidOptionError, match=r"other things than an exported metric \(metrics\.jsonl\)"):
+    with pytest.raises(InvalidOptionError, match=r"more than an exported metric \(metrics\.jsonl\)"):
         export(metric, tmp_path / "out", encoder, overwrite=True)
     with pytest.raises(InvalidOptionError, match="is a file"):
         export(metric, encoder, encoder)

@@ -202,7 +202,7 @@ def test_weights_in_half_precision_may_differ_a_little(hub, folder, encoder):
 def test_without_a_token_nothing_is_tried(hub, folder, encoder, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("perceptmetrics.export.publish.get_token", lambda: None)
-    assert_refused(hub, folder, encoder, PublishingError, "set HF_TOKEN to a token with the right to write")
+    assert_refused(hub, folder, encoder, PublishingError, "set HF_TOKEN to a token with write access")
 
 
 def test_offline_nothing_is_tried(hub, folder, encoder, monkeypatch):
