@@ -15,7 +15,6 @@ from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.metrics.registry import metric_info
 from perceptmetrics.scoring.stream import score_images
-from perceptmetrics.spec import AntonymHeadSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -98,7 +97,7 @@ def _takes_prompts(name: str) -> bool:
         head = metric_info(name).head
     except UnknownMetricError:  # a folder or a repository
         return False
-    return isinstance(head, AntonymHeadSpec) and head.context is None
+    return head.takes_prompts
 
 
 def _progress(*, counted: bool = True) -> Progress:
