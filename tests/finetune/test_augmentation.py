@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import RandomResizedCrop
 
 from perceptmetrics.finetune import feeds
-from perceptmetrics.finetune.feeds import TrainingViews, draw_sides, mirror_images
+from perceptmetrics.finetune.feeds import TrainingViews, draw_flip, possible_flips
 from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
 from perceptmetrics.models.views import Views
 from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
@@ -84,11 +84,11 @@ def test_images_are_mirrored_as_asked_half_of_the_time(horizontal, vertical):
     assert (0.4 < upside_down < 0.6) if vertical else upside_down == 0
 
 
-def test_drawn_mirror_images_are_those_that_are_kept():
+def test_drawn_possible_flips_are_those_that_are_kept():
     for across, upside_down in [(False, False), (True, False), (False, True), (True, True)]:
         recipe = AugmentationRecipe(horizontal_flip=across, vertical_flip=upside_down)
-        drawn = {draw_sides(recipe, np.random.default_rng(seed)) for seed in range(64)}
-        kept = mirror_images(recipe)
+        drawn = {draw_flip(recipe, np.random.default_rng(seed)) for seed in range(64)}
+        kept = possible_flips(recipe)
         assert kept[0] == ()
         assert drawn == set(kept)
         assert len(kept) == len(drawn)

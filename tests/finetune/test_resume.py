@@ -185,7 +185,7 @@ def test_other_encoder_does_not_resume(started, train, recipe, data, encoder, tm
         train(recipe(), [data], started, resume=True, backbone_checkpoint=changed)
 
 
-def test_damaged_state_is_named(train, recipe, data, tmp_path):
+def test_corrupt_state_is_named(train, recipe, data, tmp_path):
     with pytest.raises(InterruptedRunError):
         train(recipe(), [data], tmp_path / "run", observer=Interrupter(5))
     (state,) = (tmp_path / "run" / "state").glob("*.safetensors")

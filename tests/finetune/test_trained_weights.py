@@ -87,7 +87,7 @@ def test_frozen_parts_of_an_encoder_stay_as_they_are(watched, train, recipe, dat
 
 def test_frozen_part_that_an_encoder_lacks_is_refused(train, recipe, data, tmp_path):
     settings = ("train=full", "encoder={name: 'timm:test_vit', frozen: [block.1]}")
-    with pytest.raises(InvalidOptionError, match=r"no weight is called 'block\.1'. Did you mean 'blocks\.1'"):
+    with pytest.raises(InvalidOptionError, match=r"no weight belongs to 'block\.1'. Did you mean 'blocks\.1'"):
         train(recipe(*settings), [data], tmp_path / "run")
 
 

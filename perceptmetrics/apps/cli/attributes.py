@@ -34,9 +34,9 @@ def attributes(
     from perceptmetrics.apps.cli.output import check_before, finish
     from perceptmetrics.experiments import attribute_profiles
     from perceptmetrics.images.find import find_images
-    from perceptmetrics.reports import ATTRIBUTE_FORMS, attribute_makers
+    from perceptmetrics.reports import ATTRIBUTE_FORMATS, attribute_makers
 
-    check_before(output, ATTRIBUTE_FORMS)
+    check_before(output, ATTRIBUTE_FORMATS)
     found = list(find_images(images))
     metrics = create_metrics(metric, options, PAPER_ATTRIBUTES)
     profiles = attribute_profiles(metrics, found, scorer=scorer_with_progress(options))

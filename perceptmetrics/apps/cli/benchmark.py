@@ -101,11 +101,11 @@ def benchmark(
     from perceptmetrics.apps.cli.output import check_before, finish
     from perceptmetrics.datasets import load_dataset
     from perceptmetrics.evaluation import benchmark as run_benchmark
-    from perceptmetrics.reports import BENCHMARK_FORMS, BENCHMARK_STEMS, benchmark_makers
+    from perceptmetrics.reports import BENCHMARK_FORMATS, BENCHMARK_STEMS, benchmark_makers
 
     if cross is None and (cross_root is not None or cross_option):
         raise typer.BadParameter("--cross-root and --cross-option go with --cross.")
-    check_before(output, BENCHMARK_FORMS)
+    check_before(output, BENCHMARK_FORMATS)
     datasets = [load_dataset(dataset, root, missing=missing, **parse_dataset_options(option or []))]
     if cross is not None:
         if cross_root is None:
@@ -132,7 +132,7 @@ def _splits(dataset: LabelledImages, name: str, count: int | None, seed: int) ->
         return ()
     info = dataset_info(name)
     return make_splits(
-        dataset, count or info.split_count, seed=seed, test=info.test_share, validation=info.validation_share
+        dataset, count or info.split_count, seed=seed, test=info.test_fraction, validation=info.validation_fraction
     )
 
 
@@ -150,7 +150,7 @@ def _rating_table(benchmark: Benchmark) -> Table:
     numbers = [headings[0], "95 %", headings[1], "95 %", *headings[2:]]
     table = new_table(("score", "rating", "images", *numbers), right=numbers, folded=numbers)
     for result in benchmark.ratings:
-        statistics = result.figures
+        statistics = result.statistics
         cells = [format_number(getattr(statistics, name), form) for name, (_, form) in _RATING_COLUMNS.items()]
         cells.insert(1, format_interval(statistics.srcc_interval, ".3f"))
         cells.insert(3, format_interval(statistics.plcc_interval, ".3f"))
@@ -168,7 +168,7 @@ def _class_table(benchmark: Benchmark) -> Table:
     numbers = [headings[0], "95 %", *headings[1:]]
     table = new_table(("metric", "images", *numbers), right=numbers, folded=numbers)
     for result in benchmark.classes:
-        statistics = result.figures
+        statistics = result.statistics
         cells = [format_number(getattr(statistics, name), ".4f") for name in _CLASS_COLUMNS]
         cells.insert(1, format_interval(statistics.accuracy_interval, ".3f"))
         table.add_row(foreign(result.metric), f"all {statistics.n}", *cells)

@@ -38,9 +38,9 @@ def compare(
     from perceptmetrics.apps.cli.metrics import create_metrics, scorer_with_progress
     from perceptmetrics.apps.cli.output import check_before, finish
     from perceptmetrics.experiments import compare_folders
-    from perceptmetrics.reports import COMPARE_FORMS, compare_makers
+    from perceptmetrics.reports import COMPARE_FORMATS, compare_makers
 
-    check_before(output, COMPARE_FORMS)
+    check_before(output, COMPARE_FORMATS)
     (created,) = create_metrics([metric], options)
     scorer = scorer_with_progress(options)
     comparison = compare_folders(created, folder_a, folder_b, label=label, seed=seed, scorer=scorer)

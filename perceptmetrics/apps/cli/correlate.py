@@ -52,9 +52,9 @@ def correlate(
     from perceptmetrics.apps.cli.output import check_before, finish
     from perceptmetrics.experiments import correlate as correlate_scores
     from perceptmetrics.experiments import read_ratings
-    from perceptmetrics.reports import CORRELATE_FORMS, correlate_makers
+    from perceptmetrics.reports import CORRELATE_FORMATS, correlate_makers
 
-    check_before(output, CORRELATE_FORMS)
+    check_before(output, CORRELATE_FORMATS)
     chosen = None if columns is None else [column.strip() for column in columns.split(",")]
     rated = read_ratings(ratings, images, image_column=image_column, columns=chosen)
     metrics = create_metrics(metric, options)

@@ -72,7 +72,7 @@ def check(
     dataset = load_dataset(name, root, missing="skip", **parse_dataset_options(option or []))
     info = dataset_info(name)
     parts = make_splits(
-        dataset, splits or info.split_count, seed=seed, test=info.test_share, validation=info.validation_share
+        dataset, splits or info.split_count, seed=seed, test=info.test_fraction, validation=info.validation_fraction
     )
     with Progress(console=messages, transient=True) as bar:
         task = bar.add_task("checking", total=len(dataset))
@@ -104,7 +104,7 @@ def _rows(report: DatasetReport) -> Iterator[tuple[str, str]]:
         (width, height), (small, low), (wide, high) = sizes.most_frequent, sizes.fewest_pixels, sizes.most_pixels
         yield (
             "sizes",
-            f"{sizes.distinct} different, {sizes.share:.1%} {width}x{height}, from {small}x{low} to {wide}x{high}",
+            f"{sizes.distinct} different, {sizes.fraction:.1%} {width}x{height}, from {small}x{low} to {wide}x{high}",
         )
     if report.rendered:
         yield "not files", f"{report.rendered:,}"

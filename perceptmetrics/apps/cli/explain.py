@@ -66,7 +66,7 @@ def explain(
     from perceptmetrics.apps.cli.output import print_written, report_failures, suggest_output
     from perceptmetrics.explain import METHODS, explain_images
     from perceptmetrics.images.find import find_images
-    from perceptmetrics.reports import EXPLAIN_FORMS, check_explain_output, write_explanations
+    from perceptmetrics.reports import EXPLAIN_FORMATS, check_explain_output, write_explanations
 
     found = list(find_images(images))
     if output is not None:
@@ -80,7 +80,7 @@ def explain(
             found,
             methods=methods,
             heads=_chosen_heads(heads, head_count),
-            untouched=pretrained,
+            pretrained=pretrained,
             label=label,
             show=show,
             samples=samples,
@@ -92,10 +92,10 @@ def explain(
     for line in (*explanations.notes, *([note] if note and shows_heads else [])):
         messages.print(printable(line), markup=False)
     if output is None:
-        suggest_output(EXPLAIN_FORMS)
+        suggest_output(EXPLAIN_FORMATS)
     else:
         print_written(write_explanations(output, explanations))
-    return report_failures(explanations.failed)
+    return report_failures((image.name, str(image.error)) for image in explanations.failed)
 
 
 def _chosen_heads(text: str, count: int) -> Sequence[Head] | int:
@@ -109,10 +109,10 @@ def _chosen_heads(text: str, count: int) -> Sequence[Head] | int:
 def _pretrained(metric: str, options: MetricOptions) -> tuple[Backbone | None, str]:
     """The encoder before training, or a line that says why it is missing."""
     from perceptmetrics.apps.cli.metrics import chosen_device
-    from perceptmetrics.factory.create import create_untouched_encoder
+    from perceptmetrics.factory.create import create_pretrained_encoder
 
     try:
-        encoder = create_untouched_encoder(
+        encoder = create_pretrained_encoder(
             metric,
             device=chosen_device(options.device),
             checkpoint=options.checkpoint,

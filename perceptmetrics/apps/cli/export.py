@@ -39,8 +39,8 @@ def export(
         typer.Option(metavar="HxW", help="Fix height and width of the images, such as 480x640.", show_default=False),
     ] = None,
     precision: Annotated[
-        Literal["float32", "float16", "int8"],
-        typer.Option(help="ONNX only. float16: half the size. int8: integer arithmetic in the encoder; scores change."),
+        Literal["float32", "int8"],
+        typer.Option(help="ONNX only. int8: integer arithmetic in the encoder; scores change."),
     ] = "float32",
     opset: Annotated[int, typer.Option(help="ONNX only: operator set version.")] = 18,
     calibration: Annotated[

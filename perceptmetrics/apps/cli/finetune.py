@@ -98,14 +98,14 @@ def finetune(
     from perceptmetrics.datasets import load_dataset
     from perceptmetrics.finetune import finetune as run_finetune
     from perceptmetrics.finetune import load_recipe, make_plan
-    from perceptmetrics.reports.finetune import check_plot_forms, write_finetune_report
+    from perceptmetrics.reports.finetune import check_plot_formats, write_finetune_report
 
     if list_recipes:
         _print_recipes()
         return
     if recipe is None:
         fail("Name a recipe (perceptmetrics finetune --list shows them), or a YAML file.")
-    check_plot_forms(plots or [])
+    check_plot_formats(plots or [])
     changes = [*([_data_setting(recipe, dataset)] if dataset else []), *(settings or [])]
     chosen = _with_options(load_recipe(recipe, changes), option or [])
     folders = _folders(chosen, root or [])

@@ -45,17 +45,15 @@ def heads(
     from perceptmetrics.apps.cli.output import check_before, finish
     from perceptmetrics.explain import head_importance
     from perceptmetrics.images.find import find_images
-    from perceptmetrics.reports import HEADS_FORMS, heads_makers
-    from perceptmetrics.scoring.results import ScoredImage
+    from perceptmetrics.reports import HEADS_FORMATS, heads_makers
 
-    check_before(output, HEADS_FORMS)
+    check_before(output, HEADS_FORMATS)
     found = list(find_images(images))
     (created,) = create_metrics([metric], options)
     with progress_bar() as tell:
         importance = head_importance(created, found, method=method, progress=lambda fraction: tell("heads", fraction))
     results.print(_table(importance, top))
-    failed = [ScoredImage(name, error=reason) for name, reason in importance.failed]
-    return finish(output, "heads", heads_makers(importance), failed)
+    return finish(output, "heads", heads_makers(importance), importance.failed)
 
 
 def _table(importance: HeadImportance, top: int) -> Table:

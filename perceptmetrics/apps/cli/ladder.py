@@ -49,9 +49,9 @@ def ladder(
     from perceptmetrics.experiments import climb_ladders
     from perceptmetrics.experiments.adjust import ADJUSTMENTS, adjustment
     from perceptmetrics.images.find import find_images
-    from perceptmetrics.reports import LADDER_FORMS, ladder_makers
+    from perceptmetrics.reports import LADDER_FORMATS, ladder_makers
 
-    check_before(output, LADDER_FORMS)
+    check_before(output, LADDER_FORMATS)
     found = list(find_images(images))
     chosen = [adjustment(name) for name in attribute or ADJUSTMENTS]
     (created,) = create_metrics([metric], options, [item.prompt for item in chosen])

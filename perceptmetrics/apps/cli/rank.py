@@ -41,9 +41,9 @@ def rank(
     from perceptmetrics.apps.cli.output import check_before, finish
     from perceptmetrics.experiments import rank_images
     from perceptmetrics.images.find import find_images
-    from perceptmetrics.reports import RANK_FORMS, rank_makers
+    from perceptmetrics.reports import RANK_FORMATS, rank_makers
 
-    check_before(output, RANK_FORMS)
+    check_before(output, RANK_FORMATS)
     found = list(find_images(images))
     (created,) = create_metrics([metric], options)
     ranking = rank_images(created, found, label=label, scorer=scorer_with_progress(options))
@@ -58,9 +58,9 @@ def _table(ranking: Ranking, top: int) -> Table:
     table = new_table(("rank", score, "image"), right=("rank", score))
     best, worst = ranking.best(top), ranking.worst(top)
     for row in best:
-        table.add_row(str(row.place), f"{row.score:.4f}", foreign(row.image))
+        table.add_row(str(row.rank), f"{row.score:.4f}", foreign(row.image))
     if len(best) + len(worst) < len(ranking.images):
         table.add_row("...", "...", "")
     for row in reversed(worst):
-        table.add_row(str(row.place), f"{row.score:.4f}", foreign(row.image))
+        table.add_row(str(row.rank), f"{row.score:.4f}", foreign(row.image))
     return table

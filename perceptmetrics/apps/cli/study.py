@@ -88,9 +88,9 @@ def score_study(
     from perceptmetrics.apps.cli.output import check_before, finish
     from perceptmetrics.experiments import read_choices, read_pairs, rescore
     from perceptmetrics.experiments import score_study as agreement_of
-    from perceptmetrics.reports import AGREEMENT_FORMS, agreement_makers
+    from perceptmetrics.reports import AGREEMENT_FORMATS, agreement_makers
 
-    check_before(output, AGREEMENT_FORMS)
+    check_before(output, AGREEMENT_FORMATS)
     study = read_pairs(pairs)
     answers = read_choices(choices, study)
     if metric is not None:
@@ -133,5 +133,5 @@ def _agreement_table(agreement: Agreement) -> Table:
     for row in (*rows, *agreement.by_difference, *agreement.participants):
         name = f"score difference {row.name}" if row in agreement.by_difference else row.name
         interval = format_interval(row.interval, ".1%")
-        table.add_row(foreign(name), str(row.agreed), str(row.count), f"{row.share:.1%}", interval)
+        table.add_row(foreign(name), str(row.agreed), str(row.count), f"{row.fraction:.1%}", interval)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -63,6 +64,19 @@ def create_demo(studio: Studio, folder: Path) -> Any:
     Returns:
         An ASGI application (FastAPI) with the page at `/`.
     """
+
+    async def inside_a_loop() -> Any:
+        return _assemble(studio, folder)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        # Where no event loop runs, Gradio opens one for each of its locks and closes none of them.
+        return asyncio.run(inside_a_loop())
+    return _assemble(studio, folder)
+
+
+def _assemble(studio: Studio, folder: Path) -> Any:
     page = build_page(studio, write_examples(folder))
     page.queue(max_size=_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

@@ -160,7 +160,7 @@ class ScoringQueue:
             answers = [jobs[index].answer for index in batch.places]
             try:
                 suite = self._suite(names)
-                scored = _rows(suite.present(suite.score_batch(batch.images)), self._metrics)
+                scored = _rows(suite.to_output(suite.score_batch(batch.images)), self._metrics)
             except Exception as error:  # noqa: BLE001 - passed to these requests; the others go on
                 for answer in answers:
                     answer.set_exception(error)

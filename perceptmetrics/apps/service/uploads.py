@@ -9,7 +9,7 @@ from perceptmetrics._util.text import printable
 from perceptmetrics.apps.service.problems import Refused
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import load_pixels
-from perceptmetrics.images.uploads import UPLOAD_FORMATS, OversizedImageError, upload_area
+from perceptmetrics.images.uploads import OversizedImageError, upload_area, upload_formats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ def area_of(stream: IO[bytes], name: str, max_pixels: int) -> int:
             413, expected=f"images of at most {max_pixels} pixels", got=str(error), fix="Shrink it first."
         ) from error
     except InvalidImageError as error:
-        expected = f"an image ({', '.join(UPLOAD_FORMATS)})"
+        expected = f"an image ({', '.join(upload_formats())})"
         raise Refused(422, expected=expected, got=f"{name}, which is none", fix=_FIX) from error
 
 

@@ -7,8 +7,8 @@ import torch
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.explain import create_pretrained_encoder
 from perceptmetrics.export.convert import convert
-from perceptmetrics.factory.create import create_untouched_encoder
 from perceptmetrics.weights.cache import CACHE_VARIABLE, cache_home
 from tests.support import released_files
 from tests.support.released_files import released_state, write
@@ -45,7 +45,7 @@ def check(encoder, metric, expected):
 
 
 def test_of_a_released_file(released, expected):
-    encoder, metric = create_untouched_encoder(METRIC, checkpoint=released), create_metric(METRIC, checkpoint=released)
+    encoder, metric = create_pretrained_encoder(METRIC, checkpoint=released), create_metric(METRIC, checkpoint=released)
     check(encoder, metric, expected)
     own = {parameter.data_ptr() for parameter in metric.backbone.parameters()}
     shared = [parameter.data_ptr() in own for parameter in encoder.parameters()]
@@ -55,7 +55,7 @@ def test_of_a_released_file(released, expected):
 def test_of_a_released_file_without_a_cache(released, expected, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))  # nothing can be written there
-    check(create_untouched_encoder(METRIC, checkpoint=released), create_metric(METRIC, checkpoint=released), expected)
+    check(create_pretrained_encoder(METRIC, checkpoint=released), create_metric(METRIC, checkpoint=released), expected)
 
 
 def test_of_converted_folders(released, expected, tmp_path):
@@ -64,11 +64,11 @@ def test_of_converted_folders(released, expected, tmp_path):
     for form in ("slim", "merged"):
         convert(released, tmp_path / form, metric=METRIC, form=form)
         options = {"backbone_checkpoint": base} if form == "merged" else {}
-        check(create_untouched_encoder(tmp_path / form, **options), create_metric(tmp_path / form), expected)
+        check(create_pretrained_encoder(tmp_path / form, **options), create_metric(tmp_path / form), expected)
     with pytest.raises(WeightsError, match=r"not in the cache and downloads are switched off"):
-        create_untouched_encoder(tmp_path / "merged")
+        create_pretrained_encoder(tmp_path / "merged")
 
 
 def test_of_a_metric_whose_encoder_was_not_trained():
-    assert create_untouched_encoder("lite_iqa") is None
-    assert create_untouched_encoder("clipiqa") is None
+    assert create_pretrained_encoder("lite_iqa") is None
+    assert create_pretrained_encoder("clipiqa") is None

@@ -1,10 +1,10 @@
-"""Figures of agreement with people as pages show them: which, what they are called, how they are written."""
+"""Statistics as reports show them: their headings, and numbers as text."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["CLASS_HEADINGS", "RATING_HEADINGS", "UNDEFINED", "figure_cell", "shown_number"]
+__all__ = ["CLASS_HEADINGS", "RATING_HEADINGS", "UNDEFINED", "short_number", "shown_number", "statistic_cell"]
 
 RATING_HEADINGS = {
     "srcc": "SRCC",
@@ -27,8 +27,8 @@ CLASS_HEADINGS = {
 UNDEFINED = "\N{EN DASH}"
 
 
-def figure_cell(value: float, interval: tuple[float, float] | None) -> dict[str, str]:
-    """A figure, with an interval for small print; what is not defined is a dash."""
+def statistic_cell(value: float, interval: tuple[float, float] | None) -> dict[str, str]:
+    """Text of a statistic and its interval; a dash if undefined."""
     if not math.isfinite(value):
         return {"value": UNDEFINED, "interval": ""}
     known = interval is not None and all(map(math.isfinite, interval))
@@ -39,7 +39,15 @@ def figure_cell(value: float, interval: tuple[float, float] | None) -> dict[str,
 
 
 def shown_number(value: float, decimals: int = 4) -> str:
-    """A number with so many decimals, with two when it is large, or a dash when it is not finite."""
+    """A number with `decimals` decimals (two from 10 on), or a dash if it is not finite."""
     if not math.isfinite(value):
         return UNDEFINED
     return f"{value:.{decimals}f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def short_number(value: float, *, signed: bool = False) -> str:
+    """A number with three significant digits, or a dash if it is not finite."""
+    if not math.isfinite(value):
+        return UNDEFINED
+    text = f"{value:+.3g}" if signed else f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}") if "e" not in text else text
