@@ -10,7 +10,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from perceptmetrics.apps.cli.console import messages
-from perceptmetrics.apps.cli.options import parse_prompts
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, parse_prompts
 from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.metrics.registry import metric_info
@@ -41,7 +41,7 @@ def create_metrics(
     Returns:
         The metrics, each name once.
     """
-    names = list(dict.fromkeys(names or ["lite_iqa"]))
+    names = list(dict.fromkeys(names or [DEFAULT_METRIC]))
     if options.checkpoint is not None and len(names) > 1:
         raise InvalidOptionError(f"--checkpoint goes with a single metric, got {', '.join(names)}.")
     metrics = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from perceptmetrics.apps.cli.console import messages, printable
-from perceptmetrics.apps.cli.options import BatchSize, EncoderOptions, MetricNames, Workers, command
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, BatchSize, EncoderOptions, MetricNames, Workers, command
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _metric_keywords(options: RunOptions) -> dict[str, dict[str, Any]]:
     """Keywords of `create_metric` by metric; the processes of a cluster choose their devices themselves."""
     from perceptmetrics.apps.cli.metrics import encoder_keywords
 
-    names = list(dict.fromkeys(options.metric or ["lite_iqa"]))
+    names = list(dict.fromkeys(options.metric or [DEFAULT_METRIC]))
     shared = encoder_keywords(options)
     if options.engine == "ray":
         del shared["device"]
