@@ -127,7 +127,7 @@ class Recipe:
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
         require(
             self.splits.validation > 0 or (len(self.optimizer.lr) == 1 and self.optimizer.patience is None),
-            "splits.validation: 0 leaves no images to select a model on; state a single optimizer.lr and "
+            "splits.validation: 0 leaves no images to select a model on; state one optimizer.lr and "
             "optimizer.patience: null.",
         )
         self._check_augmentation()
