@@ -78,7 +78,7 @@ def convert(
     """
     if form not in get_args(Form) or (half and form == "slim"):
         raise InvalidOptionError(
-            f"The form must be 'slim' or 'merged', and half precision is for 'merged' (--form merged --half); got "
+            f"The form must be 'slim' or 'merged', and half precision is for 'merged' (--format merged --half); got "
             f"{form!r}{' in half precision' if half else ''}."
         )
     source, destination = source.resolve(), destination.resolve()

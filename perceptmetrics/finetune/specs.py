@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from perceptmetrics.errors import DatasetError, InvalidSpecError
+from perceptmetrics.factory.folder import find_spec
 from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 from perceptmetrics.models.prompts import resolve_prompts
@@ -26,13 +27,14 @@ from perceptmetrics.spec import (
 )
 from perceptmetrics.spec.heads import regressor_inputs
 from perceptmetrics.spec.views import total_views
+from perceptmetrics.weights.resolve import ResolveOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune.recipe import Recipe
-    from perceptmetrics.finetune.recipe_sections import HeadRecipe, Loss, PromptsRecipe
+    from perceptmetrics.finetune.recipe_sections import EncoderRecipe, HeadRecipe, Loss, PromptsRecipe
 
 __all__ = ["metric_spec", "run_specs"]
 
@@ -93,12 +95,11 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
         InvalidSpecError: The parts do not fit each other.
     """
     _check_labels(dataset, loss)
-    named = named_encoder(
-        recipe.encoder.name,
-        positional_embedding=recipe.encoder.positional_embedding,
-        features=recipe.encoder.features,
-    )
     labels = _labels_of(dataset)
+    if recipe.metric is not None:
+        return _further_trained(recipe, dataset, name, labels)
+    encoder = cast("EncoderRecipe", recipe.encoder)  # what recipes without a metric have
+    named = named_encoder(encoder.name, positional_embedding=encoder.positional_embedding, features=encoder.features)
     backbone = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
     head: HeadSpec
     if recipe.prompts is not None:
@@ -116,6 +117,25 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
         views=ViewsSpec(views=recipe.views, mean=named.mean, std=named.std),
         head=head,
         pool=pool,
+        score=score,
+        card=_card(recipe, dataset),
+    )
+
+
+def _further_trained(recipe: Recipe, dataset: LabelledImages, name: str, labels: tuple[str, ...]) -> MetricSpec:
+    """The metric that a recipe trains further, with ratings in [0, 1] for scores."""
+    start, _ = find_spec(ResolveOptions(metric=recipe.starts_from))
+    recipe.check_augmentation(start.views.views)
+    is_tuned = start.backbone.lora is not None or start.backbone.in_trained_file
+    score = _score(recipe, dataset, labels)
+    if start.head.is_calibrated:
+        score = replace(start.score, lower=0.0, upper=1.0, labels=labels, map=start.score.map.for_unit_ratings())
+    return replace(
+        start,
+        name=name,
+        task=recipe.task,
+        backbone=replace(start.backbone, lora=recipe.lora, in_trained_file=is_tuned or recipe.train == "full"),
+        head=start.head.with_trained_file(None),
         score=score,
         card=_card(recipe, dataset),
     )
@@ -201,8 +221,8 @@ def _card(recipe: Recipe, dataset: LabelledImages) -> CardSpec:
         licence=_LICENCE
         + (
             "CLIP weights by OpenAI: MIT"
-            if recipe.encoder.name in OPENAI_CLIP_WEIGHTS
-            else f"The encoder {recipe.encoder.name} has its own terms"
+            if recipe.starts_from in OPENAI_CLIP_WEIGHTS
+            else f"The encoder {recipe.starts_from} has its own terms"
         ),
         training_data=f"{dataset.name}: {len(dataset.trainable)} images"
         + (

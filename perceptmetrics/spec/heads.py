@@ -68,8 +68,12 @@ class HeadSpec(Kind, ABC):
         """Where that file comes from; None when there is none, when it is not published, or lies beside `spec.json`."""
         return None
 
-    def with_trained_file(self, source: WeightSource) -> HeadSpec:
-        """The same head with its trained file from elsewhere; a head without one is returned as it is."""
+    def with_trained_file(self, source: WeightSource | None) -> HeadSpec:
+        """The same head with another trained file; a head without one is returned as it is.
+
+        Args:
+            source: Where the file comes from; None for a file beside `spec.json`.
+        """
         del source
         return self
 
@@ -184,6 +188,10 @@ class AntonymHeadSpec(HeadSpec):
     def trained_file(self) -> WeightSource | None:
         """The file of the learned context."""
         return None if self.context is None else self.context.weights
+
+    def with_trained_file(self, source: WeightSource | None) -> AntonymHeadSpec:
+        """The same prompts with their context from another file."""
+        return self if self.context is None else replace(self, context=replace(self.context, weights=source))
 
     def check(self, metric: MetricSpec) -> None:
         """Without a regressor the scores are named after the pairs."""
@@ -317,7 +325,7 @@ class MlpHeadSpec(HeadSpec):
         """The metric's own trained file."""
         return self.weights
 
-    def with_trained_file(self, source: WeightSource) -> MlpHeadSpec:
+    def with_trained_file(self, source: WeightSource | None) -> MlpHeadSpec:
         """The same layers from another file."""
         return replace(self, weights=source)
 

@@ -22,6 +22,7 @@ from tests.support import small_clip
 from tests.support.adapted_encoders import spec_of, switch_on
 from tests.support.every_encoder import VIT, assembled, clip_spec, timm_network, timm_spec, with_head, write
 from tests.support.photographs import photographs
+from tests.support.registered_metrics import temporary_metrics
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -299,12 +300,8 @@ def test_a_head_without_a_published_file_is_asked_for(tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"model\.safetensors missing"):
         create_metric(folder)
-    from perceptmetrics import register_metric
-    from perceptmetrics.metrics import registry
-
-    register_metric(replace(spec, name="without_a_file"))
-    try:
-        with pytest.raises(InvalidOptionError, match="No trained file is published for 'without_a_file'"):
-            create_metric("without_a_file")
-    finally:
-        registry._specs.pop("without_a_file")
+    with (
+        temporary_metrics(replace(spec, name="without_a_file")),
+        pytest.raises(InvalidOptionError, match="No trained file is published for 'without_a_file'"),
+    ):
+        create_metric("without_a_file")

@@ -117,7 +117,7 @@ def test_a_data_set_is_split_as_its_card_says(name: str) -> None:
     assert recipe.task == info.task
     assert splits.count == info.split_count
     if info.name not in ("lamem", "sun", "emoset"):  # whose splits are published
-        assert (splits.test, splits.validation) == pytest.approx((info.test_share, info.validation_share))
+        assert (splits.test, splits.validation) == pytest.approx((info.test_fraction, info.validation_fraction))
 
 
 def test_every_data_set_of_the_paper_has_a_recipe() -> None:

@@ -17,7 +17,6 @@ from torch import nn
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.metrics import registry
 from perceptmetrics.metrics.clip_backbones import openai_clip
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.models.encoders import build_image_and_text, load_image_encoder
@@ -26,6 +25,7 @@ from perceptmetrics.spec import PromptPair
 from perceptmetrics.weights.layouts import load_strictly, read_clip, read_efficientnet_lite0
 from perceptmetrics.weights.resolve import ResolveOptions, resolve
 from tests.support import small_clip
+from tests.support.registered_metrics import temporary_metrics
 from tests.support.small_clip import RESNET, VIT
 
 PAIR = PromptPair(name="quality", positive="Good photo.", negative="Bad photo.")
@@ -101,7 +101,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_gives_the_same_encoder_and_score(tmp_path, monkeypatch, architecture, model, layout):
+def test_every_layout_gives_the_same_encoder_and_score(tmp_path, architecture, model, layout):
     LAYOUTS[layout](small_clip.state(model), tmp_path / layout)
     spec = small_clip.spec(architecture, "keep")
     pixels = images(small_clip.IMAGE_SIZE[architecture])
@@ -110,8 +110,8 @@ def test_every_layout_gives_the_same_encoder_and_score(tmp_path, monkeypatch, ar
     torch.testing.assert_close(encoder.image(pixels), model.encode_image(pixels), rtol=1e-4, atol=1e-5)
     assert encoder.text.logit_scale == pytest.approx(float(model.logit_scale.exp()))
 
-    monkeypatch.setitem(registry._specs, spec.name, spec)
-    metric = create_metric(spec.name, backbone_checkpoint=tmp_path / layout)
+    with temporary_metrics(spec):
+        metric = create_metric(spec.name, backbone_checkpoint=tmp_path / layout)
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (spec.views.mean, spec.views.std))
     cosines = F.normalize(encoder.image(pixels), dim=-1) @ encoder.text.encode([PAIR.positive, PAIR.negative]).T
     expected = (model.logit_scale.exp() * cosines).softmax(dim=-1)[:, 0]

@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 
 from perceptmetrics import PerceptualLoss, create_metric
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownMetricError, WeightsError
-from perceptmetrics.metrics import registry
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.models.encoders import load_image_encoder
 from perceptmetrics.models.heads import MlpHead
@@ -25,6 +24,7 @@ from perceptmetrics.weights import cache
 from perceptmetrics.weights.resolve import ResolveOptions, resolve
 from tests.support import small_clip
 from tests.support.hub_server import HubStandIn
+from tests.support.registered_metrics import temporary_metrics
 from tests.support.small_clip import RESNET
 
 REPO = "organisation/metric"
@@ -214,7 +214,7 @@ def test_a_hub_name_of_another_form_is_an_error(hub, name):
 
 
 @pytest.fixture
-def hub_metric(hub, tmp_path, monkeypatch):
+def hub_metric(hub, tmp_path):
     """A registered metric whose encoder lies on the Hub; its name, and the encoder's file and revision."""
     small_clip.register(tmp_path)
     file = tmp_path / "encoder.safetensors"
@@ -223,8 +223,8 @@ def hub_metric(hub, tmp_path, monkeypatch):
     spec = small_clip.spec(RESNET, "drop")
     source = HubFile(repo=ENCODER_REPO, filename="model.safetensors", revision=revision, sha256="0" * 64)
     spec = replace(spec, backbone=replace(spec.backbone, weights=replace(source, sha256=None)))
-    monkeypatch.setitem(registry._specs, spec.name, spec)
-    return spec.name, file, revision
+    with temporary_metrics(spec):
+        yield spec.name, file, revision
 
 
 def test_an_encoder_from_the_hub_scores_like_its_file(hub, hub_metric):

@@ -21,7 +21,7 @@ from perceptmetrics.weights import cache
 from perceptmetrics.weights import resolve as weights
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, find_cached, resolve, source_url
-from tests.support.hub_server import HubStandIn
+from tests.support.hub_server import HubStandIn, replace_endpoint
 
 REPO = "organisation/encoder"
 LARGE = "open_clip_model.safetensors"
@@ -199,11 +199,17 @@ def test_a_branch_that_moves_is_noticed(hub, source):
     assert "was recorded then" in message_of(branch)
 
 
-def test_each_file_and_revision_has_a_record_of_its_own(hub, source):
+def test_each_file_and_revision_has_a_record_of_its_own(hub, source, tmp_path):
     resolve(replace(source, sha256=None), OPTIONS)
     resolve(replace(source, sha256=None, filename=SMALL), OPTIONS)
     other = hub.commit(REPO, {LARGE: b"newer weights"})
     resolve(replace(source, sha256=None, revision=other), OPTIONS)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "records" / "first-seen").iterdir()]
+    assert {record["file"]: record["sha256"] for record in records} == {
+        f"{REPO}@{source.revision}/{LARGE}": sha256(CONTENT),
+        f"{REPO}@{source.revision}/{SMALL}": sha256(FILES[SMALL]),
+        f"{REPO}@{other}/{LARGE}": sha256(b"newer weights"),
+    }
 
 
 def hash_field(record):
@@ -317,8 +323,7 @@ def test_what_the_hub_does_not_have_is_named(hub, source, change, sentence):
 
 
 def test_a_hub_that_nobody_answers_for_is_out_of_reach(hub, source, monkeypatch):
-    nobody = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nobody)
+    replace_endpoint(monkeypatch, "http://127.0.0.1:9")
     assert "the Hub cannot be reached ([Errno" in message_of(source)
 
 

@@ -19,11 +19,13 @@ class NamedImage:
         source: What can be decoded; the error, when there is nothing to decode; None, when it is not to be read,
             because its score is known.
         container: The file that holds it among others; None for a file of its own.
+        prompt: The text that belongs to it, for metrics that compare each image with a text; None for none.
     """
 
     name: str
     source: ImageSource | InvalidImageError | None
     container: str | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
