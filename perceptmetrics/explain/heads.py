@@ -11,14 +11,13 @@ import json
 import re
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.explain.first_order import first_order_changes
 from perceptmetrics.explain.interventions import block_inputs, changed_features
-from perceptmetrics.models.encoders import ClipResNet, transformer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.models.encoders import Backbone, Transformer
+    from perceptmetrics.models.encoders import Backbone, ClipResNet, Transformer
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["Head", "HeadedEncoder", "by_layer", "headed_encoder", "parse_heads", "read_heads"]
@@ -172,10 +171,10 @@ def headed_encoder(metric: Metric, encoder: Backbone | None = None) -> HeadedEnc
         InvalidOptionError: The encoder has no attention heads, or none that are supported.
     """
     encoder = metric.backbone if encoder is None else encoder
-    if isinstance(encoder, ClipResNet):
-        return _PoolHeads(encoder)
+    if encoder.attention_pool is not None:
+        return _PoolHeads(cast("ClipResNet", encoder))
     try:
-        return _TransformerHeads(encoder, transformer_of(encoder))
+        return _TransformerHeads(encoder, encoder.transformer())
     except InvalidOptionError as error:
         raise InvalidOptionError(
             f"{metric.metric_name!r} has no attention heads to explain. {error} Saliency explains any metric, and "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
@@ -17,15 +17,50 @@ from perceptmetrics.weights.resolve import ResolveOptions
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from typing_extensions import Unpack
 
     from perceptmetrics.models.encoders import Backbone
     from perceptmetrics.models.metric import Metric
+    from perceptmetrics.models.prompts import PromptsOption
     from perceptmetrics.models.quantize import Precision
-    from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.spec import Aggregation, CropMode, MetricSpec, PositionalEmbedding
 
 __all__ = ["create_metric", "create_pretrained_encoder"]
 
 PathLike = str | os.PathLike[str]
+
+
+class MetricOptions(TypedDict, total=False):
+    """Keywords of `create_metric` for a metric; the last ten are options of some metrics only."""
+
+    checkpointing: bool
+    weights: Literal["pretrained"] | None
+    checkpoint: PathLike | None
+    backbone_checkpoint: PathLike | None
+    precision: Precision | None
+    revision: str | None
+    cache_dir: PathLike | None
+    local_files_only: bool
+    seed: int
+    prompts: PromptsOption | None
+    prompt: str | None
+    template: str | None
+    backbone: str | None
+    positional_embedding: PositionalEmbedding | None
+    aggregation: Aggregation | None
+    regressor: bool | None
+    crops: int | None
+    crop_mode: CropMode | None
+    raw: bool | None
+
+
+class LossOptions(MetricOptions, total=False):
+    """Keywords of `create_metric` for a loss."""
+
+    loss_weight: float | Tensor
+    loss_reduction: Reduction
+    loss_target: LossTarget | None
+    loss_sign: LossSign
 
 
 @overload
@@ -34,7 +69,7 @@ def create_metric(
     device: torch.device | str | None = ...,
     dtype: torch.dtype | None = ...,
     as_loss: Literal[False] = ...,
-    **keywords: Any,
+    **keywords: Unpack[MetricOptions],
 ) -> Metric: ...
 
 
@@ -45,7 +80,7 @@ def create_metric(
     dtype: torch.dtype | None = ...,
     *,
     as_loss: Literal[True],
-    **keywords: Any,
+    **keywords: Unpack[LossOptions],
 ) -> PerceptualLoss: ...
 
 

@@ -130,7 +130,7 @@ class Recipe:
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
         require(
             self.splits.validation > 0 or (len(self.optimizer.lr) == 1 and self.optimizer.patience is None),
-            "splits.validation: 0 leaves no images to select a model on; state a single optimizer.lr and "
+            "splits.validation: 0 leaves no images to select a model on; state one optimizer.lr and "
             "optimizer.patience: null.",
         )
         if self.metric is None:
@@ -147,7 +147,7 @@ class Recipe:
         return self.metric or ("" if self.encoder is None else self.encoder.name)
 
     def _check_parts(self) -> None:
-        """A recipe names a metric to train further, or the parts of a new one."""
+        """Check that the recipe names either a metric to train further or the parts of a new one."""
         if self.metric is not None:
             given = [name for name in ("encoder", "views", "head", "prompts") if getattr(self, name)]
             require(not given, f"metric: {self.metric} brings its own {', '.join(given)}; leave out one or the other.")

@@ -59,6 +59,11 @@ class HeadSpec(Kind, ABC):
         """Number K of raw outputs of a view."""
 
     @property
+    def takes_prompts(self) -> bool:
+        """Whether `create_metric` takes other prompts for it."""
+        return False
+
+    @property
     def is_trained(self) -> bool:
         """Whether the head, or what it tunes the encoder with, lies in a trained file of the metric's own."""
         return False
@@ -178,6 +183,11 @@ class AntonymHeadSpec(HeadSpec):
     def outputs(self) -> int:
         """One for each pair, or one for their average."""
         return 1 if self.average else len(self.pairs)
+
+    @property
+    def takes_prompts(self) -> bool:
+        """Texts can be exchanged, learned prompts cannot."""
+        return self.context is None
 
     @property
     def is_trained(self) -> bool:

@@ -23,7 +23,7 @@ from torch import Tensor
 from perceptmetrics import Metric, create_metric, head_importance
 from perceptmetrics.explain import Head
 from perceptmetrics.functional.stats import srcc
-from perceptmetrics.models.encoders import Transformer, transformer_of
+from perceptmetrics.models.encoders import Transformer
 from tests.explain.cases import amplify
 from tests.support.photographs import photographs
 
@@ -81,7 +81,7 @@ class Loop:
 
     def __init__(self, metric: Metric, images: Sequence[Tensor]) -> None:
         self.metric, self.images = metric, images
-        self.transformer: Transformer = transformer_of(metric.backbone)
+        self.transformer: Transformer = metric.backbone.transformer()
         self.own = self.scores(None)
 
     @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -19,9 +18,6 @@ from typer.testing import CliRunner
 from perceptmetrics.apps.cli import options
 from perceptmetrics.apps.cli.app import COMMANDS, GROUPS, app
 from perceptmetrics.export import convert, publish
-from tests.cli.run import perceptmetrics
-
-ROOT = Path(__file__).parents[2]
 
 
 def all_parameters() -> Iterator[tuple[str, Any]]:
@@ -110,20 +106,15 @@ def test_ctrl_c_ends_every_command_with_status_130() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "out", "error"),
     [
-        (["list", "lite*"], 0, "lite_iqa", ""),
         (["--help"], 0, "Usage: perceptmetrics [OPTIONS] COMMAND", ""),
-        (["info", "clip-iqa"], 2, "", "Did you mean 'clipiqa'"),
-        (["score"], 2, "", "--samples"),
-        (["scores"], 2, "", "perceptmetrics --help"),
-        (["dataset", "check", "csv"], 2, "", "perceptmetrics dataset check"),
+        (["list", "lite*"], 0, "lite_iqa", ""),
+        (["info", "clip-iqa"], 2, "", "Error: No metric is named 'clip-iqa'. Did you mean 'clipiqa'"),
+        (["dataset", "check", "csv"], 2, "", "Usage: perceptmetrics dataset check"),
     ],
 )
 def test_python_m_perceptmetrics_is_the_command(arguments: list[str], status: int, out: str, error: str) -> None:
     command = [sys.executable, "-W", "error", "-m", "perceptmetrics", *arguments]
-    environment = {**os.environ, "NO_COLOR": "1"}
-    module = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
-    assert module.returncode == status
-    assert out in module.stdout
-    assert error in module.stderr
-    installed = perceptmetrics(*arguments)
-    assert (installed.returncode, installed.stdout, installed.stderr) == (status, module.stdout, module.stderr)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert result.returncode == status
+    assert out in result.stdout
+    assert error in result.stderr

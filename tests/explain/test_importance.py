@@ -11,7 +11,7 @@ from PIL import Image
 from perceptmetrics import create_metric, head_importance
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain import Head, HeadImportance
-from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled, transformer_of
+from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled
 from perceptmetrics.models.lora import merge_lora
 from tests.explain.brute_force import changes
 from tests.explain.cases import CLIP_CASES, TIMM_CASES, metric_and_reference
@@ -263,7 +263,7 @@ def test_metrics_without_heads_say_what_explains_them():
 def test_other_transformers_are_refused(architecture, message):
     network = timm_network(architecture, num_classes=0)
     with pytest.raises(InvalidOptionError, match=message):
-        transformer_of(TimmPooled(network, convolutional=False, any_size=False))
+        TimmPooled(network, convolutional=False, any_size=False).transformer()
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_quantised_metrics_are_measured_but_not_differentiated():
 def test_walking_through_the_blocks_is_encoding():
     backbone = ClipVisionTransformer(small_clip.build(small_clip.VIT).visual, "interpolate")
     pixels = torch.randn(2, 3, 80, 100, generator=torch.Generator().manual_seed(0))
-    steps = transformer_of(backbone)
+    steps = backbone.transformer()
     tokens = steps.embed(pixels)
     for block in steps.blocks:
         tokens = block.through(tokens)

@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from torchvision.transforms.functional import to_pil_image
 
 from perceptmetrics import MetricSuite, PerceptualLoss, create_metric
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.images.sources import NamedImage
+from perceptmetrics.images.sources import NamedImage, ReadOptions, find_sources
 from perceptmetrics.models.encoders import build_image_and_text
 from perceptmetrics.models.heads import PromptHead
 from perceptmetrics.scoring.stream import score_images
@@ -85,6 +86,37 @@ def test_a_stream_scores_images_with_prompts_and_names_those_without(metric, ima
     first, second = score_images([metric], sources)
     assert first.scores["clip_score_b32"] == pytest.approx(float(metric(images[:1], PROMPTS[:1])), abs=1e-4)
     assert "came without a text" in second.error
+
+
+@pytest.fixture
+def table(images, tmp_path):
+    """Images as files, and a CSV with a text for each."""
+    for index, image in enumerate(images):
+        to_pil_image(image).save(tmp_path / f"{index}.png")
+    rows = "".join(f'{index}.png,"{prompt}"\n' for index, prompt in enumerate(PROMPTS))
+    (tmp_path / "captions.csv").write_text(f"image,caption\n{rows}", encoding="utf-8")
+    return tmp_path / "captions.csv"
+
+
+def test_a_table_gives_images_and_prompts(metric, table):
+    files = [table.parent / f"{index}.png" for index in range(3)]
+    expected = metric.score(files, PROMPTS)
+    torch.testing.assert_close(metric.score(table), expected)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    columns = {"image": [file.name for file in files], "words": PROMPTS}
+    parquet.write_table(arrow.table(columns), table.with_suffix(".parquet"))
+    sources = find_sources([table.with_suffix(".parquet")], options=ReadOptions(prompt_column="words"))
+    torch.testing.assert_close(metric.score(sources), expected)
+
+
+def test_a_table_that_cannot_be_read_says_why(metric, table):
+    table.write_text("image,caption\n0.png,A cat.\n1.png\n", encoding="utf-8")
+    good, bad = score_images([metric], find_sources([table]))
+    assert good.error is None
+    assert "row 2 has another number of cells than the header" in bad.error
+    (missing,) = score_images([metric], find_sources([table], options=ReadOptions(prompt_column="words")))
+    assert "it has no column 'words', but 'image', 'caption'" in missing.error
 
 
 def test_a_suite_hands_prompts_to_those_who_read_them(metric, images, clip_file):

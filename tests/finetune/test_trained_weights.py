@@ -233,5 +233,5 @@ def test_prompts_are_refused_beside_another_clip_than_they_were_trained_with(tin
     other = tmp_path / "other.safetensors"
     state = small_clip.state(small_clip.build(small_clip.VIT))
     save_file({name: tensor + 1e-3 if name.startswith("visual.") else tensor for name, tensor in state.items()}, other)
-    with pytest.raises(WeightsError, match=r"trained with another CLIP than .*other\.safetensors.*backbone_ch"):
+    with pytest.raises(WeightsError, match=r"trained with another encoder than .*other\.safetensors.*backbone_ch"):
         create_metric(result.folder, backbone_checkpoint=other)

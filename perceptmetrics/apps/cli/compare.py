@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perceptmetrics.apps.cli.console import format_interval, format_number, print_names, property_table, results
-from perceptmetrics.apps.cli.options import Label, MetricName, Output, ScoringOptions, Seed, command
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, Label, MetricName, Output, ScoringOptions, Seed, command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +22,7 @@ __all__ = ["compare"]
 def compare(
     folder_a: Annotated[Path, typer.Argument(help="Folder A.", show_default=False)],
     folder_b: Annotated[Path, typer.Argument(help="Folder B, with images of the same names.", show_default=False)],
-    metric: MetricName = "lite_iqa",
+    metric: MetricName = DEFAULT_METRIC,
     label: Label = None,
     seed: Seed = 0,
     output: Output = None,

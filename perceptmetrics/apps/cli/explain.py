@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from perceptmetrics.apps.cli.console import foreign, messages, new_table, printable, results
-from perceptmetrics.apps.cli.options import Label, MetricName, MetricOptions, Output, Paths, Seed, command
+from perceptmetrics.apps.cli.options import (
+    DEFAULT_METRIC,
+    Label,
+    MetricName,
+    MetricOptions,
+    Output,
+    Paths,
+    Seed,
+    command,
+)
 from perceptmetrics.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -25,7 +34,7 @@ __all__ = ["explain"]
 @command
 def explain(
     images: Paths,
-    metric: MetricName = "lite_iqa",
+    metric: MetricName = DEFAULT_METRIC,
     method: Annotated[
         Literal["attention", "saliency", "crops", "all"],
         typer.Option(

@@ -15,7 +15,6 @@ from perceptmetrics.apps.cli.console import fail, messages, new_table, printable
 from perceptmetrics.apps.cli.options import (
     BackboneCheckpoint,
     CacheDir,
-    Resume,
     command,
     parse_options_of_several,
 )
@@ -73,7 +72,7 @@ def finetune(
     ] = "error",
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan of the run and exit.")] = False,
-    resume: Resume = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     plots: Annotated[
         list[str] | None,
         typer.Option(

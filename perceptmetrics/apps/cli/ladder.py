@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perceptmetrics.apps.cli.console import format_number, new_table, results
-from perceptmetrics.apps.cli.options import Label, MetricName, Output, Paths, ScoringOptions, command
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, Label, MetricName, Output, Paths, ScoringOptions, command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,7 +31,7 @@ def ladder(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(min=3, help="Number of steps.")] = 7,
-    metric: MetricName = "lite_iqa",
+    metric: MetricName = DEFAULT_METRIC,
     label: Label = None,
     output: Output = None,
     *,

@@ -10,12 +10,11 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from perceptmetrics.apps.cli.console import messages
-from perceptmetrics.apps.cli.options import parse_prompts
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, parse_prompts
 from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.metrics.registry import metric_info
 from perceptmetrics.scoring.stream import score_images
-from perceptmetrics.spec import AntonymHeadSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,7 +41,7 @@ def create_metrics(
     Returns:
         The metrics, each name once.
     """
-    names = list(dict.fromkeys(names or ["lite_iqa"]))
+    names = list(dict.fromkeys(names or [DEFAULT_METRIC]))
     if options.checkpoint is not None and len(names) > 1:
         raise InvalidOptionError(f"--checkpoint goes with a single metric, got {', '.join(names)}.")
     metrics = []
@@ -98,7 +97,7 @@ def _takes_prompts(name: str) -> bool:
         head = metric_info(name).head
     except UnknownMetricError:  # a folder or a repository
         return False
-    return isinstance(head, AntonymHeadSpec) and head.context is None
+    return head.takes_prompts
 
 
 def _progress(*, counted: bool = True) -> Progress:

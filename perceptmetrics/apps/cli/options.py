@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
+    "DEFAULT_METRIC",
     "BackboneCheckpoint",
     "BatchSize",
     "CacheDir",
@@ -36,7 +37,6 @@ __all__ = [
     "Overwrite",
     "Paths",
     "Precision",
-    "Resume",
     "ScoringOptions",
     "Seed",
     "Workers",
@@ -45,6 +45,8 @@ __all__ = [
     "parse_options_of_several",
     "parse_prompts",
 ]
+
+DEFAULT_METRIC = "lite_iqa"
 
 Paths = Annotated[list[str], typer.Argument(help="Images, folders or patterns.", show_default=False)]
 MetricName = Annotated[
@@ -55,7 +57,7 @@ MetricNames = Annotated[
     typer.Option(
         "--metric",
         "-m",
-        help="Metric to score with, or the folder of an exported one; repeat for several. Default: lite_iqa.",
+        help=f"Metric to score with, or the folder of an exported one; repeat for several. Default: {DEFAULT_METRIC}.",
         show_default=False,
     ),
 ]
@@ -102,7 +104,6 @@ CacheDir = Annotated[
     typer.Option(help="Folder for downloaded weights. Default: the Hugging Face cache.", show_default=False),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 accepts connections from this machine only.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perceptmetrics.apps.cli.console import foreign, new_table, printable, results
-from perceptmetrics.apps.cli.options import Label, MetricName, Output, Paths, ScoringOptions, command
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, Label, MetricName, Output, Paths, ScoringOptions, command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +21,7 @@ __all__ = ["rank"]
 @command
 def rank(
     images: Paths,
-    metric: MetricName = "lite_iqa",
+    metric: MetricName = DEFAULT_METRIC,
     top: Annotated[int, typer.Option(min=1, help="How many of the best and of the worst images to show.")] = 12,
     title: Annotated[str | None, typer.Option(help="Title of the page and the image.", show_default=False)] = None,
     label: Label = None,

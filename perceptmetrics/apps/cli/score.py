@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from perceptmetrics.apps.cli.console import messages, printable
-from perceptmetrics.apps.cli.options import BatchSize, EncoderOptions, MetricNames, Workers, command
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, BatchSize, EncoderOptions, MetricNames, Workers, command
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class InputOptions:
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Images, folders, patterns such as 'photos/**/*.jpg', videos, tar and Parquet files, addresses such "
-            "as s3://...",
+            help="Images, folders, patterns such as 'photos/**/*.jpg', videos, tar, Parquet and CSV files, addresses "
+            "such as s3://...",
             show_default=False,
         ),
     ] = None
@@ -41,11 +41,22 @@ class InputOptions:
     recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True
     image_column: Annotated[
         str | None,
-        typer.Option(help="Parquet: column with the images. Default: detected.", show_default=False),
+        typer.Option(help="Parquet, CSV: column with the images. Default: detected.", show_default=False),
     ] = None
     key_column: Annotated[
         str | None,
-        typer.Option(help="Parquet: column with their names. Default: the row number.", show_default=False),
+        typer.Option(
+            help="Parquet, CSV: column with their names. Default: the row number, in a CSV the path.",
+            show_default=False,
+        ),
+    ] = None
+    prompt_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Parquet, CSV: column with the text of each image, for metrics that compare them. Default: 'prompt', "
+            "'caption' or 'text'.",
+            show_default=False,
+        ),
     ] = None
     fps: Annotated[
         float | None, typer.Option(help="Videos: frames per second to score. Default: 1.", show_default=False)
@@ -158,7 +169,9 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
         metrics=metrics,
         keywords=keywords,
         parts=parts,
-        read_options=ReadOptions(image_column=inputs.image_column, key_column=inputs.key_column),
+        read_options=ReadOptions(
+            image_column=inputs.image_column, key_column=inputs.key_column, prompt_column=inputs.prompt_column
+        ),
         actors=actors,
         batch_size=options.batch_size,
         max_pixels=options.max_pixels,
@@ -223,7 +236,7 @@ def _metric_keywords(options: RunOptions) -> dict[str, dict[str, Any]]:
     """Keywords of `create_metric` by metric; the processes of a cluster choose their devices themselves."""
     from perceptmetrics.apps.cli.metrics import encoder_keywords
 
-    names = list(dict.fromkeys(options.metric or ["lite_iqa"]))
+    names = list(dict.fromkeys(options.metric or [DEFAULT_METRIC]))
     shared = encoder_keywords(options)
     if options.engine == "ray":
         del shared["device"]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from perceptmetrics.apps.cli.console import messages
-from perceptmetrics.apps.cli.options import CacheDir, Device, Host, MetricNames, Precision, command
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, CacheDir, Device, Host, MetricNames, Precision, command
 
 __all__ = ["serve"]
 
@@ -68,7 +68,7 @@ def serve(
     )
     metrics = [
         create_metric(name, device=chosen_device(device), precision=precision, cache_dir=cache_dir)
-        for name in dict.fromkeys(metric or ["lite_iqa"])
+        for name in dict.fromkeys(metric or [DEFAULT_METRIC])
     ]
     serve_metrics(
         metrics,

@@ -16,7 +16,16 @@ from perceptmetrics.apps.cli.console import (
     property_table,
     results,
 )
-from perceptmetrics.apps.cli.options import Label, MetricName, Output, Paths, ScoringOptions, Seed, command
+from perceptmetrics.apps.cli.options import (
+    DEFAULT_METRIC,
+    Label,
+    MetricName,
+    Output,
+    Paths,
+    ScoringOptions,
+    Seed,
+    command,
+)
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ def make_study(
     question: Annotated[str, typer.Option(help="Question that people are asked.")] = "Which image looks better?",
     max_side: Annotated[int, typer.Option(min=64, help="Shrink larger images to this side length, in pixels.")] = 1024,
     seed: Seed = 0,
-    metric: MetricName = "lite_iqa",
+    metric: MetricName = DEFAULT_METRIC,
     label: Label = None,
     *,
     options: ScoringOptions,

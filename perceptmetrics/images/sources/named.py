@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import ImageSource
 
-__all__ = ["NamedImage", "ReadOptions"]
+__all__ = ["PROMPT_COLUMNS", "NamedImage", "ReadOptions"]
+
+PROMPT_COLUMNS = ("prompt", "caption", "text")
+"""Columns of tables that are taken for the texts of images, the first that is there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +36,11 @@ class ReadOptions:
     """How files that hold many images are read.
 
     Attributes:
-        image_column: Column of a Parquet file with the images; None to find it.
+        image_column: Column of a table with the images; None to find it.
         key_column: Column with their keys; None for the number of the row.
+        prompt_column: Column with the text that belongs to each image; None to find it, if there is one.
     """
 
     image_column: str | None = None
     key_column: str | None = None
+    prompt_column: str | None = None

@@ -111,6 +111,11 @@ class ClipResNet(Backbone):
         fold_batch_norms(self.trunk)
         self.trunk.to(memory_format=torch.channels_last)
 
+    @property
+    def attention_pool(self) -> MeanTokenAttentionPool:
+        """The pool."""
+        return self.pool
+
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures; see `Backbone.encode`."""
         features: Tensor = self.pool(self.feature_map(pixels))

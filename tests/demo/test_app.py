@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from perceptmetrics.apps.demo.run import create_demo
 
 from perceptmetrics.apps.demo import Studio
+from perceptmetrics.apps.demo.app import create_demo
 
 
 def test_no_event_loop_is_left_open(tried: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
