@@ -61,9 +61,10 @@ def test_the_reference_of_the_command_line_follows_the_commands() -> None:
     assert page() == (ROOT / "docs" / "commands.md").read_text(encoding="utf-8"), "run: docs/command_reference.py"
 
 
-def test_the_figure_of_the_road_is_what_its_script_draws() -> None:
-    figure = runpy.run_path(str(ROOT / "docs" / "road.py"))["figure"]
-    assert figure() == (ROOT / "docs" / "images" / "road.svg").read_text(encoding="utf-8"), "run: python docs/road.py"
+def test_the_figure_of_the_forward_pass_is_what_its_script_draws() -> None:
+    figure = runpy.run_path(str(ROOT / "docs" / "forward_pass.py"))["figure"]
+    drawn = (ROOT / "docs" / "images" / "forward_pass.svg").read_text(encoding="utf-8")
+    assert figure() == drawn, "run: python docs/forward_pass.py"
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -1,6 +1,6 @@
-"""Draw the road of an image through a metric.
+"""Draw the forward pass of a metric.
 
-python docs/road.py
+python docs/forward_pass.py
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-FIGURE = Path(__file__).parent / "images" / "road.svg"
-STATIONS = (
-    ("io", "decode, once", "(3, H, W)"),
+FIGURE = Path(__file__).parent / "images" / "forward_pass.svg"
+STEPS = (
+    ("Images", "read, decode", "(3, H, W)"),
     ("Views", "resize, crop", "(N V, 3, h, w)"),
-    ("Backbone", "encode", "(N V, D)"),
-    ("Head", "rate", "(N V, K)"),
+    ("Encoder", "encode", "(N V, D)"),
+    ("Head", "predict", "(N V, K)"),
     ("Pool", "average, map", "(N,) or (N, K)"),
 )
 WIDTH, HEIGHT, GAP, TOP = 136, 64, 52, 62
@@ -33,12 +33,12 @@ STYLE = """
 
 
 def figure() -> str:
-    """The drawing as SVG."""
-    width = len(STATIONS) * (WIDTH + GAP) - GAP + 20
-    parts = [station(10 + place * (WIDTH + GAP), *texts) for place, texts in enumerate(STATIONS)]
-    arrows = [arrow(10 + place * (WIDTH + GAP) + WIDTH) for place in range(len(STATIONS) - 1)]
+    """The figure as SVG."""
+    width = len(STEPS) * (WIDTH + GAP) - GAP + 20
+    parts = [step(10 + index * (WIDTH + GAP), *texts) for index, texts in enumerate(STEPS)]
+    arrows = [arrow(10 + index * (WIDTH + GAP) + WIDTH) for index in range(len(STEPS) - 1)]
     entry = 10 + WIDTH + GAP / 2
-    said = [
+    notes = [
         text(10 + WIDTH / 2, 22, "path, bytes, PIL, array", "small"),
         text(entry, 40, "tensor", "small"),
         f'<path d="M{entry} 46V{TOP + HEIGHT / 2 - 6}"/>',
@@ -47,23 +47,23 @@ def figure() -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {TOP + HEIGHT + 34}" role="img">'
         f'<style>{STYLE}</style><rect class="ground" width="100%" height="100%"/>'
-        f"{''.join(parts + arrows + said)}</svg>\n"
+        f"{''.join(parts + arrows + notes)}</svg>\n"
     )
 
 
-def station(left: float, name: str, does: str, gives: str) -> str:
-    """A part of a metric, and the shape that leaves it."""
+def step(left: float, name: str, does: str, shape: str) -> str:
+    """A step of the forward pass, and the shape of its output."""
     middle = left + WIDTH / 2
     return (
         f'<rect x="{left}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" rx="8"/>'
         + text(middle, TOP + 28, name, "name")
         + text(middle, TOP + 48, does, "small")
-        + text(middle, TOP + HEIGHT + 22, gives, "small")
+        + text(middle, TOP + HEIGHT + 22, shape, "small")
     )
 
 
 def arrow(left: float) -> str:
-    """From one part to the next."""
+    """An arrow from one step to the next."""
     middle = TOP + HEIGHT / 2
     tip = f"M{left + GAP - 4} {middle}l-9 -5v10z"
     return f'<path d="M{left + 4} {middle}H{left + GAP - 10}"/><path class="tip" d="{tip}"/>'
