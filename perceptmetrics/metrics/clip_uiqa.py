@@ -27,6 +27,6 @@ CLIP_UIQA = replace(
         paper_url="https://arxiv.org/abs/2207.12396",
         licence=CLIPIQA.card.licence,
         training_data="None beyond CLIP's. The report trains prompts and regressor on KonIQ-10k and publishes none.",
-        limits="The report's figures are those of trained prompts, not of this variant. Otherwise as clipiqa.",
+        limits="The report's results are those of trained prompts, not of this variant. Otherwise as clipiqa.",
     ),
 )
