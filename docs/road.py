@@ -12,7 +12,7 @@ FIGURE = Path(__file__).parent / "images" / "road.svg"
 STATIONS = (
     ("io", "decode, once", "(3, H, W)"),
     ("Views", "resize, crop", "(N V, 3, h, w)"),
-    ("Backbone", "encode", "(N V, D)"),
+    ("Encoder", "encode", "(N V, D)"),
     ("Head", "rate", "(N V, K)"),
     ("Pool", "average, map", "(N,) or (N, K)"),
 )

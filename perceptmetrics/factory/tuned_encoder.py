@@ -193,13 +193,13 @@ def _attention_of(name: str, shape: tuple[int, ...]) -> str | None:
 
 
 def _released(tensors: Mapping[str, Tensor], spec: MetricSpec, origin: str) -> TrainedWeights:
-    if spec.backbone.lora is None:
+    if spec.encoder.lora is None:
         raise WeightsError(f"{origin} is a PerceptCLIP with LoRA, which {spec.name!r} is not.")
     return read_released_perceptclip(
         tensors,
         origin,
-        encoder=encoder_shapes(spec.backbone),
-        lora=_lora_shapes(spec.backbone),
+        encoder=encoder_shapes(spec.encoder),
+        lora=_lora_shapes(spec.encoder),
         head=HEADS.builder_of(spec.head).trained_shapes(spec.head) or {},
     )
 
@@ -210,7 +210,7 @@ def _checked(trained: TrainedWeights, spec: MetricSpec, origin: str) -> TrainedW
     if shapes is not None:
         check_shapes(trained.head, shapes, origin, f"the head of {spec.name!r}")
     merged = trained.encoder and not trained.lora
-    check_shapes(trained.lora, {} if merged else _lora_shapes(spec.backbone), origin, f"the LoRA of {spec.name!r}")
+    check_shapes(trained.lora, {} if merged else _lora_shapes(spec.encoder), origin, f"the LoRA of {spec.name!r}")
     return trained
 
 

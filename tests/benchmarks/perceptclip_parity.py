@@ -123,8 +123,8 @@ def print_adapters(files: PerceptClipFiles, pictures: list[Image.Image]) -> None
     trained = read_tuned(files.slim[spec.name], spec).trained
     base = cached_tower(trained.base)
     tensors = EncoderWeights(read_image_tower(base), {}, str(base))
-    backbone = build_image_encoder(replace(spec.backbone, lora=None), tensors)
-    attach_lora(backbone, spec.backbone.lora)
+    backbone = build_image_encoder(replace(spec.encoder, lora=None), tensors)
+    attach_lora(backbone, spec.encoder.lora)
     load_lora(backbone, trained.lora)
     head = MlpHead(spec.head)
     head.load_state_dict(trained.head)

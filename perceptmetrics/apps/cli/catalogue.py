@@ -58,7 +58,7 @@ def info(
         "task": spec.task,
         "range": f"{spec.score.range_text}, {_better(spec)} is better",
         "labels": ", ".join(spec.score.labels),
-        "encoder": f"{spec.backbone.architecture} ({spec.backbone.library})",
+        "encoder": f"{spec.encoder.architecture} ({spec.encoder.library})",
         "paper": f"{spec.card.paper}. {spec.card.paper_url}",
         "trained on": spec.card.training_data,
         "limits": spec.card.limits,

@@ -126,7 +126,7 @@ def _check_installed() -> None:
 
 def _tolerance(metric: Metric, precision: str) -> str:
     """Which of `TOLERANCES` holds: an encoder in half precision rounds as such."""
-    exact = next(metric.backbone.parameters()).dtype == torch.float32
+    exact = next(metric.encoder.parameters()).dtype == torch.float32
     return "float16" if precision == "float32" and not exact else precision
 
 
