@@ -37,7 +37,7 @@ INFO = DatasetInfo(
     images=39_810,
     paper="Ying et al., From Patches to Pictures (PaQ-2-PiQ): Mapping the Perceptual Space of Picture Quality, "
     "CVPR 2020",
-    licence="none is stated for the pictures, which come from other data sets; for research",
+    licence="none is stated for the images, which come from other data sets; for research",
     obtain="github.com/niu-haoran/FLIVE_Database",
     scale="MOS 0..100, higher is better",
     splits="the authors' one where its files are there, else 10 drawn, 80/20, 10 % of train for validation",

@@ -79,15 +79,15 @@ _MODULES: dict[str, DatasetReader] = {
 
 
 def register_dataset(dataset: DatasetReader, *, replace: bool = False) -> None:
-    """Make a data set known by the name in its card.
+    """Register a data set under the name in its `INFO`.
 
     Args:
-        dataset: A module, or any other object, with `INFO`, a `DatasetInfo`, and `read(root, missing, *, ...)`, which
-            returns `LabelledImages`; its keyword-only parameters are the data set's options.
+        dataset: A module or object with `INFO`, a `DatasetInfo`, and `read(root, missing, *, ...)`, which returns
+            `LabelledImages`; its keyword-only parameters are the options of the data set.
         replace: Whether a data set of the same name may be replaced.
 
     Raises:
-        DatasetError: It is no such object, or the name is taken.
+        DatasetError: The object lacks `INFO` or `read`, or the name is taken.
     """
     info = getattr(dataset, "INFO", None)
     if not isinstance(info, DatasetInfo) or not callable(getattr(dataset, "read", None)):

@@ -36,7 +36,7 @@ __all__ = [
     "GOLDEN_FILE",
     "SPEC_FILE",
     "WEIGHTS_FILE",
-    "cloudy_pictures",
+    "cloudy_images",
     "find_spec",
     "largest_deviation",
     "read_folder",
@@ -182,7 +182,7 @@ def _read_spec(path: Path) -> MetricSpec:
         raise InvalidSpecError(f"{path}: {error}") from error
 
 
-def cloudy_pictures(count: int, size: tuple[int, int]) -> Tensor:
+def cloudy_images(count: int, size: tuple[int, int]) -> Tensor:
     """Clouds of colour with some grain, the same at every call: shape (count, 3, *size), float32 in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
     clouds = torch.rand(count, 3, *_CLOUDS, generator=generator)
@@ -198,4 +198,4 @@ def _golden_scores(metric: Metric, pictures: Tensor) -> Tensor:
 
 def _golden_pictures() -> Tensor:
     """Shape (N, 3, H, W), uint8."""
-    return cloudy_pictures(_GOLDEN_COUNT, _GOLDEN_SIZE).mul(255).round().to(torch.uint8)
+    return cloudy_images(_GOLDEN_COUNT, _GOLDEN_SIZE).mul(255).round().to(torch.uint8)

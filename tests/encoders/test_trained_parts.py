@@ -214,7 +214,7 @@ def test_the_adapters_may_lie_in_one_file_with_their_encoder(tmp_path, images, k
 def test_slim_and_merged_files_convert_into_each_other(tmp_path, images, kind):
     metric, spec, encoder = with_adapters(kind, tmp_path)
     slim = exported(tmp_path / "slim", spec, trained_weights_of(metric, spec))
-    merged = convert(slim, tmp_path / "merged", form="merged", encoder=encoder)
+    merged = convert(slim, tmp_path / "merged", format="merged", encoder=encoder)
     assert merged.deviation < 1e-6
     torch.testing.assert_close(create_metric(tmp_path / "merged")(images), metric(images), rtol=1e-5, atol=1e-5)
 

@@ -62,7 +62,7 @@ def test_of_converted_folders(released, expected, tmp_path):
     create_metric(METRIC, checkpoint=released)  # fills the cache
     (base,) = (cache_home() / "encoders").iterdir()
     for form in ("slim", "merged"):
-        convert(released, tmp_path / form, metric=METRIC, form=form)
+        convert(released, tmp_path / form, metric=METRIC, format=form)
         options = {"backbone_checkpoint": base} if form == "merged" else {}
         check(create_pretrained_encoder(tmp_path / form, **options), create_metric(tmp_path / form), expected)
     with pytest.raises(WeightsError, match=r"not in the cache and downloads are switched off"):

@@ -24,8 +24,8 @@ TRAINED = {
     "head": ((), {"head"}),
     "standardised head": (STANDARD, {"head"}),
     "lora": (LORA, {"adapters", "head"}),
-    "full": (("train=full",), {"backbone", "head"}),
-    "full after the head": (("train=full", "head_first=true"), {"backbone", "head"}),
+    "full": (("train=full",), {"encoder", "head"}),
+    "full after the head": (("train=full", "head_first=true"), {"encoder", "head"}),
 }
 PROMPTS = (
     "train=prompts",
@@ -39,7 +39,7 @@ PROMPTS = (
 
 
 def part_of(name):
-    return "adapters" if ".adapters." in name else "head" if ".head." in name else "backbone"
+    return "adapters" if ".adapters." in name else "head" if ".head." in name else "encoder"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_each_adapter_gets_a_gradient_and_each_trained_weight_one(recipe, data, 
     sample = [learner.metric(0).views(some_pictures()[:1])[0]]
     learner.train()([[sample] * 2])[0].sum().backward()
     for name, weight in learner.named_parameters():
-        assert (weight.grad is not None and bool(weight.grad.abs().max() > 0)) == (part_of(name) != "backbone"), name
+        assert (weight.grad is not None and bool(weight.grad.abs().max() > 0)) == (part_of(name) != "encoder"), name
 
 
 @pytest.fixture

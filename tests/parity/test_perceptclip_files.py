@@ -53,7 +53,7 @@ def test_slim(slim: Converted, scores: Tensor, images: list[Image.Image]) -> Non
 
 
 def test_merged(files: dict[str, Path], workplace: Path, scores: Tensor, images: list[Image.Image]) -> None:
-    merged = convert(files[METRIC], workplace / "merged", metric=METRIC, form="merged")
+    merged = convert(files[METRIC], workplace / "merged", metric=METRIC, format="merged")
     assert merged.deviation <= 1e-5
     assert merged.spec.encoder.lora is None
     assert largest(create_metric(merged.folder).score(images) - scores) <= 1e-5
@@ -62,7 +62,7 @@ def test_merged(files: dict[str, Path], workplace: Path, scores: Tensor, images:
 def test_merged_in_half_precision(
     files: dict[str, Path], workplace: Path, scores: Tensor, images: list[Image.Image]
 ) -> None:
-    half = convert(files[METRIC], workplace / "half", metric=METRIC, form="merged", half=True)
+    half = convert(files[METRIC], workplace / "half", metric=METRIC, format="merged", half=True)
     assert 0.60e9 < (half.folder / WEIGHTS_FILE).stat().st_size < 0.63e9
     metric = create_metric(half.folder)
     assert {parameter.dtype for parameter in metric.parameters()} == {torch.float32}

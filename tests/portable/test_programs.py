@@ -107,7 +107,7 @@ def test_labels_are_named_in_order(tmp_path):
     checked = export_onnx(metric, tmp_path / "emotion.onnx", size=(224, 224))
     stated = {entry.key: entry.value for entry in onnx.load(checked.path).metadata_props}
     assert json.loads(stated["perceptmetrics.labels"]) == list(metric.labels)
-    assert stated["perceptmetrics.output"] == "float32, shape (N, 8): one score a label"
+    assert stated["perceptmetrics.output"] == "float32, shape (N, 8): one score per label"
 
 
 def test_a_program_that_scores_otherwise_is_not_left_behind(tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_a_program_that_scores_otherwise_is_not_left_behind(tmp_path, monkeypatc
 def test_what_cannot_be_exported_is_refused(tmp_path, lite):
     (tmp_path / "there.onnx").write_text("something")
     for path, options, message in (
-        ("there.onnx", {}, "exists already"),
+        ("there.onnx", {}, "already exists"),
         ("metric.pt", {}, r"ends in \.onnx"),
         ("metric.onnx", {"opset": 17}, "opset must be from 18"),
         ("metric.onnx", {"precision": "int4"}, "float32, int8, got 'int4'"),

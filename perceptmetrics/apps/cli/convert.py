@@ -53,7 +53,7 @@ def convert(
 
     with messages.status(f"Converting {printable(str(source))}"):
         converted = convert_weights(
-            source, destination, metric=metric, form=form, half=half, overwrite=overwrite, encoder=backbone_checkpoint
+            source, destination, metric=metric, format=form, half=half, overwrite=overwrite, encoder=backbone_checkpoint
         )
     for file in sorted(converted.folder.iterdir()):
         results.print(f"{printable(str(file))}  {file.stat().st_size / 1e6:.3f} MB", markup=False, soft_wrap=True)
