@@ -115,13 +115,8 @@ def _tags(spec: MetricSpec) -> list[str]:
 
 
 def _base_model(spec: MetricSpec) -> dict[str, object]:
-<<<<<<< HEAD
-    """The encoder's repository, and how the metric derives from it."""
-    repo = spec.encoder.weights.hub_repo
-=======
     """The encoder's repository, and its relation to the metric."""
-    repo = spec.backbone.weights.hub_repo
->>>>>>> naming_lab
+    repo = spec.encoder.weights.hub_repo
     if repo is None:
         return {}
     relation = "adapter" if spec.encoder.lora is not None else "finetune"

@@ -134,13 +134,8 @@ def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[
         raise InvalidOptionError(
             f"{tuned.path} contains no adapters (any more), so it cannot be slim. Convert the original file."
         )
-<<<<<<< HEAD
-    base = trained.base or fingerprint(_tower_digests(tuned, spec, encoder))
-    slim_spec = replace(spec, encoder=replace(spec.encoder, in_trained_file=False))
-=======
     base = trained.base or fingerprint(_encoder_digests(tuned, spec, encoder))
-    slim_spec = replace(spec, backbone=replace(spec.backbone, in_trained_file=False))
->>>>>>> naming_lab
+    slim_spec = replace(spec, encoder=replace(spec.encoder, in_trained_file=False))
     return slim_spec, TrainedWeights(head=trained.head, lora=trained.lora, base=base)
 
 

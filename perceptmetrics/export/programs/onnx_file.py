@@ -122,13 +122,8 @@ def _check_installed() -> None:
 
 
 def _tolerance(metric: Metric, precision: str) -> str:
-<<<<<<< HEAD
-    """Which of `TOLERANCES` holds: an encoder in half precision rounds as such."""
-    exact = next(metric.encoder.parameters()).dtype == torch.float32
-=======
     """Key of `TOLERANCES`: an encoder in half precision has its rounding errors."""
-    exact = next(metric.backbone.parameters()).dtype == torch.float32
->>>>>>> naming_lab
+    exact = next(metric.encoder.parameters()).dtype == torch.float32
     return "float16" if precision == "float32" and not exact else precision
 
 

@@ -40,15 +40,9 @@ class _Program(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Score images of shape (N, 3, H, W): shape (N,) or (N, K), float32."""
         metric = self.metric
-<<<<<<< HEAD
         dtype = next(metric.encoder.parameters()).dtype
-        # The encoder's own check of the size would branch on it.
-        features = [metric.encoder.encode(group.to(dtype)).float() for group in metric.views(images)]
-=======
-        dtype = next(metric.backbone.parameters()).dtype
         # The encoder's check of the size would branch on it.
-        features = [metric.backbone.encode(group.to(dtype)).float() for group in metric.views(images)]
->>>>>>> naming_lab
+        features = [metric.encoder.encode(group.to(dtype)).float() for group in metric.views(images)]
         return metric.to_output(metric.score_features(features, images.shape[0]))
 
 
