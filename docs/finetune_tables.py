@@ -1,4 +1,4 @@
-"""Write the tables of recipes and of settings, which come from the package, into finetune.md.
+"""Write the tables of recipes and settings, generated from the package, into finetune.md.
 
 python docs/finetune_tables.py
 """
@@ -48,7 +48,7 @@ def recipe_tables() -> str:
         lines += [f"**{title}**", "", "| recipe | what it is | trains | encoder | data |", "|---|---|---|---|---|"]
         for recipe in recipes:
             data = ", ".join(f"`{entry.name}`" for entry in recipe.data)
-            lines.append(f"| `{recipe.name}` | {recipe.summary} | {recipe.train} | {recipe.encoder.name} | {data} |")
+            lines.append(f"| `{recipe.name}` | {recipe.summary} | {recipe.train} | {recipe.starts_from} | {data} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -65,24 +65,24 @@ def setting_tables() -> str:
 
 
 def meanings(section: type[DataclassInstance]) -> dict[str, str]:
-    """What the docstring says of each field."""
+    """The description of each field in the docstring."""
     listed = inspect.getdoc(section).partition("Attributes:\n")[2]
     found = re.findall(r"^ {4}(\w+): (.*(?:\n {8,}.*)*)", listed, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in found}
 
 
 def _table(prefix: str, section: type[DataclassInstance]) -> str:
-    lines = ["| key | without it | meaning |", "|---|---|---|"]
-    said, hints = meanings(section), get_type_hints(section)
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    texts, hints = meanings(section), get_type_hints(section)
     lines += [
-        f"| `{prefix}{field.name}` | {_default(field)} | {_cell(said[field.name] + _choices(hints[field.name]))} |"
+        f"| `{prefix}{field.name}` | {_default(field)} | {_cell(texts[field.name] + _choices(hints[field.name]))} |"
         for field in dataclasses.fields(section)
     ]
     return "\n".join(lines) + "\n"
 
 
 def _choices(hint: object) -> str:
-    """What a field takes, where its type lists that."""
+    """The values that a field takes, if its type lists them."""
     members = [member for member in (hint, *get_args(hint)) if get_origin(member) is Literal]
     return f" One of {', '.join(f'`{choice}`' for choice in get_args(members[0]))}." if members else ""
 
@@ -91,7 +91,7 @@ def _default(field: dataclasses.Field[object]) -> str:
     if field.default_factory is not dataclasses.MISSING:
         return "`{}`" if field.default_factory is dict else "see below"
     if field.default is dataclasses.MISSING:
-        return "must be stated"
+        return "required"
     value = field.default
     if value is None or isinstance(value, bool):
         return f"`{str(value).lower().replace('none', 'null')}`"
@@ -111,7 +111,7 @@ TABLES = {"recipes": recipe_tables, "settings": setting_tables}
 
 
 def with_tables(text: str) -> str:
-    """A document with the tables between their markers."""
+    """Insert the tables between their markers in a document."""
     for name, table in TABLES.items():
         start, end = f"<!-- {name}:start -->\n", f"<!-- {name}:end -->"
         before, rest = text.split(start)

@@ -70,14 +70,13 @@ class MissingExtraError(PerceptMetricsError, ImportError):
 
     Args:
         purpose: What the dependency is needed for, as the start of a sentence.
-        extra: Name of the extra of this package that installs it.
+        extra: Name of the extra of this package that installs it; None where there is none.
+        advice: A sentence that says what to install, in place of the extra.
     """
 
-    def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(
-            f"{purpose} needs an optional dependency that is not installed. "
-            f'Install it with: pip install "perceptmetrics[{extra}]"'
-        )
+    def __init__(self, purpose: str, extra: str | None = None, *, advice: str = "") -> None:
+        advice = advice or f'Install it with: pip install "perceptmetrics[{extra}]"'
+        super().__init__(f"{purpose} needs an optional dependency that is not installed. {advice}")
         self.extra = extra
 
 

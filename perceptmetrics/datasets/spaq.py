@@ -3,11 +3,12 @@
 Paper: Fang, Zhu, Zeng, Ma and Wang, "Perceptual Quality Assessment of Smartphone Photography", CVPR 2020.
 
 Layout: `Annotations/MOS and Image attribute scores.xlsx` (columns `Image name`, `MOS`, `Brightness`, `Colorfulness`,
-`Contrast`, `Noisiness`, `Sharpness`) and `TestImage/`. The workbook may also lie at the top.
+`Contrast`, `Noisiness`, `Sharpness`) and `TestImage/`. The workbook may also be at the top level. Reading it needs the
+extra `spaq` (openpyxl); a CSV of the same name, saved from the workbook, is read instead if present.
 
-Scale: 0 to 100, higher is better. Splits: none are published; the papers draw ten of 80/20.
-Not certain: that a high `Noisiness` means much noise; only `MOS` is read unless `columns` asks for attributes, and
-those are taken as they are. The photographs have up to 20 megapixels; CLIP-IQA scores them at a short side of 512.
+Scale: 0 to 100, higher is better. Splits: none are published; the papers use ten random 80/20 splits.
+Uncertain: whether a high `Noisiness` means much noise. Only `MOS` is read unless `columns` asks for attributes, which
+are read unchanged. The photographs have up to 20 megapixels; CLIP-IQA scores them at a short side of 512.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import LabelledImages, Scale
 from perceptmetrics.datasets.listing import Listing, Missing, assemble
 from perceptmetrics.datasets.locate import first_folder, locate, one_of
-from perceptmetrics.datasets.xlsx import read_workbook
+from perceptmetrics.datasets.table import Table, read_table, read_workbook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ INFO = DatasetInfo(
     scale="MOS 0..100, higher is better",
     splits="10 drawn, 80/20, 10 % of train for validation",
 )
-WORKBOOK = "MOS and Image attribute scores.xlsx"
+RATINGS = "MOS and Image attribute scores"
 
 
 def read(root: Path, missing: Missing, *, columns: Sequence[str] = ("MOS",)) -> LabelledImages:
@@ -48,10 +49,12 @@ def read(root: Path, missing: Missing, *, columns: Sequence[str] = ("MOS",)) -> 
     Args:
         root: Its folder.
         missing: See `load_dataset`.
-        columns: The ratings to read: `MOS`, and attributes of the workbook.
+        columns: The ratings to read: `MOS`, or attributes of the workbook.
+
+    Raises:
+        MissingExtraError: The ratings are a workbook, and openpyxl is not installed.
     """
-    places = ("Annotations", "annotations", "SPAQ/Annotations")
-    table = read_workbook(one_of(root, *(f"{place}/{WORKBOOK}" for place in places), WORKBOOK))
+    table = _read_ratings(root)
     chosen = [columns] if isinstance(columns, str) else list(columns)
     names = table.image_names("Image name")
     listing = Listing(
@@ -64,3 +67,9 @@ def read(root: Path, missing: Missing, *, columns: Sequence[str] = ("MOS",)) -> 
         task=None if chosen == ["MOS"] else "attribute",
     )
     return assemble(listing, missing)
+
+
+def _read_ratings(root: Path) -> Table:
+    folders = ("Annotations/", "annotations/", "SPAQ/Annotations/", "")
+    path = one_of(root, *(f"{folder}{RATINGS}{suffix}" for suffix in (".csv", ".xlsx") for folder in folders))
+    return read_table(path) if path.suffix == ".csv" else read_workbook(path)

@@ -7,8 +7,6 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from perceptmetrics.spec import HubFile, MlpHeadSpec
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -112,21 +110,21 @@ def _front_matter(spec: MetricSpec, results: Mapping[str, Mapping[str, float]], 
 
 def _tags(spec: MetricSpec) -> list[str]:
     kind = "image-quality-assessment" if spec.task == "quality" else spec.task
-    encoder = "clip" if spec.backbone.library == "open_clip" else "timm"
+    encoder = "clip" if spec.backbone.reads_text else spec.backbone.library
     return ["perceptmetrics", "human-perception", kind, encoder, *(["lora"] if spec.backbone.lora else [])]
 
 
 def _base_model(spec: MetricSpec) -> dict[str, object]:
     """The encoder's repository, and how the metric derives from it."""
-    source = spec.backbone.weights
-    if not isinstance(source, HubFile):
+    repo = spec.backbone.weights.hub_repo
+    if repo is None:
         return {}
     relation = "adapter" if spec.backbone.lora is not None else "finetune"
-    return {"base_model": source.repo, "base_model_relation": relation}
+    return {"base_model": repo, "base_model_relation": relation}
 
 
 def _usage(spec: MetricSpec, source: str) -> str:
-    labelled = spec.score.map == "softmax"
+    labelled = spec.score.map.gives_probabilities
     calls = ['metric.predict("photo.jpg")  # label and probabilities'] if labelled else []
     return "\n".join(
         [
@@ -169,13 +167,17 @@ def _making(spec: MetricSpec, recipe: str) -> str:
 
 
 def _trained(spec: MetricSpec) -> str:
-    lora = spec.backbone.lora
-    if not isinstance(spec.head, MlpHeadSpec):
-        return "what stands around the frozen encoder's prompts" if spec.has_trained_part else "nothing"
+    """What was trained, in words."""
+    lora, head = spec.backbone.lora, spec.head.describe_training()
+    regressor = "" if spec.pool.regressor is None else "a regressor on the outputs of the prompts"
+    parts = [part for part in (head, regressor) if part]
     if lora is not None:
-        parts = ", ".join(lora.targets)
-        return f"LoRA of rank {lora.rank}, alpha {lora.alpha:g} on {parts} of the encoder's attention, and a head"
-    return "the encoder and a head" if spec.backbone.in_trained_file else "a head on the frozen encoder"
+        attention = ", ".join(lora.targets)
+        encoder = f"LoRA of rank {lora.rank}, alpha {lora.alpha:g} on {attention} of the encoder's attention"
+        return " and ".join([encoder, *parts])
+    if spec.backbone.in_trained_file:
+        return " and ".join(["the encoder", *parts])
+    return f"{' and '.join(parts)} on the frozen encoder" if parts else "nothing"
 
 
 def _evaluation(results: Mapping[str, Mapping[str, float]]) -> str:

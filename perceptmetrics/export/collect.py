@@ -8,8 +8,8 @@ import torch
 
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.models.encoders import is_folded, library_state
+from perceptmetrics.models.heads import Head
 from perceptmetrics.models.lora import has_lora, lora_state, without_lora
-from perceptmetrics.spec import AntonymHeadSpec, MlpHeadSpec
 from perceptmetrics.weights.fingerprints import fingerprint_of
 from perceptmetrics.weights.layouts import TrainedWeights
 
@@ -58,12 +58,12 @@ def trained_weights_of(
             f"The encoder of {spec.name!r} has adapters, which its specification does not mention. State "
             "backbone.lora, or in_trained_file=True for an encoder that holds them."
         )
-    head = _own(_prompt_parts(metric, spec, context) if _has_prompts(spec) else metric.head.state_dict())
+    head = _own(_head_parts(metric, spec, context))
     lora = {} if backbone.lora is None else _own(lora_state(metric.backbone))
     if backbone.in_trained_file:
         state = without_lora(metric.backbone, merged=backbone.lora is None)
         return TrainedWeights(head=head, lora=lora, encoder=_own(library_state(state, backbone)))
-    if base is None and not _has_prompts(spec):
+    if base is None and not spec.head.needs_text_encoder:
         base = base_fingerprint(metric)
     return TrainedWeights(head=head, lora=lora, base=base)
 
@@ -84,21 +84,12 @@ def base_fingerprint(metric: Metric) -> str | None:
     return fingerprint_of(library_state(state, spec))
 
 
-def _has_prompts(spec: MetricSpec) -> bool:
-    return not isinstance(spec.head, MlpHeadSpec)
-
-
-def _prompt_parts(metric: Metric, spec: MetricSpec, context: Tensor | None) -> dict[str, Tensor]:
-    """What `checkpoints.prompts` reads."""
+def _head_parts(metric: Metric, spec: MetricSpec, context: Tensor | None) -> dict[str, Tensor]:
+    """What a trained file holds beside the encoder: the head, and the regressor on its outputs."""
     parts: dict[str, Tensor] = {}
-    if isinstance(spec.head, AntonymHeadSpec) and spec.head.context is not None:
-        held = getattr(metric.head, "context", None) if context is None else context
-        if not isinstance(held, torch.Tensor):
-            raise InvalidSpecError(
-                f"The prompts of {spec.name!r} have a learned context, but the metric keeps only what the text tower "
-                "made of it. Pass the vectors as context=."
-            )
-        parts["context"] = held
+    if spec.head.is_trained:
+        is_ours = isinstance(metric.head, Head)
+        parts |= metric.head.trained_state(context) if is_ours else metric.head.state_dict()  # type: ignore[operator]
     if metric.pool.regressor is not None:
         parts |= {f"regressor.{name}": tensor for name, tensor in metric.pool.regressor.state_dict().items()}
     if not parts:

@@ -10,12 +10,12 @@ import torch
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.export.write import EXACT, HALF, check_destination, export_metric
-from perceptmetrics.factory.build import Files, assemble, encoder_file
+from perceptmetrics.factory.build import Files, build_metric, encoder_file
 from perceptmetrics.factory.folder import read_folder
 from perceptmetrics.factory.tuned_encoder import TunedWeights, read_tuned, tuned_tower
 from perceptmetrics.metrics.registry import list_metrics, metric_info
-from perceptmetrics.models.encoders import Placement, read_tower_weights
-from perceptmetrics.spec import HubFile, MetricSpec, MlpHeadSpec
+from perceptmetrics.models.encoders import Placement, read_encoder_weights
+from perceptmetrics.spec import MetricSpec
 from perceptmetrics.weights.fingerprints import digests_of, fingerprint
 from perceptmetrics.weights.layouts import TrainedWeights
 from perceptmetrics.weights.resolve import ResolveOptions
@@ -78,7 +78,7 @@ def convert(
     """
     if form not in get_args(Form) or (half and form == "slim"):
         raise InvalidOptionError(
-            f"The form must be 'slim' or 'merged', and half precision is for 'merged' (--form merged --half); got "
+            f"The form must be 'slim' or 'merged', and half precision is for 'merged' (--format merged --half); got "
             f"{form!r}{' in half precision' if half else ''}."
         )
     source, destination = source.resolve(), destination.resolve()
@@ -87,7 +87,11 @@ def convert(
         raise InvalidOptionError(f"{destination} holds the source itself. Choose another folder.")
     spec, path = _identify(source, metric)
     files = Files(lookup=ResolveOptions(metric=spec.name), trained=path, encoder=encoder)
-    original = assemble(spec, files, Placement())
+    if spec.head.needs_text_encoder:
+        raise WeightsError(
+            f"{spec.name!r} compares images with prompts; its trained file holds them alone, in one form."
+        )
+    original = build_metric(spec, files, Placement())
     tuned = read_tuned(path, spec)
     new_spec, weights = (_slim if form == "slim" else _merged)(spec, tuned, encoder_file(spec, tuned, files))
     if half:
@@ -116,8 +120,8 @@ def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:
     if metric is not None:
         return metric_info(metric), source
     for name in list_metrics():
-        head = metric_info(name).head
-        if isinstance(head, MlpHeadSpec) and isinstance(head.weights, HubFile) and head.weights.filename == source.name:
+        published = metric_info(name).trained_file
+        if published is not None and published.filename == source.name:
             return metric_info(name), source
     raise InvalidOptionError(
         f"The name of {source} does not say which metric it belongs to; name it with --metric (metric=)."
@@ -144,7 +148,7 @@ def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tupl
 def _tower_digests(tuned: TunedWeights, spec: MetricSpec, encoder: Path | None) -> Mapping[str, str]:
     if encoder is None:
         return digests_of(tuned.trained.encoder, tuned.path)
-    return read_tower_weights(encoder, spec.backbone).digests
+    return read_encoder_weights(encoder, spec.backbone).digests
 
 
 def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from perceptmetrics._util.atomic import replacing_folder
+from perceptmetrics._util.modules import evaluating
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.factory.build import Files, assemble
+from perceptmetrics.factory.build import Files, build_metric
 from perceptmetrics.factory.folder import EXPORTED_FILES, SPEC_FILE, largest_deviation, read_folder, write_folder
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.weights.resolve import ResolveOptions
@@ -73,11 +74,11 @@ def export_metric(
     check_destination(folder, overwrite=overwrite, keep_others=keep_others)
     written = _beside(folder) if keep_others else replacing_folder(folder)
     with written as temporary:
-        with _evaluating(metric):
+        with evaluating(metric), torch.inference_mode():
             write_folder(temporary, spec, weights, metric, card=card, extra_files=extra_files)
         read, trained = read_folder(temporary)
         files = Files(lookup=ResolveOptions(metric=read.name), trained=trained, encoder=encoder)
-        deviation = largest_deviation(temporary, assemble(read, files, Placement()))
+        deviation = largest_deviation(temporary, build_metric(read, files, Placement()))
         if not deviation <= tolerance * spec.score.span:
             raise WeightsError(
                 f"The exported copy of {spec.name!r} scores otherwise than the original, by up to {deviation:.2g}. "
@@ -124,16 +125,3 @@ def _beside(folder: Path) -> Iterator[Path]:
         (folder / SPEC_FILE).unlink(missing_ok=True)  # without it, nobody takes half of the files for a metric
         for file in sorted(temporary.iterdir(), key=lambda file: file.name == SPEC_FILE):
             file.replace(folder / file.name)
-
-
-@contextmanager
-def _evaluating(metric: Metric) -> Iterator[None]:
-    """The metric in eval mode, without gradients; afterwards its modules are in the modes that they were in."""
-    training = [module for module in metric.modules() if module.training]
-    metric.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module in training:
-            module.training = True

@@ -1,4 +1,7 @@
-"""From a specification and its files to a metric: the only place that knows how the parts are put together."""
+"""From a specification and its files to a metric: the only module that puts the parts together.
+
+`create_metric`, `finetune` and `export` build with `build_metric`; what is special about a kind, the kind says itself.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,34 @@ import torch
 from torch import nn
 
 from perceptmetrics._util.seeding import seeded
-from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
-from perceptmetrics.factory.prompted import compare_with_prompts
-from perceptmetrics.factory.tuned_encoder import TunedWeights, cached_tower, read_tuned, tower_fingerprint, tuned_tower
-from perceptmetrics.models.encoders import Backbone, Placement, build_image_tower, read_tower_weights
-from perceptmetrics.models.heads import MlpHead
+from perceptmetrics.errors import InvalidOptionError, first_line
+from perceptmetrics.factory.encoder_pair import EncoderPair, Material
+from perceptmetrics.factory.tuned_encoder import TunedWeights, cached_tower, check_base, read_tuned, tuned_tower
+from perceptmetrics.models.encoders import Backbone, Placement, build_image_encoder, load_image_encoder
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.models.quantize import Precision, quantise
 from perceptmetrics.models.views import Views
-from perceptmetrics.spec import AntonymHeadSpec, MetricSpec, MlpHeadSpec
-from perceptmetrics.weights.layouts import load_strictly, read_prompts
+from perceptmetrics.spec.heads import HEADS
+from perceptmetrics.weights.layouts import load_strictly
 from perceptmetrics.weights.resolve import ResolveOptions, resolve
 
 if TYPE_CHECKING:
-    from perceptmetrics.weights.layouts import PromptWeights
+    from perceptmetrics.models.heads import Head
+    from perceptmetrics.spec import HeadSpec, MetricSpec
 
-__all__ = ["Files", "assemble", "encoder_file", "untouched_encoder"]
+__all__ = [
+    "Files",
+    "build_head",
+    "build_metric",
+    "encoder_file",
+    "open_encoders",
+    "open_trained",
+    "pretrained_encoder",
+    "split_tensors",
+]
+
+_REGRESSOR = "regressor."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +60,8 @@ class Files:
     encoder: Path | None = None
 
 
-@torch.inference_mode(mode=False)  # whose tensors could never be differentiated, by no metric that shares them
-def assemble(
+@torch.inference_mode(mode=False)  # inference tensors cannot enter autograd later, and other metrics may share these
+def build_metric(
     spec: MetricSpec, files: Files, placement: Placement, *, precision: Precision | None = None, seed: int = 0
 ) -> Metric:
     """Build a metric.
@@ -63,45 +77,61 @@ def assemble(
         The metric, frozen and in eval mode.
 
     Raises:
-        WeightsError: A file is missing, damaged, or does not fit.
+        WeightsError: A file is missing, corrupt, or does not fit.
         InvalidOptionError: The device or the precision is not possible.
     """
     _check_device(placement.device)
-    backbone, head, pool = _parts(spec, files, placement, seed)
-    metric = Metric(spec, Views(spec.views, seed), backbone, head, pool).to(placement.device)
+    trained = open_trained(spec, files)
+    encoders = open_encoders(spec, trained, encoder_file(spec, trained, files), placement, seed)
+    tensors, regressor = split_tensors(trained)
+    origin = spec.name if trained is None else str(trained.path)
+    with seeded(seed):
+        pool = Pool(spec.pool)
+        if trained is not None:
+            load_strictly(pool.regressor or nn.Sequential(), regressor, origin)
+    with seeded(seed):
+        head = build_head(spec.head, Material(encoders, tensors, origin=origin, seed=seed))
+    metric = Metric(spec, Views(spec.views, seed), encoders.image_encoder(), head, pool).to(placement.device)
     if precision is not None:
         quantise(metric.backbone, precision)
     return metric
 
 
+def build_head(spec: HeadSpec, material: Material) -> Head:
+    """Build a head of any kind."""
+    head: Head = HEADS.builder_of(spec).build(spec, material)
+    return head
+
+
 @torch.inference_mode(mode=False)
-def untouched_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
-    """The encoder of a metric as it was before the metric was trained.
+def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
+    """Build the encoder of a metric as it was before the metric was trained.
 
     Args:
         spec: The metric.
         files: Where its weights are. Nothing is downloaded for an encoder that the metric itself does not need.
-        placement: Where the encoder is wanted, and in which precision.
+        placement: Device and precision of the encoder.
 
     Returns:
-        The encoder; None where the metric's own was not trained, or has random weights.
+        The encoder; None if the metric's encoder was not trained or has random weights.
 
     Raises:
         WeightsError: A file is missing, or does not fit.
     """
-    if not isinstance(spec.head, MlpHeadSpec) or (files.random and files.trained is None):
+    is_tuned = spec.backbone.lora is not None or spec.backbone.in_trained_file
+    tuned = open_trained(spec, files) if is_tuned else None
+    if tuned is None:
         return None
-    tuned = read_tuned(files.trained or _published(spec, files), spec)
     plain = replace(spec.backbone, lora=None)
     if tuned.trained.lora:
         elsewhere = encoder_file(spec, tuned, files)
         if elsewhere is None and not tuned.trained.encoder:
             return None
-        return build_image_tower(plain, tuned_tower(tuned, plain, elsewhere), placement=placement)
+        return build_image_encoder(plain, tuned_tower(tuned, plain, elsewhere), placement=placement)
     if not tuned.trained.encoder:
         return None
     file = files.encoder or resolve(spec.backbone.weights, replace(files.lookup, local_files_only=True))
-    return build_image_tower(plain, read_tower_weights(file, plain), placement=placement)
+    return load_image_encoder(plain, file, placement=placement)
 
 
 def _check_device(device: torch.device | str | None) -> None:
@@ -113,87 +143,76 @@ def _check_device(device: torch.device | str | None) -> None:
         ) from error
 
 
-def _parts(spec: MetricSpec, files: Files, placement: Placement, seed: int) -> tuple[Backbone, nn.Module, Pool]:
-    with seeded(seed):
-        pool = Pool(spec.pool)
-    if not isinstance(spec.head, MlpHeadSpec):
-        learned = _learned_prompts(spec, files)
-        if learned is not None:
-            _check_context(spec, learned)
-            load_strictly(pool.regressor or nn.Sequential(), learned.regressor, str(files.trained or spec.name))
-        clip_file = _encoder_file(spec, files)
-        if learned is not None and clip_file is not None:
-            _check_base(spec, learned, clip_file)
-        return *compare_with_prompts(spec, clip_file, learned, placement, seed), pool
-    with seeded(seed):
-        head = MlpHead(spec.head)
-    if files.random and files.trained is None:
-        return _encoder(spec, None, files, placement, seed), head, pool
-    tuned = read_tuned(files.trained or _published(spec, files), spec)
-    load_strictly(head, tuned.trained.head, str(tuned.path))
-    return _encoder(spec, tuned, files, placement, seed), head, pool
+def open_trained(spec: MetricSpec, files: Files) -> TunedWeights | None:
+    """Open a metric's own trained file.
 
+    Returns:
+        What it holds; None where nothing was trained, or for random weights.
 
-def _check_context(spec: MetricSpec, learned: PromptWeights) -> None:
-    if learned.context is not None and not (isinstance(spec.head, AntonymHeadSpec) and spec.head.context):
-        raise WeightsError(
-            f"The file holds learned prompts, but {spec.name!r} has none with these options, so they would not be "
-            "used. State the length of the context in the specification, or pass a file without them."
-        )
-
-
-def _check_base(spec: MetricSpec, learned: PromptWeights, clip_file: Path) -> None:
-    """Refuse prompts of another CLIP, where their file says which one they belong to."""
-    if learned.base is None:
-        return
-    given = tower_fingerprint(clip_file, spec.backbone)
-    if given != learned.base:
-        raise WeightsError(
-            f"The prompts of {spec.name!r} were trained with another CLIP than {clip_file}: its image tower should "
-            f"have the fingerprint {learned.base}, and it has {given}. Pass the right file as backbone_checkpoint=."
-        )
-
-
-def _learned_prompts(spec: MetricSpec, files: Files) -> PromptWeights | None:
-    """What was trained around a frozen CLIP; None for nothing, or for random vectors."""
-    if not spec.has_trained_part and files.trained is not None:
-        raise InvalidOptionError(
-            f"{spec.name!r} has no trained part of its own, so it takes no checkpoint=. Pass CLIP weights as "
-            "backbone_checkpoint=."
-        )
-    if files.trained is not None:
-        return read_prompts(files.trained)
-    if not spec.has_trained_part or files.random:
+    Raises:
+        WeightsError: The file is missing, corrupt, or does not fit.
+        InvalidOptionError: A file is stated for a metric without a trained part, or none is published.
+    """
+    if not spec.has_trained_part:
+        if files.trained is not None:
+            raise InvalidOptionError(
+                f"{spec.name!r} has no trained part of its own, so it takes no checkpoint=. Pass CLIP weights as "
+                "backbone_checkpoint=."
+            )
         return None
-    return read_prompts(_published(spec, files))
-
-
-def _published(spec: MetricSpec, files: Files) -> Path:
-    """The trained file that a specification names."""
+    if files.trained is not None:
+        return read_tuned(files.trained, spec)
+    if files.random:
+        return None
     if spec.trained_file is None:
         raise InvalidOptionError(
             f"No trained file is published for {spec.name!r} with these options. Pass one as checkpoint=."
         )
-    return resolve(spec.trained_file, files.lookup)
+    return read_tuned(resolve(spec.trained_file, files.lookup), spec)
 
 
-def _encoder(spec: MetricSpec, tuned: TunedWeights | None, files: Files, placement: Placement, seed: int) -> Backbone:
-    """The encoder of a metric with a trained head; `tuned` is None for a head with random weights."""
-    if tuned is None:
-        tower = None if files.encoder is None else read_tower_weights(files.encoder, spec.backbone)
-        return build_image_tower(spec.backbone, tower, seed, placement)
-    elsewhere = encoder_file(spec, tuned, files)
-    if elsewhere is None and not tuned.trained.encoder:
-        return build_image_tower(spec.backbone, None, seed, placement)
-    return build_image_tower(spec.backbone, tuned_tower(tuned, spec.backbone, elsewhere), seed, placement)
+def split_tensors(trained: TunedWeights | None) -> tuple[dict[str, torch.Tensor] | None, dict[str, torch.Tensor]]:
+    """The tensors of the head, None for a head that starts at random, and those of the regressor."""
+    if trained is None:
+        return None, {}
+    tensors = trained.trained.head
+    regressor = {name.removeprefix(_REGRESSOR): tensors[name] for name in tensors if name.startswith(_REGRESSOR)}
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(_REGRESSOR)}, regressor
 
 
-def encoder_file(spec: MetricSpec, tuned: TunedWeights, files: Files) -> Path | None:
-    """The encoder's file of a metric with a trained one.
+def open_encoders(
+    spec: MetricSpec, tuned: TunedWeights | None, file: Path | None, placement: Placement, seed: int = 0
+) -> EncoderPair:
+    """Open the encoders of a metric; nothing is built before it is asked for.
 
     Args:
         spec: The metric.
-        tuned: Its trained file.
+        tuned: Its trained file; None where nothing was trained, or for random weights.
+        file: The encoder's file, see `encoder_file`; None for random weights, or when the trained file holds it.
+        placement: Where the image encoder is wanted, and in which precision.
+        seed: Seed of random weights.
+
+    Raises:
+        WeightsError: The encoder is another one than was trained with.
+    """
+    encoder = spec.backbone
+    weights = None
+    if tuned is not None and tuned.trained.encoder:
+        weights = tuned_tower(tuned, encoder, file)
+    elif tuned is not None and file is not None:
+        if tuned.trained.lora:
+            weights = tuned_tower(tuned, encoder, file)
+        else:
+            check_base(tuned, file, encoder)
+    return EncoderPair(encoder, file, weights=weights, placement=placement, seed=seed)
+
+
+def encoder_file(spec: MetricSpec, tuned: TunedWeights | None, files: Files) -> Path | None:
+    """The encoder's file.
+
+    Args:
+        spec: The metric.
+        tuned: Its trained file; None where nothing was trained, or for random weights.
         files: Where weights are taken from.
 
     Returns:
@@ -202,13 +221,9 @@ def encoder_file(spec: MetricSpec, tuned: TunedWeights, files: Files) -> Path | 
     Raises:
         WeightsError: The file is missing.
     """
-    return None if tuned.trained.encoder else _encoder_file(spec, files, tuned.trained.base)
-
-
-def _encoder_file(spec: MetricSpec, files: Files, base: str | None = None) -> Path | None:
-    """The encoder's file; None for random weights.
-
-    `base` is the fingerprint of the encoder that is wanted, when it is known.
-    """
-    stated = files.encoder or (cached_tower(base) if base is not None else None)
+    if tuned is not None and tuned.trained.encoder:
+        return None
+    base = None if tuned is None or spec.head.needs_text_encoder else tuned.trained.base
+    cached = None if base is None else cached_tower(base)  # an image encoder alone
+    stated = files.encoder or cached
     return stated if stated is not None or files.random else resolve(spec.backbone.weights, files.lookup)

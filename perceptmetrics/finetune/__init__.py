@@ -1,19 +1,17 @@
-"""Retraining the metrics on labelled images: recipes, data sets, trainer, export.
+"""Train metrics on labelled images: recipes, data, trainer, export. Knows nothing of commands, reports and pages.
 
-The extra `finetune` brings what it needs. Training goes the same road as scoring: it starts from a `Metric`, attaches
-adapters, prompts or a head, and ends in a plain `Metric` that is exported like any other.
+Needs the extra `finetune`. Training uses the forward pass of scoring: it starts from a `Metric`, attaches adapters,
+prompts or a head, and ends in a plain `Metric` that is exported like any other.
 """
 
 from __future__ import annotations
 
-from perceptmetrics.finetune.journal import Observer, StageName
 from perceptmetrics.finetune.plan import Plan, make_plan
 from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.recipe_files import list_recipes, load_recipe, parse_value, recipe_to_yaml
-from perceptmetrics.finetune.recipe_groups import recipe_groups
-from perceptmetrics.finetune.results import DataSetResult, RunResult, SplitResult, StageResult
+from perceptmetrics.finetune.recipe_files import list_recipes, load_recipe, parse_value, recipe_groups, recipe_to_yaml
+from perceptmetrics.finetune.results import DataSetResult, EpochRecord, RunResult, SplitResult, StageName, StageResult
 from perceptmetrics.finetune.run import finetune
-from perceptmetrics.finetune.state import EpochRecord
+from perceptmetrics.finetune.state import Observer
 
 __all__ = [
     "DataSetResult",

@@ -1,4 +1,4 @@
-"""What training lowers, and the figure by which it is judged on the validation images."""
+"""The loss that training minimises, and the statistic of the validation images by which a model is selected."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune.recipe_sections import Loss
 
-__all__ = ["Objective", "can_be_judged", "selection_figure"]
+__all__ = ["Objective", "can_select", "selection_statistic"]
 
 _MARGIN, _SOFTNESS = 0.15, 0.25  # of the ranking loss, in standard deviations of a batch's predictions
-_LEAST_DIFFERENCE = 1e-6  # ratings nearer than this have no order
+_MIN_DIFFERENCE = 1e-6  # ratings closer than this are tied
 
 
 class Objective:
-    """The loss of a data set's images.
+    """The loss of one data set.
 
     Args:
         dataset: The data set.
-        loss: Which loss.
+        loss: Name of the loss.
     """
 
     def __init__(self, dataset: LabelledImages, loss: Loss) -> None:
@@ -45,14 +45,14 @@ class Objective:
             self._groups = torch.from_numpy(np.unique(dataset.groups, return_inverse=True)[1].reshape(-1))
 
     def __call__(self, outputs: Tensor, indices: list[int]) -> Tensor:
-        """Rate raw outputs.
+        """Compute the loss.
 
         Args:
-            outputs: Shape (N, K), of a whole batch.
-            indices: The N images.
+            outputs: Raw outputs of a whole batch, shape (N, K).
+            indices: Indices of the N images.
 
         Returns:
-            Scalar to be lowered.
+            Scalar.
         """
         labels = self._labels[indices].to(outputs.device)
         outputs = outputs.float()
@@ -79,17 +79,17 @@ class Objective:
 
 
 def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor | None) -> Tensor:
-    """Ranking loss of the pairs whose order is known, on predictions brought to unit variance.
+    """Ranking loss of the pairs whose order is known, on predictions scaled to unit variance.
 
-    Inside groups, which are ladders of something that grows, only neighbours are compared: the order of all others
-    follows from theirs. Each counts by the difference of its ratings.
+    Within groups, which are ladders of an increasing degradation, only neighbours are compared, because the order of
+    all other pairs follows from theirs. Each pair is weighted by the difference of its ratings.
     """
     scaled = (outputs - outputs.mean()) / (outputs.std() + 1e-8)
-    ordered = ratings[:, None] - ratings[None] > _LEAST_DIFFERENCE
+    ordered = ratings[:, None] - ratings[None] > _MIN_DIFFERENCE
     if groups is not None:
         ordered &= groups[:, None] == groups[None]
         steps = ordered.float()
-        ordered &= steps @ steps == 0  # nothing lies between
+        ordered &= steps @ steps == 0  # no image lies between the two
     better, worse = ordered.nonzero(as_tuple=True)
     if not len(better):
         return outputs.sum() * 0
@@ -100,18 +100,18 @@ def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor | None) -> Tensor
     return ranking_loss(scaled[better], scaled[worse], margin=_MARGIN, softness=_SOFTNESS, weight=weight)
 
 
-def selection_figure(dataset: LabelledImages, outputs: NDArray[np.float64], indices: NDArray[np.intp]) -> float:
-    """The figure by which a model is chosen: the higher, the better.
+def selection_statistic(dataset: LabelledImages, outputs: NDArray[np.float64], indices: NDArray[np.intp]) -> float:
+    """Compute the statistic by which models are selected; higher is better.
 
     Args:
         dataset: The data set.
         outputs: Raw outputs, shape (N, K).
-        indices: The N images.
+        indices: Indices of the N images.
 
     Returns:
-        Accuracy for classes; else the mean SRCC over the ratings; for images that can be compared within groups only,
-        the share of pairs in the right order. NaN where it is not defined, as for outputs that are not finite. Ratings
-        that do not differ have no part in it.
+        Accuracy for classes, otherwise the mean SRCC over the ratings. For images that are comparable only within
+        groups, the fraction of pairs in the right order. Ratings that are all equal are left out. NaN where it is
+        undefined, for example for outputs that are not finite.
     """
     if not np.isfinite(outputs).all():
         return float("nan")
@@ -121,7 +121,7 @@ def selection_figure(dataset: LabelledImages, outputs: NDArray[np.float64], indi
         return float("nan")
     ratings = dataset.ratings[indices]
     if dataset.ranks_within_groups and dataset.groups is not None:
-        return _share_in_order(outputs[:, 0], ratings[:, 0], np.array(dataset.groups)[indices])
+        return _fraction_in_order(outputs[:, 0], ratings[:, 0], np.array(dataset.groups)[indices])
     columns = []
     for column in _differing(ratings):
         known = ~np.isnan(ratings[:, column])
@@ -129,27 +129,27 @@ def selection_figure(dataset: LabelledImages, outputs: NDArray[np.float64], indi
     return float(np.mean(columns)) if columns else float("nan")
 
 
-def can_be_judged(dataset: LabelledImages, indices: NDArray[np.intp]) -> bool:
-    """Whether these images' labels are enough for `selection_figure`."""
+def can_select(dataset: LabelledImages, indices: NDArray[np.intp]) -> bool:
+    """Whether `selection_statistic` is defined for the labels of these images."""
     if dataset.ratings is None:
         return len(indices) > 0
     ratings = dataset.ratings[indices]
     if dataset.ranks_within_groups and dataset.groups is not None:
         groups = np.array(dataset.groups)[indices]
-        return not np.isnan(_share_in_order(ratings[:, 0], ratings[:, 0], groups))
+        return not np.isnan(_fraction_in_order(ratings[:, 0], ratings[:, 0], groups))
     return len(_differing(ratings)) > 0
 
 
 def _differing(ratings: NDArray[np.float64]) -> list[int]:
-    """The columns that hold two ratings at least that differ."""
-    return [number for number, column in enumerate(ratings.T) if len(np.unique(column[~np.isnan(column)])) > 1]
+    """Indices of the columns with at least two different ratings."""
+    return [index for index, column in enumerate(ratings.T) if len(np.unique(column[~np.isnan(column)])) > 1]
 
 
-def _share_in_order(outputs: NDArray[np.float64], ratings: NDArray[np.float64], groups: NDArray[np.str_]) -> float:
+def _fraction_in_order(outputs: NDArray[np.float64], ratings: NDArray[np.float64], groups: NDArray[np.str_]) -> float:
     right = count = 0
     for group in np.unique(groups):
         inside = groups == group
-        ordered = ratings[inside][:, None] - ratings[inside][None] > _LEAST_DIFFERENCE
+        ordered = ratings[inside][:, None] - ratings[inside][None] > _MIN_DIFFERENCE
         right += int((ordered & (outputs[inside][:, None] > outputs[inside][None])).sum())
         count += int(ordered.sum())
     return right / count if count else float("nan")

@@ -1,4 +1,4 @@
-"""What a run would do, before it does it: images, steps, weights, memory."""
+"""Plan a run without training: its images, steps, weights and memory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.finetune.augmentation import TrainingViews
-from perceptmetrics.finetune.batches import Draw
-from perceptmetrics.finetune.features import can_be_kept
-from perceptmetrics.finetune.feeds import PixelFeed
-from perceptmetrics.finetune.overlaps import Overlap, find_overlaps
-from perceptmetrics.finetune.recipe_splits import recipe_splits
+from perceptmetrics.finetune.data import Draw, Overlap, find_overlaps, recipe_splits
+from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews, can_cache_features
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
 from perceptmetrics.models.views import Views
@@ -36,17 +32,17 @@ class Plan:
     """What a run would do.
 
     Attributes:
-        images: For each data set: images for training, validation and test in the first split.
+        images: For each data set, the number of images for training, validation and test in the first split.
         overlaps: Images on which one data set trains and another is tested.
         splits: Number of splits.
-        models: Number of models that are trained.
-        steps: Steps of an epoch.
-        epochs: Most epochs of a model.
-        trained: Number of weights that are trained.
+        models: Number of models to train.
+        steps: Steps per epoch.
+        epochs: Maximum number of epochs of a model.
+        trained: Number of trained weights.
         weights: Number of all weights.
-        cached: Whether features are computed once, so that the encoder is not run while a head trains.
-        memory: Bytes that one process needs for weights, gradients, the optimizer and the activations of a step.
-        activations: Bytes of the activations among them.
+        cached: Whether features are computed once, so that the encoder does not run while the head trains.
+        memory: Bytes that one process needs for weights, gradients, optimizer and the activations of a step.
+        activations: Bytes of these activations.
     """
 
     images: dict[str, tuple[int, int, int]]
@@ -63,18 +59,18 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int = 1) -> Plan:
-    """Work out what a run would do; nothing is downloaded, trained or written.
+    """Find out what a run would do; nothing is downloaded, trained or written.
 
     Args:
         recipe: The recipe.
         datasets: Its data sets.
-        processes: Number of processes that would share a batch.
+        processes: Number of processes that would divide a batch.
 
     Returns:
-        The plan. Activations are those of the first image's size, counted without computing them.
+        The plan. Activations are counted, without computing them, for images of the size of the first one.
 
     Raises:
-        DatasetError: Images or labels are not what the recipe needs.
+        DatasetError: Images or labels do not fit the recipe.
     """
     specs = run_specs(recipe, datasets)
     every = [recipe_splits(recipe, one) for one in datasets]
@@ -83,17 +79,17 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
         one.name: (len(splits[0].train), len(splits[0].validation), len(splits[0].test))
         for one, splits in zip(datasets, every, strict=True)
     }
-    varied = [recipe.augmentation_of(place) for place in range(len(recipe.data))]
-    samples = sum(one.replicas * train for one, (train, _, _) in zip(varied, images.values(), strict=True))
+    augmentations = [recipe.augmentation_of(index) for index in range(len(recipe.data))]
+    samples = sum(one.replicas * train for one, (train, _, _) in zip(augmentations, images.values(), strict=True))
     steps = -(-samples // recipe.optimizer.batch_size)
     learner = start(recipe, specs, EncoderSource(file=None, counts_only=True), seed=0).to("meta")
     learner.metric(0).backbone.checkpointing = recipe.checkpointing
     trained = sum(weight.numel() for weight in learner.parameters() if weight.requires_grad)
     weights = sum(weight.numel() for weight in _all_weights(learner))
     frozen = not any(weight.requires_grad for weight in learner.metric(0).backbone.parameters())
-    cached = frozen and all(map(can_be_kept, varied))
-    at_once = -(-min(samples, recipe.optimizer.batch_size) // (processes * recipe.optimizer.accumulation))
-    activations = _activations(recipe, learner, datasets[0], at_once, cached=cached)
+    cached = frozen and all(map(can_cache_features, augmentations))
+    part = -(-min(samples, recipe.optimizer.batch_size) // (processes * recipe.optimizer.accumulation))
+    activations = _activations(recipe, learner, datasets[0], part, cached=cached)
     return Plan(
         images=images,
         overlaps=find_overlaps(datasets, every),
@@ -110,33 +106,33 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
 
 
 def _all_weights(learner: Learner) -> list[Tensor]:
-    """Those of the metrics, and of the text tower while it is needed."""
+    """The weights of the metrics, and of the text encoder if prompts are learned."""
     text = [] if learner.prompts is None else learner.prompts.text.parameters()
     return [*learner.parameters(), *text]
 
 
 def _activations(recipe: Recipe, learner: Learner, dataset: LabelledImages, count: int, *, cached: bool) -> int:
-    """Bytes that a forward pass keeps for the backward pass, by a pass on tensors without content."""
+    """Bytes that a forward pass of `count` samples keeps for the backward pass, from a pass on meta tensors."""
     views = TrainingViews(Views(learner.metric(0).spec.views, recipe.seed), recipe.augmentation_of(0))
-    shown = PixelFeed(dataset, views, room=0).drawn(Draw(index=0, seed=(0,)))
+    shown = PixelFeed(dataset, views, max_bytes=0).training_sample(Draw(index=0, seed=(0,)))
     sample = [torch.empty(view.shape, device="meta") for view in shown]
     if cached:
         with torch.no_grad():
             sample = [features[0] for features in learner.encode([sample])]
     own = {_storage(weight) for weight in _all_weights(learner)}
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
 
-    def remember(tensor: Tensor) -> Tensor:
+    def count_saved(tensor: Tensor) -> Tensor:
         if _storage(tensor) not in own:
-            kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
+            saved[_storage(tensor)] = tensor.untyped_storage().nbytes()
         return tensor
 
     learner.train()
-    with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(count_saved, lambda tensor: tensor):
         outputs = learner([[sample] * count, *([] for _ in recipe.data[1:])])
     del outputs
-    return sum(kept.values())
+    return sum(saved.values())
 
 
 def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - tensors without content have no address to tell them by
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - meta tensors have no address to identify them by

@@ -2,58 +2,81 @@
 
 from __future__ import annotations
 
+import platform
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed
 
+from perceptmetrics._util.version import __version__
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
 
 try:
     from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
-    from accelerate.state import AcceleratorState
+    from accelerate.state import AcceleratorState, GradientState
 except ImportError as error:
     raise MissingExtraError("Finetuning", "finetune") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
     from perceptmetrics.finetune.recipe_sections import TrainingPrecision
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "describe_environment", "training_processes"]
 
 _PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "accelerate", "numpy", "scipy")
+
+
+@contextmanager
+def training_processes(
+    device: str | None, precision: TrainingPrecision, *, all_used: bool = True
+) -> Iterator[Processes]:
+    """Set up the processes of a training, in a state of accelerate's of their own.
+
+    accelerate has one state for the whole process, and refuses a second `Accelerator` that differs from the first. So
+    its state is set aside, and restored afterwards: an `Accelerator` of the caller's finds it unchanged.
+
+    Args:
+        device: `"cpu"`, `"cuda"`, ...; None for an accelerator if there is one.
+        precision: Precision of training.
+        all_used: Whether every trained weight takes part in every step, in each process. The head of a data set of
+            which a batch holds nothing does not.
+
+    Raises:
+        InvalidOptionError: The device does not exist, or does not support the precision.
+    """
+    states = [state._shared_state for state in (AcceleratorState, PartialState, GradientState)]  # noqa: SLF001
+    callers = [dict(state) for state in states]
+    for state in states:
+        state.clear()
+    try:
+        yield Processes(device, precision, all_used=all_used)
+    finally:
+        for state, content in zip(states, callers, strict=True):
+            state.clear()
+            state.update(content)
 
 
 class Processes:
-    """What training needs of them. The model is the same in all, each sees its share of a batch.
+    """The processes of a training, see `training_processes`. The model is the same in all; each sees a part of a batch.
 
-    Losses are computed on the outputs of the whole batch, in each process alike. The gradient that a process gives is
-    `world` times what its own outputs contribute, and the average over the processes the gradient of the whole batch.
-
-    Args:
-        device: `"cpu"`, `"cuda"`, ...; None for whatever accelerator there is.
-        precision: Arithmetic of training.
-        all_used: Whether every weight that is trained takes part in every step, in each process; the head of a data set
-            of which a batch holds nothing does not.
-
-    Raises:
-        InvalidOptionError: The device is not there, or does not know the arithmetic.
+    Every process computes the loss on the outputs of the whole batch. The gradient in a process is `world` times the
+    contribution of its own outputs, so that the mean over the processes is the gradient of the whole batch.
     """
 
-    def __init__(self, device: str | None, precision: TrainingPrecision, *, all_used: bool = True) -> None:
-        # accelerate has one state for the whole process and refuses a second run that differs from the first.
-        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
+    def __init__(self, device: str | None, precision: TrainingPrecision, *, all_used: bool) -> None:
         found = PartialState(cpu=device == "cpu").device.type
         if device is not None and device != found:
             raise InvalidOptionError(
-                f"The device {device!r} is not there: training would run on {found!r}. (Which of "
-                "several GPUs is said by CUDA_VISIBLE_DEVICES.)"
+                f"There is no device {device!r}; training would run on {found!r}. (CUDA_VISIBLE_DEVICES chooses among "
+                "several GPUs.)"
             )
         if precision == "float16" and found == "cpu":
             raise InvalidOptionError("optimizer.precision 'float16' needs a GPU. Use 'bfloat16' or 'float32' on a CPU.")
@@ -68,7 +91,7 @@ class Processes:
 
     @property
     def rank(self) -> int:
-        """Number of this process."""
+        """Number of this process, from 0."""
         return int(self._accelerator.process_index)
 
     @property
@@ -83,27 +106,27 @@ class Processes:
 
     @property
     def device(self) -> torch.device:
-        """Where this process computes."""
+        """The device of this process."""
         return torch.device(self._accelerator.device)
 
     def prepare(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
-        """Bring model and optimizer together for all processes."""
-        with warnings.catch_warnings():  # what newer PyTorch has in its place is not there in older ones
+        """Prepare model and optimizer for all processes."""
+        with warnings.catch_warnings():  # older versions of PyTorch lack the replacement
             warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
             prepared: tuple[nn.Module, Any] = self._accelerator.prepare(model, optimizer)
         return prepared
 
     def release(self) -> None:
-        """Let go of what `prepare` was given."""
+        """Drop references to what `prepare` was given."""
         self._accelerator.free_memory()
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Arithmetic of training."""
+        """Compute in the precision of training."""
         context: AbstractContextManager[None] = self._accelerator.autocast()
         return context
 
-    def together(self, model: nn.Module, *, last: bool) -> AbstractContextManager[None]:
-        """Gradients are averaged over the processes after the last part of a batch only."""
+    def synchronised(self, model: nn.Module, *, last: bool) -> AbstractContextManager[None]:
+        """Average gradients over the processes only after the last part of a batch."""
         return nullcontext() if last else self._accelerator.no_sync(model)
 
     def backward(self, loss: Tensor) -> None:
@@ -111,19 +134,19 @@ class Processes:
         self._accelerator.backward(loss)
 
     def clip(self, model: nn.Module, norm: float) -> None:
-        """Shorten the gradient."""
+        """Clip the norm of the gradient."""
         self._accelerator.clip_grad_norm_(model.parameters(), norm)
 
     def scaler_state(self) -> dict[str, Any]:
-        """State of float16's scaling of gradients; empty for other arithmetic."""
+        """State of the gradient scaler of float16; empty for other precisions."""
         return {} if self._accelerator.scaler is None else dict(self._accelerator.scaler.state_dict())
 
     def reset_scaler(self) -> None:
-        """Begin float16's scaling of gradients anew, as each training does."""
+        """Reset the gradient scaler of float16, as each training starts with a new one."""
         self.load_scaler_state(self._first_scaler_state)
 
     def load_scaler_state(self, state: dict[str, Any]) -> None:
-        """Take `scaler_state` back."""
+        """Restore what `scaler_state` returned."""
         if self._accelerator.scaler is not None and state:
             self._accelerator.scaler.load_state_dict(state)
 
@@ -132,10 +155,10 @@ class Processes:
         self._accelerator.wait_for_everyone()
 
     def gather(self, rows: Tensor, counts: Sequence[int]) -> Tensor:
-        """Put the rows of all processes together, in the order of the processes.
+        """Concatenate the rows of all processes, in the order of the processes.
 
         Args:
-            rows: Shape (n, K) of this process; gradients flow to these alone.
+            rows: Rows of this process, shape (n, K); only these receive gradients.
             counts: Number of rows of each process.
 
         Returns:
@@ -148,8 +171,22 @@ class Processes:
         padded[: len(rows)] = rows.detach()
         parts = [torch.empty_like(padded) for _ in counts]
         torch.distributed.all_gather(parts, padded)
-        mine = [
+        gathered = [
             rows if rank == self.rank else part[:count]
             for rank, (part, count) in enumerate(zip(parts, counts, strict=True))
         ]
-        return torch.cat(mine)
+        return torch.cat(gathered)
+
+
+def describe_environment(processes: Processes) -> dict[str, str]:
+    """Versions, system and device, by name, without anything that identifies the machine."""
+    device = processes.device
+    name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    return {
+        "perceptmetrics": __version__,
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": f"{device}{name}",
+        "processes": str(processes.world),
+        **{package: version(package) for package in _PACKAGES},
+    }

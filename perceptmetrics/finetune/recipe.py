@@ -1,9 +1,9 @@
-"""Recipes: everything that decides how a metric is trained, as plain data. `recipe_files` reads and writes them."""
+"""Recipes: everything that determines how a metric is trained, as plain data; `recipe_files` reads and writes them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from perceptmetrics.finetune.recipe_sections import (
     AugmentationRecipe,
@@ -19,6 +19,10 @@ from perceptmetrics.finetune.recipe_sections import (
 )
 from perceptmetrics.spec import LoraSpec, Task, ViewSpec
 from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.views import VIEWS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Recipe"]
 
@@ -30,32 +34,33 @@ class Recipe:
     Attributes:
         name: Name of the recipe, and of the metric.
         summary: One sentence.
-        source: Paper and table that it comes from, or what it was made for.
+        source: Paper and table that it reproduces, or its purpose.
         task: What is predicted.
         data: Data sets. Each has a head of its own, unless `heads` is `"shared"`.
-        encoder: The encoder.
-        views: How an image is shown to it.
         train: What is trained: `"lora"` (adapters and head), `"head"` alone, `"full"` (encoder and head), or
             `"prompts"`.
-        loss: What training lowers: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`,
-            `"ranking"` (over pairs whose order is known, inside ladders over neighbours), or `"cross_entropy"` of
-            classes.
-        head: Head of layers; None for prompts.
+        loss: Loss: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`, `"ranking"`
+            (over pairs whose order is known, within ladders over neighbours), or `"cross_entropy"` for classes.
+        metric: A registered metric, or the folder of an exported one, to train further: its views, encoder, head and
+            score map. None for a new metric, made of the following parts.
+        encoder: The encoder.
+        views: What the encoder sees of an image.
+        head: Layers on the features; None for prompts.
         prompts: Antonym prompts; None for a head of layers.
         lora: Adapters of `train: lora`.
-        heads: `"each"` data set has a head of its own, or one is `"shared"`.
-        head_first: Whether the heads are trained alone before the encoder joins them, which spares it the gradients of
-            a random head (Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022).
-        second_stage: Whether afterwards each head is trained alone, the encoder frozen (several data sets).
-        augmentation: How training images are varied.
+        heads: Whether `"each"` data set has a head of its own, or one head is `"shared"`.
+        head_first: Whether the heads are trained alone first, so that gradients of a random head do not distort the
+            encoder (Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022).
+        second_stage: Whether each head is trained alone afterwards, with the encoder frozen (several data sets).
+        augmentation: How training images are augmented.
         optimizer: How weights are updated.
-        splits: How images are divided.
-        score_map: How raw outputs of a head of layers become scores: `"identity"`, where a line is fitted to the
-            ratings and becomes part of the head, or `"logistic"`, which keeps scores inside [0, 1].
-        checkpointing: Whether the encoder's activations are computed again in the backward pass, to save memory.
-        shuffle_labels: Whether labels are dealt out to the wrong images: a control, whose test figures must come out at
-            chance.
-        seed: Seed of everything that is drawn.
+        splits: How images are split.
+        score_map: How raw outputs of a head of layers become scores: `"identity"`, with a line fitted to the ratings
+            and folded into the head, or `"logistic"`, which keeps scores inside [0, 1].
+        checkpointing: Activation checkpointing of the encoder: recompute activations in the backward pass to save
+            memory.
+        shuffle_labels: Whether labels are assigned to random images: a control, whose test results must be at chance.
+        seed: Seed of everything random.
     """
 
     name: str
@@ -63,10 +68,11 @@ class Recipe:
     source: str
     task: Task
     data: tuple[DataRecipe, ...]
-    encoder: EncoderRecipe
-    views: tuple[ViewSpec, ...]
     train: TrainedPart
     loss: Loss
+    metric: str | None = None
+    encoder: EncoderRecipe | None = None
+    views: tuple[ViewSpec, ...] = ()
     head: HeadRecipe | None = None
     prompts: PromptsRecipe | None = None
     lora: LoraSpec | None = None
@@ -87,11 +93,8 @@ class Recipe:
         require(self.train in get_args(TrainedPart), one_of("train", self.train, TrainedPart))
         require(self.loss in get_args(Loss), one_of("loss", self.loss, Loss))
         require(self.heads in ("each", "shared"), f"heads must be 'each' or 'shared', got {self.heads!r}.")
-        require(len(self.data) > 0 and len(self.views) > 0, "A recipe needs data sets and views.")
-        require(
-            (self.head is None) != (self.prompts is None),
-            "State either a head of layers (head:) or antonym prompts (prompts:).",
-        )
+        require(len(self.data) > 0, "A recipe needs data sets.")
+        self._check_parts()
         require(
             (self.train == "prompts") == (self.prompts is not None),
             f"train: prompts goes with prompts:, and only with them; got train: {self.train}.",
@@ -106,19 +109,19 @@ class Recipe:
         )
         require(
             not self.head_first or self.train in ("lora", "full"),
-            f"head_first lets the heads train before the encoder joins them; with train: {self.train} it never does.",
+            f"head_first trains the heads before the encoder; with train: {self.train} the encoder is never trained.",
         )
         require(
-            not self.encoder.frozen or self.train == "full",
-            f"encoder.frozen names what train: full leaves alone; train: {self.train} trains none of it.",
+            not self.frozen_parts or self.train == "full",
+            f"encoder.frozen names parts that train: full leaves frozen; train: {self.train} trains no part.",
         )
         require(
             self.prompts is None or self.heads == "shared" or len(self.data) == 1,
-            "Prompts are learned for one head; with several data sets state heads: shared.",
+            "Prompts belong to one head; with several data sets state heads: shared.",
         )
         require(
             self.score_map == "identity" or self.prompts is None,
-            "score_map: logistic goes with a head of layers; outputs of prompts lie in [0, 1] already.",
+            "score_map: logistic goes with a head of layers; outputs of prompts are in [0, 1] already.",
         )
         require(
             self.score_map in ("identity", "logistic"),
@@ -127,20 +130,56 @@ class Recipe:
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
         require(
             self.splits.validation > 0 or (len(self.optimizer.lr) == 1 and self.optimizer.patience is None),
-            "splits.validation: 0 leaves no images to choose on; state one optimizer.lr and optimizer.patience: null.",
+            "splits.validation: 0 leaves no images to select a model on; state one optimizer.lr and "
+            "optimizer.patience: null.",
         )
-        self._check_augmentation()
+        if self.metric is None:
+            self.check_augmentation(self.views)
 
-    def augmentation_of(self, place: int) -> AugmentationRecipe:
-        """How images of a data set are varied."""
-        return self.data[place].augmentation or self.augmentation
+    @property
+    def frozen_parts(self) -> tuple[str, ...]:
+        """Parts of the encoder that stay frozen while it is trained in full."""
+        return () if self.encoder is None else self.encoder.frozen
 
-    def _check_augmentation(self) -> None:
-        """Refuse variations that these views would leave out without a word."""
-        kinds = [view.kind for view in self.views]
-        for varied in map(self.augmentation_of, range(len(self.data))):
-            for name, kind in (("random_resized_crop", "centre_crop"), ("random_crop", "whole")):
+    @property
+    def starts_from(self) -> str:
+        """Name of the encoder, or of the metric, that training starts from."""
+        return self.metric or ("" if self.encoder is None else self.encoder.name)
+
+    def _check_parts(self) -> None:
+        """Check that the recipe names either a metric to train further or the parts of a new one."""
+        if self.metric is not None:
+            given = [name for name in ("encoder", "views", "head", "prompts") if getattr(self, name)]
+            require(not given, f"metric: {self.metric} brings its own {', '.join(given)}; leave out one or the other.")
+            return
+        require(
+            self.encoder is not None and len(self.views) > 0,
+            "A recipe needs an encoder and views, or a metric to train further (metric:).",
+        )
+        require(
+            (self.head is None) != (self.prompts is None),
+            "State either a head of layers (head:) or antonym prompts (prompts:).",
+        )
+
+    def augmentation_of(self, index: int) -> AugmentationRecipe:
+        """How images of the data set of this index are augmented."""
+        return self.data[index].augmentation or self.augmentation
+
+    def check_augmentation(self, views: Sequence[ViewSpec]) -> None:
+        """Refuse augmentations that these views would silently ignore.
+
+        Raises:
+            InvalidSpecError: One of them would.
+        """
+        for augmentation in map(self.augmentation_of, range(len(self.data))):
+            for name in ("random_resized_crop", "random_crop"):
+                takes = len(views) == 1 and name in views[0].variations
                 require(
-                    not getattr(varied, name) or kinds == [kind],
-                    f"augmentation.{name} goes with a single view of kind {kind}, got {', '.join(kinds)}.",
+                    not getattr(augmentation, name) or takes,
+                    f"augmentation.{name} goes with a single view of kind {', '.join(_kinds_that_vary(name))}, got "
+                    f"{', '.join(view.kind for view in views)}.",
                 )
+
+
+def _kinds_that_vary(name: str) -> list[str]:
+    return [kind for kind in VIEWS.kinds() if name in getattr(VIEWS.spec_class(kind), "variations", ())]

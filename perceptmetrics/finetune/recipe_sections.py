@@ -1,4 +1,4 @@
-"""The sections of a recipe: data, encoder, head or prompts, variation of images, optimizer, splits."""
+"""The sections of a recipe: data, encoder, head or prompts, augmentation, optimizer, splits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from perceptmetrics.spec import Aggregation, ContextPosition
-from perceptmetrics.spec.backbone import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.encoders import EncoderFeatures, PositionalEmbedding
 from perceptmetrics.spec.heads import Activation, FeatureMap
 
 __all__ = [
@@ -35,11 +35,11 @@ class DataRecipe:
     """A data set to train on.
 
     Attributes:
-        name: As `perceptmetrics.datasets.list_datasets` names it.
+        name: Name in `perceptmetrics.datasets.list_datasets`.
         options: Options of `load_dataset`.
-        loss: Loss of its images; None for the recipe's.
+        loss: Loss for its images; None for the recipe's.
         weight: Factor of that loss.
-        augmentation: How its images are varied; None for the recipe's.
+        augmentation: How its images are augmented; None for the recipe's.
     """
 
     name: str
@@ -61,10 +61,10 @@ class EncoderRecipe:
     Attributes:
         name: A CLIP of the registry (`"ViT-L-14"`), a tag of open_clip (`"ViT-B-32/laion2b_s34b_b79k"`), or
             `"timm:NAME"`.
-        positional_embedding: See `BackboneSpec`; None for the encoder's own.
-        features: See `BackboneSpec`; None for the encoder's own.
-        frozen: Parts that stay as they are while the encoder is trained in full, by the first words of their weights'
-            names (`"blocks.0"`): without gradients they cost much less, and few images cannot spoil them.
+        positional_embedding: See `ClipEncoderSpec`; None for the encoder's own.
+        features: See `TimmEncoderSpec`; None for the encoder's own.
+        frozen: Parts that stay frozen while the encoder is trained in full, as prefixes of their weights' names
+            (`"blocks.0"`). They save time and memory, and cannot overfit to few images.
     """
 
     name: str
@@ -83,12 +83,12 @@ class HeadRecipe:
 
     Attributes:
         hidden: Sizes of the hidden layers; none for a linear head.
-        activation: What stands between the layers.
-        dropout: Probability with which a hidden value is zeroed.
-        input_dropout: Probability with which a feature is zeroed.
-        feature_map: What is done to the features first, see `MlpHeadSpec`.
-        standardise: Whether features are standardised, with mean and standard deviation of the training images; several
-            data sets of one head count as much as their losses.
+        activation: Activation function between the layers.
+        dropout: Dropout probability of hidden values.
+        input_dropout: Dropout probability of features.
+        feature_map: How features are transformed first, see `MlpHeadSpec`.
+        standardise: Whether features are standardised with the mean and standard deviation of the training images.
+            Data sets that share a head count in proportion to their loss weights.
     """
 
     hidden: tuple[int, ...] = (512, 256)
@@ -111,13 +111,13 @@ class PromptsRecipe:
     """Antonym prompts in place of a head of layers.
 
     Attributes:
-        pairs: Names of attributes, or pairs written `"Good photo. | Bad photo."`.
-        length: Number of learned vectors around each text; 0 for the texts as they are, when a regressor is trained.
+        pairs: Names of attributes, or pairs written as `"Good photo. | Bad photo."`.
+        length: Number of learned vectors around each text; 0 for unchanged texts with a trained regressor.
         shared: Whether all prompts share their vectors; otherwise each has its own.
-        position: Where the text stands among the vectors.
-        init: Text whose token embeddings the vectors start from; None for random ones, N(0, 0.02).
-        regressor: Sizes of the hidden layers of a regressor on the pairs' outputs; None for none.
-        aggregation: How the views of an image are put together.
+        position: Position of the text among the vectors.
+        init: Text whose token embeddings initialise the vectors; None for random vectors, N(0, 0.02).
+        regressor: Sizes of the hidden layers of a regressor on the pairs' outputs; None for no regressor.
+        aggregation: How the outputs for the views of an image are combined.
     """
 
     pairs: tuple[str, ...] = ("quality",)
@@ -140,16 +140,16 @@ class PromptsRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationRecipe:
-    """How a training image is varied. Validation and test images never are.
+    """How a training image is augmented. Validation and test images never are.
 
     Attributes:
-        replicas: How often an image is shown in an epoch, each time varied anew.
+        replicas: How often an epoch shows each image, each time with another augmentation.
         horizontal_flip: Whether it is mirrored left to right with probability 0.5.
         vertical_flip: Whether it is mirrored top to bottom with probability 0.5.
-        random_resized_crop: For the view of a centre crop: whether a random part of random proportions is shown
+        random_resized_crop: With a centre crop as the view: whether training shows a random part of random aspect ratio
             instead (8 to 100 % of the area, aspect ratio 3:4 to 4:3, as torchvision's RandomResizedCrop).
-        random_crop: For a view of the whole image: side in pixels of a random square that is shown instead, so that
-            images of different sizes go through the encoder together; None for the whole image.
+        random_crop: With the whole image as the view: side in pixels of a random square that training shows instead,
+            so that images of different sizes go through the encoder together; None for the whole image.
     """
 
     replicas: int = 1
@@ -172,26 +172,26 @@ class OptimizerRecipe:
 
     Attributes:
         algorithm: `"adamw"` or `"sgd"`.
-        lr: Learning rates; with more than one, each is tried and the best on the validation images is kept.
+        lr: Learning rates. If there are several, each is tried, and the best on the validation images is kept.
         encoder_lr_factor: Factor of the learning rate for the weights of the encoder.
-        head_lr: Learning rate while heads train alone, before or after the encoder; None for the same.
-        head_epochs: Most epochs of that; None for the same.
+        head_lr: Learning rate while the heads are trained alone, before or after the encoder; None for `lr`.
+        head_epochs: Maximum number of epochs while the heads are trained alone; None for `epochs`.
         weight_decay: Weight decay.
         momentum: Momentum of SGD.
-        batch_size: Samples of a batch, over all processes; `replicas` of an image count each.
-        epochs: Most epochs.
-        patience: Epochs without a better validation score after which training stops; None for never.
-        keep: Which epoch leaves its weights: the `"best"` on the validation images, or the `"last"`. Where these images
-            are few, chance chooses the best, and the end of a falling learning rate serves better.
-        schedule: Course of the learning rate: `"constant"`, `"cosine"` down to `min_lr` over all epochs, or
-            `"cosine_restarts"`, anew each `period` steps (Loshchilov, Hutter, "SGDR", ICLR 2017).
-        period: Steps of a period of `"cosine_restarts"`.
-        min_lr: Lowest learning rate of a cosine.
-        warmup: Steps over which the learning rate rises from 0 at the start.
-        accumulation: Parts in which a batch goes through the encoder, to save memory; the gradient stays that of the
-            whole batch, whatever the loss.
-        precision: Arithmetic of training; `"bfloat16"` and `"float16"` mix it with float32.
-        clip_norm: Longest gradient; None for any.
+        batch_size: Samples per batch, over all processes; each of an image's `replicas` counts.
+        epochs: Maximum number of epochs.
+        patience: Epochs without a better validation statistic after which training stops; None for never.
+        keep: Which epoch's weights are kept: the `"best"` on the validation images, or the `"last"`. With few
+            validation images the best epoch is a matter of chance, and the end of a decaying learning rate is better.
+        schedule: Schedule of the learning rate: `"constant"`, `"cosine"` decay to `min_lr` over all epochs, or
+            `"cosine_restarts"` every `period` steps (Loshchilov, Hutter, "SGDR", ICLR 2017).
+        period: Number of steps between restarts.
+        min_lr: Lowest learning rate of a cosine schedule.
+        warmup: Number of steps over which the learning rate rises from 0 at the start.
+        accumulation: Number of parts in which a batch goes through the encoder, to save memory. The gradient is that of
+            the whole batch, whatever the loss.
+        precision: Precision of training; `"bfloat16"` and `"float16"` are mixed with float32.
+        clip_norm: Maximum norm of the gradient; None for no clipping.
     """
 
     algorithm: Literal["adamw", "sgd"] = "adamw"
@@ -246,16 +246,16 @@ class OptimizerRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRecipe:
-    """How images are divided, see `perceptmetrics.datasets.make_splits`.
+    """How images are split, see `perceptmetrics.datasets.make_splits`.
 
     Attributes:
-        count: Number of splits, each trained from the start.
-        test: Share of the images that is for testing.
-        validation: Share of the others that is for validation; with 0 nothing is chosen, so that training takes a
-            single learning rate and its last epoch.
-        official: Whether published splits are used where there are any.
-        export: What becomes the metric: the model of the `"first"` split, or one that is trained on `"all"` images
-            after the splits have told for how many epochs.
+        count: Number of splits, each trained from scratch.
+        test: Fraction of the images for testing.
+        validation: Fraction of the other images for validation. With 0 no model is selected: training uses a single
+            learning rate and keeps its last epoch.
+        official: Whether published splits are used if there are any.
+        export: Which model becomes the metric: that of the `"first"` split, or one that is trained on `"all"` images
+            for as many epochs as served the splits best.
     """
 
     count: int = 1
@@ -272,7 +272,7 @@ class SplitRecipe:
 
 
 def _check_choices(section: str, recipe: object, **choices: object) -> None:
-    """Refuse what is not among the values that a field takes; None is allowed where it is the field's default."""
+    """Refuse values that a field does not take; None is allowed if it is the field's default."""
     for name, allowed in choices.items():
         value = getattr(recipe, name)
         none = value is None and getattr(type(recipe), name) is None
@@ -280,5 +280,5 @@ def _check_choices(section: str, recipe: object, **choices: object) -> None:
 
 
 def one_of(name: str, value: object, choices: object) -> str:
-    """The message that a value is not among the literals of a type."""
+    """The error message for a value that is not one of a type's literals."""
     return f"{name} must be one of {', '.join(map(str, get_args(choices)))}, got {value!r}."

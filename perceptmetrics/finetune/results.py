@@ -1,24 +1,19 @@
-"""What a run came to: figures on the test images of each split, and the predictions behind them."""
+"""Results of a run: the epochs of its trainings, and statistics on the test images of each split."""
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptmetrics._util.atomic import replacing
-from perceptmetrics._util.version import __version__
 from perceptmetrics.datasets import LabelledImages, Split
-from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes
-from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_figures
-from perceptmetrics.finetune.journal import StageName
+from perceptmetrics.evaluation import ClassStatistics, RatingStatistics, evaluate_classes
+from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_statistics
 from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.state import EpochRecord
-from perceptmetrics.scoring.results import csv_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,45 +21,111 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataSetResult",
+    "EpochRecord",
     "RunResult",
     "SplitResult",
+    "StageName",
     "StageResult",
-    "card_figures",
+    "is_better",
+    "kept_epoch",
+    "medians",
     "test_result",
-    "write_predictions",
-    "write_summary",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSetResult:
-    """A model on the test images of a data set.
+class StageName:
+    """Identifies one training of a run.
 
     Attributes:
-        data_set: The data set.
-        images: The N test images, as places in the data set.
-        scores: Shape (N, K), as the metric gives them.
-        figures: For each rating its figures; for classes a single entry `"classes"`.
+        split: Number of the split.
+        lr: Learning rate that is tried.
+        stage: What is trained: `"main"` for what the recipe names, `"head_first"` for the heads before it, `"head_"`
+            and the name of a data set for its head afterwards.
+    """
+
+    split: int
+    lr: float
+    stage: str
+
+    def __str__(self) -> str:
+        return f"split {self.split + 1}, lr {self.lr:g}, {self.stage}"
+
+    @property
+    def filename(self) -> str:
+        """The name in file names and in TensorBoard."""
+        return f"split{self.split}_lr{self.lr:g}_{self.stage}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """Results of one epoch.
+
+    Attributes:
+        epoch: Its number, from 0.
+        loss: Mean loss of its batches.
+        validation: For each data set, the statistic of its validation images by which models are selected.
+        selection: Mean of `validation`; NaN without validation images.
+        lr: Learning rate of its last step.
+        seconds: Duration.
+    """
+
+    epoch: int
+    loss: float
+    validation: dict[str, float]
+    selection: float
+    lr: float
+    seconds: float
+
+
+def is_better(statistic: float, than: float) -> bool:
+    """Whether a validation statistic is better than another; an undefined one (NaN) is better than none."""
+    return statistic > than or (math.isnan(than) and not math.isnan(statistic))
+
+
+def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
+    """Choose the epoch whose weights are kept: the last, or the one with the highest validation statistic.
+
+    Ties go to the earliest epoch. Without validation images the last epoch counts as the best.
+    """
+    if keep == "last":
+        return records[-1].epoch
+    best = 0
+    for record in records:
+        if not record.validation or is_better(record.selection, records[best].selection):
+            best = record.epoch
+    return best
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSetResult:
+    """A model's scores for the test images of one data set.
+
+    Attributes:
+        data_set: Name of the data set.
+        images: Indices of the N test images in the data set.
+        scores: The metric's output, shape (N, K).
+        statistics: Statistics of each rating; for classes a single entry `"classes"`.
     """
 
     data_set: str
     images: NDArray[np.intp]
     scores: NDArray[np.float64]
-    figures: dict[str, RatingFigures | ClassFigures]
+    statistics: dict[str, RatingStatistics | ClassStatistics]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitResult:
-    """A split.
+    """Results of one split.
 
     Attributes:
-        number: Its number.
-        lr: The learning rate that was chosen on the validation images.
-        tried: The best validation figure of each learning rate.
-        best_epoch: The epoch whose weights were kept, from 0.
-        selection: Its validation figure.
-        data_sets: Figures on the test images.
-        parts: For each data set, which images were for what.
+        number: Its number, from 0.
+        lr: Learning rate that was chosen on the validation images.
+        tried: Best validation statistic of each learning rate.
+        best_epoch: Epoch whose weights were kept, from 0.
+        selection: Validation statistic of that epoch.
+        data_sets: Results on the test images.
+        parts: For each data set, its training, validation and test images.
     """
 
     number: int
@@ -78,10 +139,11 @@ class SplitResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
-    """How a training went.
+    """The course of one training.
 
     Attributes:
-        name: Which training. With `splits.export` `"all"`, that on all images has the number after the last split.
+        name: Which training. With `splits.export` `"all"`, the training on all images has the number after the last
+            split.
         records: Its epochs.
     """
 
@@ -91,16 +153,16 @@ class StageResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """A run.
+    """Results of a run.
 
     Attributes:
-        recipe: What was asked for.
+        recipe: The recipe.
         datasets: The data sets, with the labels that were trained on.
-        folder: Where it lies.
-        metrics: The exported metrics by data set: folders for `create_metric`.
-        splits: Its splits.
-        stages: All its trainings, of every split and learning rate.
-        environment: What it ran on, as names and values for people to read.
+        folder: Folder of the run.
+        metrics: Folder of each exported metric by data set, for `create_metric`.
+        splits: Results of each split.
+        stages: All trainings, of every split and learning rate.
+        environment: Versions, system and device, for people to read.
     """
 
     recipe: Recipe
@@ -111,14 +173,14 @@ class RunResult:
     stages: tuple[StageResult, ...]
     environment: dict[str, str]
 
-    def median(self, data_set: str, label: str, figure: str) -> float:
-        """Median of a figure over the splits, such as `median("livec", "mos", "srcc")`."""
-        return float(np.median(self.values(data_set, label, figure)))
+    def median(self, data_set: str, label: str, statistic: str) -> float:
+        """Median of a statistic over the splits, such as `median("livec", "mos", "srcc")`."""
+        return float(np.median(self.values(data_set, label, statistic)))
 
-    def values(self, data_set: str, label: str, figure: str) -> list[float]:
-        """A figure in each split."""
+    def values(self, data_set: str, label: str, statistic: str) -> list[float]:
+        """A statistic of each split."""
         return [
-            float(getattr(result.figures[label], figure))
+            float(getattr(result.statistics[label], statistic))
             for split in self.splits
             for result in split.data_sets
             if result.data_set == data_set
@@ -128,103 +190,39 @@ class RunResult:
 def test_result(
     dataset: LabelledImages, images: NDArray[np.intp], scores: NDArray[np.float64], seed: int
 ) -> DataSetResult:
-    """Set a model's scores against the labels of test images."""
-    figures: dict[str, RatingFigures | ClassFigures] = {}
+    """Compare a model's scores with the labels of test images.
+
+    Args:
+        dataset: The data set.
+        images: Indices of the N test images.
+        scores: Shape (N, K).
+        seed: Seed of the bootstrap intervals.
+    """
+    statistics: dict[str, RatingStatistics | ClassStatistics] = {}
     if dataset.classes is not None:
-        figures["classes"] = evaluate_classes(scores, dataset.classes[images], dataset.labels, dataset.positive_labels)
+        labels = dataset.classes[images]
+        statistics["classes"] = evaluate_classes(scores, labels, dataset.labels, dataset.positive_labels)
     elif dataset.ratings is not None:
         for column, label in enumerate(dataset.labels):
             ratings = dataset.ratings[images, column]
             if dataset.ranks_within_groups and dataset.groups is not None:
                 groups = [dataset.groups[index] for index in images]
-                figures[label] = evaluate_within_groups(scores[:, column], ratings, groups)
+                statistics[label] = evaluate_within_groups(scores[:, column], ratings, groups)
             elif np.isnan(ratings).all():
-                figures[label] = RatingFigures(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
+                statistics[label] = RatingStatistics(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
             else:
-                figures[label] = rating_figures(scores[:, column], ratings, scale=dataset.scales[column], seed=seed)
-    return DataSetResult(data_set=dataset.name, images=images, scores=scores, figures=figures)
-
-
-def write_predictions(path: Path, splits: Sequence[SplitResult], datasets: Sequence[LabelledImages]) -> None:
-    """Write scores and labels of all test images as a CSV: ratings as shares of their scale, classes by name."""
-    by_name = {dataset.name: dataset for dataset in datasets}
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(csv_line(["split", "data_set", "image", "label", "score", "truth"]))
-        for split in splits:
-            for result in split.data_sets:
-                for row in _rows(by_name[result.data_set], result):
-                    stream.write(csv_line([str(split.number), result.data_set, *row]))
-
-
-def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[str]]:
-    rows = []
-    for image, scores in zip(result.images.tolist(), result.scores.tolist(), strict=True):
-        for column, label in enumerate(dataset.labels):
-            if dataset.classes is not None:
-                truth = str(int(dataset.classes[image] == column))
-            else:
-                truth = "" if dataset.ratings is None else f"{dataset.ratings[image, column]:.6f}"
-            rows.append([dataset.names[image], label, f"{scores[column]:.6f}", truth])
-    return rows
-
-
-def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
-    """Write figures of all splits and their medians as JSON; NaN becomes null."""
-    splits = [
-        {
-            "split": split.number,
-            "lr": split.lr,
-            "validation_by_lr": {f"{lr:g}": value for lr, value in split.tried.items()},
-            "best_epoch": split.best_epoch,
-            "validation": split.selection,
-            "test": {
-                one.data_set: {name: asdict(figures) for name, figures in one.figures.items()}
-                for one in split.data_sets
-            },
-        }
-        for split in result.splits
-    ]
-    document = {"perceptmetrics": __version__, **extra, "medians": medians(result), "splits": splits}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+                scale = dataset.scales[column]
+                statistics[label] = rating_statistics(scores[:, column], ratings, scale=scale, seed=seed)
+    return DataSetResult(data_set=dataset.name, images=images, scores=scores, statistics=statistics)
 
 
 def medians(result: RunResult) -> dict[str, dict[str, dict[str, float]]]:
-    """Medians over the splits, by data set, label and figure."""
+    """Medians over the splits, by data set, label and statistic."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for one in result.splits[0].data_sets if result.splits else ():
-        for label, figures in one.figures.items():
-            numbers = [name for name, value in asdict(figures).items() if isinstance(value, float)]
+        for label, statistics in one.statistics.items():
+            names = [name for name, value in asdict(statistics).items() if isinstance(value, float)]
             found.setdefault(one.data_set, {})[label] = {
-                name: result.median(one.data_set, label, name) for name in numbers
+                name: result.median(one.data_set, label, name) for name in names
             }
     return found
-
-
-def card_figures(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
-    """Medians over the splits for a model card, by data set (and rating, where there are several)."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for split in splits:
-        for one in split.data_sets:
-            for label, figures in one.figures.items():
-                name = one.data_set if len(one.figures) == 1 else f"{one.data_set}: {label}"
-                row = found.setdefault(name, {})
-                for measure, value in _card_measures(figures).items():
-                    row.setdefault(measure, []).append(value)
-    return {name: {measure: float(np.median(values)) for measure, values in row.items()} for name, row in found.items()}
-
-
-def _card_measures(figures: RatingFigures | ClassFigures) -> dict[str, float]:
-    if isinstance(figures, ClassFigures):
-        return {"accuracy": figures.accuracy, "map": figures.mean_average_precision, "f1": figures.macro_f1}
-    return {"srcc": figures.srcc, "plcc": figures.plcc_logistic4, "rmse": figures.rmse}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value

@@ -1,9 +1,9 @@
-"""A run: all splits and learning rates of a recipe, the figures on the test images, and the metric that comes of it.
+"""A run: train all splits and learning rates of a recipe, test the models, and export the metric.
 
-A run's folder holds `recipe.yaml`, `metrics.jsonl`, TensorBoard's files, `predictions.csv`, `summary.json`, and the
-exported metric: in the folder itself, or, with several heads, in a folder for each data set. `scores.safetensors` is
-written last: a run that has it is finished. While it trains, `state/` holds what it goes on from after a stop. The
-command `finetune` adds `report.html`, see `perceptmetrics.reports.finetune`.
+The folder of a run holds `recipe.yaml`, `metrics.jsonl`, TensorBoard's files, `predictions.csv`, `summary.json`, and
+the exported metric: in the folder itself, or, with several heads, in a folder for each data set. `scores.safetensors`
+is written last: a run that has it is finished. Until then `state/` holds what a stopped run resumes from. The command
+`finetune` adds `report.html`, see `perceptmetrics.reports.finetune`.
 """
 
 from __future__ import annotations
@@ -19,28 +19,27 @@ import torch
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
-from perceptmetrics.finetune.calibration import fold_calibration
-from perceptmetrics.finetune.environment import describe_environment
-from perceptmetrics.finetune.export import export_trained
-from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
-from perceptmetrics.finetune.journal import Journal, Observer, Silence
-from perceptmetrics.finetune.processes import Processes
-from perceptmetrics.finetune.rating_scale import RatingScale
+from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
+from perceptmetrics.finetune.data import recipe_splits
+from perceptmetrics.finetune.processes import describe_environment, training_processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.recipe_splits import recipe_splits
-from perceptmetrics.finetune.results import (
-    RunResult,
-    SplitResult,
-    StageResult,
-    card_figures,
-    test_result,
+from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
+from perceptmetrics.finetune.run_folder import (
+    RECIPE_FILE,
+    SCORES_FILE,
+    card_statistics,
+    export_trained,
+    is_free,
+    read_finished,
+    run_identity,
+    write_finished,
     write_predictions,
     write_summary,
 )
-from perceptmetrics.finetune.run_folder import RECIPE_FILE, is_free, run_identity
 from perceptmetrics.finetune.specs import run_specs
-from perceptmetrics.finetune.start import encoder_identity, find_encoder
-from perceptmetrics.finetune.state import is_better, kept_epoch
+from perceptmetrics.finetune.start import encoder_identity, find_source
+from perceptmetrics.finetune.state import Journal, NullObserver, Observer
+from perceptmetrics.finetune.trainer import RunContext
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
 from perceptmetrics.weights.resolve import ResolveOptions
 
@@ -49,12 +48,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.calibration import Calibration
-    from perceptmetrics.finetune.rating_scale import HeldOut
+    from perceptmetrics.finetune.calibration import Calibration, HeldOut
     from perceptmetrics.finetune.recipe import Recipe
-    from perceptmetrics.finetune.start import EncoderSource
     from perceptmetrics.finetune.trial import Trial
-    from perceptmetrics.spec import MetricSpec
 
 __all__ = ["finetune"]
 
@@ -77,21 +73,21 @@ def finetune(
 
     Args:
         recipe: The recipe.
-        datasets: Its data sets, in its order.
+        datasets: Its data sets, in the order of the recipe.
         output: Folder of the run.
-        device: `"cpu"`, `"cuda"`, ...; None for whatever accelerator there is.
-        backbone_checkpoint: The encoder's weights, in place of those that would be looked up.
+        device: `"cpu"`, `"cuda"`, ...; None for an accelerator if there is one.
+        backbone_checkpoint: File or folder with the encoder's weights, instead of looking them up.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download.
-        resume: Go on with a run that was stopped; it ends as if it had not been.
-        observer: Is told how training goes on.
+        resume: Continue a run that was stopped; its result is that of an uninterrupted run.
+        observer: Follows the progress.
 
     Returns:
-        The figures, and where the exported metrics are.
+        Statistics on the test images, and the folders of the exported metrics.
 
     Raises:
-        InvalidOptionError: The folder holds another run, or one that was not to be resumed.
-        DatasetError: Images or labels are not what the recipe needs.
+        InvalidOptionError: The folder holds something else, or a run although `resume` is False.
+        DatasetError: Images or labels do not fit the recipe.
         WeightsError: The encoder's weights are missing or do not fit.
 
     Example:
@@ -105,84 +101,72 @@ def finetune(
     stated = None if backbone_checkpoint is None else Path(backbone_checkpoint)
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)
     specs = run_specs(recipe, datasets)
-    source = find_encoder(specs[0].backbone, lookup, stated)
-    processes = Processes(device, recipe.optimizer.precision, all_used=len(specs) == 1)
-    is_new = is_free(folder, recipe, resume=resume)
-    processes.wait()  # all have looked before one writes
-    if is_new and processes.is_first:
-        with replacing(folder / RECIPE_FILE) as temporary:
-            temporary.write_text(recipe_to_yaml(recipe), encoding="utf-8")
-    run = _Run(recipe, datasets, specs, source, folder, processes, observer or Silence())
-    result = run.execute()
-    processes.wait()
+    source = find_source(recipe, specs[0], lookup, stated)
+    with training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes:
+        is_new = is_free(folder, recipe, resume=resume)
+        processes.wait()  # until all have looked, before one writes
+        if is_new and processes.is_first:
+            with replacing(folder / RECIPE_FILE) as temporary:
+                temporary.write_text(recipe_to_yaml(recipe), encoding="utf-8")
+        if recipe.shuffle_labels:
+            datasets = [_shuffled(dataset, recipe.seed) for dataset in datasets]
+        context = RunContext(
+            recipe=recipe,
+            datasets=tuple(datasets),
+            specs=tuple(specs),
+            source=source,
+            folder=folder,
+            identity=run_identity(recipe, datasets, encoder_identity(specs[0].backbone, source)),
+            processes=processes,
+            journal=Journal(folder, writes=processes.is_first),
+            observer=observer or NullObserver(),
+        )
+        result = _Run(context).execute()
+        processes.wait()
     return result
 
 
 class _Run:
-    def __init__(
-        self,
-        recipe: Recipe,
-        datasets: Sequence[LabelledImages],
-        specs: list[MetricSpec],
-        source: EncoderSource,
-        folder: Path,
-        processes: Processes,
-        observer: Observer,
-    ) -> None:
-        self._recipe, self._specs, self._source, self._folder = recipe, specs, source, folder
-        self._datasets = (
-            [_shuffled(dataset, recipe.seed) for dataset in datasets] if recipe.shuffle_labels else datasets
-        )
-        self._processes = processes
-        self._identity = run_identity(recipe, self._datasets, encoder_identity(specs[0].backbone, source))
-        self._journal = Journal(folder, writes=processes.is_first)
-        self._scale = RatingScale(recipe, specs, processes)
-        self._trials = Trials(
-            recipe,
-            self._datasets,
-            specs,
-            source,
-            folder=folder,
-            processes=processes,
-            journal=self._journal,
-            observer=observer,
-            identity=self._identity,
-        )
+    def __init__(self, context: RunContext) -> None:
+        self._context, self._recipe, self._datasets = context, context.recipe, context.datasets
+        self._specs, self._folder, self._processes = context.specs, context.folder, context.processes
+        self._scale = RatingScale(context)
+        self._trials = Trials(context)
 
     def execute(self) -> RunResult:
         finished = self._folder / SCORES_FILE
-        splits = read_finished(finished, self._identity, self._datasets, self._recipe.seed)
+        splits = read_finished(finished, self._context.identity, self._datasets, self._recipe.seed)
         if splits is not None:
-            self._journal.restore()
+            self._context.journal.restore()
         else:
             try:
                 splits = self._train()
             finally:
-                self._journal.close()
+                self._context.journal.close()
             self._processes.wait()
             if self._processes.is_first:
                 write_predictions(self._folder / "predictions.csv", splits, self._datasets)
-                write_summary(self._folder / SUMMARY_FILE, self._result(splits), self._context())
-                write_finished(finished, self._identity, splits)
+                write_summary(self._folder / SUMMARY_FILE, self._result(splits), self._facts())
+                write_finished(finished, self._context.identity, splits)
         if self._processes.is_first:
-            shutil.rmtree(self._folder / "state", ignore_errors=True)
+            shutil.rmtree(self._context.state_folder, ignore_errors=True)
         return self._result(splits)
 
     def _result(self, splits: tuple[SplitResult, ...]) -> RunResult:
-        metrics = {self._datasets[place].name: self._metric_folder(place) for place in range(len(self._specs))}
+        stages = self._context.journal.records
         return RunResult(
             recipe=self._recipe,
             datasets=tuple(self._datasets),
             folder=self._folder,
-            metrics=metrics,
+            metrics={self._datasets[index].name: self._metric_folder(index) for index in range(len(self._specs))},
             splits=splits,
-            stages=tuple(StageResult(name=name, records=records) for name, records in self._journal.records.items()),
+            stages=tuple(StageResult(name=name, records=records) for name, records in stages.items()),
             environment=describe_environment(self._processes),
         )
 
-    def _metric_folder(self, place: int) -> Path:
-        """A folder for each head's metric, or the run's."""
-        return self._folder if len(self._specs) == 1 else self._folder / self._datasets[place].name
+    def _metric_folder(self, index: int) -> Path:
+        """Folder of the metric of a head: that of the run, or one of its own if there are several."""
+        return self._folder if len(self._specs) == 1 else self._folder / self._datasets[index].name
 
     def _train(self) -> tuple[SplitResult, ...]:
         """Train and export."""
@@ -193,18 +177,18 @@ class _Run:
             splits = [of_one[number] for of_one in every]
             _check_not_empty(splits, self._datasets)
             trial, tried = self._best_trial(number, splits)
-            lines = self._scale.lines(trial)
-            results.append(self._test(number, trial, tried, lines))
+            calibrations = self._scale.fit(trial)
+            results.append(self._test(number, trial, tried, calibrations))
             if self._recipe.splits.export == "all":
                 held_out.append(self._scale.held_out(trial))
             elif number == 0:
-                self._export(trial, lines, results)
+                self._export(trial, calibrations, results)
         if self._recipe.splits.export == "all":
             self._train_on_all(results, held_out)
         return tuple(results)
 
     def _best_trial(self, number: int, splits: Sequence[Split]) -> tuple[Trial, dict[float, float]]:
-        """The model of the learning rate that does best on the validation images."""
+        """Train with each learning rate; return the model that is best on the validation images, and all statistics."""
         best: Trial | None = None
         tried = {}
         for lr in self._recipe.optimizer.lr:
@@ -217,11 +201,11 @@ class _Run:
         return best, tried
 
     def _test(
-        self, number: int, trial: Trial, tried: dict[float, float], lines: Sequence[Calibration | None]
+        self, number: int, trial: Trial, tried: dict[float, float], calibrations: Sequence[Calibration | None]
     ) -> SplitResult:
         results = [
-            test_result(one.dataset, one.split.test, self._scale.scores(trial, place, line), self._recipe.seed)
-            for place, (one, line) in enumerate(zip(trial.sets, lines, strict=True))
+            test_result(one.dataset, one.split.test, self._scale.scores(trial, index, calibration), self._recipe.seed)
+            for index, (one, calibration) in enumerate(zip(trial.sets, calibrations, strict=True))
         ]
         return SplitResult(
             number=number,
@@ -234,44 +218,47 @@ class _Run:
         )
 
     def _train_on_all(self, results: Sequence[SplitResult], held_out: Sequence[HeldOut]) -> None:
-        """Train on all images, for as long and at the rate that served the splits best, and export."""
+        """Train on all images with the most frequent learning rate and the median epochs of the splits, and export."""
         none = np.empty(0, dtype=np.intp)
         splits = [Split(train=one.trainable, validation=none, test=none) for one in self._datasets]
-        rates = [split.lr for split in results]
-        rate = max(self._recipe.optimizer.lr, key=rates.count)
-        trial = self._trials.train(len(results), splits, rate, epochs=self._median_epochs(rate))
-        self._export(trial, self._scale.lines_of_all(trial, held_out), results)
+        chosen = [split.lr for split in results]
+        lr = max(self._recipe.optimizer.lr, key=chosen.count)
+        trial = self._trials.train(len(results), splits, lr, epochs=self._median_epochs(lr))
+        self._export(trial, self._scale.fit_to_held_out(trial, held_out), results)
 
-    def _median_epochs(self, rate: float) -> dict[str, int]:
-        """For each stage of training at a rate, how long it served the splits to train."""
-        served: dict[str, list[int]] = {}
-        for name, records in self._journal.records.items():
-            if name.lr == rate or name.stage == HEAD_FIRST:
-                served.setdefault(name.stage, []).append(kept_epoch(records, self._recipe.optimizer.keep) + 1)
-        return {stage: round(float(np.median(epochs))) for stage, epochs in served.items()}
+    def _median_epochs(self, lr: float) -> dict[str, int]:
+        """For each stage, the median over the splits of the number of epochs after which the weights were kept."""
+        kept: dict[str, list[int]] = {}
+        for name, records in self._context.journal.records.items():
+            if name.lr == lr or name.stage == HEAD_FIRST:
+                kept.setdefault(name.stage, []).append(kept_epoch(records, self._recipe.optimizer.keep) + 1)
+        return {stage: round(float(np.median(epochs))) for stage, epochs in kept.items()}
 
-    def _export(self, trial: Trial, lines: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
-        """Write each head's metric into its folder."""
-        figures = card_figures(results)
-        for place, spec in enumerate(self._specs):
-            line = lines[place]
-            if line is not None:
-                fold_calibration(trial.learner.metric(place), line)
+    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
+        """Export the metric of each head."""
+        statistics = card_statistics(results)
+        for index, spec in enumerate(self._specs):
+            calibration = calibrations[index]
+            if calibration is not None:
+                fold_calibration(trial.learner.metric(index), calibration)
             if self._processes.is_first:
-                name = self._datasets[place].name
+                name = self._datasets[index].name
                 export_trained(
                     trial.learner,
-                    place,
+                    index,
                     spec,
                     self._recipe,
-                    self._metric_folder(place),
-                    encoder=self._source.file,
+                    self._metric_folder(index),
+                    encoder=self._context.source.file,
                     results={
-                        key: figures[key] for key in figures if len(self._specs) == 1 or key.partition(": ")[0] == name
+                        key: row
+                        for key, row in statistics.items()
+                        if len(self._specs) == 1 or key.partition(": ")[0] == name
                     },
                 )
 
-    def _context(self) -> dict[str, object]:
+    def _facts(self) -> dict[str, object]:
+        """What `summary.json` says of the run besides its results."""
         return {
             "recipe": self._recipe.name,
             "data": {one.name: {"images": len(one), "missing": len(one.missing)} for one in self._datasets},
@@ -288,7 +275,7 @@ def _check_not_empty(splits: Sequence[Split], datasets: Sequence[LabelledImages]
 
 
 def _shuffled(dataset: LabelledImages, seed: int) -> LabelledImages:
-    """The data set with its labels dealt out anew."""
+    """The data set with its labels permuted at random."""
     order = np.random.default_rng([seed, 4]).permutation(len(dataset))
     ratings = None if dataset.ratings is None else dataset.ratings[order]
     classes = None if dataset.classes is None else dataset.classes[order]

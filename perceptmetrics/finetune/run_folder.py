@@ -1,30 +1,61 @@
-"""The folder of a run: whose it is, and what tells one run from another."""
+"""The files in the folder of a run: recipe, predictions, summary, exported metrics, and the scores that finish it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.version import __version__
+from perceptmetrics.datasets import Split
+from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics.evaluation import ClassStatistics
+from perceptmetrics.export.card import model_card
+from perceptmetrics.export.collect import trained_weights_of
+from perceptmetrics.export.write import EXACT, export_metric
+from perceptmetrics.factory.tuned_encoder import tower_fingerprint
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
+from perceptmetrics.finetune.results import SplitResult, medians, test_result
+from perceptmetrics.scoring.results import csv_line
+from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.evaluation import RatingStatistics
+    from perceptmetrics.finetune.learner import Learner
     from perceptmetrics.finetune.recipe import Recipe
+    from perceptmetrics.finetune.results import DataSetResult, RunResult
+    from perceptmetrics.spec import MetricSpec
 
-__all__ = ["RECIPE_FILE", "is_free", "run_identity"]
+__all__ = [
+    "RECIPE_FILE",
+    "SCORES_FILE",
+    "card_statistics",
+    "export_trained",
+    "is_free",
+    "read_finished",
+    "run_identity",
+    "write_finished",
+    "write_predictions",
+    "write_summary",
+]
 
 RECIPE_FILE = "recipe.yaml"
+SCORES_FILE = "scores.safetensors"
+_PARTS = ("train", "validation", "test")
+_MERGED = 1e-4  # tolerance for scores after LoRA adapters were merged into the weights
 
 
 def is_free(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
-    """Whether a folder is free for a new run; it may hold the same run, when that is to be resumed.
+    """Whether a folder is free for a new run. With `resume` it may hold the same run instead.
 
     Raises:
         InvalidOptionError: It holds something else.
@@ -33,20 +64,20 @@ def is_free(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return True
     if not file.is_file():
-        raise InvalidOptionError(f"{folder} holds other things than a run. Choose another output folder.")
+        raise InvalidOptionError(f"{folder} exists and holds no run. Choose another output folder.")
     if not resume:
         raise InvalidOptionError(
-            f"{folder} holds a run already. Go on with it by --resume (resume=True), or choose another folder."
+            f"{folder} already holds a run. Continue it with --resume (resume=True), or choose another folder."
         )
     if file.read_text(encoding="utf-8") != recipe_to_yaml(recipe):
         raise InvalidOptionError(
-            f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), so this one cannot resume it."
+            f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), which this recipe cannot resume."
         )
     return False
 
 
 def run_identity(recipe: Recipe, datasets: Sequence[LabelledImages], encoder: str) -> str:
-    """What is trained, on what: a hash of recipe, images by name, labels, groups, official splits and encoder."""
+    """Identify a run: a hash of recipe, names of the images, labels, groups, official splits and encoder."""
     digest = hashlib.sha256(json.dumps([recipe_to_yaml(recipe), encoder]).encode())
     for dataset in datasets:
         digest.update(json.dumps(dataset.names).encode("utf-8", "surrogatepass"))
@@ -59,3 +90,194 @@ def run_identity(recipe: Recipe, datasets: Sequence[LabelledImages], encoder: st
         content = [dataset.labels, dataset.groups, dataset.contents, tested, parts]
         digest.update(json.dumps(content).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def write_predictions(path: Path, splits: Sequence[SplitResult], datasets: Sequence[LabelledImages]) -> None:
+    """Write scores and labels of all test images as CSV: ratings as fractions of their scale, classes by name."""
+    by_name = {dataset.name: dataset for dataset in datasets}
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(csv_line(["split", "data_set", "image", "label", "score", "truth"]))
+        for split in splits:
+            for result in split.data_sets:
+                for row in _rows(by_name[result.data_set], result):
+                    stream.write(csv_line([str(split.number), result.data_set, *row]))
+
+
+def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[str]]:
+    rows = []
+    for image, scores in zip(result.images.tolist(), result.scores.tolist(), strict=True):
+        for column, label in enumerate(dataset.labels):
+            if dataset.classes is not None:
+                truth = str(int(dataset.classes[image] == column))
+            else:
+                truth = "" if dataset.ratings is None else f"{dataset.ratings[image, column]:.6f}"
+            rows.append([dataset.names[image], label, f"{scores[column]:.6f}", truth])
+    return rows
+
+
+def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
+    """Write the statistics of all splits and their medians as JSON; NaN becomes null."""
+    splits = [
+        {
+            "split": split.number,
+            "lr": split.lr,
+            "validation_by_lr": {f"{lr:g}": value for lr, value in split.tried.items()},
+            "best_epoch": split.best_epoch,
+            "validation": split.selection,
+            "test": {
+                one.data_set: {name: asdict(statistics) for name, statistics in one.statistics.items()}
+                for one in split.data_sets
+            },
+        }
+        for split in result.splits
+    ]
+    document = {"perceptmetrics": __version__, **extra, "medians": medians(result), "splits": splits}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def card_statistics(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
+    """Medians over the splits for a model card, by data set (and by rating if there are several)."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for split in splits:
+        for one in split.data_sets:
+            for label, statistics in one.statistics.items():
+                name = one.data_set if len(one.statistics) == 1 else f"{one.data_set}: {label}"
+                row = found.setdefault(name, {})
+                for key, value in _card_row(statistics).items():
+                    row.setdefault(key, []).append(value)
+    return {name: {key: float(np.median(values)) for key, values in row.items()} for name, row in found.items()}
+
+
+def _card_row(statistics: RatingStatistics | ClassStatistics) -> dict[str, float]:
+    if isinstance(statistics, ClassStatistics):
+        return {"accuracy": statistics.accuracy, "map": statistics.mean_average_precision, "f1": statistics.macro_f1}
+    return {"srcc": statistics.srcc, "plcc": statistics.plcc_logistic4, "rmse": statistics.rmse}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value
+
+
+def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> None:
+    """Write the scores of all splits, the last file of a run.
+
+    Args:
+        path: The file.
+        identity: Identity of the run.
+        splits: The splits.
+    """
+    tensors = {}
+    for split in splits:
+        for result, parts in zip(split.data_sets, split.parts, strict=True):
+            for part in _PARTS:
+                tensors[f"{split.number}/{result.data_set}/{part}"] = torch.tensor(getattr(parts, part))
+            tensors[f"{split.number}/{result.data_set}/scores"] = torch.from_numpy(result.scores)
+    notes = [[split.number, split.lr, list(split.tried.items()), split.best_epoch, split.selection] for split in splits]
+    with replacing(path) as temporary:
+        save_tensors(tensors, temporary, {"identity": identity, "splits": json.dumps(notes)})
+
+
+def read_finished(
+    path: Path, identity: str, datasets: Sequence[LabelledImages], seed: int
+) -> tuple[SplitResult, ...] | None:
+    """Read what `write_finished` wrote, and compute the statistics again.
+
+    Args:
+        path: The file.
+        identity: Identity of the run.
+        datasets: The data sets.
+        seed: Seed of the bootstrap intervals.
+
+    Returns:
+        The splits; None if the run is not finished.
+
+    Raises:
+        WeightsError: The file is corrupt, or belongs to another run.
+    """
+    if not path.is_file():
+        return None
+    tensors, metadata = read_tensors(path), read_metadata(path)
+    if metadata.get("identity") != identity:
+        raise WeightsError(
+            f"{path} belongs to another training: data or encoder have changed since. Choose another folder."
+        )
+    splits = []
+    for number, lr, tried, best_epoch, selection in json.loads(metadata["splits"]):
+        parts = [
+            Split(**{part: tensors[f"{number}/{dataset.name}/{part}"].numpy() for part in _PARTS})
+            for dataset in datasets
+        ]
+        results = [
+            test_result(dataset, part.test, tensors[f"{number}/{dataset.name}/scores"].numpy(), seed)
+            for dataset, part in zip(datasets, parts, strict=True)
+        ]
+        splits.append(
+            SplitResult(
+                number=number,
+                lr=lr,
+                tried=dict(tried),
+                best_epoch=best_epoch,
+                selection=selection,
+                parts=tuple(parts),
+                data_sets=tuple(results),
+            )
+        )
+    return tuple(splits)
+
+
+def export_trained(
+    learner: Learner,
+    index: int,
+    spec: MetricSpec,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    encoder: Path | None,
+    results: Mapping[str, Mapping[str, float]],
+) -> None:
+    """Export the metric of one head into a folder, keep the other files there, then load the export and compare scores.
+
+    Args:
+        learner: The model; it is moved to the CPU.
+        index: Index of the data set whose head is exported.
+        spec: The metric's specification.
+        recipe: How it was trained.
+        folder: Where to write.
+        encoder: The weight file that training started from; None for random weights.
+        results: Statistics on test images for the model card, by data set.
+
+    Raises:
+        WeightsError: The exported metric does not reproduce the model's scores.
+    """
+    learner.to("cpu").eval()
+    metric = learner.metric(index)
+    context = None if learner.prompts is None else learner.prompts.context
+    learner.install_prompts()
+    base = None if context is None or encoder is None else tower_fingerprint(encoder, spec.backbone)
+    recipe_text = recipe_to_yaml(recipe)
+    card = model_card(
+        spec,
+        source=str(folder),
+        results=results,
+        datasets=[entry.name for entry in recipe.data],
+        recipe=recipe_text,
+    )
+    export_metric(
+        metric,
+        folder,
+        spec=spec,
+        weights=trained_weights_of(metric, spec, base=base, context=context),
+        card=card,
+        extra_files={RECIPE_FILE: recipe_text},
+        encoder=encoder,
+        overwrite=True,
+        keep_others=True,
+        tolerance=EXACT if spec.backbone.lora is None else _MERGED,
+    )

@@ -1,114 +1,152 @@
-"""The metrics as they are before training: a pretrained encoder, and heads, adapters or prompts at their start."""
+"""Build the model to be trained: a pretrained encoder with new heads, adapters or prompts, and what of it is frozen."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import nn
 
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, nearest_names
+from perceptmetrics.factory.build import Files, build_head, encoder_file, open_encoders, open_trained, split_tensors
+from perceptmetrics.factory.encoder_pair import Material
+from perceptmetrics.factory.folder import find_spec
+from perceptmetrics.factory.tuned_encoder import TunedWeights
 from perceptmetrics.finetune.learner import Learner
-from perceptmetrics.models.encoders import Backbone, TextEncoder, build_backbone, build_image_tower, read_tower_weights
-from perceptmetrics.models.heads import AntonymHead, MlpHead
+from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.lora import attach_lora
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.models.prompt_learner import PromptLearner, context_from_words, random_context
 from perceptmetrics.models.views import Views
-from perceptmetrics.spec import AntonymHeadSpec, MlpHeadSpec
-from perceptmetrics.weights.layouts import weight_file
+from perceptmetrics.spec import MetricSpec
+from perceptmetrics.spec.plain import to_plain
+from perceptmetrics.weights.layouts import load_strictly, weight_file
 from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
-
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.recipe_sections import PromptsRecipe
-    from perceptmetrics.spec import BackboneSpec, MetricSpec
+    from perceptmetrics.models.encoders import Backbone, TextEncoder
+    from perceptmetrics.models.heads import Head
+    from perceptmetrics.spec import AntonymHeadSpec, EncoderSpec
 
-__all__ = ["EncoderSource", "encoder_identity", "find_encoder", "start"]
-
-_ANY_SCALE = 100.0  # where there is nothing to read it from, because nothing is computed
+__all__ = ["EncoderSource", "encoder_identity", "find_source", "start"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSource:
-    """Where the encoder's weights are.
+    """Source of the weights that training starts from.
 
     Attributes:
-        file: The file; None for random weights.
+        file: The encoder's file; None for random weights, or when `trained` holds the encoder.
         seed: Seed of random weights.
-        counts_only: Whether there are no weights at all, only their shapes, as a plan needs them.
+        counts_only: Whether only the shapes of the weights are needed, as for a plan.
+        metric: The metric that is trained further; None for a new one.
+        trained: The trained file of that metric; None when it has none, so that its head starts from scratch.
     """
 
     file: Path | None
     seed: int = 0
     counts_only: bool = False
+    metric: MetricSpec | None = None
+    trained: TunedWeights | None = None
 
 
-def find_encoder(spec: BackboneSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
-    """Look the encoder's file up, unless it is stated.
+def find_source(recipe: Recipe, spec: MetricSpec, lookup: ResolveOptions, stated: Path | None) -> EncoderSource:
+    """Find the weights that training starts from.
+
+    Args:
+        recipe: The recipe.
+        spec: The metric that is to be trained.
+        lookup: How files are looked up.
+        stated: The encoder's file, in place of the one that would be looked up.
 
     Raises:
-        WeightsError: It is missing and cannot be fetched.
+        WeightsError: A file is missing and cannot be fetched.
     """
-    return EncoderSource(file=stated or resolve(spec.weights, lookup))
+    if recipe.metric is None:
+        return EncoderSource(file=stated or resolve(spec.backbone.weights, lookup))
+    metric, exported = find_spec(replace(lookup, metric=recipe.metric))
+    files = Files(lookup=lookup, trained=exported, encoder=stated)
+    is_published = exported is not None or metric.trained_file is not None
+    trained = open_trained(metric, files) if is_published else None
+    return EncoderSource(file=encoder_file(metric, trained, files), metric=metric, trained=trained)
 
 
-def encoder_identity(spec: BackboneSpec, source: EncoderSource) -> str:
-    """Text that is the same exactly when the encoder is."""
-    weights = f"random {source.seed}" if source.file is None else file_sha256(weight_file(source.file))
-    return f"{spec.library} {spec.architecture} {spec.features} {spec.positional_embedding} {spec.quick_gelu} {weights}"
+def encoder_identity(spec: EncoderSpec, source: EncoderSource) -> str:
+    """Identity of an encoder: the same text exactly if architecture and weights are the same."""
+    weights = [f"random {source.seed}" if source.file is None else file_sha256(weight_file(source.file))]
+    if source.trained is not None:
+        weights.append(file_sha256(source.trained.path))
+    plain = to_plain(replace(spec, lora=None, in_trained_file=False))
+    return f"{json.dumps({name: plain[name] for name in plain if name != 'weights'})} {' '.join(weights)}"
 
 
 def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, seed: int) -> Learner:
-    """Build what is to be trained.
+    """Build the model to be trained.
 
     Args:
-        recipe: What is trained.
+        recipe: The recipe.
         specs: The metrics: one for each data set, or a single one for all.
-        source: The encoder's weights.
-        seed: Seed of what starts at random.
+        source: Source of the encoder's weights.
+        seed: Seed of random initial weights.
 
     Returns:
-        The learner, on the CPU. What `recipe.train` names is trainable, all else frozen.
+        The learner, on the CPU. What `recipe.train` names is trainable, everything else frozen.
 
     Raises:
         WeightsError: The encoder's file does not fit.
     """
-    backbone, text = _encoder(specs[0], source)
+    origin = source.metric or specs[0]
+    encoders = open_encoders(origin, source.trained, source.file, Placement(), source.seed)
+    tensors, regressor = split_tensors(source.trained)
+    with torch.device("meta") if source.counts_only else contextlib.nullcontext():
+        text = encoders.text_encoder() if recipe.prompts is not None else None
+        encoder = encoders.image_encoder()
     with seeded(seed):
-        parts = [(_head(spec, text), Pool(spec.pool)) for spec in specs]
+        material = Material(encoders, tensors, origin=origin.name, seed=seed)
+        parts = [(build_head(spec.head.untrained(), material), Pool(spec.pool)) for spec in specs]
         if recipe.lora is not None:
-            attach_lora(backbone, recipe.lora)
+            attach_lora(encoder, recipe.lora)
     metrics = [
-        Metric(spec, Views(spec.views, recipe.seed), backbone, head, pool)
+        Metric(spec, Views(spec.views, recipe.seed), encoder, head, pool)
         for spec, (head, pool) in zip(specs, parts, strict=True)
     ]
-    heads = [min(number, len(metrics) - 1) for number in range(len(recipe.data))]
+    for _, pool in parts if regressor else ():
+        load_strictly(pool.regressor or nn.Sequential(), regressor, origin.name)
+    heads = [min(index, len(metrics) - 1) for index in range(len(recipe.data))]
     prompts = None if recipe.prompts is None or text is None else _prompts(specs[0], recipe.prompts, text, seed)
     learner = Learner(metrics, heads, prompts)
     set_trainable(learner, recipe, encoder=True)
+    if not any(weight.requires_grad for weight in learner.parameters()):
+        raise InvalidSpecError(
+            f"train: {recipe.train} finds nothing to train in {origin.name!r}: its head has no weights. State train: "
+            "full or train: lora."
+        )
     return learner
 
 
 def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
-    """Let train what a recipe names; with `encoder` False the heads only."""
+    """Make trainable what a recipe trains, and freeze everything else; without `encoder` only the heads are trained."""
     learner.requires_grad_(False)
     for metric in learner.metrics:
-        metric.head.requires_grad_(True)
+        for weight in cast("Head", metric.head).trained_parameters():
+            weight.requires_grad_(True)
         metric.pool.requires_grad_(True)
     if learner.prompts is not None:
         learner.prompts.context.requires_grad_(True)
     backbone = learner.metric(0).backbone
     if encoder and recipe.train == "full":
         backbone.requires_grad_(True)
-        for part in recipe.encoder.frozen:
+        for part in recipe.frozen_parts:
             _freeze(backbone, part)
     if encoder and recipe.train == "lora":
         for name, parameter in backbone.named_parameters():
@@ -116,42 +154,22 @@ def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
 
 
 def _freeze(backbone: Backbone, part: str) -> None:
-    """Let a part of an encoder be as it is."""
+    """Freeze one part of the encoder."""
     names = {name.removeprefix(backbone.library_prefix): weight for name, weight in backbone.named_parameters()}
     chosen = [weight for name, weight in names.items() if f"{name}.".startswith(f"{part}.")]
     if not chosen:
         parts = {".".join(name.split(".")[:2]) for name in names}
-        raise InvalidOptionError(f"encoder.frozen: no weight is called {part!r}. {nearest_names(part, parts)}")
+        raise InvalidOptionError(f"encoder.frozen: no weight belongs to {part!r}. {nearest_names(part, parts)}")
     for weight in chosen:
         weight.requires_grad_(False)
 
 
-def _encoder(spec: MetricSpec, source: EncoderSource) -> tuple[Backbone, TextEncoder | None]:
-    if source.counts_only:
-        with torch.device("meta"):
-            return _encoder(spec, replace(source, counts_only=False))
-    if isinstance(spec.head, AntonymHeadSpec):
-        built = build_backbone(spec.backbone, source.file, source.seed)
-        return built.backbone, built.text
-    tower = None if source.file is None else read_tower_weights(source.file, spec.backbone)
-    return build_image_tower(spec.backbone, tower, source.seed), None
-
-
-def _head(spec: MetricSpec, text: TextEncoder | None) -> nn.Module:
-    if isinstance(spec.head, MlpHeadSpec):
-        return MlpHead(spec.head)
-    if text is None or not isinstance(spec.head, AntonymHeadSpec):
-        raise InvalidSpecError(f"{spec.backbone.architecture!r} reads no text, so it takes no prompts.")
-    features = text.encode([text for pair in spec.head.pairs for text in (pair.positive, pair.negative)])
-    scale = _ANY_SCALE if text.scale.is_meta else text.logit_scale
-    return AntonymHead(features.reshape(len(spec.head.pairs), 2, -1), scale)
-
-
 def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: int) -> PromptLearner | None:
-    """What learns the prompts; None for prompts as they are."""
-    if not isinstance(spec.head, AntonymHeadSpec) or spec.head.context is None:
+    """The learned prompts; None if the texts stay unchanged."""
+    head = cast("AntonymHeadSpec", spec.head)  # what recipes with prompts make
+    if head.context is None:
         return None
-    prompts = None if recipe.shared else 2 * len(spec.head.pairs)
+    prompts = None if recipe.shared else 2 * len(head.pairs)
     if recipe.init is None:
         context = random_context(text.width, recipe.length, prompts=prompts, seed=seed)
     else:
@@ -161,4 +179,4 @@ def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: i
             f"prompts.init {recipe.init!r} has {context.shape[-2]} tokens, and prompts.length is {recipe.length}. "
             f"State length: {context.shape[-2]}."
         )
-    return PromptLearner(text, spec.head.pairs, context, recipe.position)
+    return PromptLearner(text, head.pairs, context, recipe.position)

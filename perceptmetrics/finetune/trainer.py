@@ -1,26 +1,33 @@
-"""The training loop."""
+"""The training loop: the epochs of one training, its validation and its state."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from perceptmetrics.datasets import LabelledImages
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune.batches import epoch_batches, training_units
+from perceptmetrics.finetune.data import epoch_batches, training_units
 from perceptmetrics.finetune.feeds import in_order
-from perceptmetrics.finetune.objectives import can_be_judged, selection_figure
-from perceptmetrics.finetune.prediction import predict
-from perceptmetrics.finetune.schedule import rate_at
+from perceptmetrics.finetune.learner import predict
+from perceptmetrics.finetune.objectives import can_select, selection_statistic
+from perceptmetrics.finetune.processes import Processes
+from perceptmetrics.finetune.recipe import Recipe
+from perceptmetrics.finetune.results import EpochRecord, kept_epoch
+from perceptmetrics.finetune.start import EncoderSource
 from perceptmetrics.finetune.state import (
-    EpochRecord,
+    Journal,
+    Observer,
     Progress,
     TrainingState,
-    kept_epoch,
     load_optimizer,
     load_weights,
     optimizer_tensors,
@@ -28,41 +35,67 @@ from perceptmetrics.finetune.state import (
     trained_tensors,
     write_state,
 )
-from perceptmetrics.finetune.step import Steps
+from perceptmetrics.finetune.step import Steps, learning_rate
+from perceptmetrics.spec import MetricSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from torch import Tensor
 
-    from perceptmetrics.finetune.augmentation import Sample
-    from perceptmetrics.finetune.batches import Batch
-    from perceptmetrics.finetune.journal import Journal, Observer, StageName
+    from perceptmetrics.finetune.data import Batch, TrainingSet
+    from perceptmetrics.finetune.feeds import Sample
     from perceptmetrics.finetune.learner import Learner
-    from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-    from perceptmetrics.finetune.training_set import TrainingSet
+    from perceptmetrics.finetune.results import StageName
 
-__all__ = ["Stage"]
+__all__ = ["RunContext", "Stage"]
 
-_SAVE_AFTER = 300.0  # seconds without a save; an epoch is saved at its end in any case
+_SAVE_AFTER = 300.0  # seconds without a save; the end of an epoch is always saved
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What all trainings of a run have in common.
+
+    Attributes:
+        recipe: The recipe.
+        datasets: Its data sets.
+        specs: The metrics, one for each head.
+        source: Source of the encoder's weights.
+        folder: Folder of the run.
+        identity: Identity of the run: what is trained, and on what.
+        processes: The processes that train together.
+        journal: Where epochs are written.
+        observer: Follows the progress.
+    """
+
+    recipe: Recipe
+    datasets: Sequence[LabelledImages]
+    specs: Sequence[MetricSpec]
+    source: EncoderSource
+    folder: Path
+    identity: str
+    processes: Processes
+    journal: Journal
+    observer: Observer
+
+    @property
+    def state_folder(self) -> Path:
+        """Folder of what a stopped run resumes from; it is deleted when the run is finished."""
+        return self.folder / "state"
 
 
 class Stage:
-    """One training from its start to its best epoch.
+    """One training, from its start to its best epoch.
 
     Args:
         name: Which training of the run.
-        learner: What is trained; what requires gradients is.
+        learner: The model; its weights that require gradients are trained.
         sets: The data sets.
-        recipe: How weights are updated, at the first of its learning rates.
-        seed: Seed of everything that is drawn.
-        processes: The processes that train together.
-        state_file: Where the state is kept.
-        identity: What is trained, on what.
-        journal: Where epochs are written down.
-        observer: Who is told.
+        recipe: How weights are updated, with the first of its learning rates.
+        seed: Seed of everything random.
+        run: The run.
     """
 
     def __init__(
@@ -73,26 +106,22 @@ class Stage:
         recipe: OptimizerRecipe,
         *,
         seed: Sequence[int],
-        processes: Processes,
-        state_file: Path,
-        identity: str,
-        journal: Journal,
-        observer: Observer,
+        run: RunContext,
     ) -> None:
         self._name, self._learner, self._sets, self._recipe = name, learner, sets, recipe
-        self._seed, self._processes = tuple(seed), processes
-        self._state_file, self._journal, self._observer = state_file, journal, observer
+        self._seed, self._run, self._processes = tuple(seed), run, run.processes
+        self._state_file = run.state_folder / f"{name.filename}.safetensors"
         self._units = [
             training_units(one.split.train, one.dataset.groups if one.dataset.ranks_within_groups else None)
             for one in sets
         ]
-        self._steps = Steps(sets, recipe, seed, processes)
-        self._progress = Progress(identity=identity)
+        self._steps = Steps(sets, recipe, seed, run.processes)
+        self._progress = Progress(identity=f"{run.identity} {name.filename} {recipe.epochs}")
         self._best: dict[str, Tensor] = {}
         self._saved = time.monotonic()
 
-    def run(self) -> list[EpochRecord]:
-        """Train, or go on where a former process was stopped; the learner then has the weights of the best epoch.
+    def train(self) -> list[EpochRecord]:
+        """Train, or resume a training that was stopped; afterwards the learner has the weights of the best epoch.
 
         Returns:
             The epochs.
@@ -100,7 +129,7 @@ class Stage:
         state = read_state(self._state_file, self._progress.identity)
         if state is not None and state.progress.finished:
             load_weights(self._learner, state.best)
-            self._journal.write(self._name, state.progress.records)
+            self._run.journal.write(self._name, state.progress.records)
             return state.progress.records
         self._learner.to(self._processes.device)
         self._optimizer = self._new_optimizer()
@@ -127,40 +156,31 @@ class Stage:
         self._learner.train()
         for batch, samples in self._stream(batches[progress.step :]):
             for group in optimizer.param_groups:
-                group["lr"] = self._rate(progress.step, len(batches)) * group["factor"]
+                group["lr"] = self._lr(progress.step, len(batches)) * group["factor"]
             loss = self._steps.take(model, optimizer, batch, samples, (progress.epoch, progress.step))
             progress.loss_sum += loss
             progress.step += 1
             progress.seconds = time.monotonic() - started
-            self._observer.step(self._name, progress.epoch, progress.step, len(batches), loss)
+            self._run.observer.step(self._name, progress.epoch, progress.step, len(batches), loss)
             if time.monotonic() - self._saved > _SAVE_AFTER:
                 self._save()
         self._finish_epoch(len(batches), started)
 
-    def _rate(self, step: int, steps: int) -> float:
-        """The learning rate of a step of the current epoch, which has so many."""
+    def _lr(self, step: int, steps: int) -> float:
+        """The learning rate of a step of the current epoch, which has `steps` steps."""
         done = self._progress.epoch * steps + step
-        return rate_at(self._recipe, self._recipe.lr[0], done, steps * self._recipe.epochs)
+        return learning_rate(self._recipe, self._recipe.lr[0], done, steps * self._recipe.epochs)
 
     def _finish_epoch(self, steps: int, started: float) -> None:
-        """Validate, keep the weights if they are the best, decide whether to go on, save."""
+        """Validate, keep the weights if they are the best, decide whether to continue, save."""
         progress = self._progress
-        figures = {
-            one.dataset.name: selection_figure(
-                one.dataset,
-                predict(self._learner, number, one.feed, one.split.validation, self._processes),
-                one.split.validation,
-            )
-            for number, one in enumerate(self._sets)
-            if can_be_judged(one.dataset, one.split.validation)
-        }
-        selection = float(np.mean(list(figures.values()))) if figures else float("nan")
+        validation = self._validate()
         record = EpochRecord(
             epoch=progress.epoch,
             loss=progress.loss_sum / steps,
-            validation=figures,
-            selection=selection,
-            lr=self._rate(steps - 1, steps),
+            validation=validation,
+            selection=float(np.mean(list(validation.values()))) if validation else float("nan"),
+            lr=self._lr(steps - 1, steps),
             seconds=time.monotonic() - started,
         )
         records = [*progress.records, record]
@@ -176,25 +196,41 @@ class Stage:
             finished=stale or len(records) == self._recipe.epochs,
         )
         self._save()
-        self._journal.write(self._name, records)
-        self._observer.epoch(self._name, record, best)
+        self._run.journal.write(self._name, records)
+        self._run.observer.epoch(self._name, record, best)
+
+    def _validate(self) -> dict[str, float]:
+        """For each data set whose validation images allow it, the statistic by which models are selected."""
+        return {
+            one.dataset.name: selection_statistic(
+                one.dataset,
+                predict(self._learner, index, one.feed, one.split.validation, self._processes),
+                one.split.validation,
+            )
+            for index, one in enumerate(self._sets)
+            if can_select(one.dataset, one.split.validation)
+        }
 
     def _stream(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[list[Sample]]]]:
-        """Each batch, with this process's samples of each data set, in the order of `Steps.order`."""
-        shares = [self._steps.order(batch)[self._processes.rank] for batch in batches]
+        """Yield each batch with this process's samples of each data set, in the order of `Steps.divide`."""
+        parts = [self._steps.divide(batch)[self._processes.rank] for batch in batches]
         reads = not all(one.feed.encoded for one in self._sets)
         tasks = (
-            [partial(one.feed.drawn, draw) for one, draws in zip(self._sets, share, strict=True) for draw in draws]
-            for share in shares
+            [
+                partial(one.feed.training_sample, draw)
+                for one, draws in zip(self._sets, part, strict=True)
+                for draw in draws
+            ]
+            for part in parts
         )
-        for batch, share, shown in zip(batches, shares, in_order(tasks, threads=reads), strict=True):
+        for batch, part, shown in zip(batches, parts, in_order(tasks, threads=reads), strict=True):
             if not shown:
                 raise DatasetError(
                     f"A batch of {len(batch)} images is too small for {self._processes.world} processes. Raise "
                     "optimizer.batch_size."
                 )
             samples = iter(shown)
-            yield batch, [list(islice(samples, len(draws))) for draws in share]
+            yield batch, [list(islice(samples, len(draws))) for draws in part]
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         encoder = {id(weight) for weight in self._learner.metric(0).backbone.parameters()}
@@ -228,7 +264,7 @@ class Stage:
     def _restore(self, state: TrainingState) -> None:
         self._progress = state.progress
         self._best = {name: tensor.to(self._processes.device) for name, tensor in state.best.items()}
-        self._journal.write(self._name, state.progress.records)
+        self._run.journal.write(self._name, state.progress.records)
         load_weights(self._learner, state.weights)
         load_optimizer(self._optimizer, trained_tensors(self._learner), state.optimizer)
         self._processes.load_scaler_state(state.progress.scaler)

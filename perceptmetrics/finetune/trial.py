@@ -1,4 +1,4 @@
-"""One model of a run, from its start through all stages of its training.
+"""One model of a run, through all stages of its training.
 
 heads alone (head_first) --> what the recipe trains --> each head alone (second_stage)
 """
@@ -10,17 +10,13 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from perceptmetrics.finetune.augmentation import TrainingViews
-from perceptmetrics.finetune.features import FeatureFeed, can_be_kept
-from perceptmetrics.finetune.feeds import PixelFeed
-from perceptmetrics.finetune.journal import StageName
-from perceptmetrics.finetune.learner import Learner
+from perceptmetrics.finetune.data import TrainingSet
+from perceptmetrics.finetune.feeds import FeatureFeed, PixelFeed, TrainingViews, can_cache_features
+from perceptmetrics.finetune.learner import Learner, standardise_heads
 from perceptmetrics.finetune.objectives import Objective
-from perceptmetrics.finetune.standardisation import standardise_heads
+from perceptmetrics.finetune.results import EpochRecord, StageName, kept_epoch
 from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
-from perceptmetrics.finetune.state import EpochRecord, kept_epoch
 from perceptmetrics.finetune.trainer import Stage
-from perceptmetrics.finetune.training_set import TrainingSet
 from perceptmetrics.models.views import Views
 from perceptmetrics.weights.cache import cache_home
 
@@ -28,19 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from perceptmetrics.datasets import LabelledImages, Split
+    from perceptmetrics.datasets import Split
     from perceptmetrics.finetune.feeds import Feed
-    from perceptmetrics.finetune.journal import Journal, Observer
-    from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.recipe_sections import AugmentationRecipe, OptimizerRecipe
-    from perceptmetrics.finetune.start import EncoderSource
-    from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.finetune.trainer import RunContext
 
 __all__ = ["Trial", "Trials"]
 
-HEAD_FIRST, MAIN = "head_first", "main"  # names of stages; those of the second are "head_" and the data set
-_ROOM = 2 * 1024**3  # bytes of images that are kept in memory, over all data sets
+HEAD_FIRST, MAIN = "head_first", "main"  # names of stages; those after the main one are "head_" and a data set
+_MAX_PIXEL_BYTES = 2 * 1024**3  # of images kept in memory, over all data sets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +45,7 @@ class Trial:
         sets: The data sets that it was trained on.
         lr: Its learning rate.
         records: The epochs of its main stage.
-        keep: Which of them has left its weights.
+        keep: Which of these epochs left the weights.
     """
 
     learner: Learner
@@ -63,46 +56,24 @@ class Trial:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose weights it has, from 0."""
+        """The epoch whose weights the model has, from 0."""
         return kept_epoch(self.records, self.keep)
 
     @property
     def selection(self) -> float:
-        """The validation figure of that epoch; NaN without validation images."""
+        """The validation statistic of that epoch; NaN without validation images."""
         return self.records[self.best_epoch].selection
 
 
 class Trials:
-    """Trains models of one run.
+    """Trains the models of one run.
 
     Args:
-        recipe: How.
-        datasets: On what.
-        specs: The metrics, one for each head.
-        source: The encoder's weights.
-        folder: The run's folder.
-        processes: The processes that train together.
-        journal: Where epochs are written down.
-        observer: Who is told.
-        identity: What is trained, on what.
+        run: The run.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        datasets: Sequence[LabelledImages],
-        specs: Sequence[MetricSpec],
-        source: EncoderSource,
-        *,
-        folder: Path,
-        processes: Processes,
-        journal: Journal,
-        observer: Observer,
-        identity: str,
-    ) -> None:
-        self._recipe, self._datasets, self._specs, self._source = recipe, datasets, specs, source
-        self._folder, self._processes, self._journal, self._observer = folder, processes, journal, observer
-        self._identity = identity
+    def __init__(self, run: RunContext) -> None:
+        self._run, self._recipe, self._datasets = run, run.recipe, run.datasets
         self._fixed_epochs: dict[str, int] = {}
         self._pixels: dict[int, Feed] = {}
         self._features: dict[int, Feed] = {}
@@ -114,16 +85,16 @@ class Trials:
 
         Args:
             number: Number of the split.
-            splits: For each data set, which images are for what.
+            splits: The split of each data set.
             lr: Learning rate.
-            epochs: For each stage, the number of epochs, without stopping early; None for what the recipe says.
+            epochs: Number of epochs of each stage, without stopping early; None for what the recipe says.
 
         Returns:
             The model.
         """
         recipe, seed = self._recipe, (self._recipe.seed, number)
-        learner = start(recipe, self._specs, self._source, seed[0] + 1000 * seed[1])
-        learner.to(self._processes.device)
+        learner = start(recipe, self._run.specs, self._run.source, seed[0] + 1000 * seed[1])
+        learner.to(self._run.processes.device)
         if recipe.checkpointing:
             learner.metric(0).backbone.checkpointing = True
         self._fixed_epochs = dict(epochs or {})
@@ -142,18 +113,23 @@ class Trials:
     def _second_stage(
         self, main: StageName, learner: Learner, splits: Sequence[Split], optimizer: OptimizerRecipe
     ) -> list[TrainingSet]:
-        """Train each head alone on the features of the encoder as it is now."""
+        """Train each head alone, on features of the encoder that the main stage has trained."""
         set_trainable(learner, self._recipe, encoder=False)
         sets = []
-        for place, dataset in enumerate(self._datasets):
-            single = Learner([learner.metric(place)], [0])
-            name = replace(main, stage=f"head_{dataset.name}")  # of that learning rate's encoder
-            (one,), _ = self._stage(name, single, splits, optimizer, (self._recipe.seed, main.split, 2, place), place)
+        for index, dataset in enumerate(self._datasets):
+            single = Learner([learner.metric(index)], [0])
+            name = replace(main, stage=f"head_{dataset.name}")
+            (one,), _ = self._stage(name, single, splits, optimizer, (self._recipe.seed, main.split, 2, index), index)
             sets.append(one)
-        self._processes.wait()
-        if self._processes.is_first:  # features of this encoder, which nobody else has
-            shutil.rmtree(self._folder / "state" / "features", ignore_errors=True)
+        self._run.processes.wait()
+        if self._run.processes.is_first:  # no other training uses the features of this encoder
+            shutil.rmtree(self._tuned_features, ignore_errors=True)
         return sets
+
+    @property
+    def _tuned_features(self) -> Path:
+        """Folder of the features of a trained encoder, which no other training can use."""
+        return self._run.state_folder / "features"
 
     def _stage(
         self,
@@ -164,76 +140,79 @@ class Trials:
         seed: Sequence[int],
         only: int | None = None,
     ) -> tuple[list[TrainingSet], list[EpochRecord]]:
-        places = range(len(self._datasets)) if only is None else [only]
-        untouched = name.stage == HEAD_FIRST
+        """Train one stage, on all data sets or on `only` one."""
+        indices = range(len(self._datasets)) if only is None else [only]
+        pretrained = name.stage == HEAD_FIRST
         if name.stage in self._fixed_epochs:
             optimizer = replace(optimizer, epochs=self._fixed_epochs[name.stage], patience=None)
-        sets = [self._training_set(place, learner, splits[place], untouched=untouched) for place in places]
+        sets = [self._training_set(index, learner, splits[index], pretrained=pretrained) for index in indices]
         if name.stage in (HEAD_FIRST, MAIN) and not (name.stage == MAIN and self._recipe.head_first):
             standardise_heads(learner, sets)
-        stage = Stage(
-            name,
-            learner,
-            sets,
-            optimizer,
-            seed=seed,
-            processes=self._processes,
-            state_file=self._folder / "state" / f"{name.filename}.safetensors",
-            identity=f"{self._identity} {name.filename} {optimizer.epochs}",
-            journal=self._journal,
-            observer=self._observer,
-        )
-        return sets, stage.run()
+        stage = Stage(name, learner, sets, optimizer, seed=seed, run=self._run)
+        return sets, stage.train()
 
-    def _training_set(self, place: int, learner: Learner, split: Split, *, untouched: bool) -> TrainingSet:
-        dataset, entry = self._datasets[place], self._recipe.data[place]
+    def _training_set(self, index: int, learner: Learner, split: Split, *, pretrained: bool) -> TrainingSet:
+        dataset, entry = self._datasets[index], self._recipe.data[index]
         return TrainingSet(
             dataset=dataset,
             split=split,
-            feed=self._feed(place, learner, untouched=untouched),
+            feed=self._feed(index, learner, pretrained=pretrained),
             objective=Objective(dataset, entry.loss or self._recipe.loss),
             weight=entry.weight,
-            replicas=self._recipe.augmentation_of(place).replicas,
+            replicas=self._recipe.augmentation_of(index).replicas,
         )
 
-    def _feed(self, place: int, learner: Learner, *, untouched: bool) -> Feed:
+    def _feed(self, index: int, learner: Learner, *, pretrained: bool) -> Feed:
+        """Features where the encoder is frozen and an image has few variants, otherwise pixels.
+
+        Args:
+            index: Index of the data set.
+            learner: The model.
+            pretrained: Whether the encoder still has its pretrained weights, although the recipe trains it later.
+        """
         backbone = learner.metric(0).backbone
         frozen = not any(weight.requires_grad for weight in backbone.parameters())
-        spec, varied = self._specs[0].views, self._recipe.augmentation_of(place)
-        if untouched:  # the heads only have to find their way, for which the fixed views do
-            varied = replace(varied, random_crop=None, random_resized_crop=False)
-        if not (frozen and can_be_kept(varied)):
-            if place not in self._pixels:
-                views = TrainingViews(Views(spec, self._recipe.seed), self._recipe.augmentation_of(place))
-                self._pixels[place] = PixelFeed(self._datasets[place], views, _ROOM // len(self._datasets))
-            return self._pixels[place]
-        tuned = "" if untouched else _tuned(learner, self._recipe)
-        identity = f"{encoder_identity(self._specs[0].backbone, self._source)} {tuned}"
-        if tuned:  # of no use to any other training, so they go with the run's state
-            return self._encoded(place, learner, varied, identity, self._folder / "state" / "features")
-        if place not in self._features:
-            self._features[place] = self._encoded(place, learner, varied, identity, cache_home() / "features")
-        return self._features[place]
+        augmentation = self._recipe.augmentation_of(index)
+        if pretrained:  # the heads only need a reasonable start, for which the views of scoring suffice
+            augmentation = replace(augmentation, random_crop=None, random_resized_crop=False)
+        has_fixed_views = self._run.specs[0].views.view_count is not None
+        if not (frozen and has_fixed_views and can_cache_features(augmentation)):
+            if index not in self._pixels:
+                views = TrainingViews(self._views(), self._recipe.augmentation_of(index))
+                max_bytes = _MAX_PIXEL_BYTES // len(self._datasets)
+                self._pixels[index] = PixelFeed(self._datasets[index], views, max_bytes)
+            return self._pixels[index]
+        tuned = "" if pretrained else _encoder_digest(learner, self._recipe)
+        identity = f"{encoder_identity(self._run.specs[0].backbone, self._run.source)} {tuned}"
+        if tuned:
+            return self._encoded(index, learner, augmentation, identity, self._tuned_features)
+        if index not in self._features:
+            folder = cache_home() / "features"
+            self._features[index] = self._encoded(index, learner, augmentation, identity, folder)
+        return self._features[index]
 
     def _encoded(
-        self, place: int, learner: Learner, varied: AugmentationRecipe, identity: str, folder: Path
+        self, index: int, learner: Learner, augmentation: AugmentationRecipe, identity: str, folder: Path
     ) -> FeatureFeed:
-        dataset = self._datasets[place]
+        dataset = self._datasets[index]
         learner.eval()
         return FeatureFeed(
             dataset,
             learner.metric(0),
-            Views(self._specs[0].views, self._recipe.seed),
-            varied,
+            self._views(),
+            augmentation,
             identity=identity,
-            processes=self._processes,
+            processes=self._run.processes,
             folder=folder,
-            observe=lambda done, total: self._observer.encoding(dataset.name, done, total),
+            observe=lambda done, total: self._run.observer.encoding(dataset.name, done, total),
         )
 
+    def _views(self) -> Views:
+        return Views(self._run.specs[0].views, self._recipe.seed)
 
-def _tuned(learner: Learner, recipe: Recipe) -> str:
-    """What training has made of the encoder; empty for an untouched one."""
+
+def _encoder_digest(learner: Learner, recipe: Recipe) -> str:
+    """Hash of the encoder's trained weights; empty if the recipe leaves the encoder as it is."""
     backbone = learner.metric(0).backbone
     if recipe.train not in ("lora", "full"):
         return ""

@@ -50,7 +50,7 @@ def binary_accuracy(probabilities: ArrayLike, target: ArrayLike, positive: Colle
     Returns:
         Share in [0, 1].
     """
-    shares = _floats(probabilities)
+    shares = np.asarray(probabilities, dtype=float)
     is_positive = np.isin(np.arange(shares.shape[1]), list(positive))
     predicted = shares[:, is_positive].sum(axis=1) > shares[:, ~is_positive].sum(axis=1)
     return float(np.mean(predicted == is_positive[_classes(target)]))
@@ -85,7 +85,7 @@ def f1_scores(confusion: ArrayLike) -> NDArray[np.float64]:
     Returns:
         Shape (C,), in [0, 1]; NaN for a class that neither occurs nor is predicted.
     """
-    matrix = _floats(confusion)
+    matrix = np.asarray(confusion, dtype=float)
     hits, either = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1)
     return np.asarray(np.divide(2 * hits, either, out=np.full(len(matrix), np.nan), where=either > 0))
 
@@ -111,7 +111,7 @@ def weighted_f1(confusion: ArrayLike) -> float:
     Returns:
         Mean in [0, 1].
     """
-    occurrences = _floats(confusion).sum(axis=1)
+    occurrences = np.asarray(confusion, dtype=float).sum(axis=1)
     return float(np.average(np.nan_to_num(f1_scores(confusion)), weights=occurrences))
 
 
@@ -127,7 +127,7 @@ def average_precision(score: ArrayLike, is_class: ArrayLike) -> float:
     Returns:
         Number in [0, 1]; NaN where no image belongs to the class.
     """
-    scores, truth = _floats(score), np.asarray(is_class, dtype=bool)
+    scores, truth = np.asarray(score, dtype=float), np.asarray(is_class, dtype=bool)
     if not truth.any():
         return float("nan")
     order = np.argsort(-scores, kind="stable")
@@ -147,14 +147,10 @@ def mean_average_precision(probabilities: ArrayLike, target: ArrayLike) -> float
     Returns:
         Mean in [0, 1].
     """
-    shares, classes = _floats(probabilities), _classes(target)
+    shares, classes = np.asarray(probabilities, dtype=float), _classes(target)
     occurring = np.unique(classes)
     return float(np.mean([average_precision(shares[:, number], classes == number) for number in occurring]))
 
 
 def _classes(values: ArrayLike) -> NDArray[np.intp]:
     return np.asarray(values, dtype=np.intp)
-
-
-def _floats(values: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(values, dtype=np.float64)

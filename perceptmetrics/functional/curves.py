@@ -33,7 +33,7 @@ def logistic4(x: ArrayLike, b1: float, b2: float, b3: float, b4: float) -> NDArr
     Returns:
         Numbers of the shape of `x`.
     """
-    return b2 + (b1 - b2) * np.asarray(expit((_floats(x) - b3) / abs(b4)))
+    return b2 + (b1 - b2) * np.asarray(expit((np.asarray(x, dtype=float) - b3) / abs(b4)))
 
 
 def logistic5(x: ArrayLike, b1: float, b2: float, b3: float, b4: float, b5: float) -> NDArray[np.float64]:
@@ -52,7 +52,7 @@ def logistic5(x: ArrayLike, b1: float, b2: float, b3: float, b4: float, b5: floa
     Returns:
         Numbers of the shape of `x`.
     """
-    numbers = _floats(x)
+    numbers = np.asarray(x, dtype=float)
     return b1 * (np.asarray(expit(b2 * (numbers - b3))) - 0.5) + b4 * numbers + b5
 
 
@@ -155,7 +155,7 @@ def _least_squares(
 
 
 def _points(prediction: ArrayLike, target: ArrayLike, fewest: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    x, y = _floats(prediction), _floats(target)
+    x, y = np.asarray(prediction, dtype=float), np.asarray(target, dtype=float)
     if x.size < fewest or float(x.std()) == 0:
         raise ValueError(f"A logistic curve needs at least {fewest} points of different scores, got {x.size} points.")
     return x, y
@@ -175,7 +175,3 @@ def _to_unit(y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]
 
 def _exp(logarithm: float) -> float:
     return math.exp(min(max(logarithm, -_LOG_WIDTH), _LOG_WIDTH))
-
-
-def _floats(values: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(values, dtype=np.float64)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["antonym_probability", "logistic", "map_to_scores", "signed_log"]
+__all__ = ["antonym_probability", "signed_log"]
 
 
 def antonym_probability(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
@@ -25,41 +25,6 @@ def antonym_probability(image_features: Tensor, text_features: Tensor, logit_sca
     """
     directions = text_features[:, 0] - text_features[:, 1]
     return torch.sigmoid(logit_scale * F.normalize(image_features, dim=-1) @ directions.T)
-
-
-def logistic(raw: Tensor, scale: float, shift: float) -> Tensor:
-    """Map raw outputs to (0, 1): `1 / (1 + exp(-(scale * raw + shift)))`.
-
-    Args:
-        raw: Any shape.
-        scale: Factor.
-        shift: Offset.
-
-    Returns:
-        Same shape.
-    """
-    return torch.sigmoid(scale * raw + shift)
-
-
-def map_to_scores(raw: Tensor, kind: str, scale: float = 1.0, shift: float = 0.0) -> Tensor:
-    """Turn raw outputs into scores.
-
-    Args:
-        raw: Shape (..., K).
-        kind: `"identity"`, `"affine"`, `"logistic"` or `"softmax"` (over K); see `ScoreSpec.map`.
-        scale: Factor of the affine and the logistic map.
-        shift: Their offset.
-
-    Returns:
-        Same shape.
-    """
-    if kind == "affine":
-        return scale * raw + shift
-    if kind == "logistic":
-        return logistic(raw, scale, shift)
-    if kind == "softmax":
-        return raw.softmax(dim=-1)
-    return raw
 
 
 def signed_log(values: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def mse(prediction: ArrayLike, target: ArrayLike) -> float:
     Returns:
         Error in the square of that unit, 0 or more.
     """
-    return float(np.mean((_floats(prediction) - _floats(target)) ** 2))
+    return float(np.mean((np.asarray(prediction, dtype=float) - np.asarray(target, dtype=float)) ** 2))
 
 
 def rmse(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -102,7 +102,9 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a statistic: rows are drawn with replacement, the same ones from each sample.
 
-    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. With the same generator
+    `scipy.stats.bootstrap(paired=True, method="percentile")` gives the same interval; but it gives NaN as soon as the
+    statistic is undefined for a single draw, which is common with few images, and refuses a single row.
 
     Args:
         statistic: Takes as many arrays as there are samples and returns a number. Draws for which it gives NaN (a
@@ -120,7 +122,7 @@ def bootstrap_interval(
         >>> 1.0 <= low < 2.5 < high <= 4.0
         True
     """
-    arrays = [_floats(sample) for sample in samples]
+    arrays = [np.asarray(sample, dtype=float) for sample in samples]
     size = len(arrays[0])
     draws = np.random.default_rng(seed).integers(0, size, (repeats, size))
     values = np.array([statistic(*(array[rows] for array in arrays)) for rows in draws], dtype=np.float64)
@@ -162,7 +164,7 @@ def sign_test(positive: int, negative: int) -> float:
 
 def _unless_undefined(coefficient: Callable[..., Any], prediction: ArrayLike, target: ArrayLike) -> float:
     """A correlation without the warning or error that SciPy gives where it is not defined."""
-    x, y = _floats(prediction), _floats(target)
+    x, y = np.asarray(prediction, dtype=float), np.asarray(target, dtype=float)
     if x.shape != y.shape:
         raise ValueError(f"Expected as many predictions as targets, got shapes {x.shape} and {y.shape}.")
     if x.size < 2 or _is_constant(x) or _is_constant(y):
@@ -173,7 +175,3 @@ def _unless_undefined(coefficient: Callable[..., Any], prediction: ArrayLike, ta
 def _is_constant(values: NDArray[np.float64]) -> bool:
     """Whether the numbers differ by no more than rounding, or are not all finite, so that nothing correlates."""
     return not np.isfinite(values).all() or float(np.ptp(values)) <= ROUNDING * float(np.abs(values).max())
-
-
-def _floats(values: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(values, dtype=np.float64)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from torch import Tensor
 
+from perceptmetrics._util.threads import run_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.load import ImageSource, load_pixels
 from perceptmetrics.images.sources import NamedImage
@@ -55,20 +56,11 @@ def decode_ahead(sources: Iterable[T], workers: int | None = None) -> Iterator[D
     workers = default_workers() if workers is None else workers
     if workers < 0:
         raise InvalidOptionError(f"workers must be 0 (decode in the calling thread) or more, got {workers}.")
-    if workers == 0:
-        yield from map(_decode, sources)
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="perceptmetrics-decode") as pool:
-        ahead: deque[Future[Decoded[T]]] = deque()
-        try:
-            for source in sources:
-                ahead.append(pool.submit(_decode, source))
-                if len(ahead) > _AHEAD_PER_WORKER * workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    tasks = ([partial(_decode, source)] for source in sources)
+    ahead = _AHEAD_PER_WORKER * workers
+    with closing(run_ahead(tasks, workers=workers, ahead=ahead, name="perceptmetrics-decode")) as results:
+        for (decoded,) in results:
+            yield decoded
 
 
 def _decode(source: T) -> Decoded[T]:
@@ -82,7 +74,7 @@ def _decode(source: T) -> Decoded[T]:
     if isinstance(source.source, InvalidImageError):
         return Decoded(source, None, source.source)
     try:
-        return Decoded(source, load_pixels(cast("ImageSource", source.source)), None)
+        return Decoded(source, load_pixels(source.source), None)
     except InvalidImageError as error:
         told = str(error).startswith(source.name)
         return Decoded(source, None, error if told else InvalidImageError(f"{source.name}: {error}"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.images.addresses import is_address, is_address_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,9 @@ IMAGE_SUFFIXES = frozenset(f".{name}" for name in _FORMATS)
 
 
 def is_file_pattern(path: str) -> bool:
-    """Whether a path names no existing file but holds the wildcards `*`, `?` or `[`."""
+    """Whether a path names no existing file but holds the wildcards `*`, `?` or `[`, or an address holds them."""
+    if is_address(path):
+        return is_address_pattern(path)
     return glob.has_magic(path) and not Path(path).exists()
 
 

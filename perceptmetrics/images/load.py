@@ -1,6 +1,6 @@
 """From whatever holds an image to the canonical tensor: (3, H, W), RGB, float32 in [0, 1].
 
-The only module that reads images from disk. How the oddities of image files are resolved:
+The only module that decodes images. How the oddities of image files are resolved:
 
 - EXIF orientation is applied.
 - Transparency is composed over white.
@@ -28,6 +28,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.images.addresses import is_address, read_address
 from perceptmetrics.images.png16 import is_sixteen_bit_colour_png, key_to_white, read_sixteen_bit_png
 
 if TYPE_CHECKING:
@@ -58,16 +59,16 @@ def load_image(source: ImageSource) -> Tensor:
     """Load one image as the canonical tensor.
 
     Args:
-        source: A path; encoded bytes, or a binary file that holds them; a PIL image; an array in uint8, uint16 or
-            float in [0, 1] of shape (H, W) or (H, W, C) with C = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB,
-            alpha); or a float tensor of shape
-            (3, H, W) in [0, 1].
+        source: A path, or an address such as `s3://bucket/photo.jpg`; encoded bytes, or a binary file that holds them;
+            a PIL image; an array in uint8, uint16 or float in [0, 1] of shape (H, W) or (H, W, C) with C = 1 (grey),
+            2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); or a float tensor of shape (3, H, W) in [0, 1].
 
     Returns:
         Shape (3, H, W), RGB, float32 in [0, 1].
 
     Raises:
         InvalidImageError: It cannot be read, or is not an image of that form; the message says why.
+        MissingExtraError: It is an address, and the package of its file system is not installed.
 
     Example:
         >>> import numpy as np
@@ -88,6 +89,7 @@ def load_pixels(source: ImageSource) -> Tensor:
 
     Raises:
         InvalidImageError: See `load_image`.
+        MissingExtraError: See `load_image`.
     """
     if isinstance(source, Tensor):
         check_tensor(source, dimensions=(3,))
@@ -103,7 +105,10 @@ def load_pixels(source: ImageSource) -> Tensor:
     if hasattr(source, "read"):
         return load_pixels(source.read())
     if isinstance(source, (str, os.PathLike)):
-        return _from_path(Path(source))
+        name = os.fspath(source)
+        if is_address(name):
+            return _from_encoded(io.BytesIO(read_address(name)), name)
+        return _from_path(Path(name))
     raise InvalidImageError(
         "Expected a path, encoded bytes, a PIL image, a NumPy array or a float tensor of shape (3, H, W), "
         f"got {type(source).__name__}."

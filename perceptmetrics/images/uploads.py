@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from typing import IO
 
 from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError
 
-__all__ = ["UPLOAD_FORMATS", "OversizedImageError", "upload_area"]
+__all__ = ["OversizedImageError", "upload_area", "upload_formats"]
 
-Image.init()
-UPLOAD_FORMATS = tuple(
-    name for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP") if name in Image.OPEN
-)
-"""The formats that are read; Pillow knows more, some of which run other programs."""
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
 class OversizedImageError(InvalidImageError):
     """An image has more pixels than is allowed."""
+
+
+@functools.cache
+def upload_formats() -> tuple[str, ...]:
+    """The formats that are read, by Pillow's names; Pillow knows more, some of which run other programs."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def upload_area(stream: IO[bytes], name: str, max_pixels: int) -> int:
@@ -34,12 +38,12 @@ def upload_area(stream: IO[bytes], name: str, max_pixels: int) -> int:
 
     Raises:
         OversizedImageError: It has more pixels.
-        InvalidImageError: It is no image in one of `UPLOAD_FORMATS`.
+        InvalidImageError: It is no image in one of `upload_formats`.
     """
     too_many = f"{name} has more than the {max_pixels} pixels that are allowed"
     try:
         stream.seek(0)
-        with Image.open(stream, formats=UPLOAD_FORMATS) as image:
+        with Image.open(stream, formats=upload_formats()) as image:
             width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise OversizedImageError(f"{too_many}. Shrink it first.") from error
@@ -47,7 +51,7 @@ def upload_area(stream: IO[bytes], name: str, max_pixels: int) -> int:
         raise
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         raise InvalidImageError(
-            f"{name} is not an image that can be read. Send {', '.join(UPLOAD_FORMATS)} that opens in a viewer."
+            f"{name} is not an image that can be read. Send {', '.join(upload_formats())} that opens in a viewer."
         ) from error
     if width * height > max_pixels:
         raise OversizedImageError(f"{too_many}: {width} x {height}. Shrink it first.")

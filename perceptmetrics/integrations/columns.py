@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import fsspec
-
-from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError, first_line, nearest_names
+from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
 from perceptmetrics.factory.create import create_metric
+from perceptmetrics.images.addresses import is_address
 from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.scoring.stream import score_columns, score_images
@@ -34,7 +33,7 @@ class TableScorer:
 
     Attributes:
         metrics: The metrics.
-        folder: Where relative paths start; None for the working directory.
+        folder: Where relative paths start, or an address; None for the working directory.
         batch_size: Most images of equal size that go through an encoder together.
         max_pixels: Most pixels that go through it together; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.
@@ -86,7 +85,7 @@ class TableScorer:
         """Score a column of images.
 
         Args:
-            values: Paths, addresses (`"hf://..."`, `"s3://..."`, whatever fsspec opens), encoded bytes, dictionaries
+            values: Paths, addresses (`"hf://..."`, `"s3://..."`, see `images.addresses`), encoded bytes, dictionaries
                 with `"bytes"` or `"path"`, or anything else that `Metric.score` takes as a single image.
 
         Returns:
@@ -108,23 +107,7 @@ class TableScorer:
             return None
         if isinstance(value, Mapping):
             value = value.get("path") if value.get("bytes") is None else value["bytes"]
-        if isinstance(value, str) and "://" in value:
-            return _RemoteFile(value)
-        if isinstance(value, (str, os.PathLike)) and self.folder is not None:
-            return Path(self.folder, value)
-        return value
-
-
-class _RemoteFile:
-    """A file that is fetched by the thread that decodes it."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-
-    def read(self) -> bytes:
-        try:
-            with fsspec.open(self._address, "rb") as stream:
-                content: bytes = stream.read()
-                return content
-        except Exception as error:  # whatever a file system of anyone's raises concerns this image alone
-            raise InvalidImageError(f"{self._address} cannot be read: {first_line(error)}.") from error
+        if not isinstance(value, (str, os.PathLike)) or self.folder is None or is_address(os.fspath(value)):
+            return value
+        folder = os.fspath(self.folder)
+        return f"{folder.rstrip('/')}/{os.fspath(value)}" if is_address(folder) else Path(folder, value)

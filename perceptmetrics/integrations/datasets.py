@@ -40,7 +40,7 @@ def score_dataset(
         dataset: A `Dataset`, an `IterableDataset`, or a dictionary of one of them by split, as `load_dataset` returns.
         metrics: A metric, a name, or several of them.
         image_column: Column of images: an `Image` feature, paths, encoded bytes, or in a stream whatever it holds.
-        folder: Where relative paths start; None for the working directory.
+        folder: Where relative paths start, a path or an address; None for the working directory.
         batch_size: Most images of equal size that go through an encoder together.
         max_pixels: Most pixels that go through it together; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.

@@ -39,7 +39,7 @@ def score_frame(
         metrics: A metric, a name, or several of them.
         image_column: Column with paths, addresses that fsspec opens, encoded bytes, PIL images, arrays, or
             dictionaries with `"bytes"` or `"path"`.
-        folder: Where relative paths start; None for the working directory.
+        folder: Where relative paths start, a path or an address; None for the working directory.
         batch_size: Most images of equal size that go through an encoder together.
         max_pixels: Most pixels that go through it together; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.

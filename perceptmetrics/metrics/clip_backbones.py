@@ -1,4 +1,4 @@
-"""The CLIP image towers of OpenAI, as open_clip publishes them on the Hub.
+"""The CLIP image encoders of OpenAI, as open_clip publishes them on the Hub.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021.
 All of them were trained with QuickGELU and with the pixel mean and standard deviation below. Revision,
@@ -7,7 +7,7 @@ size and hash are pinned where they are known; for the others the first download
 
 from __future__ import annotations
 
-from perceptmetrics.spec import BackboneSpec, HubFile, PositionalEmbedding
+from perceptmetrics.spec import ClipEncoderSpec, HubFile, PositionalEmbedding
 
 __all__ = ["CLIP_MEAN", "CLIP_STD", "OPENAI_CLIP_WEIGHTS", "openai_clip"]
 
@@ -49,18 +49,17 @@ OPENAI_CLIP_WEIGHTS: dict[str, HubFile] = {
 }
 
 
-def openai_clip(architecture: str, positional_embedding: PositionalEmbedding) -> BackboneSpec:
-    """Specify an OpenAI CLIP image tower.
+def openai_clip(architecture: str, positional_embedding: PositionalEmbedding) -> ClipEncoderSpec:
+    """Specify an OpenAI CLIP image encoder.
 
     Args:
         architecture: A key of `OPENAI_CLIP_WEIGHTS`.
-        positional_embedding: What becomes of the positional embedding, see `BackboneSpec`.
+        positional_embedding: What becomes of the positional embedding, see `ClipEncoderSpec`.
 
     Returns:
-        The backbone's specification.
+        The encoder's specification.
     """
-    return BackboneSpec(
-        library="open_clip",
+    return ClipEncoderSpec(
         architecture=architecture,
         quick_gelu=True,
         weights=OPENAI_CLIP_WEIGHTS[architecture],

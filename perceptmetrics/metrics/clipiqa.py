@@ -11,8 +11,8 @@ from dataclasses import replace
 from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, openai_clip
 from perceptmetrics.spec import (
     AntonymHeadSpec,
-    BackboneSpec,
     CardSpec,
+    ClipEncoderSpec,
     ContextSpec,
     HubFile,
     MetricSpec,
@@ -49,7 +49,7 @@ _PROMPTS_REPO = "chaofengc/IQA-PyTorch-Weights"
 _PROMPTS_REVISION = "2e0f216cef5664a13537ca44119354535272e4ac"
 
 
-def _with_learned_prompts(name: str, backbone: BackboneSpec, filename: str, size: int, sha256: str) -> MetricSpec:
+def _with_learned_prompts(name: str, backbone: ClipEncoderSpec, filename: str, size: int, sha256: str) -> MetricSpec:
     weights = HubFile(repo=_PROMPTS_REPO, filename=filename, revision=_PROMPTS_REVISION, size=size, sha256=sha256)
     context = ContextSpec(length=16, position="middle", weights=weights)
     embedding = "without" if backbone.positional_embedding == "drop" else "with a resized"

@@ -9,12 +9,13 @@ The head, this specification as JSON and nothing else lie in `metrics/lite_iqa/`
 from __future__ import annotations
 
 from perceptmetrics.spec import (
-    BackboneSpec,
     CardSpec,
+    LogisticMap,
     MetricSpec,
     MlpHeadSpec,
     PackageFile,
     ScoreSpec,
+    TimmEncoderSpec,
     ViewsSpec,
     WholeView,
 )
@@ -32,8 +33,7 @@ EFFICIENTNET_LITE0_WEIGHTS = PackageFile(
 LITE_IQA = MetricSpec(
     name="lite_iqa",
     task="quality",
-    backbone=BackboneSpec(
-        library="timm",
+    backbone=TimmEncoderSpec(
         architecture="tf_efficientnet_lite0",
         quick_gelu=False,
         weights=EFFICIENTNET_LITE0_WEIGHTS,
@@ -54,7 +54,7 @@ LITE_IQA = MetricSpec(
             size=796_724,
         ),
     ),
-    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map="logistic"),
+    score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map=LogisticMap()),
     card=CardSpec(
         summary="Quality of photographs, offline and fast: no CLIP, no download.",
         paper="Head: this project. Encoder: Tan, Le: EfficientNet. ICML 2019. Labels: Ghadiyaram, Bovik: Massive "

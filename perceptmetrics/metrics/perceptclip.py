@@ -12,15 +12,17 @@ from dataclasses import replace
 
 from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, openai_clip
 from perceptmetrics.spec import (
-    BackboneSpec,
+    AffineMap,
     CardSpec,
     CentreCropView,
     CropsView,
+    EncoderSpec,
     HubFile,
     LoraSpec,
     MetricSpec,
     MlpHeadSpec,
     ScoreSpec,
+    SoftmaxMap,
     ViewSpec,
     ViewsSpec,
 )
@@ -41,7 +43,7 @@ _PAPER_URL = "https://arxiv.org/abs/2503.13260"
 _LICENCE = "Not stated by the authors; CLIP weights by OpenAI: MIT"
 
 
-def _backbone() -> BackboneSpec:
+def _backbone() -> EncoderSpec:
     return replace(openai_clip("ViT-L-14", positional_embedding="keep"), lora=_LORA, in_trained_file=True)
 
 
@@ -66,9 +68,7 @@ PERCEPTCLIP_IQA = MetricSpec(
         upper=1.0,
         strict_range=False,
         higher_is_better=True,
-        map="affine",
-        scale=1 / _RAW_SPAN,
-        shift=-_RAW_LOWEST / _RAW_SPAN,
+        map=AffineMap(scale=1 / _RAW_SPAN, shift=-_RAW_LOWEST / _RAW_SPAN),
     ),
     card=CardSpec(
         summary="Quality as people rate it, learned by CLIP with LoRA: mean over 15 crops.",
@@ -90,7 +90,7 @@ PERCEPTCLIP_MEM = MetricSpec(
     head=_head("PerceptCLIP_Memorability", "perceptCLIP_Memorability.pth", outputs=1),
     score=ScoreSpec(lower=0.0, upper=1.0, strict_range=False, higher_is_better=True),
     card=CardSpec(
-        summary="Memorability: the share of people who would recognise the image when they see it again.",
+        summary="Memorability: the fraction of people who would recognise the image when they see it again.",
         paper=_PAPER,
         paper_url=_PAPER_URL,
         licence=_LICENCE,
@@ -112,7 +112,7 @@ PERCEPTCLIP_EMO = MetricSpec(
         higher_is_better=True,
         labels=EMOTIONS,
         positive_labels=PLEASANT_EMOTIONS,
-        map="softmax",
+        map=SoftmaxMap(),
     ),
     card=CardSpec(
         summary="Evoked emotion: the probability of each of eight emotions that an image may evoke.",

@@ -1,6 +1,6 @@
-"""The road from pixels to scores.
+"""From pixels to scores.
 
-images --Views--> groups of pixels --Backbone--> features --Head--> outputs --Pool, score map--> scores
+images --Views--> groups of pixels --encoder--> features --Head--> outputs --Pool, score map--> scores
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.functional.score import map_to_scores
-from perceptmetrics.models.metric_base import Scorer, is_single_image
+from perceptmetrics.models.metric_base import MetricBase, is_single_image
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec
 
@@ -34,7 +33,7 @@ class Prediction(TypedDict):
     probabilities: dict[str, float]
 
 
-class Metric(Scorer[Tensor]):
+class Metric(MetricBase[Tensor]):
     """A no-reference metric of how people perceive images.
 
     Made by `create_metric`. Its parameters are frozen: it gives gradients to pixels, none to weights.
@@ -98,13 +97,34 @@ class Metric(Scorer[Tensor]):
         """Where the encoder lives."""
         return next(self.backbone.parameters()).device
 
-    def rows(self, images: Tensor) -> Tensor:
-        """Score a batch; see `Scorer.rows`."""
-        return self.rate(self.encode(self.views(images)), images.shape[0])
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether each image is compared with a text of its own: `metric(images, prompts)`."""
+        return self.spec.head.reads_prompts
 
-    def present(self, rows: Tensor) -> Tensor:
+    def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
+        """Score a batch; see `MetricBase.forward_batch`."""
+        return self.score_features(self.encode(self.views(images)), images.shape[0], prompts)
+
+    def to_output(self, rows: Tensor) -> Tensor:
         """Shape (N, K), or (N,) for a single score."""
         return rows if self.labels else rows[:, 0]
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Text features of prompts, which `metric(images, features)` takes in place of the texts.
+
+        Args:
+            prompts: N texts.
+
+        Returns:
+            Shape (N, D), unit length, without gradients.
+
+        Raises:
+            InvalidSpecError: The metric compares images with no prompts of their own.
+            InvalidOptionError: A prompt is empty, or too long to be read whole.
+        """
+        features: Tensor = self.head.encode_prompts(prompts)  # type: ignore[operator]
+        return features
 
     def encode(self, groups: Sequence[Tensor]) -> list[Tensor]:
         """Encode views.
@@ -119,32 +139,44 @@ class Metric(Scorer[Tensor]):
         encoded = [self.backbone(group.to(dtype)) for group in groups]
         return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
 
-    def rate(self, features: Sequence[Tensor], count: int) -> Tensor:
+    def score_features(
+        self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | Tensor | None = None
+    ) -> Tensor:
         """Turn features into scores: the head, the pool over an image's views, the score map.
 
         Args:
             features: What `encode` returns.
             count: Number of images N.
+            prompts: For a metric that reads prompts: the text of each image, or text features, shape (N, D).
 
         Returns:
             Shape (N, K), float32.
         """
-        mapping = self.spec.score
-        return map_to_scores(self.outputs(features, count), mapping.map, mapping.scale, mapping.shift)
+        return self.spec.score.map(self.outputs(features, count, prompts))
 
-    def outputs(self, features: Sequence[Tensor], count: int) -> Tensor:
-        """Turn features into raw outputs, which training compares with labels: the head, the pool over the views.
+    def outputs(self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
+        """Turn features into raw outputs: the head, and the pool over the views of an image.
 
         Args:
             features: What `encode` returns.
             count: Number of images N.
+            prompts: See `score_features`.
 
         Returns:
             Shape (N, K), float32.
         """
-        outputs = [self.head(group).unflatten(0, (count, -1)) for group in features]
+        texts = prompts if prompts is None or isinstance(prompts, Tensor) else self.encode_prompts(prompts)
+        outputs = [self._head_outputs(group, count, texts) for group in features]
         raw: Tensor = self.pool(torch.cat(outputs, dim=1)).float()
         return raw
+
+    def _head_outputs(self, features: Tensor, count: int, texts: Tensor | None) -> Tensor:
+        """Outputs of the views in a group, shape (N, V, K)."""
+        if texts is None:
+            outputs: Tensor = self.head(features)
+        else:
+            outputs = self.head(features, texts.repeat_interleave(len(features) // count, dim=0))
+        return outputs.unflatten(0, (count, -1))  # type: ignore[no-untyped-call,no-any-return]
 
     def predict(
         self, images: ImageSource | Iterable[ImageSource], *, binary: bool = False
@@ -162,7 +194,7 @@ class Metric(Scorer[Tensor]):
             InvalidOptionError: The metric does not give probabilities, or does not know which are positive.
             InvalidImageError: An image cannot be read.
         """
-        if self.spec.score.map != "softmax":
+        if not self.spec.score.map.gives_probabilities:
             raise InvalidOptionError(
                 f"{self.metric_name!r} gives no probabilities of labels, so there is nothing to predict. Use a metric "
                 "such as 'perceptclip_emo' (without raw=True), or read the scores."
@@ -172,11 +204,12 @@ class Metric(Scorer[Tensor]):
             raise InvalidOptionError(f"{self.metric_name!r} does not say which of its labels are positive.")
         predictions = []
         for row in self.score(images).tolist():
-            shares = dict(zip(self.labels, row, strict=True))
+            probabilities = dict(zip(self.labels, row, strict=True))
             if binary:
-                pleasant = sum(shares[label] for label in positive)
-                shares = {"positive": pleasant, "negative": 1 - pleasant}
-            predictions.append(Prediction(label=max(shares, key=shares.__getitem__), probabilities=shares))
+                pleasant = sum(probabilities[label] for label in positive)
+                probabilities = {"positive": pleasant, "negative": 1 - pleasant}
+            label = max(probabilities, key=probabilities.__getitem__)
+            predictions.append(Prediction(label=label, probabilities=probabilities))
         return predictions[0] if is_single_image(images) else predictions
 
     def requires_grad_(self, requires_grad: bool = True) -> Metric:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 from perceptmetrics._util.warnings import quiet
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
-from perceptmetrics.models.encoders import ClipVisionTransformer
 
 if TYPE_CHECKING:
     from perceptmetrics.models.encoders import Backbone
@@ -36,7 +35,7 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
     if precision != "int8":
         raise InvalidOptionError(f"precision= must be 'int8', got {precision!r}. For bfloat16 or float16 pass dtype=.")
     weight = next(backbone.parameters())
-    if not isinstance(backbone, ClipVisionTransformer):
+    if backbone.quantizable is None:
         raise InvalidOptionError(
             "precision='int8' is for metrics on one of CLIP's vision transformers, got one on a "
             f"{type(backbone).__name__}. Leave it out."
@@ -51,7 +50,7 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
             from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
     except ImportError as error:
         raise MissingExtraError("precision='int8'", "int8") from error
-    quantize_(backbone.visual.transformer, Int8DynamicActivationInt8WeightConfig())
+    quantize_(backbone.quantizable, Int8DynamicActivationInt8WeightConfig())
     for module in backbone.modules():
         module.__dict__.pop("extra_repr", None)  # torchao's own, which cannot be pickled
     backbone.shared.separate(backbone)  # what little is left, so that nothing of the original stays in memory

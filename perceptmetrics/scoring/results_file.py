@@ -14,10 +14,12 @@ import csv
 import json
 import os
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from filelock import FileLock, Timeout
 
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics.errors import InvalidOptionError
@@ -31,11 +33,6 @@ from perceptmetrics.scoring.results_parquet import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows has no such locks; two runs on one file are not noticed there
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["ResultsFile"]
 
@@ -69,7 +66,7 @@ class ResultsFile:
         self._form = form
         self._columns = list(columns)
         output.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(output.with_name(f".{output.name}.lock"))
+        self._lock = _lock(output)
         try:
             self.done = self._take_over(resume=resume)
             self._order: list[str] | None = [] if resume else None
@@ -119,8 +116,9 @@ class ResultsFile:
         return {row.name: row for row in self._earlier_rows() if row.error is None} if resume else {}
 
     def _unlock(self) -> None:
-        Path(self._lock.name).unlink(missing_ok=True)
-        self._lock.close()
+        with suppress(PermissionError):  # Windows keeps open files; there the release removes it
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
 
     def _start_journal(self) -> TextIO:
         """Rewrite the journal with the earlier rows, through a temporary file, and leave it open for more."""
@@ -142,19 +140,16 @@ class ResultsFile:
             yield from (row for row in _read_journal(self.journal) if row.window is None or row.window not in windows)
 
 
-def _lock(path: Path) -> TextIO:
-    """Hold a lock file; the system frees it when the process ends, however it ends."""
-    stream = path.open("w", encoding="utf-8")
-    if fcntl is not None:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            stream.close()
-            raise InvalidOptionError(
-                f"Another run is writing {path.parent / path.name[1:].removesuffix('.lock')} at this moment. "
-                "Wait for it, or write to another file."
-            ) from error
-    return stream
+def _lock(output: Path) -> FileLock:
+    """Hold a lock beside the output; the system frees it when the process ends, however it ends."""
+    lock = FileLock(output.with_name(f".{output.name}.lock"), thread_local=False)  # any thread may close the file
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InvalidOptionError(
+            f"Another run is writing {output} at this moment. Wait for it, or write to another file."
+        ) from error
+    return lock
 
 
 def _open(path: Path, mode: Literal["r", "w", "a"] = "r") -> TextIO:

@@ -8,7 +8,14 @@ would be dangerous to guess (QuickGELU, range, direction, paper, licence) has no
 
 from __future__ import annotations
 
-from perceptmetrics.spec.backbone import BackboneSpec, EncoderFeatures, LoraSpec, PositionalEmbedding
+from perceptmetrics.spec.encoders import (
+    ClipEncoderSpec,
+    EncoderFeatures,
+    EncoderSpec,
+    LoraSpec,
+    PositionalEmbedding,
+    TimmEncoderSpec,
+)
 from perceptmetrics.spec.heads import (
     Aggregation,
     AntonymHeadSpec,
@@ -18,10 +25,12 @@ from perceptmetrics.spec.heads import (
     HeadSpec,
     MlpHeadSpec,
     PoolSpec,
+    PromptHeadSpec,
     PromptPair,
     RegressorSpec,
 )
 from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
+from perceptmetrics.spec.score_maps import AffineMap, IdentityMap, LogisticMap, ScoreMap, SoftmaxMap
 from perceptmetrics.spec.sources import HubFile, PackageFile, WeightSource
 from perceptmetrics.spec.views import (
     CentreCropView,
@@ -35,31 +44,39 @@ from perceptmetrics.spec.views import (
 )
 
 __all__ = [
+    "AffineMap",
     "Aggregation",
     "AntonymHeadSpec",
-    "BackboneSpec",
     "CardSpec",
     "CentreCropView",
+    "ClipEncoderSpec",
     "ContextPosition",
     "ContextSpec",
     "CosineHeadSpec",
     "CropMode",
     "CropsView",
     "EncoderFeatures",
+    "EncoderSpec",
     "FragmentsView",
     "HeadSpec",
     "HubFile",
+    "IdentityMap",
+    "LogisticMap",
     "LoraSpec",
     "MetricSpec",
     "MlpHeadSpec",
     "PackageFile",
     "PoolSpec",
     "PositionalEmbedding",
+    "PromptHeadSpec",
     "PromptPair",
     "RegressorSpec",
     "SalientView",
+    "ScoreMap",
     "ScoreSpec",
+    "SoftmaxMap",
     "Task",
+    "TimmEncoderSpec",
     "ViewSpec",
     "ViewsSpec",
     "WeightSource",

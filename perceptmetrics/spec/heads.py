@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics.spec.kinds import Family, Kind
 from perceptmetrics.spec.sources import WeightSource
 
+if TYPE_CHECKING:
+    from perceptmetrics.spec.metric import MetricSpec
+
 __all__ = [
+    "HEADS",
     "Activation",
     "Aggregation",
     "AntonymHeadSpec",
@@ -19,8 +25,10 @@ __all__ = [
     "HeadSpec",
     "MlpHeadSpec",
     "PoolSpec",
+    "PromptHeadSpec",
     "PromptPair",
     "RegressorSpec",
+    "regressor_inputs",
 ]
 
 Activation = Literal["relu", "gelu"]
@@ -29,9 +37,80 @@ ContextPosition = Literal["middle", "end"]
 Aggregation = Literal["mean", "concat"]
 
 
+class HeadSpec(Kind, ABC):
+    """From the features of a view to its raw outputs.
+
+    Attributes:
+        needs_text_encoder: Whether the head compares images with texts, which the text encoder of a CLIP reads.
+        takes_regressor: Whether a regressor may read the outputs of the head.
+        reads_prompts: Whether each image comes with a text of its own, which the head compares it with.
+        is_calibrated: Whether the raw outputs are on a scale that training keeps. Otherwise, after training for a
+            correlation, a line is fitted to the ratings and becomes part of the metric.
+    """
+
+    needs_text_encoder: ClassVar[bool] = False
+    takes_regressor: ClassVar[bool] = False
+    reads_prompts: ClassVar[bool] = False
+    is_calibrated: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Number K of raw outputs of a view."""
+
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether `create_metric` takes other prompts for it."""
+        return False
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the head, or what it tunes the encoder with, lies in a trained file of the metric's own."""
+        return False
+
+    @property
+    def trained_file(self) -> WeightSource | None:
+        """Where that file comes from; None when there is none, when it is not published, or lies beside `spec.json`."""
+        return None
+
+    def with_trained_file(self, source: WeightSource | None) -> HeadSpec:
+        """The same head with another trained file; a head without one is returned as it is.
+
+        Args:
+            source: Where the file comes from; None for a file beside `spec.json`.
+        """
+        del source
+        return self
+
+    def untrained(self) -> HeadSpec:
+        """The head that training starts from, without what is learned outside of it."""
+        return self
+
+    def check(self, metric: MetricSpec) -> None:
+        """Check the head against the rest of the metric.
+
+        Raises:
+            InvalidSpecError: They do not go together.
+        """
+
+    def describe_training(self) -> str:
+        """What of the head was trained, for model cards; empty for nothing."""
+        return "a head" if self.is_trained else ""
+
+
+HEADS: Family[HeadSpec] = Family("head", HeadSpec, "perceptmetrics.heads")
+
+
+def _check_no_lora(metric: MetricSpec) -> None:
+    require(
+        metric.backbone.lora is None,
+        f"{metric.name}: LoRA's weights lie in a trained file with a head of layers, and this metric has prompts.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptPair:
-    """An antonym pair: the score is the share of the positive prompt.
+    """An antonym pair: the score is the probability of the positive prompt.
 
     Attributes:
         name: Label of the score.
@@ -78,7 +157,7 @@ class ContextSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AntonymHeadSpec:
+class AntonymHeadSpec(HeadSpec):
     """CLIP-IQA's head: softmax over the scaled cosines with an antonym pair (section 3.1, Eq. 3).
 
     Attributes:
@@ -88,6 +167,8 @@ class AntonymHeadSpec:
     """
 
     kind: ClassVar[str] = "antonym"
+    needs_text_encoder: ClassVar[bool] = True
+    takes_regressor: ClassVar[bool] = True
     pairs: tuple[PromptPair, ...]
     average: bool = False
     context: ContextSpec | None = None
@@ -98,9 +179,52 @@ class AntonymHeadSpec:
         repeated = sorted({name for name in names if names.count(name) > 1})
         require(not repeated, f"AntonymHeadSpec.pairs names {repeated} more than once; labels must be unique.")
 
+    @property
+    def outputs(self) -> int:
+        """One for each pair, or one for their average."""
+        return 1 if self.average else len(self.pairs)
+
+    @property
+    def takes_prompts(self) -> bool:
+        """Texts can be exchanged, learned prompts cannot."""
+        return self.context is None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the context is learned."""
+        return self.context is not None
+
+    @property
+    def trained_file(self) -> WeightSource | None:
+        """The file of the learned context."""
+        return None if self.context is None else self.context.weights
+
+    def with_trained_file(self, source: WeightSource | None) -> AntonymHeadSpec:
+        """The same prompts with their context from another file."""
+        return self if self.context is None else replace(self, context=replace(self.context, weights=source))
+
+    def check(self, metric: MetricSpec) -> None:
+        """Without a regressor the scores are named after the pairs."""
+        _check_no_lora(metric)
+        if metric.pool.regressor is None:
+            expected = () if self.outputs == 1 else tuple(pair.name for pair in self.pairs)
+            require(
+                metric.score.labels == expected,
+                f"{metric.name}: ScoreSpec.labels must be {expected} to match the prompt pairs, "
+                f"got {metric.score.labels}.",
+            )
+
+    def untrained(self) -> AntonymHeadSpec:
+        """The prompts as texts: their context is learned beside the head."""
+        return replace(self, context=None)
+
+    def describe_training(self) -> str:
+        """Of the prompts."""
+        return "learned context of the prompts" if self.is_trained else ""
+
 
 @dataclass(frozen=True, kw_only=True)
-class CosineHeadSpec:
+class CosineHeadSpec(HeadSpec):
     """The naive baseline: plain cosine with a single prompt (CLIP-IQA, Fig. 2a).
 
     Attributes:
@@ -108,14 +232,52 @@ class CosineHeadSpec:
     """
 
     kind: ClassVar[str] = "cosine"
+    needs_text_encoder: ClassVar[bool] = True
     prompt: str
 
     def __post_init__(self) -> None:
         require_text("CosineHeadSpec", prompt=self.prompt)
 
+    @property
+    def outputs(self) -> int:
+        """The cosine."""
+        return 1
+
+    def check(self, metric: MetricSpec) -> None:
+        """A prompt is compared with the encoder as CLIP has it."""
+        _check_no_lora(metric)
+
 
 @dataclass(frozen=True, kw_only=True)
-class MlpHeadSpec:
+class PromptHeadSpec(HeadSpec):
+    """How well an image goes with its own text (Hessel et al., "CLIPScore", EMNLP 2021).
+
+    Attributes:
+        weight: The raw output is `weight * cosine`.
+        clamp: Whether negative cosines count as 0, as CLIPScore has them.
+    """
+
+    kind: ClassVar[str] = "prompt"
+    needs_text_encoder: ClassVar[bool] = True
+    reads_prompts: ClassVar[bool] = True
+    weight: float = 1.0
+    clamp: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.weight > 0, f"PromptHeadSpec.weight must be positive, got {self.weight!r}.")
+
+    @property
+    def outputs(self) -> int:
+        """The weighted cosine."""
+        return 1
+
+    def check(self, metric: MetricSpec) -> None:
+        """A prompt is compared with the encoder as CLIP has it."""
+        _check_no_lora(metric)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpHeadSpec(HeadSpec):
     """Features into a multilayer perceptron.
 
     Attributes:
@@ -132,6 +294,7 @@ class MlpHeadSpec:
     """
 
     kind: ClassVar[str] = "mlp"
+    is_calibrated: ClassVar[bool] = False
     widths: tuple[int, ...]
     weights: WeightSource | None
     activation: Activation = "relu"
@@ -157,8 +320,27 @@ class MlpHeadSpec:
             value = getattr(self, name)
             require(0 <= value < 1, f"MlpHeadSpec.{name} must be in [0, 1), got {value!r}.")
 
+    @property
+    def outputs(self) -> int:
+        """Size of the last layer."""
+        return self.widths[-1]
 
-HeadSpec: TypeAlias = AntonymHeadSpec | CosineHeadSpec | MlpHeadSpec
+    @property
+    def is_trained(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def trained_file(self) -> WeightSource | None:
+        """The metric's own trained file."""
+        return self.weights
+
+    def with_trained_file(self, source: WeightSource | None) -> MlpHeadSpec:
+        """The same layers from another file."""
+        return replace(self, weights=source)
+
+
+HEADS.declare(AntonymHeadSpec, CosineHeadSpec, MlpHeadSpec, PromptHeadSpec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,3 +387,24 @@ class PoolSpec:
             self.aggregation == "mean" or self.regressor is not None,
             "PoolSpec.aggregation 'concat' needs a regressor that reads the views side by side.",
         )
+
+
+def regressor_inputs(aggregation: Aggregation, outputs: int, views: int | None) -> int:
+    """Number of values that a regressor reads.
+
+    Args:
+        aggregation: See `PoolSpec`.
+        outputs: Number of outputs of a view.
+        views: Number of views of an image; None when it depends on the size of the image.
+
+    Raises:
+        InvalidSpecError: Views whose number varies would stand side by side.
+    """
+    if aggregation == "mean":
+        return outputs
+    require(
+        views is not None,
+        "The aggregation 'concat' needs as many views of every image; state 'mean' for views whose number depends on "
+        "the size of the image.",
+    )
+    return outputs * (views or 0)

@@ -6,18 +6,18 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
-from perceptmetrics.spec.backbone import BackboneSpec
 from perceptmetrics.spec.checks import require, require_text
-from perceptmetrics.spec.heads import AntonymHeadSpec, CosineHeadSpec, HeadSpec, MlpHeadSpec, PoolSpec
-from perceptmetrics.spec.views import CropsView, ViewsSpec
+from perceptmetrics.spec.encoders import EncoderSpec
+from perceptmetrics.spec.heads import HeadSpec, PoolSpec, regressor_inputs
+from perceptmetrics.spec.score_maps import IdentityMap, ScoreMap
+from perceptmetrics.spec.views import ViewsSpec
 
 if TYPE_CHECKING:
     from perceptmetrics.spec.sources import WeightSource
 
-__all__ = ["CardSpec", "MetricSpec", "ScoreMap", "ScoreSpec", "Task"]
+__all__ = ["CardSpec", "MetricSpec", "ScoreSpec", "Task"]
 
 Task = Literal["quality", "memorability", "emotion", "attribute"]
-ScoreMap = Literal["identity", "affine", "logistic", "softmax"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -34,11 +34,7 @@ class ScoreSpec:
             training data and nothing holds a prediction to them.
         labels: Names of the outputs of a metric with several; empty for a single score.
         positive_labels: Of labels that are emotions: the pleasant ones.
-        map: How raw outputs become scores: `"identity"`; `"affine"`, which is `scale * raw + shift`;
-            `"logistic"`, which is `1 / (1 + exp(-(scale * raw + shift)))`; or `"softmax"` over the labels, so that
-            the scores are probabilities.
-        scale: Factor of the map.
-        shift: Offset of the map.
+        map: How raw outputs become scores.
     """
 
     lower: float | None
@@ -47,9 +43,7 @@ class ScoreSpec:
     strict_range: bool = True
     labels: tuple[str, ...] = ()
     positive_labels: tuple[str, ...] = ()
-    map: ScoreMap = "identity"
-    scale: float = 1.0
-    shift: float = 0.0
+    map: ScoreMap = field(default_factory=IdentityMap)
 
     def __post_init__(self) -> None:
         require(
@@ -60,13 +54,10 @@ class ScoreSpec:
             self.lower is None or self.upper is None or self.lower < self.upper,
             f"ScoreSpec.lower must be below ScoreSpec.upper, got {self.lower!r} and {self.upper!r}.",
         )
+        require(isinstance(self.map, ScoreMap), f"ScoreSpec.map must be a ScoreMap, got {self.map!r}.")
         require(
-            self.map in get_args(ScoreMap),
-            f"ScoreSpec.map must be one of {', '.join(get_args(ScoreMap))}, got {self.map!r}.",
-        )
-        require(
-            self.map != "softmax" or len(self.labels) > 1,
-            "ScoreSpec.map 'softmax' needs several labels to share the probability between.",
+            not self.map.gives_probabilities or len(self.labels) > 1,
+            f"ScoreSpec.map {self.map.kind!r} needs several labels to share the probability between.",
         )
         require(
             set(self.positive_labels) <= set(self.labels),
@@ -129,7 +120,7 @@ class MetricSpec:
 
     name: str
     task: Task
-    backbone: BackboneSpec
+    backbone: EncoderSpec
     views: ViewsSpec
     head: HeadSpec
     score: ScoreSpec
@@ -145,56 +136,30 @@ class MetricSpec:
             self.task in get_args(Task),
             f"MetricSpec.task must be one of {', '.join(get_args(Task))}, got {self.task!r}.",
         )
-        if isinstance(self.head, MlpHeadSpec):
-            require(self.pool.regressor is None, f"{self.name}: a regressor goes with prompts, not with another head.")
-        else:
-            self._check_prompts()
+        require(
+            self.backbone.reads_text or not self.head.needs_text_encoder,
+            f"{self.name}: images are compared with texts, which needs the encoder of a CLIP, got one of kind "
+            f"{self.backbone.kind!r}.",
+        )
         self._check_outputs()
-        if isinstance(self.head, AntonymHeadSpec) and self.pool.regressor is None:
-            self._check_labels(self.head)
-
-    def _check_prompts(self) -> None:
-        require(
-            self.backbone.library == "open_clip",
-            f"{self.name}: images are compared with prompts, which needs a CLIP backbone "
-            f"(library 'open_clip'), got {self.backbone.library!r}.",
-        )
-        require(
-            self.backbone.lora is None,
-            f"{self.name}: LoRA's weights lie in a trained file with a head of layers, and this metric has prompts.",
-        )
+        self.head.check(self)
 
     def _check_outputs(self) -> None:
-        outputs = self._head_outputs()
-        regressor = self.pool.regressor
-        if regressor is not None:
-            inputs = outputs * (self._view_count() if self.pool.aggregation == "concat" else 1)
+        outputs = self.head.outputs
+        if self.pool.regressor is not None:
+            require(self.head.takes_regressor, f"{self.name}: a regressor goes with prompts, not with another head.")
+            inputs = regressor_inputs(self.pool.aggregation, outputs, self.views.view_count)
             require(
-                regressor.widths[0] == inputs,
-                f"{self.name}: the regressor takes {regressor.widths[0]} values, but the head and {self._view_count()} "
-                f"views with aggregation {self.pool.aggregation!r} give {inputs}.",
+                self.pool.regressor.widths[0] == inputs,
+                f"{self.name}: the regressor takes {self.pool.regressor.widths[0]} values, but the head and "
+                f"{self.views.view_count} views with aggregation {self.pool.aggregation!r} give {inputs}.",
             )
-            outputs = regressor.widths[-1]
-        labels = len(self.score.labels)
+            outputs = self.pool.regressor.widths[-1]
+        scores, labels = self.score.map.outputs(outputs), len(self.score.labels)
         require(
-            outputs == max(1, labels),
-            f"{self.name}: the head has {outputs} outputs, but the score names {labels} labels.",
-        )
-
-    def _head_outputs(self) -> int:
-        if isinstance(self.head, MlpHeadSpec):
-            return self.head.widths[-1]
-        return 1 if isinstance(self.head, CosineHeadSpec) or self.head.average else len(self.head.pairs)
-
-    def _view_count(self) -> int:
-        return sum(view.count if isinstance(view, CropsView) else 1 for view in self.views.views)
-
-    def _check_labels(self, head: AntonymHeadSpec) -> None:
-        single = head.average or len(head.pairs) == 1
-        expected = () if single else tuple(pair.name for pair in head.pairs)
-        require(
-            self.score.labels == expected,
-            f"{self.name}: ScoreSpec.labels must be {expected} to match the prompt pairs, got {self.score.labels}.",
+            scores == max(1, labels),
+            f"{self.name}: the head has {outputs} outputs"
+            f"{'' if scores == outputs else f', which make {scores} scores'}, but the score names {labels} labels.",
         )
 
     @property
@@ -211,15 +176,9 @@ class MetricSpec:
     @property
     def has_trained_part(self) -> bool:
         """Whether something was trained beside or inside the encoder, and lies in a file of its own."""
-        context = self.head.context if isinstance(self.head, AntonymHeadSpec) else None
-        return isinstance(self.head, MlpHeadSpec) or context is not None or self.pool.regressor is not None
+        return self.head.is_trained or self.pool.regressor is not None
 
     @property
     def trained_file(self) -> WeightSource | None:
         """Where the metric's own trained part comes from; None when there is none, or no published file."""
-        if isinstance(self.head, MlpHeadSpec):
-            return self.head.weights
-        if self.pool.regressor is not None:
-            return self.pool.regressor.weights
-        context = self.head.context if isinstance(self.head, AntonymHeadSpec) else None
-        return None if context is None else context.weights
+        return self.head.trained_file if self.pool.regressor is None else self.pool.regressor.weights

@@ -8,6 +8,10 @@ import typing
 from typing import Any, TypeVar
 
 from perceptmetrics.errors import InvalidSpecError, nearest_names
+from perceptmetrics.spec.kinds import family_of
+
+if typing.TYPE_CHECKING:
+    from perceptmetrics.spec.kinds import Family
 
 __all__ = ["from_plain", "to_plain"]
 
@@ -64,7 +68,7 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 def _decode(hint: Any, value: object, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        return _decode_union(typing.get_args(hint), value, where)
+        return _decode_optional(typing.get_args(hint), value, where)
     if origin is tuple:
         if not isinstance(value, list):
             raise InvalidSpecError(f"{where} must be a list, got {value!r}.")
@@ -76,24 +80,31 @@ def _decode(hint: Any, value: object, where: str) -> Any:
         if not isinstance(value, dict):
             raise InvalidSpecError(f"{where} must be a mapping, got {value!r}.")
         return dict(value)
+    if (family := family_of(hint)) is not None:
+        return _decode_kind(family, value, where)
     if dataclasses.is_dataclass(hint):
         return from_plain(typing.cast("type[Any]", hint), value, where)
     return _decode_scalar(hint, value, where)
 
 
-def _decode_union(members: tuple[Any, ...], value: object, where: str) -> Any:
+def _decode_optional(members: tuple[Any, ...], value: object, where: str) -> Any:
     if value is None and types.NoneType in members:
         return None
-    concrete = [member for member in members if member is not types.NoneType]
-    if len(concrete) == 1:
-        return _decode(concrete[0], value, where)
+    (concrete,) = [member for member in members if member is not types.NoneType]
+    return _decode(concrete, value, where)
+
+
+def _decode_kind(family: Family[Any], value: object, where: str) -> Any:
     if not isinstance(value, dict):
         raise InvalidSpecError(f"{where} must be a mapping, got {value!r}.")
     kind = value.get("kind")
-    for member in concrete:
-        if getattr(member, "kind", None) == kind:
-            return from_plain(member, value, where)
-    raise InvalidSpecError(f"{where}.kind must be one of {[m.kind for m in concrete]}, got {kind!r}.")
+    found = family.spec_class(kind)
+    if found is None:
+        raise InvalidSpecError(
+            f"{where}.kind must be one of {family.kinds()}, got {kind!r}. A {family.name} of another package must be "
+            "registered first, by importing it or by installing the package."
+        )
+    return from_plain(found, value, where)
 
 
 def _decode_scalar(hint: Any, value: object, where: str) -> object:

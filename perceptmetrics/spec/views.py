@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from perceptmetrics.spec.checks import require, require_rgb
+from perceptmetrics.spec.kinds import Family, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
+    "VIEWS",
     "CentreCropView",
     "CropMode",
     "CropsView",
@@ -16,13 +22,38 @@ __all__ = [
     "ViewSpec",
     "ViewsSpec",
     "WholeView",
+    "total_views",
 ]
 
 CropMode = Literal["random", "grid"]
 
 
+class ViewSpec(Kind, ABC):
+    """How one part of an image, or several, are shown to the encoder.
+
+    Attributes:
+        label: What people call what is shown.
+        variations: What training may vary in it: names of fields of a recipe's `augmentation`.
+    """
+
+    label: ClassVar[str]
+    variations: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def view_count(self) -> int | None:
+        """Number of views of an image; None when it depends on the size of the image."""
+        return 1
+
+    def names(self, count: int) -> list[str]:
+        """What people call each of the `count` views of an image."""
+        return [self.label] if self.view_count == 1 else [f"{self.label} {number}" for number in range(1, count + 1)]
+
+
+VIEWS: Family[ViewSpec] = Family("view", ViewSpec, "perceptmetrics.views")
+
+
 @dataclass(frozen=True, kw_only=True)
-class WholeView:
+class WholeView(ViewSpec):
     """The whole image at its native size.
 
     Attributes:
@@ -31,6 +62,8 @@ class WholeView:
     """
 
     kind: ClassVar[str] = "whole"
+    label: ClassVar[str] = "whole image"
+    variations: ClassVar[tuple[str, ...]] = ("random_crop",)
     max_long_side: int | None = None
 
     def __post_init__(self) -> None:
@@ -41,7 +74,7 @@ class WholeView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CentreCropView:
+class CentreCropView(ViewSpec):
     """The middle of the image, its short side resized first (bilinear, antialiased, aspect ratio kept).
 
     Attributes:
@@ -49,6 +82,8 @@ class CentreCropView:
     """
 
     kind: ClassVar[str] = "centre_crop"
+    label: ClassVar[str] = "middle"
+    variations: ClassVar[tuple[str, ...]] = ("random_resized_crop",)
     size: int
 
     def __post_init__(self) -> None:
@@ -56,7 +91,7 @@ class CentreCropView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CropsView:
+class CropsView(ViewSpec):
     """Square crops of the image, which is resized to a fixed size first, whatever its aspect ratio.
 
     Every image is cropped at the same places, so a score depends on nothing but the image and the seed.
@@ -71,6 +106,7 @@ class CropsView:
     """
 
     kind: ClassVar[str] = "crops"
+    label: ClassVar[str] = "crop"
     height: int
     width: int
     size: int
@@ -85,9 +121,18 @@ class CropsView:
         require(self.count > 0, f"CropsView.count must be positive, got {self.count!r}.")
         require(self.mode in get_args(CropMode), f"CropsView.mode must be 'random' or 'grid', got {self.mode!r}.")
 
+    @property
+    def view_count(self) -> int:
+        """Number of crops."""
+        return self.count
+
+    def names(self, count: int) -> list[str]:
+        """Numbered, also a single one."""
+        return [f"{self.label} {number}" for number in range(1, count + 1)]
+
 
 @dataclass(frozen=True, kw_only=True)
-class SalientView:
+class SalientView(ViewSpec):
     """The middle of the image at its native size, where photographers put what matters (CLIP-UIQA).
 
     Attributes:
@@ -95,6 +140,7 @@ class SalientView:
     """
 
     kind: ClassVar[str] = "salient"
+    label: ClassVar[str] = "middle, native size"
     size: int
 
     def __post_init__(self) -> None:
@@ -102,7 +148,7 @@ class SalientView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FragmentsView:
+class FragmentsView(ViewSpec):
     """Small cells of native pixels from all over the image, put together to a square (CLIP-UIQA; Wu et al., FAST-VQA).
 
     The image is divided into a grid; from each of its fields a cell is cut at a place drawn from the metric's seed.
@@ -113,6 +159,7 @@ class FragmentsView:
     """
 
     kind: ClassVar[str] = "fragments"
+    label: ClassVar[str] = "fragments"
     grid: int
     cell: int
 
@@ -123,7 +170,13 @@ class FragmentsView:
         )
 
 
-ViewSpec: TypeAlias = WholeView | CentreCropView | CropsView | SalientView | FragmentsView
+VIEWS.declare(WholeView, CentreCropView, CropsView, SalientView, FragmentsView)
+
+
+def total_views(views: Iterable[ViewSpec]) -> int | None:
+    """Number of views of an image, over several kinds; None when it depends on the size of the image."""
+    counts = [view.view_count for view in views]
+    return None if None in counts else sum(count for count in counts if count is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +184,7 @@ class ViewsSpec:
     """How an image is shown to the encoder.
 
     Attributes:
-        views: The views of one image. What becomes of their scores says `PoolSpec`.
+        views: The views of one image; `PoolSpec` says how their outputs become those of the image.
         mean: Per-channel mean that is subtracted from RGB in [0, 1].
         std: Per-channel standard deviation by which the difference is divided.
     """
@@ -144,3 +197,13 @@ class ViewsSpec:
         require(len(self.views) > 0, "ViewsSpec.views needs at least one view.")
         require_rgb("ViewsSpec", mean=self.mean, std=self.std)
         require(all(value > 0 for value in self.std), f"ViewsSpec.std must be positive, got {self.std!r}.")
+
+    @property
+    def view_count(self) -> int | None:
+        """Number of views of an image, over all kinds; None when it depends on the size of the image."""
+        return total_views(self.views)
+
+    @property
+    def only(self) -> ViewSpec | None:
+        """The view of a metric that has a single kind of view; None for several."""
+        return self.views[0] if len(self.views) == 1 else None

@@ -12,8 +12,10 @@ import hashlib
 import importlib.util
 import os
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
@@ -27,9 +29,12 @@ from huggingface_hub.errors import (
 
 from perceptmetrics.errors import MissingExtraError, WeightsError, first_line
 from perceptmetrics.spec import HubFile, PackageFile, WeightSource
+from perceptmetrics.spec.sources import SOURCES
 from perceptmetrics.weights.cache import cache_home, read_record, remember_of_file, write_record
 
-__all__ = ["ResolveOptions", "file_sha256", "find_cached", "resolve", "source_url"]
+__all__ = ["ResolveOptions", "Store", "file_sha256", "find_cached", "how_to_get", "resolve", "source_url"]
+
+S = TypeVar("S", bound=WeightSource)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -51,6 +56,81 @@ class ResolveOptions:
     local_files_only: bool = False
 
 
+class Store(ABC, Generic[S]):
+    """Where the files of one kind of source are kept.
+
+    Attributes:
+        spec_class: The kind of source.
+    """
+
+    spec_class: type[S]
+
+    @abstractmethod
+    def path(self, source: S, options: ResolveOptions) -> Path:
+        """Find a file, downloading it when that is allowed; see `resolve`."""
+
+    @abstractmethod
+    def cached(self, source: S, cache_dir: str | os.PathLike[str] | None) -> Path | None:
+        """Find a file without any download; see `find_cached`."""
+
+    @abstractmethod
+    def url(self, source: S) -> str:
+        """Where a file can be downloaded from, for people to read."""
+
+    @abstractmethod
+    def how_to_get(self, source: S, metric: str, cache_dir: str | os.PathLike[str] | None) -> str:
+        """The command that brings a file to this machine."""
+
+    def check_unpinned(self, path: Path, source: S) -> None:
+        """Check a file whose hash no specification states."""
+
+
+class _Packages(Store[PackageFile]):
+    spec_class = PackageFile
+
+    def path(self, source: PackageFile, options: ResolveOptions) -> Path:
+        return _package_path(source, f"The metric {options.metric!r}")
+
+    def cached(self, source: PackageFile, cache_dir: str | os.PathLike[str] | None) -> Path | None:
+        try:
+            path = _package_path(source, "It")
+        except (MissingExtraError, WeightsError):
+            return None
+        return path if path.is_file() else None
+
+    def url(self, source: PackageFile) -> str:
+        return f"package {source.package}: {source.filename}"
+
+    def how_to_get(self, source: PackageFile, metric: str, cache_dir: str | os.PathLike[str] | None) -> str:
+        return f'pip install "perceptmetrics[{source.extra}]"' if source.extra else f"pip install {source.package}"
+
+
+class _Hub(Store[HubFile]):
+    spec_class = HubFile
+
+    def path(self, source: HubFile, options: ResolveOptions) -> Path:
+        return _hub_path(source, options)
+
+    def cached(self, source: HubFile, cache_dir: str | os.PathLike[str] | None) -> Path | None:
+        found = try_to_load_from_cache(
+            source.repo, source.filename, cache_dir=_as_str(cache_dir), revision=source.revision
+        )
+        return Path(found) if isinstance(found, str) else None
+
+    def url(self, source: HubFile) -> str:
+        return hf_hub_url(source.repo, source.filename, revision=source.revision)
+
+    def how_to_get(self, source: HubFile, metric: str, cache_dir: str | os.PathLike[str] | None) -> str:
+        return f"perceptmetrics fetch {metric}" + (f" --cache-dir {cache_dir}" if cache_dir else "")
+
+    def check_unpinned(self, path: Path, source: HubFile) -> None:
+        _hold_to_first_seen(path, source)
+
+
+SOURCES.register(_Packages())
+SOURCES.register(_Hub())
+
+
 def resolve(source: WeightSource, options: ResolveOptions) -> Path:
     """Find the local file of a source, downloading it when that is allowed.
 
@@ -65,11 +145,11 @@ def resolve(source: WeightSource, options: ResolveOptions) -> Path:
         WeightsError: The file is missing and cannot be fetched, or is not the file that was expected.
         MissingExtraError: The package that carries the file is not installed.
     """
-    if isinstance(source, PackageFile):
-        path = _package_path(source, f"The metric {options.metric!r}")
-    else:
-        path = _hub_path(source, options)
+    store = SOURCES.builder_of(source)
+    path: Path = store.path(source, options)
     _verify(path, source)
+    if source.sha256 is None:
+        store.check_unpinned(path, source)
     return path
 
 
@@ -83,23 +163,20 @@ def find_cached(source: WeightSource, cache_dir: str | os.PathLike[str] | None =
     Returns:
         Its path, or None when it is not on this machine.
     """
-    if isinstance(source, PackageFile):
-        try:
-            path = _package_path(source, "It")
-        except (MissingExtraError, WeightsError):
-            return None
-        return path if path.is_file() else None
-    cached = try_to_load_from_cache(
-        source.repo, source.filename, cache_dir=_as_str(cache_dir), revision=source.revision
-    )
-    return Path(cached) if isinstance(cached, str) else None
+    found: Path | None = SOURCES.builder_of(source).cached(source, cache_dir)
+    return found
 
 
 def source_url(source: WeightSource) -> str:
     """Where a source can be downloaded from, for people to read."""
-    if isinstance(source, PackageFile):
-        return f"package {source.package}: {source.filename}"
-    return hf_hub_url(source.repo, source.filename, revision=source.revision)
+    url: str = SOURCES.builder_of(source).url(source)
+    return url
+
+
+def how_to_get(source: WeightSource, metric: str, cache_dir: str | os.PathLike[str] | None = None) -> str:
+    """The command that brings the file of a source to this machine."""
+    command: str = SOURCES.builder_of(source).how_to_get(source, metric, cache_dir)
+    return command
 
 
 def file_sha256(path: Path) -> str:
@@ -187,15 +264,12 @@ def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:
 def _verify(path: Path, source: WeightSource) -> None:
     if not path.is_file():
         raise WeightsError(f"{path} is missing. Reinstall the package that should carry it.")
-    if source.sha256 is not None:
-        if (actual := file_sha256(path)) != source.sha256:
-            raise WeightsError(
-                f"{path} is not the expected file: its sha256 is {actual}, but this release expects {source.sha256}. "
-                f"It is damaged or was changed at the source. Delete {path.resolve()} and fetch it again; if "
-                f"{source_url(source)} was replaced on purpose, pass the file as a path to accept it."
-            )
-    elif isinstance(source, HubFile):
-        _hold_to_first_seen(path, source)
+    if source.sha256 is not None and (actual := file_sha256(path)) != source.sha256:
+        raise WeightsError(
+            f"{path} is not the expected file: its sha256 is {actual}, but this release expects {source.sha256}. "
+            f"It is damaged or was changed at the source. Delete {path.resolve()} and fetch it again; if "
+            f"{source_url(source)} was replaced on purpose, pass the file as a path to accept it."
+        )
 
 
 def _hold_to_first_seen(path: Path, source: HubFile) -> None:

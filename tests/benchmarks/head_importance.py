@@ -23,7 +23,7 @@ from torch import Tensor
 from perceptmetrics import Metric, create_metric, head_importance
 from perceptmetrics.explain import Head
 from perceptmetrics.functional.stats import srcc
-from perceptmetrics.models.encoders import Transformer, transformer_of
+from perceptmetrics.models.encoders import Transformer
 from tests.explain.cases import amplify
 from tests.support.photographs import photographs
 
@@ -81,7 +81,7 @@ class Loop:
 
     def __init__(self, metric: Metric, images: Sequence[Tensor]) -> None:
         self.metric, self.images = metric, images
-        self.transformer: Transformer = transformer_of(metric.backbone)
+        self.transformer: Transformer = metric.backbone.transformer()
         self.own = self.scores(None)
 
     @torch.no_grad()
@@ -90,7 +90,7 @@ class Loop:
         views = torch.cat([self.metric.views(image[None])[0] for image in self.images])
         size = self.metric.backbone.cache_sized_part(*views.shape[-2:])
         features = [self.encode(some, changed) for some in torch.split(views, size)]
-        return self.metric.rate([torch.cat(features)], len(self.images))
+        return self.metric.score_features([torch.cat(features)], len(self.images))
 
     def encode(self, pixels: Tensor, changed: Head | None) -> Tensor:
         """A pass from the pixels up; as in scoring, the last block computes the class token alone."""

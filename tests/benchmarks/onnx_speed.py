@@ -31,7 +31,7 @@ from tests.benchmarks.clipiqa_speed import fastest
 from tests.support.full_size_clip import random_clip_state
 from tests.support.rated_data import ROOT
 
-PRECISIONS = ("float32", "float16", "int8")
+PRECISIONS = ("float32", "int8")
 SIZE = (384, 512)
 CALIBRATION = 32
 

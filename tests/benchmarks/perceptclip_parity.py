@@ -26,7 +26,7 @@ from perceptmetrics import Metric, create_metric, load_image, metric_info
 from perceptmetrics.export.convert import convert
 from perceptmetrics.factory.tuned_encoder import cached_tower, read_tuned
 from perceptmetrics.images.examples import sample_photographs
-from perceptmetrics.models.encoders import TowerWeights, build_image_tower
+from perceptmetrics.models.encoders import EncoderWeights, build_image_encoder
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.lora import attach_lora, load_lora, merge_lora, unmerge_lora
 from perceptmetrics.models.views import Views
@@ -122,8 +122,8 @@ def print_adapters(files: PerceptClipFiles, pictures: list[Image.Image]) -> None
     spec = metric_info(MEMORABILITY_METRIC)
     trained = read_tuned(files.slim[spec.name], spec).trained
     base = cached_tower(trained.base)
-    tensors = TowerWeights(read_image_tower(base), {}, str(base))
-    backbone = build_image_tower(replace(spec.backbone, lora=None), tensors)
+    tensors = EncoderWeights(read_image_tower(base), {}, str(base))
+    backbone = build_image_encoder(replace(spec.backbone, lora=None), tensors)
     attach_lora(backbone, spec.backbone.lora)
     load_lora(backbone, trained.lora)
     head = MlpHead(spec.head)

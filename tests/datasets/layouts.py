@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from openpyxl import Workbook
 from PIL import Image
 from scipy.io import savemat
 
@@ -27,7 +27,7 @@ class Expected:
     Attributes:
         name: Name of the data set.
         root: The folder.
-        labels: The file of labels, to be damaged.
+        labels: The file of labels, to be corrupted.
         files: Image file of each name; None where images are no files.
         shares: Normalised rating of each image, or name of its class.
         groups: Group of each image, or None.
@@ -125,26 +125,13 @@ def koniq10k_sets(root: Path) -> Expected:
 
 
 def workbook(path: Path, rows: Sequence[Sequence[object]]) -> Path:
-    """Write an .xlsx workbook by hand: text as shared strings, numbers as they are."""
+    """Write an .xlsx workbook with the rows in its first sheet, and something else in its second."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    strings = [cell for row in rows for cell in row if isinstance(cell, str)]
-
-    def cell(letter: str, number: int, value: object) -> str:
-        if value is None:
-            return ""
-        kind, stored = (' t="s"', strings.index(value)) if isinstance(value, str) else ("", value)
-        return f'<c r="{letter}{number}"{kind}><v>{stored}</v></c>'
-
-    body = "".join(
-        f'<row r="{number}">{"".join(cell(chr(65 + place), number, value) for place, value in enumerate(row))}</row>'
-        for number, row in enumerate(rows, start=1)
-    )
-    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    items = "".join(f"<si><r><t>{text[:2]}</t></r><r><t>{text[2:]}</t></r></si>" for text in strings)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("xl/worksheets/sheet10.xml", f"<worksheet {space}><sheetData/></worksheet>")
-        archive.writestr("xl/worksheets/sheet2.xml", f"<worksheet {space}><sheetData>{body}</sheetData></worksheet>")
-        archive.writestr("xl/sharedStrings.xml", f"<sst {space}>{items}</sst>")
+    book = Workbook()
+    for row in rows:
+        book.active.append(list(row))
+    book.create_sheet("notes").append(["Image name", "MOS"])
+    book.save(path)
     return path
 
 

@@ -14,9 +14,9 @@ from scipy.io import loadmat, savemat
 
 import perceptmetrics
 from perceptmetrics.datasets import RenderedImage, dataset_info, list_datasets, load_dataset, make_splits
-from perceptmetrics.datasets.emotions import MIKELS
-from perceptmetrics.datasets.xlsx import read_workbook
-from perceptmetrics.errors import DatasetError, InvalidOptionError
+from perceptmetrics.datasets.emoset import MIKELS
+from perceptmetrics.datasets.table import read_workbook
+from perceptmetrics.errors import DatasetError, InvalidOptionError, MissingExtraError
 from perceptmetrics.metrics import perceptclip
 from tests.datasets import layouts
 
@@ -38,8 +38,8 @@ def test_every_card_is_complete(name: str) -> None:
     assert info.name == name
     assert all((info.title, info.paper, info.licence, info.obtain, info.scale, info.splits))
     assert (info.images is None) == (name in ("ladders", "livec_ladders", "csv"))
-    assert 0 < info.test_share < 1
-    assert 0 < info.validation_share < 1
+    assert 0 < info.test_fraction < 1
+    assert 0 < info.validation_fraction < 1
 
 
 @pytest.mark.parametrize("name", list_datasets())
@@ -186,31 +186,55 @@ def test_emotions_are_in_the_order_of_the_metric() -> None:
 def test_an_emotion_that_does_not_exist_is_told(tmp_path: Path) -> None:
     made = layouts.emoset(tmp_path)
     made.labels.write_text('[["awee", "image/awe/awe_00000.jpg", "annotation/awe/awe_00000.json"]]')
-    with pytest.raises(DatasetError, match=r"'awee' is no emotion of EmoSet. Did you mean 'awe'"):
+    with pytest.raises(DatasetError, match=r"'awee' is not an emotion of EmoSet. Did you mean 'awe'"):
         load_dataset("emoset", tmp_path)
 
 
-def test_a_workbook_of_inline_and_rich_text_with_gaps_is_read(tmp_path: Path) -> None:
-    space = 'xmlns="http://purl.oclc.org/ooxml/spreadsheetml/main"'
-    rows = (
-        '<row><c t="inlineStr"><is><t>Image name</t></is></c>'
-        '<c t="inlineStr"><is><r><t>M</t></r><r><t>OS</t></r></is></c></row>'
-        '<row r="2"><c r="B2"><v>2.5</v></c></row><row r="3"/>'
-        '<row r="4"><c r="A4" t="str"><v>b.jpg</v></c><c r="B4"/></row>'
-    )
-    with zipfile.ZipFile(tmp_path / "w.xlsx", "w") as archive:
-        archive.writestr("xl/worksheets/sheet1.xml", f"<worksheet {space}><sheetData>{rows}</sheetData></worksheet>")
-    table = read_workbook(tmp_path / "w.xlsx")
-    assert table.header == ("Image name", "MOS")
-    assert [dict(row) for row in table.rows] == [
-        {"Image name": "", "MOS": "2.5"},
-        {"Image name": "b.jpg", "MOS": ""},
-    ]
+def test_spaq_reads_a_csv_saved_from_the_workbook_without_openpyxl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = layouts.spaq(tmp_path)
+    whole = load_dataset("spaq", tmp_path)
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(MissingExtraError, match=r"scores\.xlsx .* pip install \"perceptmetrics\[spaq\]\""):
+        load_dataset("spaq", tmp_path)
+    rows = [["Image name", "MOS"], *([name, 100 * fraction] for name, fraction in expected.shares.items())]
+    layouts.table(expected.labels.with_suffix(".csv"), rows)
+    expected.labels.unlink()
+    assert load_dataset("spaq", tmp_path).names == whole.names
+    np.testing.assert_allclose(load_dataset("spaq", tmp_path).ratings, whole.ratings, rtol=1e-12)
 
 
-@pytest.mark.parametrize("sheet", ["<worksheet", '<!DOCTYPE a [<!ENTITY b "c">]><worksheet>&b;</worksheet>', "<a/>"])
-def test_a_workbook_that_is_none_is_refused(tmp_path: Path, sheet: str) -> None:
-    with zipfile.ZipFile(tmp_path / "w.xlsx", "w") as archive:
-        archive.writestr("xl/worksheets/sheet1.xml", sheet)
+def test_a_workbook_with_gaps_is_read(tmp_path: Path) -> None:
+    rows = [["Image name", None, "MOS", "Noise"], ["a.jpg", "?", 2.5], [], [" b.jpg ", None, None, 3], ["c.jpg"]]
+    table = read_workbook(layouts.workbook(tmp_path / "w.xlsx", rows))
+    assert table.header == ("Image name", "MOS", "Noise")
+    assert [tuple(row.values()) for row in table.rows] == [("a.jpg", "2.5", ""), ("b.jpg", "", "3"), ("c.jpg", "", "")]
+
+
+@pytest.mark.parametrize("rows", [[], [["Image name", "MOS"]], [[], []]])
+def test_a_workbook_without_ratings_is_refused(tmp_path: Path, rows: list[list[str]]) -> None:
+    with pytest.raises(DatasetError, match=r"w\.xlsx contains no ratings"):
+        read_workbook(layouts.workbook(tmp_path / "w.xlsx", rows))
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/worksheets/sheet1.xml", "[Content_Types].xml"])
+@pytest.mark.parametrize("content", ["<worksheet", "<a/>", "", None])
+def test_a_corrupt_workbook_is_refused(tmp_path: Path, part: str, content: str | None) -> None:
+    whole = layouts.workbook(tmp_path / "whole.xlsx", [["Image name", "MOS"], ["a.jpg", 1]])
+    with zipfile.ZipFile(whole) as read, zipfile.ZipFile(tmp_path / "w.xlsx", "w") as written:
+        for name in read.namelist():
+            if name != part:
+                written.writestr(name, read.read(name))
+            elif content is not None:
+                written.writestr(name, content)
     with pytest.raises(DatasetError, match=r"w\.xlsx"):
         read_workbook(tmp_path / "w.xlsx")
+
+
+def test_a_file_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.xlsx").write_text("Image name,MOS")
+    with pytest.raises(DatasetError, match=r"w\.xlsx cannot be read as an .xlsx workbook"):
+        read_workbook(tmp_path / "w.xlsx")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_workbook(tmp_path / "gone.xlsx")

@@ -14,11 +14,11 @@ from perceptmetrics.errors import InvalidImageError, InvalidSpecError, WeightsEr
 from perceptmetrics.models.encoders import (
     TimmPooled,
     TimmStages,
-    build_backbone,
-    build_image_tower,
+    build_image_encoder,
+    encoder_shapes,
     feature_size_of,
-    image_tower_shapes,
-    read_tower_weights,
+    load_image_encoder,
+    read_encoder_weights,
 )
 from tests.support.every_encoder import SIDE, VIT, timm_network, timm_spec, write
 
@@ -31,7 +31,7 @@ def pixels(height, width=None, count=2, seed=0):
 
 
 def encoder_of(path, architecture, features):
-    return build_backbone(timm_spec(architecture, features), path).backbone
+    return load_image_encoder(timm_spec(architecture, features), path)
 
 
 # The features
@@ -192,7 +192,7 @@ def test_a_file_that_does_not_fit_is_refused_by_the_name_of_the_tensor(tmp_path,
 def test_shapes_are_named_as_in_timms_files(tmp_path, architecture, features):
     network = timm_network(architecture)
     state = network.state_dict()
-    shapes = image_tower_shapes(timm_spec(architecture, features))
+    shapes = encoder_shapes(timm_spec(architecture, features))
     assert {name: tuple(state[name].shape) for name in shapes} == shapes
     dropped = {"head.weight", "head.bias", "head.fc.weight", "head.fc.bias"}
     assert state.keys() - shapes.keys() <= dropped | {"head.norm.weight", "head.norm.bias"}
@@ -203,7 +203,7 @@ def test_shapes_are_named_as_in_timms_files(tmp_path, architecture, features):
 
 def loaded(path, architecture, features="pooled"):
     spec = timm_spec(architecture, features)
-    return build_image_tower(spec, read_tower_weights(path, spec))
+    return build_image_encoder(spec, read_encoder_weights(path, spec))
 
 
 def test_encoders_from_one_file_share_their_parameters_until_one_is_trained(tmp_path):
@@ -238,4 +238,4 @@ def test_statistics_of_batch_norms_are_everybodys_own(tmp_path):
 def test_what_timm_does_not_build_so_is_refused(architecture, features, change, said):
     spec = replace(timm_spec(architecture, features), **change)
     with pytest.raises(InvalidSpecError, match=said):
-        image_tower_shapes(spec)
+        encoder_shapes(spec)

@@ -13,7 +13,7 @@ from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError
 from perceptmetrics.export.collect import base_fingerprint, trained_weights_of
 from perceptmetrics.export.convert import convert
-from perceptmetrics.models.encoders import build_backbone
+from perceptmetrics.models.encoders import load_image_encoder
 from perceptmetrics.models.lora import attach_lora, bake_lora, load_lora, lora_state, merge_lora, unmerge_lora
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.fingerprints import digests_of, fingerprint
@@ -22,6 +22,7 @@ from tests.support import small_clip
 from tests.support.adapted_encoders import spec_of, switch_on
 from tests.support.every_encoder import VIT, assembled, clip_spec, timm_network, timm_spec, with_head, write
 from tests.support.photographs import photographs
+from tests.support.registered_metrics import temporary_metrics
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -219,7 +220,7 @@ def test_slim_and_merged_files_convert_into_each_other(tmp_path, images, kind):
 
 
 def test_attention_that_reads_its_weights_past_the_layer_takes_no_adapters():
-    encoder = build_backbone(timm_spec("beit_base_patch16_224", "pooled"), None).backbone
+    encoder = load_image_encoder(timm_spec("beit_base_patch16_224", "pooled"), None)
     with pytest.raises(InvalidSpecError, match="no attention with a fused projection"):
         attach_lora(encoder, spec_of())
 
@@ -299,12 +300,8 @@ def test_a_head_without_a_published_file_is_asked_for(tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"model\.safetensors missing"):
         create_metric(folder)
-    from perceptmetrics import register_metric
-    from perceptmetrics.metrics import registry
-
-    register_metric(replace(spec, name="without_a_file"))
-    try:
-        with pytest.raises(InvalidOptionError, match="No trained file is published for 'without_a_file'"):
-            create_metric("without_a_file")
-    finally:
-        registry._specs.pop("without_a_file")
+    with (
+        temporary_metrics(replace(spec, name="without_a_file")),
+        pytest.raises(InvalidOptionError, match="No trained file is published for 'without_a_file'"),
+    ):
+        create_metric("without_a_file")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.export.collect import trained_weights_of
-from perceptmetrics.factory.build import Files, assemble
+from perceptmetrics.factory.build import Files, build_metric
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.spec import AntonymHeadSpec, ContextSpec, PoolSpec, PromptPair, RegressorSpec
 from perceptmetrics.spec.json import spec_to_json
@@ -55,7 +55,7 @@ def spec_of(*, context=None, pool=None):
 
 def assembled(spec, clip, trained=None):
     files = Files(lookup=ResolveOptions(metric="prompts"), random=trained is None, trained=trained, encoder=clip)
-    return assemble(spec, files, Placement())
+    return build_metric(spec, files, Placement())
 
 
 def test_a_regressor_and_a_context_come_back(tmp_path, clip):

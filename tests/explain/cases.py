@@ -14,7 +14,7 @@ from perceptmetrics import Metric
 from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.views import Views
-from perceptmetrics.spec import BackboneSpec
+from perceptmetrics.spec import IdentityMap, TimmEncoderSpec
 from tests.explain.brute_force import watched_clip, watched_timm
 from tests.support import small_clip
 from tests.support.every_encoder import SOMEWHERE, with_head
@@ -69,11 +69,9 @@ def _timm(*, with_registers):
     network.requires_grad_(False)
     reference, attentions = watched_timm(network)
     backbone = TimmPooled(network, convolutional=False, any_size=True)
-    encoder = BackboneSpec(
-        library="timm", architecture="test_vit", quick_gelu=False, weights=SOMEWHERE, features="pooled"
-    )
+    encoder = TimmEncoderSpec(architecture="test_vit", quick_gelu=False, weights=SOMEWHERE, features="pooled")
     spec = with_head(encoder)
-    spec = replace(spec, score=replace(spec.score, map="identity", strict_range=False))
+    spec = replace(spec, score=replace(spec.score, map=IdentityMap(), strict_range=False))
     torch.manual_seed(0)
     metric = Metric(spec, Views(spec.views), backbone, MlpHead(spec.head))
     amplify(metric.head)

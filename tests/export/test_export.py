@@ -13,6 +13,7 @@ from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.export.collect import trained_weights_of
 from perceptmetrics.export.write import export_metric
 from perceptmetrics.factory.folder import largest_deviation
+from perceptmetrics.spec import IdentityMap
 from tests.support.every_encoder import VIT, assembled, timm_network, timm_spec, with_head, write
 from tests.support.photographs import photographs
 
@@ -83,7 +84,7 @@ def test_a_score_that_is_no_number_is_refused(tmp_path, metric, encoder):
 def test_the_tolerance_is_a_share_of_the_range(tmp_path, metric, encoder):
     weights = trained_weights_of(metric)
     wide = replace(
-        metric.spec, score=replace(metric.spec.score, map="identity", lower=0.0, upper=1e6, strict_range=False)
+        metric.spec, score=replace(metric.spec.score, map=IdentityMap(), lower=0.0, upper=1e6, strict_range=False)
     )
     metric.spec = wide
     with torch.no_grad():

@@ -240,7 +240,7 @@ def run(monkeypatch, capsys):
 
 
 def test_the_command_prints_address_and_loading_line(hub, folder, encoder, run):
-    result = run("push", folder, REPO, "--private", "--backbone-checkpoint", encoder)
+    result = run("publish", folder, REPO, "--private", "--backbone-checkpoint", encoder)
     assert result.returncode == 0
     commit = hub.repositories[REPO].branches["main"]
     assert f"Published at {hub.endpoint}/{REPO}" in result.stdout
@@ -250,13 +250,13 @@ def test_the_command_prints_address_and_loading_line(hub, folder, encoder, run):
 
 
 def test_the_command_tries_without_the_hub(hub, folder, encoder, run):
-    result = run("push", folder, REPO, "--dry-run", "--backbone-checkpoint", encoder)
+    result = run("publish", folder, REPO, "--dry-run", "--backbone-checkpoint", encoder)
     assert result.returncode == 0
     assert "Would be published at" in result.stdout
     assert hub.take_requests() == []
 
 
 def test_the_command_says_what_is_wrong(hub, folder, run):
-    result = run("push", folder, "mine", "--dry-run")
+    result = run("publish", folder, "mine", "--dry-run")
     assert result.returncode == 2
     assert "A repository is named 'organisation/name', got 'mine'" in result.stderr

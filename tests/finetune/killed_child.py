@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from perceptmetrics.finetune import EpochRecord, StageName, finetune, load_recipe, state, trainer
-from perceptmetrics.finetune.journal import Silence
+from perceptmetrics.finetune.state import NullObserver
 from perceptmetrics.weights.tensor_files import save_tensors
 from tests.finetune.tiny import hurry, rated
 
@@ -21,7 +21,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Killer(Silence):
+class Killer(NullObserver):
     """Kills the process after a step, or after an epoch."""
 
     def __init__(self, where: dict[str, Any]) -> None:

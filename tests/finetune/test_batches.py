@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from perceptmetrics.finetune.batches import epoch_batches, training_units
+from perceptmetrics.finetune.data import epoch_batches, training_units
 
 SIZES = [(10,), (7, 31), (64, 5, 3)]
 

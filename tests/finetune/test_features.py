@@ -1,4 +1,4 @@
-"""The cache of features: keyed by what they depend on, and never trusted when damaged."""
+"""The cache of features: keyed by what they depend on, and never trusted when corrupt."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptmetrics.finetune.features import FeatureFeed
-from perceptmetrics.finetune.processes import Processes
+from perceptmetrics.finetune.feeds import FeatureFeed
+from perceptmetrics.finetune.processes import training_processes
 from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, encoder_identity, start
@@ -28,7 +28,13 @@ def own_data(tmp_path):
 
 
 @pytest.fixture
-def make(recipe, encoder, own_data, tmp_path):
+def processes():
+    with training_processes("cpu", "float32") as processes:
+        yield processes
+
+
+@pytest.fixture
+def make(recipe, encoder, own_data, processes, tmp_path):
     """Build a feed; its `encoded` counts the images that went through the encoder for it."""
 
     def build(data=None, augmentation=BOTH, *, views=None, file=encoder, seed=0):
@@ -45,7 +51,7 @@ def make(recipe, encoder, own_data, tmp_path):
             Views(shown, seed),
             augmentation,
             identity=encoder_identity(spec.backbone, source),
-            processes=Processes("cpu", "float32"),
+            processes=processes,
             folder=tmp_path / "features",
             observe=lambda done, total: None,
         )
@@ -60,15 +66,15 @@ def test_features_are_the_encoders_of_each_mirror_image(make, own_data):
     pixels = load_pixels(own_data.images[2])
     for place, sides in enumerate([(), (-1,), (-2,), (-1, -2)]):
         (expected,) = metric.encode(metric.views((pixels.flip(sides) if sides else pixels)[None]))
-        torch.testing.assert_close(feed._bank[0][2, place], expected, rtol=1e-5, atol=1e-5)
-    assert feed.fixed(2)[0].equal(feed._bank[0][2, 0])
+        torch.testing.assert_close(feed._features[0][2, place], expected, rtol=1e-5, atol=1e-5)
+    assert feed.scoring_sample(2)[0].equal(feed._features[0][2, 0])
 
 
 def test_second_time_nothing_is_encoded(make):
     first, _, _ = make()
     second, encoded, _ = make()
     assert encoded == 0
-    assert all(one.equal(other) for one, other in zip(first._bank, second._bank, strict=True))
+    assert all(one.equal(other) for one, other in zip(first._features, second._features, strict=True))
 
 
 def test_image_that_changed_is_encoded_again(make, own_data):
@@ -77,8 +83,8 @@ def test_image_that_changed_is_encoded_again(make, own_data):
     Image.new("RGB", (64, 64), "navy").save(path)
     after, encoded, _ = make()
     assert encoded == 5  # those of its file
-    assert not after.fixed(0)[0].equal(before.fixed(0)[0])
-    assert after.fixed(1)[0].equal(before.fixed(1)[0])
+    assert not after.scoring_sample(0)[0].equal(before.scoring_sample(0)[0])
+    assert after.scoring_sample(1)[0].equal(before.scoring_sample(1)[0])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +111,7 @@ def test_other_weights_are_encoded_again(make, encoder, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut off", "empty", "garbled"])
-def test_damaged_file_is_made_anew(damage, make, tmp_path):
+def test_corrupt_file_is_written_again(damage, make, tmp_path):
     sound, _, _ = make()
     (path,) = (tmp_path / "features").rglob("*.safetensors")
     if damage == "garbled":
@@ -114,19 +120,19 @@ def test_damaged_file_is_made_anew(damage, make, tmp_path):
         os.truncate(path, 0 if damage == "empty" else path.stat().st_size // 2)
     again, encoded, _ = make()
     assert encoded == 5
-    assert all(one.equal(other) for one, other in zip(sound._bank, again._bank, strict=True))
+    assert all(one.equal(other) for one, other in zip(sound._features, again._features, strict=True))
     assert make()[1] == 0
 
 
 def test_training_sees_one_of_the_crops_and_scoring_all(make):
-    from perceptmetrics.finetune.batches import Draw
+    from perceptmetrics.finetune.data import Draw
 
     feed, _, _ = make(views=(CropsView(height=64, width=64, size=32, count=3),))
-    kept = feed._bank[0][1].flatten(0, 1)
-    assert feed.fixed(1)[0].shape == (3, 64)
+    kept = feed._features[0][1].flatten(0, 1)
+    assert feed.scoring_sample(1)[0].shape == (3, 64)
     seen = set()
     for seed in range(100):
-        (shown,) = feed.drawn(Draw(index=1, seed=(seed,)))
+        (shown,) = feed.training_sample(Draw(index=1, seed=(seed,)))
         assert shown.shape == (1, 64)
         seen.add(int((kept == shown).all(dim=1).nonzero()[0, 0]))
     assert seen == set(range(12))  # three crops of four mirror images

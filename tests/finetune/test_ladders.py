@@ -12,8 +12,8 @@ from perceptmetrics import create_metric
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.finetune import RunResult, finetune
-from perceptmetrics.finetune.batches import epoch_batches
-from perceptmetrics.finetune.features import FeatureFeed
+from perceptmetrics.finetune.data import epoch_batches
+from perceptmetrics.finetune.feeds import FeatureFeed
 from perceptmetrics.images.load import load_image
 from perceptmetrics.models.heads import MlpHead
 from tests.finetune.tiny import rated, tiny_recipe
@@ -41,7 +41,7 @@ def both(
     folder = tmp_path_factory.mktemp("both")
     trained: list[set[int]] = []
     encoded: list[int] = []
-    original, encode = epoch_batches, FeatureFeed._encoded
+    original, encode = epoch_batches, FeatureFeed._encode
 
     def spied(*arguments: object, epoch: int, **options: object) -> object:
         batches = original(*arguments, epoch=epoch, **options)  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def both(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("perceptmetrics.finetune.trainer.epoch_batches", spied)
-        patch.setattr(FeatureFeed, "_encoded", counted)
+        patch.setattr(FeatureFeed, "_encode", counted)
         patch.setenv("PERCEPTMETRICS_CACHE", str(folder / "cache"))
         recipe = tiny_recipe(folder, *DATA)
         run = finetune(recipe, [rated(pictures), ladders], folder / "run", device="cpu", backbone_checkpoint=encoder)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from perceptmetrics.datasets import LabelledImages, Split, load_dataset, make_splits
-from perceptmetrics.finetune.overlaps import find_overlaps
+from perceptmetrics.finetune.data import find_overlaps
 from tests.finetune.tiny import rated, write_pictures
 
 

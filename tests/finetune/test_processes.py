@@ -9,10 +9,12 @@ import sys
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from safetensors.torch import load_file
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.finetune.processes import Processes
+from perceptmetrics.finetune.processes import training_processes
 from tests.finetune.cases import CASES, data_sets
 from tests.finetune.tiny import epochs_of, tiny_recipe
 
@@ -65,18 +67,50 @@ def test_two_processes_train_what_one_does(name, by_two, folder, train, pictures
 
 def test_runs_of_one_process_may_differ_in_precision_and_device():
     for precision, device in [("float32", "cpu"), ("bfloat16", "cpu"), ("float32", None), ("bfloat16", "cpu")]:
-        assert Processes(device, precision).world == 1
+        with training_processes(device, precision) as processes:
+            assert processes.world == 1
 
 
 def test_float16_on_a_processor_is_refused():
-    with pytest.raises(InvalidOptionError, match="needs a GPU"):
-        Processes("cpu", "float16")
+    with pytest.raises(InvalidOptionError, match="needs a GPU"), training_processes("cpu", "float16"):
+        pass
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_device_that_is_not_there_is_refused():
-    with pytest.raises(InvalidOptionError, match="'cuda' is not there"):
-        Processes("cuda", "float32")
+    with pytest.raises(InvalidOptionError, match="no device 'cuda'"), training_processes("cuda", "float32"):
+        pass
+
+
+@pytest.fixture
+def accelerator():
+    """The caller's own, which differs from that of every run here."""
+    states = (AcceleratorState, PartialState, GradientState)
+    for state in states:
+        state._shared_state.clear()
+    yield Accelerator(cpu=True, mixed_precision="bf16", gradient_accumulation_steps=4)
+    for state in states:
+        state._shared_state.clear()
+
+
+def settings_of(accelerator):
+    number = accelerator.gradient_state.num_steps
+    return accelerator.mixed_precision, accelerator.gradient_accumulation_steps, number, accelerator.device.type
+
+
+def test_the_callers_accelerator_is_left_as_it_was(accelerator, train, recipe, data, tmp_path):
+    before = settings_of(accelerator)
+    assert before == ("bf16", 4, 4, "cpu")
+    train(recipe(EPOCHS), [data], tmp_path / "run")
+    assert settings_of(accelerator) == before
+    Accelerator(cpu=True, mixed_precision="bf16")  # accelerate refuses a second one that differs from the first
+
+
+def test_the_callers_accelerator_is_left_as_it_was_by_a_run_that_fails(accelerator, train, recipe, data, tmp_path):
+    before = settings_of(accelerator)
+    with pytest.raises(InvalidOptionError, match="needs a GPU"):
+        train(recipe("precision=float16"), [data], tmp_path / "run")
+    assert settings_of(accelerator) == before
 
 
 def test_bfloat16_trains(train, recipe, data, tmp_path):

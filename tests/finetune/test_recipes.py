@@ -54,12 +54,12 @@ MISTAKES = {
     "head: null": "either a head of layers",
     "train: lora": "train: lora goes with lora:",
     "second_stage: true": "needs several",
-    "head_first: true": "with train: head it never does",
+    "head_first: true": "with train: head the encoder is never trained",
     "augmentation: {random_resized_crop: true}": "goes with a single view of kind centre_crop, got whole",
     "views: [{kind: centre_crop, size: 8}]\naugmentation: {random_crop: 8}": "kind whole, got centre_crop",
     "seed: -1": "seed must be 0 or more",
     "splits: {test: 1.0}": "splits.test must be between",
-    "- a list": "no YAML|must hold a mapping",
+    "- a list": "not valid YAML|must be a mapping",
 }
 
 
@@ -78,7 +78,7 @@ def test_mistake_in_a_file_is_named(mistake, tmp_path):
         ("optimizer.epoch=3", r"no key 'optimizer.epoch'.*optimizer.epochs"),
         ("optimiser.epochs=3", r"no key 'optimiser.epochs'.*optimizer.epochs"),
         ("epochs", r"key=value"),
-        ("lr=[1e-3", r"no YAML"),
+        ("lr=[1e-3", r"not valid YAML"),
     ],
 )
 def test_mistake_in_a_setting_is_named(setting, message, tmp_path):
@@ -88,7 +88,7 @@ def test_mistake_in_a_setting_is_named(setting, message, tmp_path):
 
 def test_ambiguous_setting_is_refused_unless_one_section_is_there(tmp_path):
     assert tiny_recipe(tmp_path, "dropout=0.25").head.dropout == 0.25
-    with pytest.raises(InvalidOptionError, match=r"Say which: head.dropout, lora.dropout"):
+    with pytest.raises(InvalidOptionError, match=r"State which: head.dropout, lora.dropout"):
         tiny_recipe(tmp_path, *LORA, "dropout=0.25")
 
 

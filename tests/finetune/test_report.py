@@ -14,7 +14,7 @@ from PIL import Image
 from perceptmetrics.datasets import Scale
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.finetune import recipe_to_yaml
-from perceptmetrics.finetune.state import EpochRecord, kept_epoch
+from perceptmetrics.finetune.results import EpochRecord, kept_epoch
 from perceptmetrics.functional.stats import bootstrap_interval
 from perceptmetrics.reports.finetune import (
     confusion_panel,
@@ -128,10 +128,10 @@ def test_what_scrolls_can_be_reached_by_the_keyboard(page):
 def test_the_page_says_what_came_of_the_run(tmp_path):
     result = one_rating(tmp_path)
     tags = Tags(finetune_report(result))
-    values = [split.data_sets[0].figures["quality"].srcc for split in result.splits]
+    values = [split.data_sets[0].statistics["quality"].srcc for split in result.splits]
     assert f"{np.median(values):.4f}" in tags.text
     assert f"{min(values):.3f} to {max(values):.3f}" in tags.text
-    low, high = result.splits[0].data_sets[0].figures["quality"].srcc_interval
+    low, high = result.splits[0].data_sets[0].statistics["quality"].srcc_interval
     assert f"{low:.3f} to {high:.3f}" in tags.text
     assert recipe_to_yaml(result.recipe).strip() in tags.text
     assert f'create_metric("{tmp_path / "run"}")' in tags.text
@@ -154,7 +154,7 @@ def test_the_page_shows_for_each_split_what_was_chosen(tmp_path):
     tables = re.findall(r"<tbody>(.*?)</tbody>", finetune_report(result).decode(), re.DOTALL)
     (rows,) = [re.findall(r"<tr>(.*?)</tr>", table) for table in tables if ">0.01<" in table]
     for split, row in zip(result.splits, rows, strict=True):
-        accuracy = split.data_sets[0].figures["classes"].accuracy
+        accuracy = split.data_sets[0].statistics["classes"].accuracy
         expected = [str(split.number + 1), "0.01", "2", "3", "0.8000", "0.8000", f"{accuracy:.4f}"]
         assert re.findall(r'<td class="number">(.*?)</td>', row) == expected
 
@@ -162,7 +162,7 @@ def test_the_page_shows_for_each_split_what_was_chosen(tmp_path):
 def test_several_data_sets_have_sections_stages_and_metrics_of_their_own(tmp_path):
     result = several_sets(tmp_path)
     tags = Tags(finetune_report(replace(result, metrics={"first": tmp_path / "x", "second": tmp_path / "y"})))
-    for shown in ("first: quality", "second: quality", "Heads first, the encoder as it was", "Head of second alone"):
+    for shown in ("first: quality", "second: quality", "Heads first, with the encoder frozen", "Head of second alone"):
         assert shown in tags.text
     assert "Trained metric of second" in tags.text
     described = [attributes["alt"] for tag, attributes in tags.tags if tag == "img"]
@@ -213,7 +213,7 @@ def test_training_on_all_images_has_a_curve_without_validation(tmp_path):
     assert np.isnan(validation.curves[-1].values).all()
 
 
-def test_the_kept_epoch_is_never_one_without_a_figure():
+def test_the_kept_epoch_is_never_one_without_a_statistic():
     def kept(*figures, keep="best", validated=True):
         records = [
             EpochRecord(
@@ -252,7 +252,7 @@ def test_scatter_and_histogram_are_on_the_scale_of_the_raters(tmp_path, scale):
     assert panel.x == pytest.approx(on_scale(first.scores[known, 0]))
     assert panel.y == pytest.approx(on_scale(dataset.ratings[first.images[known], 0]))
     assert len(panel.behind_x) == (second.images != 3).sum()
-    curve = first.figures["quality"].curve4
+    curve = first.statistics["quality"].curve4
     assert panel.curve_y[0] == pytest.approx(on_scale(float(curve(first.scores.min()))))
     samples = dict(histogram_panel(result, dataset, "quality").samples)
     assert samples["predicted"] == pytest.approx([*panel.x, *panel.behind_x])
@@ -284,14 +284,14 @@ def test_the_worst_errors_are_those_of_the_largest_difference_after_the_curve(tm
     dataset = rated(tmp_path, scale=Scale(lower=0, upper=10, higher_is_better=higher_is_better))
     result = run_result(tmp_path / "run", [dataset], scores=off_by({4: 0.5, 7: 0.3, 9: -0.4, 30: 0.9}), splits=1)
     on_test = result.splits[0].data_sets[0]
-    shares = on_test.figures["quality"].curve4(on_test.scores[:, 0]), dataset.ratings[on_test.images, 0]
+    shares = on_test.statistics["quality"].curve4(on_test.scores[:, 0]), dataset.ratings[on_test.images, 0]
     predicted, said = (10 * share if higher_is_better else 10 - 10 * share for share in shares)
     order = np.argsort(predicted - said)
     low, high = order[:2], order[:-3:-1]
     up, down = worst_errors(result, dataset, "quality", 2)
     assert (up.heading, down.heading) == ("Predicted higher than people rated", "Predicted lower than people rated")
     for kind, expected in ((up, high), (down, low)):
-        assert [(image.place, image.predicted, image.truth) for image in kind.images] == [
+        assert [(image.index, image.predicted, image.truth) for image in kind.images] == [
             (on_test.images[row], f"predicted {predicted[row]:.2f}", f"rated {said[row]:.2f}") for row in expected
         ]
     assert 4 in on_test.images[high if higher_is_better else low]
@@ -301,10 +301,10 @@ def test_an_image_that_was_tested_twice_counts_once_with_its_mean_error(tmp_path
     dataset = rated(tmp_path)
     result = run_result(tmp_path / "run", [dataset])
     images = [image for kind in worst_errors(result, dataset, "quality", 40) for image in kind.images]
-    assert len({image.place for image in images}) == len(images) == 21
-    (shown,) = [image.predicted for image in images if image.place == 4]
+    assert len({image.index for image in images}) == len(images) == 21
+    (shown,) = [image.predicted for image in images if image.index == 4]
     tests = [split.data_sets[0] for split in result.splits]
-    fitted = [one.figures["quality"].curve4(one.scores[one.images == 4, 0]) for one in tests]
+    fitted = [one.statistics["quality"].curve4(one.scores[one.images == 4, 0]) for one in tests]
     assert shown == f"predicted {100 * np.mean(fitted):.1f}"
     assert not np.isclose(*fitted, rtol=0.02)
 
@@ -320,7 +320,7 @@ def test_the_worst_mistakes_are_the_most_confident(tmp_path):
 
     result = run_result(tmp_path / "run", [dataset], scores=scores)
     (kind,) = worst_errors(result, dataset, "classes", 2)
-    assert [(image.place, image.predicted, image.truth) for image in kind.images] == [
+    assert [(image.index, image.predicted, image.truth) for image in kind.images] == [
         (4, "predicted joy (90%)", "labelled fear"),
         (3, "predicted fear (70%)", "labelled awe"),
     ]

@@ -15,7 +15,7 @@ import pytest
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.finetune import trainer
-from perceptmetrics.finetune.journal import Silence
+from perceptmetrics.finetune.state import NullObserver
 from tests.finetune.tiny import LORA, assert_same_run, rated, tiny_recipe
 
 SETTINGS = (
@@ -44,7 +44,7 @@ class InterruptedRunError(Exception):
     pass
 
 
-class Interrupter(Silence):
+class Interrupter(NullObserver):
     """Raises after some steps of the run."""
 
     def __init__(self, steps):
@@ -56,7 +56,7 @@ class Interrupter(Silence):
             raise InterruptedRunError
 
 
-class Counter(Silence):
+class Counter(NullObserver):
     def __init__(self):
         self.steps = 0
 
@@ -126,19 +126,19 @@ def test_finished_run_resumes_to_the_same_result_without_a_step(folder, whole, t
         for mine, theirs in zip(one.data_sets, other.data_sets, strict=True):
             np.testing.assert_array_equal(mine.images, theirs.images)
             np.testing.assert_array_equal(mine.scores, theirs.scores)
-            assert repr(mine.figures) == repr(theirs.figures)
+            assert repr(mine.statistics) == repr(theirs.statistics)
 
 
 def test_second_start_in_the_same_folder_is_refused(train, recipe, data, tmp_path):
     train(recipe("epochs=1"), [data], tmp_path / "run")
-    with pytest.raises(InvalidOptionError, match=r"holds a run already.*--resume"):
+    with pytest.raises(InvalidOptionError, match=r"already holds a run.*--resume"):
         train(recipe("epochs=1"), [data], tmp_path / "run")
 
 
 def test_folder_of_other_things_is_refused(train, recipe, data, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").touch()
-    with pytest.raises(InvalidOptionError, match="holds other things than a run"):
+    with pytest.raises(InvalidOptionError, match="exists and holds no run"):
         train(recipe(), [data], tmp_path / "run", resume=True)
 
 
@@ -172,7 +172,7 @@ def other_groups(data):
 
 @pytest.mark.parametrize("change", [other_ratings, other_names, other_groups])
 def test_other_data_do_not_resume(change, started, train, recipe, data):
-    with pytest.raises(WeightsError, match=r"of another training.*data"):
+    with pytest.raises(WeightsError, match=r"another training.*data"):
         train(recipe(), [change(data)], started, resume=True)
 
 
@@ -181,14 +181,14 @@ def test_other_encoder_does_not_resume(started, train, recipe, data, encoder, tm
     content = bytearray(Path(encoder).read_bytes())
     content[-3] ^= 1
     changed.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"of another training.*encoder"):
+    with pytest.raises(WeightsError, match=r"another training.*encoder"):
         train(recipe(), [data], started, resume=True, backbone_checkpoint=changed)
 
 
-def test_damaged_state_is_named(train, recipe, data, tmp_path):
+def test_corrupt_state_is_named(train, recipe, data, tmp_path):
     with pytest.raises(InterruptedRunError):
         train(recipe(), [data], tmp_path / "run", observer=Interrupter(5))
     (state,) = (tmp_path / "run" / "state").glob("*.safetensors")
     os.truncate(state, state.stat().st_size // 2)
-    with pytest.raises(WeightsError, match=rf"{state.name} is damaged. Delete it"):
+    with pytest.raises(WeightsError, match=rf"{state.name} is corrupt. Delete it"):
         train(recipe(), [data], tmp_path / "run", resume=True)

@@ -9,7 +9,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
 
 from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-from perceptmetrics.finetune.schedule import rate_at
+from perceptmetrics.finetune.step import learning_rate
 
 STEPS = 30
 
@@ -27,7 +27,7 @@ def of_torch(make):
 
 def ours(**options):
     recipe = OptimizerRecipe(lr=(0.3,), **options)
-    return [rate_at(recipe, 0.3, step, STEPS) for step in range(STEPS)]
+    return [learning_rate(recipe, 0.3, step, STEPS) for step in range(STEPS)]
 
 
 def test_cosine_equals_torchs():

@@ -87,7 +87,7 @@ def test_frozen_parts_of_an_encoder_stay_as_they_are(watched, train, recipe, dat
 
 def test_frozen_part_that_an_encoder_lacks_is_refused(train, recipe, data, tmp_path):
     settings = ("train=full", "encoder={name: 'timm:test_vit', frozen: [block.1]}")
-    with pytest.raises(InvalidOptionError, match=r"no weight is called 'block\.1'. Did you mean 'blocks\.1'"):
+    with pytest.raises(InvalidOptionError, match=r"no weight belongs to 'block\.1'. Did you mean 'blocks\.1'"):
         train(recipe(*settings), [data], tmp_path / "run")
 
 
@@ -233,5 +233,5 @@ def test_prompts_are_refused_beside_another_clip_than_they_were_trained_with(tin
     other = tmp_path / "other.safetensors"
     state = small_clip.state(small_clip.build(small_clip.VIT))
     save_file({name: tensor + 1e-3 if name.startswith("visual.") else tensor for name, tensor in state.items()}, other)
-    with pytest.raises(WeightsError, match=r"trained with another CLIP than .*other\.safetensors.*backbone_ch"):
+    with pytest.raises(WeightsError, match=r"trained with another encoder than .*other\.safetensors.*backbone_ch"):
         create_metric(result.folder, backbone_checkpoint=other)

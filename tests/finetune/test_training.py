@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune import calibration, finetune, load_recipe, rating_scale, trial
+from perceptmetrics.finetune import calibration, finetune, load_recipe, trial
 from perceptmetrics.finetune.feeds import PixelFeed
-from perceptmetrics.finetune.journal import Silence
-from perceptmetrics.finetune.objectives import selection_figure
-from perceptmetrics.finetune.state import EpochRecord, kept_epoch
+from perceptmetrics.finetune.objectives import selection_statistic
+from perceptmetrics.finetune.results import EpochRecord, kept_epoch
+from perceptmetrics.finetune.state import NullObserver
 from perceptmetrics.finetune.step import Steps
 from tests.finetune.cases import SGD, TWO, data_sets
 from tests.finetune.tiny import LORA, epochs_of, rated, write_pictures
@@ -71,19 +71,19 @@ def test_both_passes_of_a_part_have_the_same_dropout(train, recipe, data, tmp_pa
 
 
 @pytest.mark.parametrize("flips", ["{}", "{horizontal_flip: true, vertical_flip: true, replicas: 2}"])
-def test_cached_features_train_what_encoding_anew_does(flips, train, recipe, data, tmp_path, monkeypatch):
+def test_cached_features_train_what_encoding_again_does(flips, train, recipe, data, tmp_path, monkeypatch):
     settings = (*SGD, f"augmentation={flips}", "epochs=2")
     cached = train(recipe(*settings), [data], tmp_path / "cached")
-    monkeypatch.setattr(trial, "can_be_kept", lambda _: False)
+    monkeypatch.setattr(trial, "can_cache_features", lambda _: False)
     reads = []
-    drawn = PixelFeed.drawn
-    monkeypatch.setattr(PixelFeed, "drawn", lambda self, draw: reads.append(draw) or drawn(self, draw))
+    drawn = PixelFeed.training_sample
+    monkeypatch.setattr(PixelFeed, "training_sample", lambda self, draw: reads.append(draw) or drawn(self, draw))
     anew = train(recipe(*settings), [data], tmp_path / "anew")
     assert reads
     assert_close(weights_of(cached), weights_of(anew), rtol=1e-4, atol=1e-5)
 
 
-def test_selection_prefers_any_figure_to_an_undefined_one():
+def test_selection_prefers_any_statistic_to_an_undefined_one():
     def records(*figures, validated=True):
         return [
             EpochRecord(
@@ -118,15 +118,15 @@ def test_weights_are_those_of_the_best_epoch_and_training_stops_after_the_patien
     figures = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.9])
     kept = []
 
-    class Copier(Silence):
+    class Copier(NullObserver):
         def epoch(self, stage, record, best):
             kept.append(best)
 
-    monkeypatch.setattr("perceptmetrics.finetune.trainer.selection_figure", lambda *_: next(figures))
+    monkeypatch.setattr("perceptmetrics.finetune.trainer.selection_statistic", lambda *_: next(figures))
     result = train(recipe("patience=3", "epochs=9"), [data], tmp_path / "run", observer=Copier())
     assert kept == [0, 1, 1, 1, 1]
     assert result.splits[0].best_epoch == 1
-    monkeypatch.setattr("perceptmetrics.finetune.trainer.selection_figure", selection_figure)
+    monkeypatch.setattr("perceptmetrics.finetune.trainer.selection_statistic", selection_statistic)
     two = train(recipe("epochs=2"), [data], tmp_path / "two")
     if two.splits[0].best_epoch == 1:
         assert_close(weights_of(result), weights_of(two), rtol=0, atol=0)
@@ -139,7 +139,7 @@ def test_metrics_say_the_rate_of_the_last_step(train, recipe, data, tmp_path):
     assert [line["lr"] for line in epochs_of(result.folder)] == pytest.approx(expected)
 
 
-def test_encoder_takes_its_own_share_of_the_rate(train, recipe, data, tmp_path, encoder):
+def test_encoder_has_its_own_fraction_of_the_learning_rate(train, recipe, data, tmp_path, encoder):
     result = train(recipe("train=full", *SGD, "encoder_lr_factor=1e-12", "epochs=1"), [data], tmp_path / "run")
     trained, start = weights_of(result), load_file(encoder)
     moved = [
@@ -166,10 +166,19 @@ def test_head_rate_of_a_second_stage_belongs_to_its_encoder(train, recipe, pictu
 
 def test_features_of_a_tuned_encoder_do_not_stay(train, recipe, pictures, few_pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("PERCEPTMETRICS_CACHE", str(tmp_path / "cache"))
-    train(
-        recipe(*LORA, TWO, "second_stage=true", "epochs=1"), data_sets("two", pictures, few_pictures), tmp_path / "run"
-    )
-    assert not list((tmp_path / "cache").rglob("features/**/*.safetensors"))
+    files = {}
+
+    class Watcher(NullObserver):
+        def step(self, stage, epoch, step, steps, loss):
+            features = tmp_path / "run" / "state" / "features"
+            files[stage.lr, stage.stage] = list(features.rglob("*.safetensors"))
+
+    settings = (*LORA, TWO, "second_stage=true", "epochs=1", "lr=[1e-4, 1e-2]")
+    train(recipe(*settings), data_sets("two", pictures, few_pictures), tmp_path / "run", observer=Watcher())
+    for lr in (1e-4, 1e-2):
+        assert not files[lr, "main"]  # those of the first learning rate's encoder are gone when the second trains
+        assert 0 < len(files[lr, "head_many"]) < len(files[lr, "head_few"])
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
     assert not (tmp_path / "run" / "state").exists()
 
 
@@ -184,7 +193,7 @@ def test_features_of_a_tuned_encoder_do_not_stay(train, recipe, pictures, few_pi
             ],
             "share a head need the same labels",
         ),
-        ((TWO,), lambda one, two: [one, replace(two, name=one.name)], "names of their own"),
+        ((TWO,), lambda one, two: [one, replace(two, name=one.name)], "different names"),
         ((TWO,), lambda one, two: [one], "names 2 data sets, got 1"),
         (("loss=cross_entropy",), lambda one, two: [one], "need another loss"),
     ],
@@ -200,13 +209,12 @@ def test_data_that_do_not_go_with_the_recipe_are_refused(
 def test_loss_of_a_data_set_goes_before_the_recipes(train, recipe, pictures, few_pictures, tmp_path, monkeypatch):
     """One data set by correlation, whose outputs need a scale, beside one by squared error, whose do not."""
     sets = data_sets("two", pictures, few_pictures)
-    fitted = []
+    fitted, fit = [], calibration.fit_calibration
     monkeypatch.setattr(
-        rating_scale,
+        calibration,
         "fit_calibration",
         lambda raw, ratings, **options: fitted.append(ratings) or fit(raw, ratings, **options),
     )
-    fit = calibration.fit_calibration
     train(recipe("data=[{name: many, loss: plcc}, {name: few}]", "loss=mse", "epochs=1"), sets, tmp_path / "run")
     assert [len(ratings) for ratings in fitted] == [3]  # the validation images of the first alone
 

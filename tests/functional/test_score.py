@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptmetrics.functional.score import antonym_probability, logistic, signed_log
+from perceptmetrics.functional.score import antonym_probability, signed_log
+from perceptmetrics.spec import LogisticMap
 
 SEEDS = st.integers(0, 10_000)
 SCALES = st.floats(0.1, 100)
@@ -103,20 +104,20 @@ def test_gradients_of_the_probability():
 
 @given(raw=st.floats(-20, 20), scale=st.floats(-2, 2), shift=st.floats(-5, 5))
 def test_the_logistic_map_is_its_formula(raw, scale, shift):
-    mapped = logistic(torch.tensor([raw], dtype=torch.float64), scale, shift)
+    mapped = LogisticMap(scale=scale, shift=shift)(torch.tensor([raw], dtype=torch.float64))
     assert mapped.item() == pytest.approx(1 / (1 + math.exp(-(scale * raw + shift))))
 
 
 def test_the_logistic_map_of_extreme_values_is_finite():
     raw = torch.tensor([-1e30, 0.0, 1e30], requires_grad=True)
-    mapped = logistic(raw, 1.0, 0.0)
+    mapped = LogisticMap()(raw)
     mapped.sum().backward()
     assert mapped.tolist() == [0.0, 0.5, 1.0]
     assert raw.grad.isfinite().all()
 
 
 def test_gradients_of_the_logistic_map():
-    torch.autograd.gradcheck(lambda raw: logistic(raw, 1.7, -0.4), normal(3, 2, seed=0).requires_grad_())
+    torch.autograd.gradcheck(LogisticMap(scale=1.7, shift=-0.4), normal(3, 2, seed=0).requires_grad_())
 
 
 @given(value=st.floats(-1e12, 1e12))

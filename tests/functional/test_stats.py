@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from inspect import signature
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.stats import kendalltau, pearsonr, spearmanr
+from scipy.stats import bootstrap, kendalltau, pearsonr, spearmanr
 from sklearn.metrics import mean_squared_error, root_mean_squared_error
 
 from perceptmetrics.functional.stats import (
@@ -132,7 +134,17 @@ def test_the_bootstrap_covers_as_often_as_it_says():
     """Mean of 40 normal numbers: 95 % of the intervals should hold 0; 180..199 of 200 is within 3 deviations."""
     generator = np.random.default_rng(1)
     intervals = [bootstrap_interval(np.mean, generator.normal(size=40), repeats=300) for _ in range(200)]
-    assert 178 <= sum(low <= 0 <= high for low, high in intervals) <= 199
+    assert 180 <= sum(low <= 0 <= high for low, high in intervals) <= 199
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
+def test_the_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval(level):
+    """The mean of 1,000 numbers is normal; 4,000 draws find its quantiles to a tenth of its standard error."""
+    numbers = np.random.default_rng(2).normal(size=1000)
+    error = numbers.std() / math.sqrt(1000)
+    reach = NormalDist().inv_cdf((1 + level) / 2) * error
+    low, high = bootstrap_interval(np.mean, numbers, level=level, repeats=4000)
+    assert (low, high) == pytest.approx((numbers.mean() - reach, numbers.mean() + reach), abs=0.1 * error)
 
 
 def test_the_bootstrap_keeps_pairs_together_and_repeats_itself():
@@ -143,6 +155,25 @@ def test_the_bootstrap_keeps_pairs_together_and_repeats_itself():
     assert first == bootstrap_interval(srcc, xs, noisy_ys, seed=5)
     assert first != bootstrap_interval(srcc, xs, noisy_ys, seed=6)
     assert bootstrap_interval(srcc, xs, noisy_ys, level=0.5)[0] > first[0]
+
+
+@pytest.mark.parametrize("statistic", [srcc, plcc, rmse])
+def test_the_bootstrap_equals_scipys(statistic):
+    xs = np.random.default_rng(0).normal(size=30)
+    ys = xs + np.random.default_rng(1).normal(size=30)
+    keyword = "rng" if "rng" in signature(bootstrap).parameters else "random_state"  # since SciPy 1.15
+    drawn = bootstrap(
+        (xs, ys),
+        statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=200,
+        confidence_level=0.9,
+        method="percentile",
+        **{keyword: np.random.default_rng(7)},
+    )
+    interval = bootstrap_interval(statistic, xs, ys, level=0.9, repeats=200, seed=7)
+    assert interval == pytest.approx(drawn.confidence_interval, rel=1e-12)
 
 
 def test_the_bootstrap_leaves_out_draws_without_a_value():

@@ -81,7 +81,8 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     rows = [{"bytes": content, "path": name} for name, content in list(files.items())[5:30]]
     pq.write_table(pa.table({"image": rows}), folder / "a.parquet")
     (folder / "last.png").write_bytes(files["000.png"])
-    return [str(folder / name) for name in ("photos", "a.tar", "a.parquet", "gone.tar", "last.png")]
+    first = [str(folder / name) for name in ("photos", "a.tar", "a.parquet", "gone.tar")]
+    return [*first, f"file://{folder}/photos/00[12].png", str(folder / "last.png")]
 
 
 def parts_of(paths: list[str]) -> list[Part]:
@@ -117,14 +118,21 @@ def test_a_killed_worker_loses_nothing(metric: Metric, paths: list[str], tmp_pat
 
 
 def worker_processes() -> list[int]:
+    """The workers of this process's own cluster; another run of these tests may have workers on this machine too."""
     found = []
     for process in Path("/proc").iterdir():
         try:
-            if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
+            if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker") and os.getpid() in ancestors(process):
                 found.append(int(process.name))
         except OSError:
             continue
     return found
+
+
+def ancestors(process: Path) -> Iterator[int]:
+    while (parent := int((process / "stat").read_text().rpartition(")")[2].split()[1])) > 0:
+        yield parent
+        process = process.with_name(str(parent))
 
 
 def test_known_images_are_neither_read_nor_scored_again(metric: Metric, paths: list[str]) -> None:

@@ -9,6 +9,7 @@ from scipy.stats import entropy
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.functional.loss import label_divergence
 from perceptmetrics.models.losses import PerceptualLoss
+from perceptmetrics.spec import IdentityMap, SoftmaxMap
 from tests.support.mean_colour_metric import tiny_metric
 
 LABELS = ("joy", "fear", "awe")
@@ -17,7 +18,7 @@ WANTED = torch.tensor([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.1, 
 
 
 def emotional(**options):
-    return tiny_metric(labels=LABELS, map="softmax", **options)
+    return tiny_metric(labels=LABELS, map=SoftmaxMap(), **options)
 
 
 def divergences(wanted, probabilities):
@@ -85,7 +86,7 @@ def test_a_label_that_is_all_but_impossible_still_has_a_gradient():
     ("metric", "target", "message"),
     [
         (
-            {"labels": LABELS, "map": "identity"},
+            {"labels": LABELS, "map": IdentityMap()},
             {"joy": 1.0},
             "share the probability of 1.*scores that are independent",
         ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import onnx
 import pytest
-from scipy.stats import spearmanr
 
 from perceptmetrics.export.programs import export_onnx
 from tests.portable.runs import largest_difference, run_onnx
@@ -13,13 +14,17 @@ from tests.support.photographs import photographs
 from tests.support.registered_metrics import build
 
 
-def test_float16_halves_the_file_and_keeps_the_order(lite, lite_onnx, tmp_path):
-    checked = export_onnx(lite, tmp_path / "half.onnx", size=(192, 256), precision="float16")
-    assert checked.bytes < 0.6 * lite_onnx.bytes
-    images = photographs(192, 256)
-    scores = run_onnx(checked.path, images)
-    assert 0 < largest_difference(lite, scores, images) < 5e-3
-    assert spearmanr(scores, lite(images)).statistic == pytest.approx(1)
+@pytest.fixture(autouse=True)
+def untouched_root_logger():
+    """onnxruntime's tools warn by the root logger, which then gets a handler; libraries leave it alone."""
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    records = []
+    root.addFilter(lambda record: records.append(record) or True)
+    yield
+    root.filters.pop()
+    assert (root.level, list(root.handlers)) == before
+    assert records == []
 
 
 def test_int8_quantises_the_linear_layers_of_a_transformer_and_not_the_head(tmp_path):

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, MissingExtraError
-from perceptmetrics.images.load import load_pixels
-from perceptmetrics.images.sources import Part, find_parts, find_sources, is_container, read_part
+from perceptmetrics.images.sources import Part, find_parts, find_sources, is_container
 from tests.sources.test_tar import FILES, write_tar
 from tests.support.encoded_images import encode, noise
 
@@ -54,46 +53,11 @@ def test_ranges_are_written_out_unless_a_file_has_that_name(tree: Path) -> None:
     assert names(list(find_parts([f"{tree}/s-{{08..10}}.tar"])), tree) == [["s-{08..10}.tar"]]
 
 
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ("", ["a.png", "b.JPG", "sub/c.png", "sub/d [1].png"]),
-        ("/sub", ["sub/c.png", "sub/d [1].png"]),
-        ("/sub/c.png", ["sub/c.png"]),
-        ("/*.png", ["a.png", "sub/c.png", "sub/d [1].png"]),
-        ("/x.tar", [f"x.tar/{name}" for name in FILES]),
-        ("/?.{1..1}ar", None),
-    ],
-)
-def test_addresses_are_read_like_paths(tree: Path, asked: str, found: list[str] | None) -> None:
-    """Of the file systems that addresses lead to only that of this machine can be tried here."""
-    if found is None:
-        with pytest.raises(InvalidImageError, match="nothing to score"):
-            list(find_sources([f"file://{tree}{asked}"]))
-        return
-    images = list(find_sources([f"file://{tree}{asked}"]))
-    assert [image.name for image in images] == [f"file://{tree}/{name}" for name in found]
-    assert all(load_pixels(image.source).shape == (3, 12, 17) for image in images)
-
-
-def test_addresses_that_lead_nowhere(tree: Path) -> None:
-    with pytest.raises(InvalidImageError, match="cannot be opened: Unrecognized filesystem"):
-        list(find_sources(["https://example.org/photo.jpg"]))
-    with pytest.raises(InvalidImageError, match="cannot be listed"):
-        list(find_sources([f"file://{tree}/gone"]))
-    (image,) = read_part(Part(files=(f"file://{tree}/gone.png",)))
-    with pytest.raises(InvalidImageError, match=r"gone\.png cannot be read"):
-        load_pixels(image.source)
-    (failure,) = read_part(Part(container=f"file://{tree}/gone.tar"))
-    assert "does not exist" in str(failure.source)
-
-
-def test_addresses_and_tables_need_pyarrow(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("pyarrow", "pyarrow.fs", "pyarrow.parquet"):
+def test_tables_need_pyarrow(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("pyarrow", "pyarrow.parquet"):
         monkeypatch.setitem(sys.modules, module, None)
-    for path in ("s3://bucket/a.png", tree / "a.parquet"):
-        with pytest.raises(MissingExtraError, match=r"perceptmetrics\[parquet\]"):
-            list(find_sources([path]))
+    with pytest.raises(MissingExtraError, match=r"perceptmetrics\[parquet\]"):
+        list(find_sources([tree / "a.parquet"]))
 
 
 @pytest.mark.parametrize(

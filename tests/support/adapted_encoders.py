@@ -7,7 +7,7 @@ import torch
 
 from perceptmetrics.models.encoders import ClipVisionTransformer
 from perceptmetrics.models.lora import Adapter, LoraProjection, attach_lora
-from perceptmetrics.spec.backbone import LoraSpec
+from perceptmetrics.spec.encoders import LoraSpec
 from tests.support import small_clip
 from tests.support.small_clip import VIT
 

@@ -9,11 +9,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from perceptmetrics.factory.build import Files, assemble
+from perceptmetrics.factory.build import Files, build_metric
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.encoders.named import encoder_width
-from perceptmetrics.spec import BackboneSpec, CentreCropView, HubFile, MlpHeadSpec, WholeView
+from perceptmetrics.spec import CentreCropView, EncoderSpec, HubFile, MlpHeadSpec, TimmEncoderSpec, WholeView
 from perceptmetrics.weights.resolve import ResolveOptions
 from tests.support import small_clip
 from tests.support.small_clip import enliven
@@ -52,9 +52,8 @@ def write(network: nn.Module, path: Path) -> Path:
     return path
 
 
-def timm_spec(architecture: str, features: EncoderFeatures, lora: LoraSpec | None = None) -> BackboneSpec:
-    return BackboneSpec(
-        library="timm",
+def timm_spec(architecture: str, features: EncoderFeatures, lora: LoraSpec | None = None) -> EncoderSpec:
+    return TimmEncoderSpec(
         architecture=architecture,
         quick_gelu=False,
         weights=SOMEWHERE,
@@ -63,7 +62,7 @@ def timm_spec(architecture: str, features: EncoderFeatures, lora: LoraSpec | Non
     )
 
 
-def with_head(backbone: BackboneSpec, name: str = "tiny", side: int | None = None) -> MetricSpec:
+def with_head(backbone: EncoderSpec, name: str = "tiny", side: int | None = None) -> MetricSpec:
     """A metric with a small head on an encoder; `side` is that of the crop it sees, None for the whole image."""
     head = MlpHeadSpec(widths=(encoder_width(backbone), 8, 1), weights=None, activation="gelu")
     view = WholeView() if side is None else CentreCropView(size=side)
@@ -73,8 +72,8 @@ def with_head(backbone: BackboneSpec, name: str = "tiny", side: int | None = Non
 def assembled(spec: MetricSpec, encoder: Path, seed: int = 0) -> Metric:
     """The metric with its encoder from a file and a random head, as training starts."""
     files = Files(lookup=ResolveOptions(metric=spec.name), random=True, encoder=encoder)
-    return assemble(spec, files, Placement(), seed=seed)
+    return build_metric(spec, files, Placement(), seed=seed)
 
 
-def clip_spec(architecture: str, positional_embedding: str = "interpolate") -> BackboneSpec:
+def clip_spec(architecture: str, positional_embedding: str = "interpolate") -> EncoderSpec:
     return replace(small_clip.spec(architecture).backbone, positional_embedding=positional_embedding)

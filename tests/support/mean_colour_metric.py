@@ -12,7 +12,7 @@ from perceptmetrics.models.encoders import Backbone
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.views import Views
-from perceptmetrics.spec import MlpHeadSpec, WholeView
+from perceptmetrics.spec import IdentityMap, MlpHeadSpec, WholeView
 
 WHOLE = WholeView()
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
@@ -39,7 +39,7 @@ def tiny_spec(labels=(), views=(WHOLE,), **score):
         name="tiny",
         views=replace(LITE_IQA.views, views=views, mean=MEAN, std=STD),
         head=MlpHeadSpec(widths=(4, 5, max(1, len(labels))), weights=LITE_IQA.head.weights),
-        score=replace(LITE_IQA.score, **{"map": "identity", "labels": labels} | score),
+        score=replace(LITE_IQA.score, **{"map": IdentityMap(), "labels": labels} | score),
     )
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from perceptmetrics import Metric, metric_info
 from perceptmetrics.factory.tuned_encoder import cached_tower, read_tuned
-from perceptmetrics.models.encoders import TowerWeights, build_image_tower
+from perceptmetrics.models.encoders import EncoderWeights, build_image_encoder
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.lora import LoraProjection, attach_lora, load_lora
 from perceptmetrics.models.views import Views
@@ -29,7 +29,9 @@ def unmerged_metric(file: Path, name: str, *, dropout: float | None = None) -> M
     spec = metric_info(name)
     trained = read_tuned(file, spec).trained
     base = cached_tower(trained.base)
-    backbone = build_image_tower(replace(spec.backbone, lora=None), TowerWeights(read_image_tower(base), {}, str(base)))
+    backbone = build_image_encoder(
+        replace(spec.backbone, lora=None), EncoderWeights(read_image_tower(base), {}, str(base))
+    )
     attach_lora(backbone, spec.backbone.lora if dropout is None else replace(spec.backbone.lora, dropout=dropout))
     load_lora(backbone, trained.lora)
     head = MlpHead(spec.head)

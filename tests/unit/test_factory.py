@@ -15,16 +15,16 @@ from safetensors.torch import save_file
 
 from perceptmetrics import PerceptualLoss, create_metric
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownMetricError, WeightsError
-from perceptmetrics.metrics import registry
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.models.encoders import build_backbone
+from perceptmetrics.models.encoders import load_image_encoder
 from perceptmetrics.models.heads import MlpHead
-from perceptmetrics.spec import HubFile
+from perceptmetrics.spec import HubFile, LogisticMap
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights import cache
 from perceptmetrics.weights.resolve import ResolveOptions, resolve
 from tests.support import small_clip
 from tests.support.hub_server import HubStandIn
+from tests.support.registered_metrics import temporary_metrics
 from tests.support.small_clip import RESNET
 
 REPO = "organisation/metric"
@@ -45,7 +45,9 @@ def hub(tmp_path, monkeypatch):
 def exported_spec():
     """`lite_iqa` with a smaller head and a scaled score: a metric as someone else would train it."""
     head = replace(LITE_IQA.head, widths=(1024, 8, 1))
-    return replace(LITE_IQA, name="my_metric", head=head, score=replace(LITE_IQA.score, scale=0.85, shift=0.3))
+    return replace(
+        LITE_IQA, name="my_metric", head=head, score=replace(LITE_IQA.score, map=LogisticMap(scale=0.85, shift=0.3))
+    )
 
 
 def random_head(spec, seed=5):
@@ -77,8 +79,8 @@ def pixels(count=2, height=48, width=64):
 def expected_scores(spec, head):
     """`lite_iqa`'s road, written out."""
     with torch.no_grad():
-        raw = head(build_backbone(spec.backbone, LITE_FILE).backbone((pixels() - 0.5) / 0.5))[:, 0]
-    return torch.sigmoid(spec.score.scale * raw + spec.score.shift)
+        raw = head(load_image_encoder(spec.backbone, LITE_FILE)((pixels() - 0.5) / 0.5))[:, 0]
+    return torch.sigmoid(spec.score.map.scale * raw + spec.score.map.shift)
 
 
 # Names
@@ -212,7 +214,7 @@ def test_a_hub_name_of_another_form_is_an_error(hub, name):
 
 
 @pytest.fixture
-def hub_metric(hub, tmp_path, monkeypatch):
+def hub_metric(hub, tmp_path):
     """A registered metric whose encoder lies on the Hub; its name, and the encoder's file and revision."""
     small_clip.register(tmp_path)
     file = tmp_path / "encoder.safetensors"
@@ -221,8 +223,8 @@ def hub_metric(hub, tmp_path, monkeypatch):
     spec = small_clip.spec(RESNET, "drop")
     source = HubFile(repo=ENCODER_REPO, filename="model.safetensors", revision=revision, sha256="0" * 64)
     spec = replace(spec, backbone=replace(spec.backbone, weights=replace(source, sha256=None)))
-    monkeypatch.setitem(registry._specs, spec.name, spec)
-    return spec.name, file, revision
+    with temporary_metrics(spec):
+        yield spec.name, file, revision
 
 
 def test_an_encoder_from_the_hub_scores_like_its_file(hub, hub_metric):

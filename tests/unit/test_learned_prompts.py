@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 
 from perceptmetrics import create_metric, metric_info
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.metrics import registry
 from perceptmetrics.models.encoders import TextEncoder
 from perceptmetrics.models.encoders.clip_text import class_length, tokenize_with_context
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.layouts import read_prompts
 from tests.support import small_clip
 from tests.support.hub_server import HubStandIn
+from tests.support.registered_metrics import temporary_metrics
 from tests.support.small_clip import RESNET
 
 CLASSES = ["Good photo.", "Bad photo."]
@@ -118,15 +118,15 @@ def test_a_file_of_the_described_layout_is_as_large_as_the_published_one(tmp_pat
     source = metric_info(name).head.context.weights
     assert source.size == size
     assert source.filename.endswith(f"-{source.sha256[:8]}.pth")
-    found = read_prompts(tmp_path / "prompts.pth")
-    assert found.context.dtype == torch.float32
+    found = read_prompts(tmp_path / "prompts.pth").head
+    assert found["context"].dtype == torch.float32
     if isinstance(state, dict):
-        parts = {"ctx": found.context, "token_prefix": found.before, "token_suffix": found.after}
-        for part, tensor in parts.items():
-            assert torch.equal(tensor, state["params"][f"prompt_learner.{part}"])
+        assert found.keys() == {"context", "token_prefix", "token_suffix"}
+        for part, name in {"ctx": "context", "token_prefix": "token_prefix", "token_suffix": "token_suffix"}.items():
+            assert torch.equal(found[name], state["params"][f"prompt_learner.{part}"])
     else:
-        assert torch.equal(found.context, state.float())
-        assert (found.before, found.after, found.regressor) == (None, None, {})
+        assert found.keys() == {"context"}
+        assert torch.equal(found["context"], state.float())
 
 
 def test_the_official_checkpoint_holds_much_else(tmp_path):
@@ -134,7 +134,7 @@ def test_the_official_checkpoint_holds_much_else(tmp_path):
     others = {"step_counter": torch.zeros(1), "generator.clipmodel_0.clip_model.logit_scale": torch.ones(())}
     state = others | {"generator.clipmodel_0.prompt_learner.ctx": context}
     torch.save({"meta": {"epoch": 1, "mmedit_version": "0.1"}, "state_dict": state}, tmp_path / "iter_80000.pth")
-    assert torch.equal(read_prompts(tmp_path / "iter_80000.pth").context, context)
+    assert torch.equal(read_prompts(tmp_path / "iter_80000.pth").head["context"], context)
 
 
 def test_our_own_file_holds_vectors_and_regressor(tmp_path):
@@ -144,9 +144,9 @@ def test_our_own_file_holds_vectors_and_regressor(tmp_path):
         "head.regressor.0.bias": random(1),
     }
     save_file(tensors, tmp_path / "ours.safetensors")
-    found = read_prompts(tmp_path / "ours.safetensors")
-    assert torch.equal(found.context, tensors["head.context"])
-    assert found.regressor.keys() == {"0.weight", "0.bias"}
+    found = read_prompts(tmp_path / "ours.safetensors").head
+    assert torch.equal(found["context"], tensors["head.context"])
+    assert found.keys() == {"context", "regressor.0.weight", "regressor.0.bias"}
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def hub(tiny_clips, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_published_prompts_are_downloaded_and_verified(hub, tiny_clips, tmp_path, monkeypatch, right):
+def test_published_prompts_are_downloaded_and_verified(hub, tiny_clips, tmp_path, right):
     path = write(tmp_path / "published.safetensors", random(16, WIDTH))
     content, spec = path.read_bytes(), metric_info("clipiqa+")
     source = replace(spec.head.context.weights, filename="prompts.safetensors")
@@ -241,11 +241,11 @@ def test_published_prompts_are_downloaded_and_verified(hub, tiny_clips, tmp_path
         source = replace(source, sha256=hashlib.sha256(content).hexdigest())
     hub.commit(source.repo, {source.filename: content}, branch=source.revision)
     context = replace(spec.head.context, weights=source)
-    monkeypatch.setitem(registry._specs, spec.name, replace(spec, head=replace(spec.head, context=context)))
-    if not right:
-        with pytest.raises(WeightsError, match=f"is not the expected file: .* expects {source.sha256}"):
-            create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
-        return
-    metric = create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
-    expected = create_metric("clipiqa+", backbone_checkpoint=tiny_clips, checkpoint=path)
+    with temporary_metrics(replace(spec, head=replace(spec.head, context=context))):
+        if not right:
+            with pytest.raises(WeightsError, match=f"is not the expected file: .* expects {source.sha256}"):
+                create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
+            return
+        metric = create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
+        expected = create_metric("clipiqa+", backbone_checkpoint=tiny_clips, checkpoint=path)
     assert torch.equal(metric.head.text_features, expected.head.text_features)

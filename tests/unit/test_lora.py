@@ -22,7 +22,7 @@ from perceptmetrics.models.lora import (
     merge_lora,
     unmerge_lora,
 )
-from perceptmetrics.spec.backbone import ATTENTION_PARTS
+from perceptmetrics.spec.encoders import ATTENTION_PARTS
 from tests.support import small_clip
 from tests.support.adapted_encoders import clip, matrices_of, random, spec_of, switch_on, timm_vit, with_lora
 from tests.support.small_clip import IMAGE_SIZE, VIT

@@ -12,7 +12,7 @@ from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.load import load_image
-from perceptmetrics.spec import WholeView
+from perceptmetrics.spec import LogisticMap, WholeView
 from tests.support.encoded_images import encode, noise
 from tests.support.mean_colour_metric import by_hand, tiny_metric
 
@@ -253,15 +253,15 @@ def test_the_scores_of_several_views_are_averaged():
 
 
 def test_raw_outputs_are_averaged_before_the_score_map():
-    views, shape = (WholeView(), WholeView(max_long_side=3)), {"scale": 9.0, "shift": 1.0}
-    raw, mapped = tiny_metric(views=views), tiny_metric(views=views, map="logistic", **shape)
+    views = (WholeView(), WholeView(max_long_side=3))
+    raw, mapped = tiny_metric(views=views), tiny_metric(views=views, map=LogisticMap(scale=9.0, shift=1.0))
     pictures = images([(9, 12), (7, 5)])
     torch.testing.assert_close(mapped(pictures), torch.sigmoid(9 * raw(pictures) + 1))
 
 
 @pytest.mark.parametrize("labels", [(), LABELS])
 def test_the_logistic_map(labels):
-    mapped = tiny_metric(labels=labels, map="logistic", scale=-2.5, shift=0.75)
+    mapped = tiny_metric(labels=labels, map=LogisticMap(scale=-2.5, shift=0.75))
     pictures = images()
     expected = 1 / (1 + torch.exp(2.5 * expected_scores(mapped, pictures) - 0.75))
     assert_scores(mapped(pictures), expected)

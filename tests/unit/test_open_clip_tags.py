@@ -16,7 +16,7 @@ from perceptmetrics.factory.options import apply_options
 from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.models.encoders.open_clip_tags import find_tag
-from perceptmetrics.spec import BackboneSpec, HubFile
+from perceptmetrics.spec import ClipEncoderSpec, HubFile
 from perceptmetrics.spec.json import spec_from_json, spec_to_json
 from tests.support.hub_server import HubStandIn
 
@@ -38,8 +38,7 @@ HALF = (0.5, 0.5, 0.5)
 def test_a_tag_is_a_backbone(name, architecture, quick_gelu, repo, mean, std):
     """The activation is the one that the weights were trained with, whatever the architecture's name says."""
     changed = apply_options(CLIPIQA, {"backbone": name})
-    assert changed.backbone == BackboneSpec(
-        library="open_clip",
+    assert changed.backbone == ClipEncoderSpec(
         architecture=architecture,
         quick_gelu=quick_gelu,
         weights=HubFile(repo=repo, filename=FILE, revision="main"),

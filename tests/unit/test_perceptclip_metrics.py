@@ -12,7 +12,6 @@ from PIL import Image
 from perceptmetrics import Metric, create_metric, metric_info
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.factory.options import apply_options
-from perceptmetrics.functional.score import map_to_scores
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.perceptclip import (
     EMOTIONS,
@@ -22,6 +21,7 @@ from perceptmetrics.metrics.perceptclip import (
     PLEASANT_EMOTIONS,
 )
 from perceptmetrics.models.encoders import Backbone
+from perceptmetrics.spec import IdentityMap
 from perceptmetrics.spec.json import spec_from_json, spec_to_json
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests.support import released_files
@@ -99,7 +99,7 @@ def test_raw_quality_is_what_the_published_map_starts_from(make, images):
 def test_the_map_of_quality_is_the_published_one():
     raw = torch.tensor([-6.52, 3.11, 0.0], dtype=torch.float64)
     score = PERCEPTCLIP_IQA.score
-    mapped = map_to_scores(raw, score.map, score.scale, score.shift)
+    mapped = score.map(raw)
     torch.testing.assert_close(mapped, torch.tensor([0, 1, 6.52 / 9.63], dtype=torch.float64))
 
 
@@ -208,7 +208,7 @@ def test_options_change_what_they_name():
     assert (view.count, view.mode) == (9, "grid")
     views = replace(changed.views, views=PERCEPTCLIP_IQA.views.views)
     assert replace(changed, views=views, score=PERCEPTCLIP_IQA.score) == PERCEPTCLIP_IQA
-    assert changed.score.map == "identity"
+    assert changed.score.map == IdentityMap()
     assert not changed.lower_better
 
 

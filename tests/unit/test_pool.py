@@ -108,7 +108,7 @@ def test_a_regressor_of_another_size_is_refused(tiny_clips, tmp_path):
 
 def test_learned_prompts_that_would_not_be_used_are_refused(tiny_clips, tmp_path):
     trained = trained_file(tmp_path / "regressor.safetensors", 1, **{"head.context": torch.zeros(16, 64)})
-    with pytest.raises(WeightsError, match="holds learned prompts, but 'clip_uiqa' has none"):
+    with pytest.raises(WeightsError, match="holds learned prompts, but the metric has none"):
         create_metric("clip_uiqa", regressor=True, checkpoint=trained, backbone_checkpoint=tiny_clips)
 
 

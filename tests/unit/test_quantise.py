@@ -129,10 +129,12 @@ def test_without_torchao_the_extra_is_named(monkeypatch):
     assert caught.value.extra == "int8"
 
 
-def test_torchao_is_asked_for_only_when_needed(monkeypatch):
+def test_torchao_is_asked_for_only_when_needed(monkeypatch, images):
     monkeypatch.setitem(sys.modules, "torchao", None)
     monkeypatch.setitem(sys.modules, "torchao.quantization", None)
-    build(NAMES[1])
+    assert build(NAMES[1])(images).isfinite().all()
+    with pytest.raises(MissingExtraError):
+        build(NAMES[1], precision="int8")
 
 
 def test_a_layer_that_torchao_leaves_out_would_be_noticed(monkeypatch, files, images):

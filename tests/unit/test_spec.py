@@ -14,10 +14,11 @@ from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
 from perceptmetrics.metrics.clipiqa import CLIPIQA, CLIPIQA_PLUS
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.spec import (
+    AffineMap,
     AntonymHeadSpec,
-    BackboneSpec,
     CardSpec,
     CentreCropView,
+    ClipEncoderSpec,
     ContextSpec,
     CosineHeadSpec,
     CropsView,
@@ -32,6 +33,8 @@ from perceptmetrics.spec import (
     RegressorSpec,
     SalientView,
     ScoreSpec,
+    SoftmaxMap,
+    TimmEncoderSpec,
     ViewsSpec,
     WholeView,
 )
@@ -46,13 +49,19 @@ REGRESSOR = RegressorSpec(widths=(1, 8, 1), weights=None)
 COMPLETE = {
     HubFile: {"repo": "organisation/name", "filename": "model.safetensors", "revision": "main"},
     PackageFile: {"package": "package", "filename": "folder/file.pth"},
-    BackboneSpec: {
-        "library": "timm",
+    ClipEncoderSpec: {
+        "architecture": "RN50",
+        "quick_gelu": True,
+        "weights": FILE,
+        "positional_embedding": "drop",
+    },
+    TimmEncoderSpec: {
         "architecture": "resnet18",
         "quick_gelu": False,
         "weights": FILE,
         "features": "stages",
     },
+    AffineMap: {"scale": 2.0, "shift": 1.0},
     LoraSpec: {"rank": 16, "alpha": 8.0},
     WholeView: {},
     CentreCropView: {"size": 224},
@@ -88,19 +97,12 @@ INVALID = [
     (PackageFile, {"package": ""}, "PackageFile.package must be stated"),
     (PackageFile, {"filename": ""}, "PackageFile.filename must be stated"),
     (PackageFile, {"sha256": "0" * 63}, "PackageFile.sha256 must be 64"),
-    (BackboneSpec, {"library": "keras"}, "library must be 'open_clip' or 'timm', got 'keras'"),
-    (BackboneSpec, {"architecture": ""}, "BackboneSpec.architecture must be stated"),
-    (BackboneSpec, {"quick_gelu": None}, "quick_gelu must be stated as True or False, got None"),
-    (BackboneSpec, {"positional_embedding": "keep"}, r"of a timm encoder must be one of \(None,\), got 'keep'"),
-    (BackboneSpec, {"library": "open_clip"}, r"of a open_clip encoder must be one of \('drop', .*\), got None"),
-    (BackboneSpec, {"library": "open_clip", "positional_embedding": "shift"}, "got 'shift'"),
-    (BackboneSpec, {"features": None}, r"features of a timm encoder must be one of \('stages', 'pooled'\), got None"),
-    (
-        BackboneSpec,
-        {"library": "open_clip", "positional_embedding": "keep"},
-        r"features of a open_clip encoder must be one of \(None,\), got 'stages'",
-    ),
-    (BackboneSpec, {"lora": LoraSpec(rank=16, alpha=8.0)}, "lora needs a vision transformer"),
+    (ClipEncoderSpec, {"architecture": ""}, "ClipEncoderSpec.architecture must be stated"),
+    (TimmEncoderSpec, {"quick_gelu": None}, "TimmEncoderSpec.quick_gelu must be stated as True or False, got None"),
+    (ClipEncoderSpec, {"positional_embedding": None}, r"must be one of \('drop', .*\), got None"),
+    (ClipEncoderSpec, {"positional_embedding": "shift"}, "got 'shift'"),
+    (TimmEncoderSpec, {"features": None}, r"features must be one of \('stages', 'pooled'\), got None"),
+    (TimmEncoderSpec, {"lora": LoraSpec(rank=16, alpha=8.0)}, "lora needs a vision transformer"),
     (LoraSpec, {"rank": 0}, "LoraSpec.rank must be positive, got 0"),
     (LoraSpec, {"alpha": -8.0}, "LoraSpec.alpha must be positive, got -8.0"),
     (LoraSpec, {"dropout": 1.0}, r"LoraSpec.dropout must be in \[0, 1\), got 1.0"),
@@ -143,8 +145,8 @@ INVALID = [
     (ScoreSpec, {"higher_is_better": 1}, "must be stated as True or False, got 1"),
     (ScoreSpec, {"lower": 1.0}, "lower must be below ScoreSpec.upper, got 1.0 and 1.0"),
     (ScoreSpec, {"lower": float("nan")}, "lower must be below ScoreSpec.upper, got nan and 1.0"),
-    (ScoreSpec, {"map": "tanh"}, "map must be one of identity, affine, logistic, softmax, got 'tanh'"),
-    (ScoreSpec, {"map": "softmax"}, "'softmax' needs several labels"),
+    (ScoreSpec, {"map": "tanh"}, "map must be a ScoreMap, got 'tanh'"),
+    (ScoreSpec, {"map": SoftmaxMap()}, "'softmax' needs several labels"),
     (ScoreSpec, {"positive_labels": ("awe",)}, r"positive_labels must be among the labels, got \('awe',\)"),
     (ScoreSpec, {"labels": ("a", "b", "a")}, r"labels repeat: \('a', 'b', 'a'\)"),
     (CardSpec, {"summary": ""}, "CardSpec.summary must be stated"),
@@ -155,7 +157,7 @@ INVALID = [
     (MetricSpec, {"name": "../x"}, "name must consist of"),
     (MetricSpec, {"task": "beauty"}, "task must be one of quality, memorability, emotion, attribute, got 'beauty'"),
     (MetricSpec, {"head": MlpHeadSpec(widths=(1024, 2), weights=FILE)}, "2 outputs, but the score names 0 labels"),
-    (MetricSpec, {"backbone": LITE_IQA.backbone}, "needs a CLIP backbone .* got 'timm'"),
+    (MetricSpec, {"backbone": LITE_IQA.backbone}, "needs the encoder of a CLIP, got one of kind 'timm'"),
     (MetricSpec, {"pool": PoolSpec(regressor=RegressorSpec(widths=(3, 1), weights=None))}, "takes 3 values, .* give 1"),
     (
         MetricSpec,
@@ -167,7 +169,7 @@ INVALID = [
         {"backbone": dataclasses.replace(CLIPIQA.backbone, lora=LoraSpec(rank=16, alpha=8.0))},
         "and this metric has prompts",
     ),
-    (MetricSpec, {"head": CosineHeadSpec(prompt="a"), "backbone": LITE_IQA.backbone}, "needs a CLIP backbone"),
+    (MetricSpec, {"head": CosineHeadSpec(prompt="a"), "backbone": LITE_IQA.backbone}, "needs the encoder of a CLIP"),
 ]
 
 

@@ -16,6 +16,7 @@ from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.spec import (
+    AffineMap,
     AntonymHeadSpec,
     ContextSpec,
     CosineHeadSpec,
@@ -89,7 +90,7 @@ NUMBERS = st.floats(-1e6, 1e6)
 def test_numbers_and_texts_survive_exactly(scale, shift, mean, texts):
     spec = replace(
         LITE_IQA,
-        score=replace(LITE_IQA.score, scale=scale, shift=shift),
+        score=replace(LITE_IQA.score, map=AffineMap(scale=scale, shift=shift)),
         views=replace(LITE_IQA.views, mean=mean),
         card=replace(LITE_IQA.card, summary=texts[0], licence=texts[1], limits=texts[2]),
     )
@@ -158,7 +159,7 @@ def test_a_missing_field_is_named(spec, path):
         (("backbone",), None, "spec.backbone must be a mapping, got None"),
         (("backbone", "quick_gelu"), "yes", "spec.backbone.quick_gelu must be of type bool, got 'yes'"),
         (("backbone", "quick_gelu"), 0, "spec.backbone.quick_gelu must be of type bool, got 0"),
-        (("backbone", "library"), "keras", "library must be 'open_clip' or 'timm'"),
+        (("backbone", "kind"), "keras", r"spec.backbone.kind must be one of \['open_clip', 'timm'\], got 'keras'"),
         (("backbone", "weights", "kind"), "ftp", r"spec.backbone.weights.kind must be one of \['hub', 'package'\]"),
         (("backbone", "weights"), "file.pt", "spec.backbone.weights must be a mapping, got 'file.pt'"),
         (("backbone", "weights"), {}, r"spec.backbone.weights.kind must be one of .* got None"),
@@ -173,17 +174,22 @@ def test_a_missing_field_is_named(spec, path):
         (
             ("views", "views", 0, "kind"),
             "crop",
-            r"views\[0\].kind must be one of \['whole', 'centre_crop', 'crops', 'salient', 'fragments'\], got 'crop'",
+            r"views\[0\].kind must be one of \['centre_crop', 'crops', 'fragments', 'salient', 'whole'\], got 'crop'",
         ),
         (("views", "mean", 1), "half", r"spec.views.mean\[1\] must be of type float, got 'half'"),
         (("views", "mean", 1), True, r"spec.views.mean\[1\] must be of type float, got True"),
         (("views", "mean"), [0.5], "ViewsSpec.mean needs three numbers"),
         (("head", "pairs", 0, "positive"), None, r"spec.head.pairs\[0\].positive must be of type str, got None"),
         (("head", "pairs"), [], "AntonymHeadSpec.pairs needs at least one pair"),
-        (("head", "kind"), "forest", r"spec.head.kind must be one of \['antonym', 'cosine', 'mlp'\], got 'forest'"),
+        (
+            ("head", "kind"),
+            "forest",
+            r"spec.head.kind must be one of \['antonym', 'cosine', 'mlp', 'prompt'\], got 'forest'",
+        ),
         (("score", "higher_is_better"), None, "spec.score.higher_is_better must be of type bool, got None"),
         (("score", "labels"), "quality", "spec.score.labels must be a list"),
-        (("score", "map"), "tanh", "ScoreSpec.map must be"),
+        (("score", "map"), "tanh", "spec.score.map must be a mapping, got 'tanh'"),
+        (("score", "map", "kind"), "tanh", "spec.score.map.kind must be one of .*, got 'tanh'"),
         (("score", "strict_range"), 1, "spec.score.strict_range must be of type bool, got 1"),
         (("score", "positive_labels"), ["awe"], r"positive_labels must be among the labels, got \('awe',\)"),
         (("card", "licence"), "", "CardSpec.licence must be stated"),

@@ -237,7 +237,7 @@ def test_names_are_created_with_common_options():
     suite = MetricSuite(["lite_iqa"], device="cpu", dtype=torch.float64)
     assert list(suite(torch.rand(1, 3, 40, 40))) == ["lite_iqa"]
     assert next(suite.parameters()).dtype == torch.float64
-    assert MetricSuite([tiny_metric(), "lite_iqa"]).present(torch.zeros(1, 2)).keys() == {"tiny", "lite_iqa"}
+    assert MetricSuite([tiny_metric(), "lite_iqa"]).to_output(torch.zeros(1, 2)).keys() == {"tiny", "lite_iqa"}
 
 
 # Errors

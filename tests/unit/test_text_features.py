@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from perceptmetrics import create_metric
-from perceptmetrics.factory import prompted as zero_shot
+from perceptmetrics.factory import encoder_pair
 from perceptmetrics.models import text_features
 from perceptmetrics.models.encoders import TextEncoder
 from perceptmetrics.models.encoders.clip_text import tokenize_with_context
@@ -26,10 +26,10 @@ def towers(monkeypatch):
 
     def count(*arguments, **keywords):
         built.append(arguments)
-        return build_backbone(*arguments, **keywords)
+        return build_image_and_text(*arguments, **keywords)
 
-    build_backbone = zero_shot.build_backbone
-    monkeypatch.setattr(zero_shot, "build_backbone", count)
+    build_image_and_text = encoder_pair.build_image_and_text
+    monkeypatch.setattr(encoder_pair, "build_image_and_text", count)
     return built
 
 

@@ -201,11 +201,17 @@ def test_a_branch_that_moves_is_noticed(hub, source):
     assert "was recorded then" in message_of(branch)
 
 
-def test_each_file_and_revision_has_a_record_of_its_own(hub, source):
+def test_each_file_and_revision_has_a_record_of_its_own(hub, source, tmp_path):
     resolve(replace(source, sha256=None), OPTIONS)
     resolve(replace(source, sha256=None, filename=SMALL), OPTIONS)
     other = hub.commit(REPO, {LARGE: b"newer weights"})
     resolve(replace(source, sha256=None, revision=other), OPTIONS)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "records" / "first-seen").iterdir()]
+    assert {record["file"]: record["sha256"] for record in records} == {
+        f"{REPO}@{source.revision}/{LARGE}": sha256(CONTENT),
+        f"{REPO}@{source.revision}/{SMALL}": sha256(FILES[SMALL]),
+        f"{REPO}@{other}/{LARGE}": sha256(b"newer weights"),
+    }
 
 
 def hash_field(record):

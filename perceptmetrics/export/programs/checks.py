@@ -1,4 +1,4 @@
-"""A program is run beside the metric that it was made from before anybody sees it."""
+"""Checks before a program is written, and a run beside the metric that it was made from before anybody sees it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.errors import WeightsError
+from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.factory.folder import cloudy_pictures
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.models.metric import Metric
 
-__all__ = ["TOLERANCES", "CheckedProgram", "check_program", "checked_shapes"]
+__all__ = ["TOLERANCES", "CheckedProgram", "check_file", "check_program", "checked_shapes"]
 
 # By how much a score may differ, as a share of the range of the scores.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "int8": 1e-1}
@@ -35,7 +35,7 @@ class CheckedProgram:
     Attributes:
         path: The file.
         format: `"onnx"` or `"pt2"`.
-        precision: `"float32"`, `"float16"` or `"int8"`.
+        precision: `"float32"` or `"int8"`.
         size: Height and width of the images; None for images of any size.
         largest_difference: The largest difference of a score from the metric's own, over all pictures of the check.
         shapes: Number, height and width of the pictures of the check.
@@ -49,6 +49,32 @@ class CheckedProgram:
     largest_difference: float
     shapes: tuple[tuple[int, int, int], ...]
     bytes: int
+
+
+def check_file(path: Path | str, suffix: str, *, overwrite: bool) -> Path:
+    """Check that a program may be written to a file.
+
+    Args:
+        path: The file.
+        suffix: What its name must end in.
+        overwrite: Whether a file that lies there may be replaced.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        InvalidOptionError: The name ends otherwise, the file exists, or it is a folder.
+    """
+    found = Path(path).expanduser().resolve()
+    if found.suffix.lower() != suffix:
+        raise InvalidOptionError(f"Expected a file name that ends in {suffix}, got {found.name!r}.")
+    if found.is_dir():
+        raise InvalidOptionError(f"{found} is a folder; expected a file to write.")
+    if found.exists() and not overwrite:
+        raise InvalidOptionError(
+            f"{found} exists already. Choose another name, or replace it with --overwrite (overwrite=True)."
+        )
+    return found
 
 
 def checked_shapes(metric: Metric, size: tuple[int, int] | None) -> tuple[tuple[int, int, int], ...]:
@@ -81,7 +107,7 @@ def check_program(
     for count, height, width in shapes:
         pictures = cloudy_pictures(count, (height, width))
         with torch.inference_mode():
-            expected = metric.present(metric.rows(pictures))
+            expected = metric.to_output(metric.forward_batch(pictures))
         scores = run(pictures)
         difference = float((scores - expected).abs().max()) if scores.shape == expected.shape else float("nan")
         if not difference <= limit:

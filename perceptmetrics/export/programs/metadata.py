@@ -25,7 +25,7 @@ def program_metadata(metric: Metric, size: tuple[int, int] | None, precision: st
     Args:
         metric: The metric that it was made from.
         size: Height and width of its images; None for images of any size.
-        precision: `"float32"`, `"float16"` or `"int8"`.
+        precision: `"float32"` or `"int8"`.
 
     Returns:
         Text by key: `metric`, `version` (of this package), `torch`, `task`, `summary`, `range`, `lower`, `upper`

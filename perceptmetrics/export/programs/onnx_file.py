@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
-from perceptmetrics.export.programs.checks import CheckedProgram, check_program, checked_shapes
-from perceptmetrics.export.programs.destination import check_file
+from perceptmetrics.export.programs.checks import CheckedProgram, check_file, check_program, checked_shapes
 from perceptmetrics.export.programs.metadata import program_metadata
 from perceptmetrics.export.programs.onnx_graph import build_graph, describe
 from perceptmetrics.export.programs.onnx_int8 import check_calibration, quantise_graph
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_OPSET", "ProgramPrecision", "export_onnx"]
 
-ProgramPrecision = Literal["float32", "float16", "int8"]
+ProgramPrecision = Literal["float32", "int8"]
 
 DEFAULT_OPSET = 18  # the first in which a resize can be antialiased
 _LAST_OPSET = 23
@@ -52,8 +51,8 @@ def export_onnx(
         metric: The metric, on the CPU.
         path: File to write, ending in `.onnx`. Weights of more than 2 GB go into `PATH.data` beside it.
         size: Height and width of the images; None for images of any size.
-        precision: `"float32"`; `"float16"` stores the weights in half the bytes and computes in float32; `"int8"`
-            computes the encoder's linear layers, or its convolutions, in integers.
+        precision: `"float32"`; or `"int8"`, which computes the encoder's linear layers, or its convolutions, in
+            integers.
         opset: Version of ONNX's operators, from 18.
         calibration: For `"int8"` on a convolutional encoder, which needs them: a few dozen images like those that are
             to be scored.
@@ -78,7 +77,7 @@ def export_onnx(
     with merged_lora(metric), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
         written = Path(folder, path.name)
         graph = build_graph(trace(metric, size), opset)
-        graph.save(written, halve=precision == "float16")
+        graph.save(written)
         if precision == "int8":
             quantise_graph(written, graph.outside_encoder, images)
         describe(written, program_metadata(metric, size, precision))

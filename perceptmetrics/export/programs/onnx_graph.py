@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from perceptmetrics._util.warnings import quiet
@@ -24,8 +23,6 @@ __all__ = ["Graph", "build_graph", "describe"]
 _DIMENSIONS = ("batch", "channels", "height", "width")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _ENCODER = "'metric.backbone"
-_LARGEST_HALF = float(np.finfo(np.float16).max)
-_WORTH_HALVING = 1024  # elements; scales and constants stay as they are
 
 
 class Graph:
@@ -48,15 +45,8 @@ class Graph:
         for value in program.model.graph.initializers.values():
             value.metadata_props.clear()
 
-    def save(self, path: Path, *, halve: bool) -> None:
-        """Write it; of more than 2 GB, the weights go into a file beside it.
-
-        Args:
-            path: File to write.
-            halve: Whether weights are stored in float16, to be widened when a session is made.
-        """
-        if halve:
-            _halve(self._program.model.graph)
+    def save(self, path: Path) -> None:
+        """Write it; of more than 2 GB, the weights go into a file beside it."""
         self._program.save(path)
 
 
@@ -115,23 +105,3 @@ def _name_dimensions(graph: Any) -> None:
     sides = zip(images.shape, _DIMENSIONS, strict=True)
     images.shape = ir.Shape([name if isinstance(side, ir.SymbolicDim) else side for side, name in sides])
     scores.shape = ir.Shape([_DIMENSIONS[0], *list(scores.shape)[1:]])
-
-
-def _halve(graph: Any) -> None:
-    """Store weights in float16, each followed by a node that widens it again."""
-    import onnx_ir as ir
-
-    for name, value in list(graph.initializers.items()):
-        weights = value.const_value.numpy()
-        if weights.dtype != np.float32 or weights.size < _WORTH_HALVING or np.abs(weights).max() > _LARGEST_HALF:
-            continue
-        stored = ir.Value(name=f"{name}.half", const_value=ir.tensor(weights.astype(np.float16), name=f"{name}.half"))
-        stored.shape, stored.dtype = value.shape, ir.DataType.FLOAT16
-        widen = ir.node("Cast", [stored], attributes={"to": ir.DataType.FLOAT.value}, name=f"{name}.widen")
-        widened = widen.outputs[0]
-        widened.shape, widened.dtype = value.shape, ir.DataType.FLOAT
-        value.replace_all_uses_with(widened)
-        del graph.initializers[name]
-        widened.name = name
-        graph.initializers.add(stored)
-        graph.insert_before(graph[0], widen)

@@ -8,20 +8,16 @@ they cost several times the accuracy of all others and save no time. So does wha
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.export.programs.tracing import INPUT
 from perceptmetrics.images.load import load_image
-from perceptmetrics.models.encoders import ClipResNet
-from perceptmetrics.models.encoders.timm_network import TimmBackbone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.metric import Metric
@@ -66,7 +62,7 @@ def quantise_graph(path: Path, excluded: Sequence[str], images: Sequence[ImageSo
     # The tools divide a Gemm into two nodes, of which the first is called so.
     left_alone = [*excluded, *(f"{name}_MatMul" for name in excluded), *_prepare(path)]
     common: dict[str, Any] = {"per_channel": True, "weight_type": QuantType.QInt8, "nodes_to_exclude": left_alone}
-    with _quiet_root_logger(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         quantised = Path(folder, path.name)
         if images:
             quantize_static(
@@ -89,22 +85,13 @@ def _prepare(path: Path) -> list[str]:
 
     model = onnx.load(path, load_external_data=False)
     del model.graph.value_info[:]  # the tools transpose weights, and not the shapes that are stated of them
+    # Without this mark they advise, by the root logger, to optimise the model first; that would fold together what runs
+    # faster apart.
+    onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     onnx.save(model, path)
     first, *others = [node for node in model.graph.node if node.op_type == "Conv"] or [None]
     single = [node for node in others if any(fact.name == "group" and fact.i > 1 for fact in node.attribute)]
     return [node.name for node in (first, *single) if node is not None]
-
-
-@contextmanager
-def _quiet_root_logger() -> Iterator[None]:
-    """Without the advice to optimise the model first, which would fold what runs faster apart."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 class _Pixels:
@@ -120,5 +107,4 @@ class _Pixels:
 
 
 def _is_convolutional(metric: Metric) -> bool:
-    backbone = metric.backbone
-    return isinstance(backbone, ClipResNet) or (isinstance(backbone, TimmBackbone) and backbone.convolutional)
+    return metric.backbone.convolutional

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from perceptmetrics._util.atomic import replacing
-from perceptmetrics.export.programs.checks import CheckedProgram, check_program, checked_shapes
-from perceptmetrics.export.programs.destination import check_file
+from perceptmetrics.export.programs.checks import CheckedProgram, check_file, check_program, checked_shapes
 from perceptmetrics.export.programs.metadata import METADATA_FILE, program_metadata
 from perceptmetrics.export.programs.tracing import merged_lora, trace
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from perceptmetrics._util.modules import evaluating
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, first_line
 from perceptmetrics.functional.image import own_symbol
 from perceptmetrics.models.lora import merge_lora, unmerge_lora
@@ -42,7 +43,7 @@ class _Program(nn.Module):
         dtype = next(metric.backbone.parameters()).dtype
         # The encoder's own check of the size would branch on it.
         features = [metric.backbone.encode(group.to(dtype)).float() for group in metric.views(images)]
-        return metric.present(metric.rate(features, images.shape[0]))
+        return metric.to_output(metric.score_features(features, images.shape[0]))
 
 
 class _StridedSame(nn.Module):
@@ -114,7 +115,7 @@ def trace(metric: Metric, size: tuple[int, int] | None) -> ExportedProgram:
     dynamic = {0: any_length} if size is not None else {0: any_length, 2: any_length, 3: any_length}
     if size is not None:
         _check_size(metric, example[:1])
-    with _evaluating(metric), _sizes_as_symbols(metric.backbone), torch.no_grad():
+    with evaluating(metric), _sizes_as_symbols(metric.backbone), torch.no_grad():
         try:
             return torch.export.export(_Program(metric), (example,), dynamic_shapes=({**dynamic},))
         except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
@@ -151,18 +152,6 @@ def merged_lora(metric: Metric) -> Iterator[None]:
     finally:
         if not merged:
             unmerge_lora(metric)
-
-
-@contextmanager
-def _evaluating(metric: Metric) -> Iterator[None]:
-    """A metric in eval mode; afterwards its modules are in the modes that they were in."""
-    training = [module for module in metric.modules() if module.training]
-    metric.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 @contextmanager

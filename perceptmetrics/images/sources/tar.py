@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidImageError, first_line
+from perceptmetrics.images.addresses import is_address, open_location
 from perceptmetrics.images.find import IMAGE_SUFFIXES
-from perceptmetrics.images.sources.locations import is_address, open_location
 from perceptmetrics.images.sources.named import NamedImage, ReadOptions
 
 if TYPE_CHECKING:

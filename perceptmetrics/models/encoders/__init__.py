@@ -5,44 +5,51 @@ from __future__ import annotations
 from perceptmetrics.models.encoders.attention import FusedAttention
 from perceptmetrics.models.encoders.base import Backbone
 from perceptmetrics.models.encoders.build import (
-    LoadedBackbone,
+    EncoderWeights,
+    ImageAndText,
     Placement,
-    TowerWeights,
-    build_backbone,
-    build_image_tower,
+    build_image_and_text,
+    build_image_encoder,
+    encoder_shapes,
     feature_size_of,
-    image_tower_shapes,
-    read_tower_weights,
+    load_image_encoder,
+    read_encoder_weights,
 )
-from perceptmetrics.models.encoders.build_timm import is_any_size_convolutional
+from perceptmetrics.models.encoders.build_clip import ClipBuilder
+from perceptmetrics.models.encoders.build_timm import TimmBuilder, is_any_size_convolutional
 from perceptmetrics.models.encoders.clip_resnet import ClipResNet
 from perceptmetrics.models.encoders.clip_text import TextEncoder
 from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
+from perceptmetrics.models.encoders.kinds import EncoderBuilder, register_encoder
 from perceptmetrics.models.encoders.layout import is_folded, library_state
 from perceptmetrics.models.encoders.timm_pooled import TimmPooled
 from perceptmetrics.models.encoders.timm_stages import TimmStages
-from perceptmetrics.models.encoders.transformer import Transformer, TransformerBlock, transformer_of
+from perceptmetrics.models.encoders.transformer import Transformer, TransformerBlock
 
 __all__ = [
     "Backbone",
+    "ClipBuilder",
     "ClipResNet",
     "ClipVisionTransformer",
+    "EncoderBuilder",
+    "EncoderWeights",
     "FusedAttention",
-    "LoadedBackbone",
+    "ImageAndText",
     "Placement",
     "TextEncoder",
+    "TimmBuilder",
     "TimmPooled",
     "TimmStages",
-    "TowerWeights",
     "Transformer",
     "TransformerBlock",
-    "build_backbone",
-    "build_image_tower",
+    "build_image_and_text",
+    "build_image_encoder",
+    "encoder_shapes",
     "feature_size_of",
-    "image_tower_shapes",
     "is_any_size_convolutional",
     "is_folded",
     "library_state",
-    "read_tower_weights",
-    "transformer_of",
+    "load_image_encoder",
+    "read_encoder_weights",
+    "register_encoder",
 ]

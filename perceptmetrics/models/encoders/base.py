@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from perceptmetrics.models.encoders.clip_resnet import MeanTokenAttentionPool
+    from perceptmetrics.models.encoders.transformer import Transformer
+
 __all__ = ["Backbone"]
 
 _CACHED_PIXELS_PER_THREAD = 200_000
@@ -27,6 +30,7 @@ class Backbone(nn.Module, ABC):
     Attributes:
         library_prefix: What the names of weights have in front here that they lack in the layout of the library that
             built the encoder.
+        convolutional: Whether the encoder is a convolutional network.
         feature_size: Length D of a feature vector.
         min_size: Smallest height and width, in pixels, from which features can be computed.
         shared: Tensors that other encoders of the process may use too. Who changes weights in place, or loads weights
@@ -34,6 +38,7 @@ class Backbone(nn.Module, ABC):
     """
 
     library_prefix: str = ""
+    convolutional: bool = False
     feature_size: int
     min_size: int
     shared: SharedTensors
@@ -76,6 +81,24 @@ class Backbone(nn.Module, ABC):
                 f"{type(self).__name__} cannot compute its activations again, as checkpointing asks for. Leave it off, "
                 "or use a vision transformer."
             )
+
+    @property
+    def attention_pool(self) -> MeanTokenAttentionPool | None:
+        """The attention pool that ends a convolutional CLIP; None for other encoders."""
+        return None
+
+    @property
+    def quantizable(self) -> nn.Module | None:
+        """The part whose linear layers can compute in int8; None for an encoder without one."""
+        return None
+
+    def transformer(self) -> Transformer:
+        """The encoder as a vision transformer, step by step, with its very weights.
+
+        Raises:
+            InvalidOptionError: It is none, or is not read off by a class token.
+        """
+        raise InvalidOptionError(f"{type(self).__name__} is no vision transformer, so it has no blocks to look into.")
 
     @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:

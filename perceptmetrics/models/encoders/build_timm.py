@@ -14,8 +14,11 @@ import torch
 
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidSpecError
+from perceptmetrics.models.encoders.kinds import EncoderBuilder, register_encoder
+from perceptmetrics.models.encoders.timm_network import TimmBackbone
 from perceptmetrics.models.encoders.timm_pooled import TimmPooled
 from perceptmetrics.models.encoders.timm_stages import TimmStages
+from perceptmetrics.spec import TimmEncoderSpec
 from perceptmetrics.weights.layouts import read_efficientnet_lite0, read_timm
 from perceptmetrics.weights.layouts.strict import without_counters
 
@@ -25,91 +28,68 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from perceptmetrics.spec import BackboneSpec
-
-__all__ = [
-    "empty_network",
-    "file_names",
-    "is_any_size_convolutional",
-    "random_network",
-    "read_timm_encoder",
-    "timm_encoder",
-]
+__all__ = ["TimmBuilder", "is_any_size_convolutional"]
 
 _LITE0 = "tf_efficientnet_lite0"
 
 
-def timm_encoder(network: nn.Module, spec: BackboneSpec) -> TimmStages | TimmPooled:
-    """Make an encoder of a network that holds its weights already; it is taken apart."""
-    if spec.features == "stages":
-        return TimmStages(network).eval()
-    is_convolutional = is_any_size_convolutional(spec.architecture)
-    any_size = not is_convolutional and _interpolates(network)
-    return TimmPooled(network, convolutional=is_convolutional, any_size=any_size).eval()
+class TimmBuilder(EncoderBuilder[TimmEncoderSpec]):
+    """Builds encoders of timm's networks."""
 
+    spec_class = TimmEncoderSpec
 
-def random_network(spec: BackboneSpec, seed: int) -> nn.Module:
-    """A network with random weights.
+    def empty_network(self, spec: TimmEncoderSpec) -> nn.Module:
+        """See `EncoderBuilder.empty_network`; a network that computes something while it is built has memory."""
+        try:
+            with torch.device("meta"):
+                network = _network(spec)
+        except (RuntimeError, NotImplementedError):  # it computes something while it is built
+            return _network(spec)
+        kept = network.state_dict().keys()
+        in_files = all(name in kept for name, _ in network.named_buffers())
+        return network if in_files else _network(spec)  # what no file holds must be there from the start
 
-    Raises:
-        InvalidSpecError: timm does not know the architecture, or builds it otherwise than specified.
-    """
-    with seeded(seed):
-        return _network(spec)
+    def random_network(self, spec: TimmEncoderSpec, seed: int) -> nn.Module:
+        """See `EncoderBuilder.random_network`."""
+        with seeded(seed):
+            return _network(spec)
 
+    def wrap(self, network: nn.Module, spec: TimmEncoderSpec) -> TimmStages | TimmPooled:
+        """See `EncoderBuilder.wrap`."""
+        if spec.features == "stages":
+            return TimmStages(network).eval()
+        is_convolutional = is_any_size_convolutional(spec.architecture)
+        any_size = not is_convolutional and _interpolates(network)
+        return TimmPooled(network, convolutional=is_convolutional, any_size=any_size).eval()
 
-def empty_network(spec: BackboneSpec) -> nn.Module:
-    """A network without memory for its weights, where that is possible; they are loaded by assignment.
+    def read(self, path: Path, spec: TimmEncoderSpec) -> dict[str, Tensor]:
+        """Read a checkpoint of timm, or the file of the package that carries EfficientNet-Lite0."""
+        names = self.file_names(spec, self.empty_network(spec)).values()
+        if spec.architecture == _LITE0 and path.suffix == ".pth":
+            with torch.device("meta"):
+                tensors = read_efficientnet_lite0(path, timm.create_model(_LITE0, pretrained=False))
+        else:
+            whole = without_counters(_whole_network(spec).state_dict())
+            expected = {name: tuple(tensor.shape) for name, tensor in whole.items()}
+            tensors = read_timm(path, expected, _classifiers(spec.architecture), spec.architecture)
+        return {name: tensors[name] for name in names}
 
-    Raises:
-        InvalidSpecError: timm does not know the architecture, or builds it otherwise than specified.
-    """
-    try:
-        with torch.device("meta"):
-            network = _network(spec)
-    except (RuntimeError, NotImplementedError):  # it computes something while it is built
-        return _network(spec)
-    kept = network.state_dict().keys()
-    in_files = all(name in kept for name, _ in network.named_buffers())
-    return network if in_files else _network(spec)  # what no file holds must be there from the start
+    def file_names(self, spec: TimmEncoderSpec, network: nn.Module) -> dict[str, str]:
+        """Names in files, which are those of the whole network."""
+        own = without_counters(network.state_dict())
+        if spec.features != "stages":
+            return {name: name for name in own}
+        whole = {_flat(name): name for name in _whole_network(spec).state_dict()}
+        if unknown := [name for name in own if _flat(name) not in whole]:
+            raise InvalidSpecError(
+                f"timm reads no feature stages off {spec.architecture!r} in a way that this release knows (its "
+                f"{unknown[0]} is not in the whole network). Use features='pooled'."
+            )
+        return {name: whole[_flat(name)] for name in own}
 
-
-def file_names(spec: BackboneSpec, network: nn.Module) -> dict[str, str]:
-    """Names in files by the names that an encoder's tensors have in its own network."""
-    own = without_counters(network.state_dict())
-    if spec.features != "stages":
-        return {name: name for name in own}
-    whole = {_flat(name): name for name in _whole_network(spec).state_dict()}
-    if unknown := [name for name in own if _flat(name) not in whole]:
-        raise InvalidSpecError(
-            f"timm reads no feature stages off {spec.architecture!r} in a way that this release knows (its "
-            f"{unknown[0]} is not in the whole network). Use features='pooled'."
-        )
-    return {name: whole[_flat(name)] for name in own}
-
-
-def read_timm_encoder(path: Path, spec: BackboneSpec) -> dict[str, Tensor]:
-    """Read the weights of an encoder from a checkpoint of timm, or from the package that carries EfficientNet-Lite0.
-
-    Args:
-        path: The file.
-        spec: The encoder.
-
-    Returns:
-        Its tensors, as files name them, in float32.
-
-    Raises:
-        WeightsError: The file is missing or damaged, or does not fit the architecture.
-    """
-    names = file_names(spec, empty_network(spec)).values()
-    if spec.architecture == _LITE0 and path.suffix == ".pth":
-        with torch.device("meta"):
-            tensors = read_efficientnet_lite0(path, timm.create_model(_LITE0, pretrained=False))
-    else:
-        whole = without_counters(_whole_network(spec).state_dict())
-        expected = {name: tuple(tensor.shape) for name, tensor in whole.items()}
-        tensors = read_timm(path, expected, _classifiers(spec.architecture), spec.architecture)
-    return {name: tensors[name] for name in names}
+    def network_name(self, name: str) -> str:
+        """Without the prefix of the module that holds the network."""
+        return name.removeprefix(TimmBackbone.library_prefix)
 
 
 def is_any_size_convolutional(architecture: str) -> bool:
@@ -121,7 +101,7 @@ def is_any_size_convolutional(architecture: str) -> bool:
     return configuration is not None and bool(configuration.pool_size) and not configuration.fixed_input_size
 
 
-def _network(spec: BackboneSpec) -> nn.Module:
+def _network(spec: TimmEncoderSpec) -> nn.Module:
     """The network as the encoder uses it, on the current default device."""
     _check(spec)
     if spec.features == "stages":
@@ -137,18 +117,18 @@ def _interpolates(network: nn.Module) -> bool:
     return "dynamic_img_size" in inspect.signature(type(network)).parameters
 
 
-def _whole_network(spec: BackboneSpec) -> nn.Module:
+def _whole_network(spec: TimmEncoderSpec) -> nn.Module:
     """The network without its classifier and without memory for its weights."""
     with torch.device("meta"):
         return _created(spec, num_classes=0)
 
 
-def _created(spec: BackboneSpec, **options: Any) -> nn.Module:
+def _created(spec: TimmEncoderSpec, **options: Any) -> nn.Module:
     network: nn.Module = timm.create_model(spec.architecture, pretrained=False, **options)
     return network
 
 
-def _check(spec: BackboneSpec) -> None:
+def _check(spec: TimmEncoderSpec) -> None:
     if not timm.is_model(spec.architecture):
         raise InvalidSpecError(f"timm has no architecture {spec.architecture!r}; see timm.list_models().")
     if spec.quick_gelu:
@@ -167,3 +147,6 @@ def _classifiers(architecture: str) -> tuple[str, ...]:
 
 def _flat(name: str) -> str:
     return name.replace(".", "_")
+
+
+register_encoder(TimmBuilder())

@@ -99,6 +99,7 @@ class ClipResNet(Backbone):
         mode: What becomes of the positional embedding: CLIP-IQA drops it (section 3.2).
     """
 
+    convolutional = True
     min_size = _STRIDE
 
     def __init__(self, visual: ModifiedResNet, mode: PositionalEmbedding) -> None:
@@ -109,6 +110,11 @@ class ClipResNet(Backbone):
         self.trunk = visual.eval()
         fold_batch_norms(self.trunk)
         self.trunk.to(memory_format=torch.channels_last)
+
+    @property
+    def attention_pool(self) -> MeanTokenAttentionPool:
+        """The pool."""
+        return self.pool
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures; see `Backbone.encode`."""

@@ -16,6 +16,7 @@ from perceptmetrics.errors import WeightsError
 from perceptmetrics.models.encoders.attention import FusedAttention
 from perceptmetrics.models.encoders.base import Backbone
 from perceptmetrics.models.encoders.positional import positional_embedding_for
+from perceptmetrics.models.encoders.transformer import ClipTransformer
 
 if TYPE_CHECKING:
     from open_clip.transformer import VisionTransformer
@@ -102,6 +103,16 @@ class ClipVisionTransformer(Backbone):
         """From the class token that leaves the last block, shape (N, C), to features, shape (N, D)."""
         features: Tensor = self.visual.ln_post(class_token) @ self.visual.proj
         return features
+
+    @property
+    def quantizable(self) -> nn.Module:
+        """The blocks."""
+        blocks: nn.Module = self.visual.transformer
+        return blocks
+
+    def transformer(self) -> ClipTransformer:
+        """See `Encoder.transformer`."""
+        return ClipTransformer(self)
 
     def _switch_checkpointing(self, wanted: bool) -> None:
         """It can be done: each block but the last keeps its input alone."""

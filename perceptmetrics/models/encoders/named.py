@@ -13,7 +13,7 @@ from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, OPENAI_CL
 from perceptmetrics.metrics.lite import EFFICIENTNET_LITE0_WEIGHTS
 from perceptmetrics.models.encoders import feature_size_of, is_any_size_convolutional
 from perceptmetrics.models.encoders.open_clip_tags import find_tag
-from perceptmetrics.spec import BackboneSpec, HubFile
+from perceptmetrics.spec import ClipEncoderSpec, EncoderSpec, HubFile, TimmEncoderSpec
 
 if TYPE_CHECKING:
     from perceptmetrics.spec import EncoderFeatures, PositionalEmbedding, WeightSource
@@ -37,7 +37,7 @@ class NamedEncoder:
         input_size: Height and width of the images that it was trained with, in pixels.
     """
 
-    spec: BackboneSpec
+    spec: EncoderSpec
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     input_size: tuple[int, int]
@@ -79,7 +79,7 @@ def named_encoder(
     return _clip(name, positional_embedding or "interpolate")
 
 
-def encoder_width(spec: BackboneSpec) -> int:
+def encoder_width(spec: EncoderSpec) -> int:
     """Length of an encoder's feature vectors, without its weights.
 
     Raises:
@@ -98,8 +98,7 @@ def _clip(name: str, positional_embedding: PositionalEmbedding) -> NamedEncoder:
             known = [*OPENAI_CLIP_WEIGHTS, *listed, *(TIMM_PREFIX + network for network in timm.list_models())]
             raise InvalidOptionError(f"No encoder is named {name!r}. {nearest_names(name, known)}")
         mean, std = _three(found.mean), _three(found.std)
-        spec = BackboneSpec(
-            library="open_clip",
+        spec = ClipEncoderSpec(
             architecture=found.architecture,
             quick_gelu=found.quick_gelu,
             weights=found.weights,
@@ -130,8 +129,7 @@ def _timm(name: str, features: EncoderFeatures | None) -> NamedEncoder:
     if f"{architecture}.{configuration.tag}" == _LITE0:
         weights = EFFICIENTNET_LITE0_WEIGHTS
     stages = is_any_size_convolutional(architecture)
-    spec = BackboneSpec(
-        library="timm",
+    spec = TimmEncoderSpec(
         architecture=architecture,
         quick_gelu=False,
         weights=weights,

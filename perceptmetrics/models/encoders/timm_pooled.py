@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.models.encoders.timm_network import TimmBackbone
+from perceptmetrics.models.encoders.transformer import TimmTransformer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,6 +42,10 @@ class TimmPooled(TimmBackbone):
             _, height, width = network.default_cfg["input_size"]  # type: ignore[index]
             self.only_size = (int(height), int(width))
             self.min_size = min(self.only_size)
+
+    def transformer(self) -> TimmTransformer:
+        """See `Encoder.transformer`."""
+        return TimmTransformer(self)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures; see `Backbone.encode`.

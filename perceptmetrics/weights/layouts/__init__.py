@@ -5,14 +5,13 @@ from __future__ import annotations
 from perceptmetrics.weights.layouts.clip import IMAGE_TOWER, read_clip, read_image_tower, weight_file
 from perceptmetrics.weights.layouts.efficientnet import read_efficientnet_lite0
 from perceptmetrics.weights.layouts.perceptclip import is_released_perceptclip, read_released_perceptclip
-from perceptmetrics.weights.layouts.prompts import PromptWeights, read_prompts
+from perceptmetrics.weights.layouts.prompts import read_prompts
 from perceptmetrics.weights.layouts.strict import check_shapes, load_strictly
 from perceptmetrics.weights.layouts.timm import read_timm
 from perceptmetrics.weights.layouts.trained import TrainedWeights, read_trained, write_trained
 
 __all__ = [
     "IMAGE_TOWER",
-    "PromptWeights",
     "TrainedWeights",
     "check_shapes",
     "is_released_perceptclip",

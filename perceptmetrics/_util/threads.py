@@ -1,0 +1,47 @@
+"""Run tasks in threads, a bounded number ahead of whoever consumes the results."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+    from concurrent.futures import Future
+
+__all__ = ["run_ahead"]
+
+T = TypeVar("T")
+
+
+def run_ahead(
+    batches: Iterable[Sequence[Callable[[], T]]], *, workers: int, ahead: int, name: str
+) -> Generator[list[T], None, None]:
+    """Run batches of tasks and yield the results of each batch, in order.
+
+    Args:
+        batches: The tasks of each batch; consumed lazily.
+        workers: Number of threads; 0 runs the tasks in the calling thread, each batch when it is asked for.
+        ahead: Number of batches that are submitted before the first of them is waited for.
+        name: Name of the threads.
+
+    Yields:
+        The results of one batch. An exception of a task is raised in place of its batch. When the generator is closed,
+        tasks that have not started are cancelled.
+    """
+    if workers == 0:
+        for batch in batches:
+            yield [task() for task in batch]
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
+        submitted: deque[list[Future[T]]] = deque()
+        try:
+            for batch in batches:
+                submitted.append([pool.submit(task) for task in batch])
+                if len(submitted) > ahead:
+                    yield [future.result() for future in submitted.popleft()]
+            while submitted:
+                yield [future.result() for future in submitted.popleft()]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,221 @@
+"""The data sets of a training: their splits, images that two of them have in common, and the batches of an epoch.
+
+Batches hold indices only, and depend on the seed and the number of the epoch alone. With several data sets, each batch
+is composed in proportion to their sizes (PerceptCLIP, section 4.3): each data set is spread evenly over the batches of
+the epoch.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perceptmetrics.datasets import LabelledImages, Split, make_splits
+from perceptmetrics.datasets.degraded import DegradedPhotograph
+from perceptmetrics.finetune.feeds import Feed
+from perceptmetrics.finetune.objectives import Objective
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from perceptmetrics.datasets import ImageItem
+    from perceptmetrics.finetune.recipe import Recipe
+
+__all__ = [
+    "Batch",
+    "Draw",
+    "Overlap",
+    "TrainingSet",
+    "epoch_batches",
+    "find_overlaps",
+    "recipe_splits",
+    "training_units",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """A data set with its split, loss and sampling.
+
+    Attributes:
+        dataset: The images.
+        split: Its training, validation and test images.
+        feed: Source of its samples.
+        objective: Its loss.
+        weight: Factor of the loss.
+        replicas: How often an epoch shows each image.
+    """
+
+    dataset: LabelledImages
+    split: Split
+    feed: Feed
+    objective: Objective
+    weight: float
+    replicas: int
+
+
+def recipe_splits(recipe: Recipe, dataset: LabelledImages) -> tuple[Split, ...]:
+    """Split a data set as a recipe says. There may be fewer published splits than it asks for."""
+    splits = recipe.splits
+    return make_splits(
+        dataset,
+        splits.count,
+        seed=recipe.seed,
+        test=splits.test,
+        validation=splits.validation,
+        official=splits.official,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """Images on which one data set of a recipe trains and another is tested, so that its results are too good.
+
+    Attributes:
+        trained: Name of the data set that trains on them.
+        tested: Name of the data set that is tested with them.
+        split: First split in which this happens, from 0.
+        names: Names of these images in the tested data set.
+    """
+
+    trained: str
+    tested: str
+    split: int
+    names: tuple[str, ...]
+
+
+def find_overlaps(datasets: Sequence[LabelledImages], splits: Sequence[Sequence[Split]]) -> tuple[Overlap, ...]:
+    """Find files that one data set uses for training and another for testing.
+
+    A degraded photograph counts as its photograph.
+
+    Args:
+        datasets: The data sets.
+        splits: Splits of each data set; those of the same number are trained and tested together.
+
+    Returns:
+        At most one overlap for each ordered pair of data sets.
+    """
+    files = [[_file(image) for image in dataset.images] if len(datasets) > 1 else [] for dataset in datasets]
+    found = []
+    for (trained, trained_files, trained_splits), (tested, tested_files, tested_splits) in permutations(
+        zip(datasets, files, splits, strict=True), 2
+    ):
+        for number, (training, testing) in enumerate(zip(trained_splits, tested_splits, strict=False)):
+            known = {trained_files[index] for index in training.train} - {None}
+            names = tuple(tested.names[index] for index in testing.test if tested_files[index] in known)
+            if names:
+                found.append(Overlap(trained=trained.name, tested=tested.name, split=number, names=names))
+                break
+    return tuple(found)
+
+
+def _file(image: ImageItem) -> tuple[str, str] | None:
+    """Folder and name of an image's file; None if the image has no file of its own."""
+    if isinstance(image, DegradedPhotograph):
+        image = image.photograph
+    return (_real_folder(str(image.parent)), image.name) if isinstance(image, Path) else None
+
+
+@lru_cache(maxsize=1024)
+def _real_folder(folder: str) -> str:
+    """Resolve links to a folder; data sets are often linked. Resolving each file instead would be slow."""
+    return os.path.realpath(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """One appearance of an image in an epoch.
+
+    Attributes:
+        index: Index of the image.
+        seed: Seed of its augmentation.
+    """
+
+    index: int
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A batch.
+
+    Attributes:
+        parts: What it shows of each data set; may be empty.
+    """
+
+    parts: tuple[tuple[Draw, ...], ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+
+def training_units(indices: NDArray[np.intp], groups: Sequence[str] | None) -> list[NDArray[np.intp]]:
+    """Divide images into the units that are sampled as a whole.
+
+    Args:
+        indices: The images.
+        groups: Group of each image, if images are comparable only within a group; None otherwise.
+
+    Returns:
+        Indices of each unit: the members of a group, or single images.
+    """
+    if groups is None:
+        return [indices[start : start + 1] for start in range(len(indices))]
+    members: dict[str, list[int]] = {}
+    for index in indices.tolist():
+        members.setdefault(groups[index], []).append(index)
+    return [np.array(found, dtype=np.intp) for found in members.values()]
+
+
+def epoch_batches(
+    units: Sequence[Sequence[NDArray[np.intp]]],
+    *,
+    batch_size: int,
+    replicas: Sequence[int],
+    seed: Sequence[int],
+    epoch: int,
+) -> list[Batch]:
+    """Divide an epoch into batches.
+
+    Args:
+        units: Units of each data set, see `training_units`.
+        batch_size: Approximate number of samples of a batch; a unit is never divided.
+        replicas: For each data set, how often the epoch shows each unit.
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 0.
+
+    Returns:
+        Batches of nearly equal size.
+    """
+    total = sum(times * sum(map(len, data_set)) for times, data_set in zip(replicas, units, strict=True))
+    count = max(1, -(-total // batch_size))
+    parts = [
+        _spread(data_set, count, times, (*seed, epoch, number))
+        for number, (times, data_set) in enumerate(zip(replicas, units, strict=True))
+    ]
+    return [batch for of_batch in zip(*parts, strict=True) if len(batch := Batch(parts=of_batch))]
+
+
+def _spread(
+    units: Sequence[NDArray[np.intp]], count: int, replicas: int, seed: tuple[int, ...]
+) -> list[tuple[Draw, ...]]:
+    """Spread the units of one data set evenly, in random order, over `count` batches."""
+    shown = [(unit, replica) for replica in range(replicas) for unit in units]
+    order = np.random.default_rng(seed).permutation(len(shown))
+    return [
+        tuple(
+            Draw(index=int(index), seed=(*seed, int(index), shown[position][1]))
+            for position in positions
+            for index in shown[position][0]
+        )
+        for positions in np.split(order, [len(order) * batch // count for batch in range(1, count)])
+    ]

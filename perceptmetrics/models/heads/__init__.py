@@ -1,0 +1,10 @@
+"""From features to raw outputs. To add a kind of head, see `Head` and `register_head`."""
+
+from __future__ import annotations
+
+from perceptmetrics.models.heads.antonym import AntonymHead
+from perceptmetrics.models.heads.base import Head, HeadMaterial, register_head
+from perceptmetrics.models.heads.cosine import CosineHead, PromptHead
+from perceptmetrics.models.heads.mlp import MlpHead
+
+__all__ = ["AntonymHead", "CosineHead", "Head", "HeadMaterial", "MlpHead", "PromptHead", "register_head"]
