@@ -11,8 +11,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
+from packaging.version import Version
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import MissingExtraError, WeightsError
@@ -293,7 +295,7 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
         ("gated", "ask for access there, then set HF_TOKEN"),
         ("unauthorised", "no such repository, or only for accounts with access"),
         ("server error", r"the Hub cannot be reached \(.*500"),
-        ("no metadata", "does not seem to be served by a Hugging Face Hub"),
+        ("no metadata", r"does not seem to be (served by a Hugging Face Hub|on huggingface\.co)"),
         ("hang up", r"the download failed \(|the Hub cannot be reached \("),
         ("cut", r"the download failed \("),
     ],
@@ -324,7 +326,7 @@ def test_what_the_hub_does_not_have_is_named(hub, source, change, sentence):
 
 def test_a_hub_that_nobody_answers_for_is_out_of_reach(hub, source, monkeypatch):
     replace_endpoint(monkeypatch, "http://127.0.0.1:9")
-    assert "the Hub cannot be reached ([Errno" in message_of(source)
+    assert re.search(r"the Hub cannot be reached \(.*\[Errno", message_of(source))
 
 
 @pytest.mark.parametrize("filename", [LARGE, SMALL])
@@ -341,8 +343,11 @@ def test_an_interrupted_download_is_never_taken_for_a_whole_file(hub, source, fi
 def test_an_interrupted_download_is_resumed(hub, source, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)  # what is kept of a cut body are whole chunks
     hub.failure = "cut once"
+    if Version(huggingface_hub.__version__) < Version("1.24"):  # which leaves it to the next call
+        message_of(source)
     assert resolve(source, OPTIONS).read_bytes() == CONTENT
-    assert [request.range for request in hub.take_downloads()] == [None, None, f"bytes={len(CONTENT) // 2}-"]
+    read = [request.range for request in hub.take_downloads() if request.method == "GET"]
+    assert read == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 # Files of packages
