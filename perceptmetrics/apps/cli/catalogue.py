@@ -26,7 +26,9 @@ def list_metrics(
     from perceptmetrics.metrics.registry import list_metrics, metric_info
     from perceptmetrics.weights.resolve import find_cached
 
-    table = new_table(("metric", "task", "range", "better", "size", "cached", "weights' licence"), right=("size",))
+    table = new_table(
+        ("metric", "task", "range", "better", "size", "cached", "weights' licence"), right=("size",), whole=("metric",)
+    )
     for name in list_metrics(pattern):
         spec = metric_info(name)
         cached = [find_cached(source, cache_dir) for source in spec.weight_sources]
