@@ -16,7 +16,9 @@ def differences(declared, pinned):
             yield f".ci/minimum.txt pins {name}, which pyproject.toml does not declare. Delete the line."
         elif wanted != tested:
             found = "does not pin it" if tested is None else f"pins {tested}"
-            yield f"pyproject.toml declares {name}>={wanted}, but .ci/minimum.txt {found}. Write {name}=={wanted} there."
+            yield (
+                f"pyproject.toml declares {name}>={wanted}, but .ci/minimum.txt {found}. Write {name}=={wanted} there."
+            )
 
 
 def test_the_minimum_lane_installs_what_is_declared():
