@@ -106,8 +106,8 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
         scores: dict[int, Tensor] = {}
         pixels = _pixels_or_raise(single_images(images), workers)
         for batch in batches_by_size(pixels, batch_size=batch_size, max_pixels=max_pixels):
-            with _naming(batch.places):
-                scores.update(zip(batch.places, self.score_batch(batch.images), strict=True))
+            with _naming(batch.indices):
+                scores.update(zip(batch.indices, self.score_batch(batch.images), strict=True))
         if not scores:
             raise InvalidImageError("There is nothing to score: the sequence of images is empty.")
         return self.present(torch.stack([scores[place] for place in range(len(scores))]))

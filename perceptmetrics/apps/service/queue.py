@@ -158,7 +158,7 @@ class ScoringQueue:
     def _score(self, names: tuple[str, ...], jobs: list[_Job]) -> None:
         places = enumerate(job.pixels for job in jobs)
         for batch in batches_by_size(places, batch_size=self._batch_size, max_pixels=self._batch_pixels):
-            answers = [jobs[place].answer for place in batch.places]
+            answers = [jobs[place].answer for place in batch.indices]
             try:
                 suite = self._suite(names)
                 scored = _rows(suite.present(suite.score_batch(batch.images)), self._metrics)

@@ -32,11 +32,11 @@ def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> 
     Args:
         location: Path or address.
         options: Which columns hold images and keys.
-        known: Names of images that are not to be decoded.
+        known: Names of images not to be read.
 
     Yields:
-        Images, named `location/key`, or `location/row` counted from 0 when there is no column of keys. Where the file
-        cannot be read, an image of its name says so, after all that came before it.
+        Images, named `location/key`, or `location/row` counted from 0 if there is no column of keys. If the file cannot
+        be read, the last one bears the file's name and the error, after all images before that point.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
@@ -63,19 +63,19 @@ def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> 
     except InvalidImageError as error:
         reason = str(error)
     except (pa.ArrowException, OSError) as error:
-        reason = f"it is damaged after {count} images: {first_line(error)}"
+        reason = f"it is corrupt after {count} images: {first_line(error)}"
     if reason:
         yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
 
 
 def _columns(schema: Any, options: ReadOptions) -> list[str]:
-    """The column of images and, if there is one, that of keys."""
+    """The column of images and, if one is named, the column of keys."""
     names = list(schema.names)
     image = options.image_column or _guessed_image_column(schema)
     columns = [image] if options.key_column is None else [image, options.key_column]
     for column in columns:
         if names.count(column) != 1:
-            raise InvalidImageError(f"it has no column {column!r}, but {', '.join(map(repr, names))}")
+            raise InvalidImageError(f"it has no column {column!r}; its columns are {', '.join(map(repr, names))}")
     return columns
 
 
@@ -94,7 +94,7 @@ def _guessed_image_column(schema: Any) -> str:
 
 
 def _source(cell: Any, location: str) -> ImageSource | InvalidImageError:
-    """What a cell holds: encoded bytes, a path, or a struct of both where the bytes come first."""
+    """The content of a cell: encoded bytes, a path, or a struct of both, whose bytes take precedence."""
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, (bytes, bytearray)):
@@ -106,7 +106,7 @@ def _source(cell: Any, location: str) -> ImageSource | InvalidImageError:
 
 
 def _resolved(path: str, location: str) -> str:
-    """A path as it stands or, when nothing lies there, relative to the table."""
+    """A path as given or, if nothing exists there, relative to the table."""
     if is_address(path):
         return path
     if is_address(location):
