@@ -48,7 +48,7 @@ def recipe_tables() -> str:
         lines += [f"**{title}**", "", "| recipe | what it is | trains | encoder | data |", "|---|---|---|---|---|"]
         for recipe in recipes:
             data = ", ".join(f"`{entry.name}`" for entry in recipe.data)
-            lines.append(f"| `{recipe.name}` | {recipe.summary} | {recipe.train} | {recipe.encoder.name} | {data} |")
+            lines.append(f"| `{recipe.name}` | {recipe.summary} | {recipe.train} | {recipe.starts_from} | {data} |")
         lines.append("")
     return "\n".join(lines)
 

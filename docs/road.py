@@ -10,10 +10,10 @@ from xml.sax.saxutils import escape
 
 FIGURE = Path(__file__).parent / "images" / "road.svg"
 STATIONS = (
-    ("io", "decode, once", "(3, H, W)"),
+    ("images", "decode, once", "(3, H, W)"),
     ("Views", "resize, crop", "(N V, 3, h, w)"),
-    ("Backbone", "encode", "(N V, D)"),
-    ("Head", "rate", "(N V, K)"),
+    ("Encoder", "encode", "(N V, D)"),
+    ("Head", "predict", "(N V, K)"),
     ("Pool", "average, map", "(N,) or (N, K)"),
 )
 WIDTH, HEIGHT, GAP, TOP = 136, 64, 52, 62

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perceptmetrics._util.version import __version__
 
 if TYPE_CHECKING:
-    from perceptmetrics.datasets import list_datasets, load_dataset
+    from perceptmetrics.datasets import list_datasets, load_dataset, register_dataset
     from perceptmetrics.errors import (
         DatasetError,
         InvalidImageError,
@@ -29,9 +29,13 @@ if TYPE_CHECKING:
     from perceptmetrics.integrations.datasets import score_dataset
     from perceptmetrics.integrations.pandas import score_frame
     from perceptmetrics.metrics.registry import list_metrics, list_models, metric_info, register_metric
+    from perceptmetrics.models.encoders import register_encoder
+    from perceptmetrics.models.heads import register_head
     from perceptmetrics.models.losses import PerceptualLoss
     from perceptmetrics.models.metric import Metric
+    from perceptmetrics.models.views import register_view
     from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.spec.score_maps import register_score_map
     from perceptmetrics.video import FrameSampling, VideoScores, score_video
 
 __all__ = [
@@ -59,7 +63,12 @@ __all__ = [
     "load_dataset",
     "load_image",
     "metric_info",
+    "register_dataset",
+    "register_encoder",
+    "register_head",
     "register_metric",
+    "register_score_map",
+    "register_view",
     "saliency_map",
     "score_dataset",
     "score_frame",
@@ -91,7 +100,12 @@ _MODULE_OF = {
     "load_dataset": "datasets",
     "load_image": "images.load",
     "metric_info": "metrics.registry",
+    "register_dataset": "datasets",
+    "register_encoder": "models.encoders",
+    "register_head": "models.heads",
     "register_metric": "metrics.registry",
+    "register_score_map": "spec.score_maps",
+    "register_view": "models.views",
     "saliency_map": "explain",
     "score_dataset": "integrations.datasets",
     "score_frame": "integrations.pandas",

@@ -1,12 +1,47 @@
-"""What every test may rely on."""
+"""What every test may rely on: one thread in each worker, and folders that no other run and no other worker shares."""
 
 from __future__ import annotations
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before anything imports PyTorch: two workers with two threads each on two processors take longer than with one.
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+import re
+import shutil
+import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perceptmetrics.weights.cache import CACHE_VARIABLE
+from tests.support import workers
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test reads or fills the user's Hugging Face cache, or asks the Hub; those marked `network` do both."""
+    chosen = config.option.markexpr
+    if not chosen or re.search(r"(?<!not )\bnetwork\b", chosen):
+        return
+    home = tempfile.mkdtemp(prefix="perceptmetrics-huggingface-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    for variable in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ENDPOINT", "HF_TOKEN"):
+        os.environ.pop(variable, None)
+    os.environ |= {"HF_HOME": home, "HF_HUB_OFFLINE": "1"}
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    return workers.worker_count(config)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist's own choice
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> workers.ByFile | None:
+    return workers.ByFile(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

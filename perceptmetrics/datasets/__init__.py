@@ -1,11 +1,11 @@
-"""Data sets of images with human labels, in their official layouts."""
+"""Read data sets of images with human labels in their official layouts; knows nothing of metrics and training."""
 
 from __future__ import annotations
 
 from perceptmetrics.datasets.check import check_dataset
 from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import ImageItem, LabelledImages, RenderedImage, Scale, Split
-from perceptmetrics.datasets.registry import dataset_info, list_datasets, load_dataset
+from perceptmetrics.datasets.registry import dataset_info, list_datasets, load_dataset, register_dataset
 from perceptmetrics.datasets.report import DatasetReport
 from perceptmetrics.datasets.splits import make_splits
 
@@ -22,4 +22,5 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "make_splits",
+    "register_dataset",
 ]

@@ -3,13 +3,13 @@
 Paper: Murray, Marchesotti and Perronnin, "AVA: A Large-Scale Database for Aesthetic Visual Analysis", CVPR 2012.
 
 Layout: `AVA.txt` (each line: number, image, ten counts of votes for 1 to 10, two tags, challenge),
-`aesthetics_image_lists/` with `generic_ls_train.jpgl` and `generic_test.jpgl` (each line an image), and `images/`, in
-some copies `image/` or `images/images/`, with `<image>.jpg`.
+`aesthetics_image_lists/` with `generic_ls_train.jpgl` and `generic_test.jpgl` (one image per line), and `images/` (in
+some copies `image/` or `images/images/`) with `<image>.jpg`.
 
 Scale: the mean vote, 1 to 10, higher is more beautiful.
-Splits: the published lists where they are there: large-scale training and test. They have no validation part; images in
-neither list are in no part. Otherwise ten of 80/20 are drawn.
-Not certain: a few images of the list are no longer hosted or damaged in most copies; `missing="skip"` leaves them out.
+Splits: the published lists, if present: large-scale training and test. They have no validation part; images in neither
+list belong to no part. Otherwise ten random 80/20 splits.
+Uncertain: in most copies, a few images of the list are missing or corrupt; `missing="skip"` leaves them out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ INFO = DatasetInfo(
     scale="mean vote 1..10, higher is more beautiful",
     splits="the published one, 10 % of train for validation",
     split_count=1,
-    test_share=0.08,
+    test_fraction=0.08,
 )
 VOTES = np.arange(1, 11)
 LISTS = {"train": "generic_ls_train.jpgl", "test": "generic_test.jpgl"}
@@ -83,10 +83,10 @@ def _mean_vote(path: Path, number: int, line: str) -> tuple[str, float]:
 def _official_splits(folder: Path, names: list[str]) -> tuple[Split, ...]:
     if not all((folder / name).is_file() for name in LISTS.values()):
         return ()
-    place = {name: number for number, name in enumerate(names)}
+    index_of = {name: index for index, name in enumerate(names)}
 
-    def places(part: str) -> NDArray[np.intp]:
+    def indices(part: str) -> NDArray[np.intp]:
         listed = read_lines(folder / LISTS[part])
-        return np.array(sorted(place[name] for name in listed if name in place), dtype=np.intp)
+        return np.array(sorted(index_of[name] for name in listed if name in index_of), dtype=np.intp)
 
-    return (Split(train=places("train"), validation=np.empty(0, dtype=np.intp), test=places("test")),)
+    return (Split(train=indices("train"), validation=np.empty(0, dtype=np.intp), test=indices("test")),)

@@ -1,4 +1,4 @@
-"""Is a data set on this disk what it should be? Counts, labels, sizes, damaged files, duplicates, leaks."""
+"""Check a data set on disk: counts, labels, sizes, corrupt files, duplicates, leaks between splits."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ def check_dataset(
     accept_missing: bool = False,
     progress: Callable[[], object] | None = None,
 ) -> DatasetReport:
-    """Look for what would spoil training or its figures.
+    """Look for problems that would invalidate training or its results.
 
-    Of image files the headers are read, not the pixels; those of equal length are compared byte for byte (by hash).
+    Only the headers of image files are read, not the pixels; files of equal size are compared by hash.
 
     Args:
-        dataset: The data set, loaded with `missing="skip"` so that the check can go on where files are missing.
+        dataset: The data set, loaded with `missing="skip"` so that the check continues if files are missing.
         splits: Splits to search for leaks, such as those of `make_splits`.
-        accept_missing: Whether missing files are no problem.
-        progress: Called once for each image.
+        accept_missing: Whether to accept missing files.
+        progress: Called once per image.
 
     Returns:
-        What was found; `DatasetReport.problems` says in words what is wrong.
+        The report; `DatasetReport.problems` lists the problems in words.
     """
     sizes: list[tuple[int, int]] = []
     unreadable: dict[int, str] = {}
-    for place, image in enumerate(dataset.images):
+    for index, image in enumerate(dataset.images):
         if isinstance(image, Path):
             try:
                 sizes.append(_size(image))
-            except Exception as error:  # noqa: BLE001 - Pillow raises whatever a damaged file leads it to
-                unreadable[place] = first_line(error)
+            except Exception as error:  # noqa: BLE001 - Pillow raises anything on corrupt files
+                unreadable[index] = first_line(error)
         if progress is not None:
             progress()
-    copies = _copies({place: image for place, image in enumerate(dataset.images) if place not in unreadable})
+    copies = _copies({index: image for index, image in enumerate(dataset.images) if index not in unreadable})
     return DatasetReport(
         name=dataset.name,
         task=dataset.task,
@@ -71,7 +71,7 @@ def check_dataset(
         groups=None if dataset.inseparable is None else len(set(dataset.inseparable)),
         sizes=_summary(sizes),
         rendered=sum(not isinstance(image, Path) for image in dataset.images),
-        unreadable=tuple((dataset.names[place], reason) for place, reason in unreadable.items()),
+        unreadable=tuple((dataset.names[index], reason) for index, reason in unreadable.items()),
         duplicates=tuple(_in_different_groups(dataset, copies)),
         splits=len(splits),
         leaks=tuple(_leaks(dataset, splits, copies)),
@@ -97,7 +97,7 @@ def _summary(sizes: Sequence[tuple[int, int]]) -> SizeReport | None:
     return SizeReport(
         distinct=len(counts),
         most_frequent=most_frequent,
-        share=count / len(sizes),
+        fraction=count / len(sizes),
         fewest_pixels=min(counts, key=pixels),
         most_pixels=max(counts, key=pixels),
     )
@@ -133,26 +133,26 @@ def _class_counts(dataset: LabelledImages) -> dict[str, int]:
 
 
 def _copies(images: Mapping[int, ImageItem]) -> list[list[int]]:
-    """Images of equal content, two or more together."""
+    """Groups of two or more images with equal content."""
     by_length: dict[int, list[tuple[int, Path]]] = {}
     by_content: dict[str, list[int]] = {}
-    for place, image in images.items():
+    for index, image in images.items():
         if isinstance(image, Path):
-            by_length.setdefault(image.stat().st_size, []).append((place, image))
+            by_length.setdefault(image.stat().st_size, []).append((index, image))
         else:
-            by_content.setdefault(image.identity, []).append(place)
+            by_content.setdefault(image.identity, []).append(index)
     for files in by_length.values():
         if len(files) > 1:
-            for place, path in files:
-                by_content.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append(place)
-    return [places for places in by_content.values() if len(places) > 1]
+            for index, path in files:
+                by_content.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append(index)
+    return [indices for indices in by_content.values() if len(indices) > 1]
 
 
 def _in_different_groups(dataset: LabelledImages, copies: Iterable[Sequence[int]]) -> Iterable[tuple[str, ...]]:
     groups = dataset.inseparable or dataset.names
-    for places in copies:
-        if len({groups[place] for place in places}) > 1:
-            yield tuple(dataset.names[place] for place in places)
+    for indices in copies:
+        if len({groups[index] for index in indices}) > 1:
+            yield tuple(dataset.names[index] for index in indices)
 
 
 def _leaks(dataset: LabelledImages, splits: Sequence[Split], copies: Sequence[Sequence[int]]) -> Iterable[Leak]:
@@ -168,17 +168,17 @@ def _shared(
     dataset: LabelledImages, first: NDArray[np.intp], second: NDArray[np.intp], copies: Sequence[Sequence[int]]
 ) -> dict[str, tuple[str, ...]]:
     here, there = set(first.tolist()), set(second.tolist())
-    shared = {"image": tuple(dataset.names[place] for place in sorted(here & there))}
+    shared = {"image": tuple(dataset.names[index] for index in sorted(here & there))}
     if dataset.inseparable is not None:
-        groups = ({dataset.inseparable[place] for place in part} for part in (here, there))
+        groups = ({dataset.inseparable[index] for index in part} for part in (here, there))
         shared["group"] = tuple(sorted(set.intersection(*groups)))
     pairs = (
-        (next((place for place in places if place in here), None), [place for place in places if place in there])
-        for places in copies
+        (next((index for index in indices if index in here), None), [index for index in indices if index in there])
+        for indices in copies
     )
     shared["content"] = tuple(
         f"{dataset.names[one]} = {dataset.names[others[0]]}"
-        for one, places in pairs
-        if one is not None and (others := [place for place in places if place != one])
+        for one, indices in pairs
+        if one is not None and (others := [index for index in indices if index != one])
     )
     return shared

@@ -1,11 +1,12 @@
 """Any folder of images with a CSV of ratings or classes.
 
 Layout: a CSV (`labels.csv`, or the only one in the folder) with a header, a column of image names and columns of
-ratings, or one of classes. A name is a path below the folder, or a file name that occurs once in it at any depth.
+ratings or a column of classes. A name is a path relative to the folder, or a file name that occurs once in it at any
+depth.
 
-Scale: `lower` and `upper` say the ends of the raters' scale, `lower_is_better` its direction. Without them the least
-and greatest rating of the column stand in, and a warning is logged. Splits: of a `split_column` that says `train`,
-`validation` (or `val`) and `test`; otherwise drawn, images of one `group_column` value never apart.
+Scale: `lower` and `upper` are the ends of the raters' scale, `lower_is_better` its direction. Without them, the lowest
+and highest rating of the column are used and a warning is logged. Splits: from a `split_column` with `train`,
+`validation` (or `val`) and `test`; otherwise random, keeping images with the same `group_column` value together.
 """
 
 from __future__ import annotations
@@ -69,18 +70,17 @@ def read(
     Args:
         root: The folder.
         missing: See `load_dataset`.
-        table: The CSV, a path below the folder; None for `labels.csv` or else the only one in it.
-        image_column: Column of the image names; None for the one that is called so.
-        columns: Columns of ratings; None for all that hold nothing but numbers.
+        table: The CSV, a path relative to the folder; None for `labels.csv` or the only CSV in it.
+        image_column: Column of the image names; None to find it by its name.
+        columns: Columns of ratings; None for all columns that hold only numbers.
         class_column: Column of classes, instead of ratings.
-        group_column: Column that says which images show the same content.
-        split_column: Column that says train, validation or test.
-        lower: Lower end of the scale, one number or one for each column.
-        upper: Its upper end.
+        group_column: Column that is equal for images of the same content.
+        split_column: Column with train, validation or test.
+        lower: Lower end of the scale, one number or one per column.
+        upper: Upper end of the scale, likewise.
         lower_is_better: Whether the lower end is the good one.
-        positive_labels: Of classes that are emotions: the pleasant ones.
-        task: What the labels are about; None for quality, for attribute when there are several columns, and for
-            emotion when there are classes.
+        positive_labels: For classes that are emotions, the pleasant ones.
+        task: Task of the labels; None for quality, attribute (several columns) or emotion (classes).
     """
     if task is not None and task not in get_args(Task):
         raise InvalidOptionError(f"task must be one of the tasks, got {task!r}. {nearest_names(task, get_args(Task))}")
@@ -98,10 +98,10 @@ def read(
     )
     if class_column is not None:
         if columns is not None or lower is not None or upper is not None or lower_is_better:
-            raise InvalidOptionError("class_column goes without columns, lower, upper and lower_is_better.")
+            raise InvalidOptionError("class_column excludes columns, lower, upper and lower_is_better.")
         return assemble(_with_classes(listing, labels, class_column, positive_labels), missing)
     if positive_labels:
-        raise InvalidOptionError("positive_labels goes with class_column.")
+        raise InvalidOptionError("positive_labels needs class_column.")
     stated = [columns] if isinstance(columns, str) else columns
     others = [column for column in (name_column, group_column, split_column) if column is not None]
     chosen = labels.rating_columns(stated, besides=others)
@@ -113,7 +113,7 @@ def read(
 
 def _table_path(root: Path, table: str | None) -> Path:
     if not root.is_dir():
-        raise DatasetError(f"Expected a folder with a CSV, got {str(root)!r}, which is none.")
+        raise DatasetError(f"Expected a folder with a CSV, got {str(root)!r}, which is not a folder.")
     if table is not None:
         return root / table
     if (root / "labels.csv").is_file():
@@ -121,7 +121,7 @@ def _table_path(root: Path, table: str | None) -> Path:
     tables = sorted(root.glob("*.csv"))
     if len(tables) != 1:
         found = ", ".join(path.name for path in tables) or "none"
-        raise DatasetError(f"Expected labels.csv or one CSV in {root}, got {found}. Name it with table.")
+        raise DatasetError(f"Expected labels.csv or a single CSV in {root}, got {found}. Choose one with table=.")
     return tables[0]
 
 
@@ -135,20 +135,20 @@ def _with_classes(listing: Listing, table: Table, column: str, positive_labels: 
     for label in positive:
         if label not in labels:
             raise InvalidOptionError(f"positive_labels: there is no class {label!r}. {nearest_names(label, labels)}")
-    place = {label: number for number, label in enumerate(labels)}
-    classes = np.array([place[cell] for cell in cells], dtype=np.intp)
+    index_of = {label: index for index, label in enumerate(labels)}
+    classes = np.array([index_of[cell] for cell in cells], dtype=np.intp)
     return replace(listing, labels=labels, classes=classes, positive_labels=positive, task=listing.task or "emotion")
 
 
 def _split(table: Table, column: str) -> Split:
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    for place, cell in enumerate(table.column(column)):
+    for index, cell in enumerate(table.column(column)):
         if cell.lower() not in PARTS:
             raise DatasetError(
                 f"{table.path}: expected train, validation or test in the column {column!r}, got {cell!r}."
             )
-        parts[PARTS[cell.lower()]].append(place)
-    return Split(**{name: np.array(places, dtype=np.intp) for name, places in parts.items()})
+        parts[PARTS[cell.lower()]].append(index)
+    return Split(**{name: np.array(indices, dtype=np.intp) for name, indices in parts.items()})
 
 
 def _scales(
@@ -164,8 +164,8 @@ def _scales(
     for column, numbers, low, high in ends:
         if low is None or high is None:
             _log.warning(
-                "%r: without lower and upper, its least and greatest rating (%g, %g) stand in for the ends of the "
-                "raters' scale.",
+                "%r: lower and upper are not given, so the lowest and highest rating (%g, %g) are used as the ends of "
+                "the scale.",
                 column,
                 np.nanmin(numbers),
                 np.nanmax(numbers),

@@ -1,4 +1,4 @@
-"""Six ways to degrade a photograph, and ladders of them: five growing strengths of one.
+"""Degrade photographs in six ways, and build ladders: five increasing strengths of one degradation.
 
 Pixels are float32 arrays (H, W, 3) in [0, 1].
 """
@@ -45,15 +45,15 @@ _FILTERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Manner:
-    """How a degradation is carried out, apart from its strength.
+    """Parameters of a degradation other than its strength.
 
     Attributes:
-        fresh_noise: Whether each step of a ladder has noise of its own; otherwise the same, stronger each time.
-        grey_noise: Whether the three channels get the same noise.
-        chroma_subsampling: Of JPEG, as Pillow counts it: 0 is 4:4:4, 2 is 4:2:0.
-        shrink_with: Filter of the way down.
-        enlarge_with: Filter of the way back up.
-        linear_light: Whether exposure changes the light, or the values that encode it.
+        fresh_noise: Whether each step of a ladder has new noise; otherwise the same noise is scaled up.
+        grey_noise: Whether the three channels have the same noise.
+        chroma_subsampling: Chroma subsampling of JPEG in Pillow's convention: 0 is 4:4:4, 2 is 4:2:0.
+        shrink_with: Filter for scaling down.
+        enlarge_with: Filter for scaling back up.
+        linear_light: Whether exposure scales linear light or the encoded values.
     """
 
     fresh_noise: bool = True
@@ -66,12 +66,12 @@ class Manner:
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """What is done to a photograph.
+    """A degradation of a photograph.
 
     Attributes:
         kind: One of `KINDS`.
-        strength: Standard deviation of the blur in pixels; of the noise; JPEG quality; scale factor; or stops.
-        manner: How.
+        strength: Standard deviation of the blur (pixels) or noise, JPEG quality, scale factor, or stops.
+        manner: Its other parameters.
         noise: Seed of the noise; empty for other kinds.
     """
 
@@ -82,7 +82,7 @@ class Degradation:
 
 
 def draw_ladder(kind: str, seed: tuple[int, ...]) -> list[Degradation]:
-    """Draw a manner and growing strengths, about evenly spaced (geometrically for blur, noise and scale)."""
+    """Draw a manner and increasing strengths, about evenly spaced (geometrically for blur, noise and scale)."""
     rng = np.random.default_rng(seed)
     weak, strong = (rng.uniform(*bounds) for bounds in _RANGES[kind])
     steps = np.linspace(0, 1, STRENGTHS)
@@ -104,7 +104,7 @@ def draw_ladder(kind: str, seed: tuple[int, ...]) -> list[Degradation]:
 
 
 def fixed_ladder(kind: str, strengths: Sequence[float], manner: Manner, seed: tuple[int, ...]) -> list[Degradation]:
-    """One degradation for each strength."""
+    """Build one degradation per strength."""
 
     def noise(step: int) -> tuple[int, ...]:
         return (*seed, step if manner.fresh_noise else 0) if kind == "noise" else ()
@@ -116,11 +116,11 @@ def fixed_ladder(kind: str, strengths: Sequence[float], manner: Manner, seed: tu
 
 
 def degrade(image: Pixels, degradation: Degradation) -> Pixels:
-    """Carry a degradation out.
+    """Degrade an image.
 
     Args:
         image: Shape (H, W, 3).
-        degradation: What is to be done.
+        degradation: The degradation.
 
     Returns:
         Same shape, in [0, 1].
@@ -146,7 +146,7 @@ def degrade(image: Pixels, degradation: Degradation) -> Pixels:
 
 
 def resize(image: Pixels, size: tuple[int, int], method: str = "bicubic") -> Pixels:
-    """Resize to (height, width) in float precision."""
+    """Resize an image to (height, width) in floating point."""
     channels = [Image.fromarray(image[..., channel]) for channel in range(3)]
     return np.stack([np.asarray(channel.resize(size[::-1], _FILTERS[method])) for channel in channels], axis=-1)
 

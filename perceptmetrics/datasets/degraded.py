@@ -1,4 +1,4 @@
-"""Degraded photographs, made when they are needed."""
+"""Degraded photographs, rendered when they are needed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["DegradedPhotograph", "Showing"]
 
-_VERSION = 1  # of what the same parameters look like; part of each identity
+_VERSION = 1  # of the rendering; part of each identity
 
 
 @dataclass(frozen=True, kw_only=True)
 class Showing:
-    """What is shown of a photograph.
+    """How a photograph is shown before it is degraded.
 
     Attributes:
-        long_side: Long side to which it is shrunk, in pixels; None for its own. It is never enlarged.
-        crop: Height and width of a crop in pixels, and where it lies between the edges, as shares; None for the whole.
-        mirrored: Whether it is mirrored left to right.
+        long_side: Longest side, in pixels, to which it is shrunk (never enlarged); None for its own size.
+        crop: Height and width of a crop in pixels, and its vertical and horizontal position as fractions in [0, 1];
+            None for the whole photograph.
+        mirrored: Whether it is flipped horizontally.
     """
 
     long_side: int | None = None
@@ -36,12 +37,12 @@ class Showing:
 
 @dataclass(frozen=True, kw_only=True)
 class DegradedPhotograph:
-    """A rung of a ladder, see `RenderedImage`.
+    """A rung of a ladder; implements `RenderedImage`.
 
     Attributes:
         photograph: File of the photograph.
-        showing: What is shown of it.
-        degradation: What is done to that; None for the untouched rung.
+        showing: How it is shown.
+        degradation: How it is degraded; None for the undegraded rung.
     """
 
     photograph: Path
@@ -58,7 +59,7 @@ class DegradedPhotograph:
 
     def render(self) -> Tensor:
         """See `RenderedImage`."""
-        import torch  # here, because listing data sets needs no PyTorch
+        import torch  # late: listing data sets does not need PyTorch
 
         from perceptmetrics.images.load import load_image
 
@@ -73,7 +74,7 @@ def _shown(image: Pixels, showing: Showing) -> Pixels:
     if showing.long_side is not None and showing.long_side < max(image.shape):
         scale = showing.long_side / max(image.shape)
         small = np.clip(resize(image, (round(image.shape[0] * scale), round(image.shape[1] * scale))), 0, 1)
-        image = (np.round(small * 255) / 255).astype(np.float32)  # as a file would hold it
+        image = (np.round(small * 255) / 255).astype(np.float32)  # as in an 8-bit file
     if showing.crop is not None:
         height, width = (min(side, limit) for side, limit in zip(showing.crop[:2], image.shape[:2], strict=True))
         top = round(showing.crop[2] * (image.shape[0] - height))

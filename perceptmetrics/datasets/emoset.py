@@ -1,13 +1,13 @@
-"""EmoSet: the 118,102 images that people checked (EmoSet-118K).
+"""EmoSet: the 118,102 images checked by people (EmoSet-118K).
 
 Paper: Yang, Huang, Ding, Lischinski, Cohen-Or and Huang, "EmoSet: A Large-scale Visual Emotion Dataset with Rich
 Attributes", ICCV 2023.
 
-Layout: `EmoSet-118K/`, or what is in it: `train.json`, `val.json`, `test.json` and `image/<emotion>/`. Each JSON file
-is a list of lists: emotion, (identifier,) path of the image, path of its annotation. Releases with and without the
+Layout: `EmoSet-118K/` or its content: `train.json`, `val.json`, `test.json` and `image/<emotion>/`. Each JSON file is a
+list of lists: emotion, (identifier,) path of the image, path of its annotation. Releases with and without the
 identifier are in circulation; annotations are not read.
 
-Labels: eight emotions in the release's own order, the first four of them pleasant. Splits: the published one, 80/5/15.
+Labels: eight emotions in the order of the release, the first four pleasant. Splits: the published one, 80/5/15.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.datasets.emotions import MIKELS, MIKELS_POSITIVE
 from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import LabelledImages, Split
 from perceptmetrics.datasets.listing import Listing, Missing, assemble
@@ -28,8 +27,11 @@ from perceptmetrics.errors import DatasetError, first_line, nearest_names
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["INFO", "read"]
+__all__ = ["INFO", "MIKELS", "read"]
 
+MIKELS = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
+"""Mikels' eight emotions in the order of EmoSet, which is also that of `perceptclip_emo`."""
+POSITIVE = MIKELS[:4]
 INFO = DatasetInfo(
     name="emoset",
     title="EmoSet-118K",
@@ -41,8 +43,8 @@ INFO = DatasetInfo(
     scale="8 emotions of Mikels' model",
     splits="the published one, 80 % train, 5 % validation, 15 % test",
     split_count=1,
-    test_share=0.15,
-    validation_share=0.05 / 0.85,
+    test_fraction=0.15,
+    validation_fraction=0.05 / 0.85,
 )
 PARTS = ("train", "val", "test")
 
@@ -61,7 +63,7 @@ def read(root: Path, missing: Missing) -> LabelledImages:
         images=tuple(locate(folder, names)),
         labels=MIKELS,
         classes=np.array([MIKELS.index(emotion) for emotion, _ in everything], dtype=np.intp),
-        positive_labels=MIKELS_POSITIVE,
+        positive_labels=POSITIVE,
         official_splits=(Split(train=train, validation=validation, test=test),),
     )
     return assemble(listing, missing)
@@ -87,5 +89,5 @@ def _entry(path: Path, entry: object) -> tuple[str, str]:
         raise DatasetError(f"{path}: expected emotion, (identifier,) image and annotation, got {str(entry)[:80]}.")
     emotion, image = str(entry[0]), str(entry[-2])
     if emotion not in MIKELS:
-        raise DatasetError(f"{path}: {emotion!r} is no emotion of EmoSet. {nearest_names(emotion, MIKELS)}")
+        raise DatasetError(f"{path}: {emotion!r} is not an emotion of EmoSet. {nearest_names(emotion, MIKELS)}")
     return emotion, image

@@ -3,12 +3,12 @@
 Paper: Peng, Sadovnik, Gallagher and Chen, "Where Do Emotions Come From? Predicting the Emotion Stimuli Map", ICIP 2016.
 
 Layout: `images/<emotion>/` (anger, disgust, fear, joy, sadness, surprise; 330 images each) and
-`training_testing_split/training.txt` and `testing.txt`, each line a path such as `anger/12.jpg`. The lists may also lie
-at the top, and the folders of emotions without `images/`.
+`training_testing_split/training.txt` and `testing.txt` with one path such as `anger/12.jpg` per line. The lists and the
+folders of the emotions may also be at the top level.
 
 Labels: the six emotions in alphabetical order; joy and surprise count as pleasant.
-Splits: PerceptCLIP draws five of 75/5/20. `official_split=True` reads the authors' lists, 70/30.
-Not certain: how PerceptCLIP groups surprise when it reports two classes; give `positive_labels` to decide otherwise.
+Splits: PerceptCLIP uses five random splits of 75/5/20. `official_split=True` reads the authors' lists, 70/30.
+Uncertain: how PerceptCLIP groups surprise when it reports two classes; pass `positive_labels` to change it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.datasets.emotions import EKMAN
 from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import LabelledImages, Split
 from perceptmetrics.datasets.lines import read_lines
@@ -42,9 +41,11 @@ INFO = DatasetInfo(
     scale="6 emotions",
     splits="5 drawn, 75 % train, 5 % validation, 20 % test; official_split=True for the authors' one, 70/30",
     split_count=5,
-    validation_share=0.0625,
+    validation_fraction=0.0625,
 )
 LISTS = ("training.txt", "testing.txt")
+EKMAN = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
+"""Ekman's six emotions, the names of EmotionROI's folders."""
 
 
 def read(
@@ -55,13 +56,15 @@ def read(
     Args:
         root: Its folder.
         missing: See `load_dataset`.
-        official_split: Whether the authors' split is the published one.
+        official_split: Whether to use the authors' split as the published one.
         positive_labels: The emotions that count as pleasant.
     """
     positive = (positive_labels,) if isinstance(positive_labels, str) else tuple(positive_labels)
     for label in positive:
         if label not in EKMAN:
-            raise InvalidOptionError(f"positive_labels: {label!r} is no emotion here. {nearest_names(label, EKMAN)}")
+            raise InvalidOptionError(
+                f"positive_labels: {label!r} is not an emotion of EmotionROI. {nearest_names(label, EKMAN)}"
+            )
     bases = [f"{base}{folder}" for base in ("", "EmotionROI/") for folder in ("training_testing_split/", "")]
     lists = one_of(root, *(f"{base}{LISTS[0]}" for base in bases))
     top = lists.parents[1] if lists.parent.name == "training_testing_split" else lists.parent

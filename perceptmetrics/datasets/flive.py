@@ -1,16 +1,16 @@
-"""FLIVE, also LIVE-FB: the pictures of PaQ-2-PiQ.
+"""FLIVE (LIVE-FB): the images of PaQ-2-PiQ.
 
 Paper: Ying, Niu, Gupta, Mahajan, Ghadiyaram and Bovik, "From Patches to Pictures (PaQ-2-PiQ): Mapping the Perceptual
 Space of Picture Quality", CVPR 2020.
 
-Layout: `labels_image.csv` (columns `name`, `mos` and others) and `database/`, in whose folders (`voc_emotic_ava/` and
-others) the pictures lie as `name` says; copies without the folder `database/` are accepted. Patches are not read.
+Layout: `labels_image.csv` (columns `name`, `mos` and others) and `database/`, whose folders (`voc_emotic_ava/` and
+others) contain the images named by `name`; copies without the folder `database/` are accepted. Patches are not read.
 
 Scale: MOS 0 to 100, higher is better.
-Splits: the authors' one where both its files are there: `labels=640_padded.csv`, whose `is_valid` marks validation, and
-`labels>640.csv` (in some copies `labels640.csv`), pictures with a side of more than 640 pixels, for test; the rest is
-for training. Otherwise ten of 80/20 are drawn.
-Not certain: which of the two protocols PerceptCLIP's figures for FLIVE are of; `official=False` of `make_splits` draws.
+Splits: the authors' split if both of its files are present: `labels=640_padded.csv`, whose `is_valid` marks validation,
+and `labels>640.csv` (in some copies `labels640.csv`) with the test images, which have a side of more than 640 pixels;
+the rest is for training. Otherwise ten random 80/20 splits.
+Uncertain: which of the two protocols PerceptCLIP reports for FLIVE; `make_splits(official=False)` draws random splits.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ INFO = DatasetInfo(
     images=39_810,
     paper="Ying et al., From Patches to Pictures (PaQ-2-PiQ): Mapping the Perceptual Space of Picture Quality, "
     "CVPR 2020",
-    licence="none is stated for the pictures, which come from other data sets; for research",
+    licence="none is stated for the images, which come from other data sets; for research",
     obtain="github.com/niu-haoran/FLIVE_Database",
     scale="MOS 0..100, higher is better",
     splits="the authors' one where its files are there, else 10 drawn, 80/20, 10 % of train for validation",

@@ -1,4 +1,4 @@
-"""What is known of a data set before its files are read."""
+"""Facts about a data set that are known before its files are read."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ __all__ = ["DatasetInfo"]
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """A data set's card, and how the papers split it.
+    """Facts about a data set and how the papers split it.
 
     Attributes:
-        name: What `load_dataset` calls it.
-        title: What its authors call it.
-        task: What its labels are about.
-        paper: Authors, title, where it appeared.
+        name: Name for `load_dataset`.
+        title: The authors' name of the data set.
+        task: Task of the labels.
+        paper: Authors, title and venue.
         licence: Terms of use, as far as the release states them.
-        obtain: Where it comes from.
+        obtain: Where to get it.
         scale: Scale and direction of the labels, in words.
         splits: How it is split, in words.
-        images: Number of labelled images in the official release; None where there is none.
-        split_count: How many splits the papers draw or read.
-        test_share: Share of the images that the papers test on.
-        validation_share: Share of the rest that the papers keep for validation.
+        images: Number of labelled images in the official release; None if there is no release.
+        split_count: Number of splits that the papers use.
+        test_fraction: Fraction of the images that the papers test on.
+        validation_fraction: Fraction of the other images that the papers use for validation.
     """
 
     name: str
@@ -38,5 +38,5 @@ class DatasetInfo:
     splits: str
     images: int | None = None
     split_count: int = 10
-    test_share: float = 0.2
-    validation_share: float = 0.1
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.1

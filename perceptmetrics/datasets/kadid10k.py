@@ -2,10 +2,10 @@
 
 Paper: Lin, Hosu and Saupe, "KADID-10k: A Large-scale Artificially Distorted IQA Database", QoMEX 2019.
 
-Layout: `kadid10k/`, or what is in it: `dmos.csv` (columns `dist_img`, `ref_img`, `dmos`, `var`) and `images/`.
+Layout: `kadid10k/` or its content: `dmos.csv` (columns `dist_img`, `ref_img`, `dmos`, `var`) and `images/`.
 
-Scale: 1 to 5, where higher is better although the column is called DMOS: people rated how little a copy is degraded.
-Splits: none are published; the papers draw ten of 80/20 by reference image.
+Scale: 1 to 5, higher is better although the column is called DMOS: people rated how little an image is degraded.
+Splits: none are published; the papers use ten random 80/20 splits by reference image.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ INFO = DatasetInfo(
     task="quality",
     images=10_125,
     paper="Lin, Hosu and Saupe, KADID-10k: A Large-scale Artificially Distorted IQA Database, QoMEX 2019",
-    licence="free for research; the pristine pictures are under Pixabay's licence",
+    licence="free for research; the pristine images are under Pixabay's licence",
     obtain="database.mmsp-kn.de/kadid-10k-database.html",
     scale="1..5, higher is better although it is called DMOS",
     splits="10 drawn, 80/20 by reference image, 10 % of train for validation",

@@ -4,13 +4,13 @@ Paper: Hosu, Lin, Sziranyi and Saupe, "KonIQ-10k: An Ecologically Valid Database
 Quality Assessment", IEEE Transactions on Image Processing 2020.
 
 Layout: a table and a folder of images. The table is `koniq10k_scores_and_distributions.csv` (columns `image_name`,
-`c1`..`c5`, `c_total`, `MOS`, `SD`, `MOS_zscore`), or the authors' `koniq10k_distributions_sets.csv`, whose `MOS` is the
-rescaled one and which says in `set` what is for training, validation and test. The images are in `1024x768/` or
-`512x384/`; the larger ones are taken where both are there and `image_size` does not choose.
+`c1`..`c5`, `c_total`, `MOS`, `SD`, `MOS_zscore`), or the authors' `koniq10k_distributions_sets.csv` with the rescaled
+`MOS` and a column `set` (training, validation, test). The images are in `1024x768/` or `512x384/`; if both are present,
+the larger ones are used unless `image_size` says otherwise.
 
-Scale: the rescaled MOS, 0 to 100; a table that has the MOS of 1 to 5 alone is read on that scale. Higher is better.
-Splits: the papers draw ten of 80/20. `official_split=True` reads the authors' one (from the table that has `set`).
-Not certain: some mirrors name the folders `koniq10k_1024x768/`; that is accepted.
+Scale: the rescaled MOS, 0 to 100, or 1 to 5 if the table has only that. Higher is better.
+Splits: the papers use ten random 80/20 splits. `official_split=True` reads the authors' split from the column `set`.
+Uncertain: some mirrors name the folders `koniq10k_1024x768/`, which is accepted.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def read(
     Args:
         root: Its folder.
         missing: See `load_dataset`.
-        image_size: `1024x768` or `512x384`; None for the larger there is.
-        official_split: Whether the authors' split is the published one.
+        image_size: `1024x768` or `512x384`; None for the larger one that is present.
+        official_split: Whether to use the authors' split as the published one.
     """
     if image_size is not None and image_size not in SIZES:
         raise InvalidOptionError(
@@ -82,7 +82,7 @@ def read(
 def _ratings(table: Table) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float64]], Scale]:
     column = "MOS_zscore" if "MOS_zscore" in table.header else "MOS"
     ratings = np.array(table.numbers(column))
-    # Both tables call their column MOS, but ten thousand ratings of which none is above 5 are not on 0 to 100.
+    # Both tables call their column MOS; ten thousand ratings without one above 5 are not on a scale of 0 to 100.
     on_five = float(np.nanmax(ratings)) <= 5
     return ratings, Scale(lower=1, upper=5) if on_five else Scale(lower=0, upper=100)
 
@@ -95,7 +95,7 @@ def _official_split(root: Path, table: Table, names: list[str]) -> Split:
     if unknown is not None:
         raise DatasetError(f"{table.path}: expected training, validation or test in the column 'set', got {unknown!r}.")
 
-    def places(part: str) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
-        return np.array([place for place, name in enumerate(names) if part_of.get(name) == part], dtype=np.intp)
+    def indices(part: str) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
+        return np.array([index for index, name in enumerate(names) if part_of.get(name) == part], dtype=np.intp)
 
-    return Split(train=places("training"), validation=places("validation"), test=places("test"))
+    return Split(train=indices("training"), validation=indices("validation"), test=indices("test"))

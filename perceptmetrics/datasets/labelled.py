@@ -1,4 +1,4 @@
-"""Images with human labels, whatever data set they come from."""
+"""Images with human labels, common to all data sets."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["ImageItem", "LabelledImages", "RenderedImage", "Scale", "Split"]
 
 @runtime_checkable
 class RenderedImage(Protocol):
-    """An image that is made when it is needed, such as a degraded photograph."""
+    """An image that is rendered when it is needed, such as a degraded photograph."""
 
     @property
     def identity(self) -> str:
-        """Text that is the same exactly when the pixels are the same."""
+        """Text that is equal for two images if and only if their pixels are equal."""
 
     def render(self) -> Tensor:
-        """The pixels: shape (3, H, W), uint8, RGB."""
+        """Render the pixels: shape (3, H, W), uint8, RGB."""
 
 
 ImageItem: TypeAlias = Path | RenderedImage
@@ -40,7 +40,7 @@ class Scale:
     Attributes:
         lower: Its lower end.
         upper: Its upper end.
-        higher_is_better: Whether the upper end is the good one; differential scores (DMOS) of distortion are not so.
+        higher_is_better: Whether the upper end is the good one; for most differential scores (DMOS) it is not.
     """
 
     lower: float
@@ -49,27 +49,29 @@ class Scale:
 
     def __post_init__(self) -> None:
         if not self.lower < self.upper:
-            raise DatasetError(f"A scale needs its lower end below its upper, got {self.lower:g} and {self.upper:g}.")
+            raise DatasetError(
+                f"The lower end of a scale must be below its upper end, got {self.lower:g} and {self.upper:g}."
+            )
 
     def normalise(self, ratings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bring ratings to [0, 1], where 1 is the good end; NaN stays."""
-        shares = (ratings - self.lower) / (self.upper - self.lower)
-        return shares if self.higher_is_better else 1 - shares
+        """Map ratings to [0, 1] with 1 as the good end; NaN stays NaN."""
+        fractions = (ratings - self.lower) / (self.upper - self.lower)
+        return fractions if self.higher_is_better else 1 - fractions
 
-    def restore(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Take `normalise` back."""
-        shares = shares if self.higher_is_better else 1 - shares
-        return self.lower + shares * (self.upper - self.lower)
+    def restore(self, fractions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Invert `normalise`."""
+        fractions = fractions if self.higher_is_better else 1 - fractions
+        return self.lower + fractions * (self.upper - self.lower)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which images are for what, as indices into a `LabelledImages`.
+    """The parts of a split, as indices into a `LabelledImages`.
 
     Attributes:
         train: For training.
-        validation: For choosing: the learning rate, when to stop.
-        test: For the figures that are reported.
+        validation: For selection: the learning rate, when to stop.
+        test: For the reported statistics.
     """
 
     train: NDArray[np.intp]
@@ -83,23 +85,21 @@ class LabelledImages:
 
     Attributes:
         name: Name of the data set.
-        task: What its labels are about.
+        task: Task of the labels.
         images: The N images.
-        names: What the data set calls them; no two are equal.
+        names: Their unique names in the data set.
         labels: Names of the K ratings, or of the classes.
-        ratings: Shape (N, K), brought to [0, 1] where 1 is the good end; NaN where there is none. None for classes.
+        ratings: Shape (N, K), normalised to [0, 1] with 1 as the good end; NaN if missing. None for classes.
         scales: The K scales on which people rated.
         classes: Shape (N,), indices into `labels`; None for ratings.
-        positive_labels: Of classes that are emotions: the pleasant ones.
-        groups: What the content of each image is called; images of a group never part in a split. None when no
-            content repeats.
-        ranks_within_groups: Whether ratings can be compared within a group only, as those of degradations of one
-            photograph.
-        contents: Where several groups show the same, what that is called: they never part in a split. None when it
-            is the groups that must not.
-        test_only: Shape (N,), images that are never trained on, whatever the split. None when there are none.
-        official_splits: The published splits; empty when there are none.
-        missing: Names of labelled images without a file, when those were to be skipped.
+        positive_labels: For classes that are emotions, the pleasant ones.
+        groups: Group of each image, such as its content; splits keep groups together. None if no content repeats.
+        ranks_within_groups: Whether ratings are comparable only within a group, like degradations of one photograph.
+        contents: Content of each image if several groups have the same content; splits keep contents together. None if
+            splits only keep groups together.
+        test_only: Shape (N,), whether an image is never trained on. None if all may be.
+        official_splits: The published splits; may be empty.
+        missing: Names of labelled images without a file that were skipped.
     """
 
     name: str
@@ -123,11 +123,11 @@ class LabelledImages:
         if count == 0:
             raise DatasetError(f"{self.name}: there are no images.")
         if (self.ratings is None) == (self.classes is None):
-            raise DatasetError(f"{self.name}: images have either ratings or classes.")
+            raise DatasetError(f"{self.name}: expected either ratings or classes.")
         shape = (count,) if self.ratings is None else (count, len(self.labels))
         labels = self.classes if self.ratings is None else self.ratings
         if labels is None or labels.shape != shape or len(self.names) != count:
-            raise DatasetError(f"{self.name}: expected a name and a label of each of {count} images, shape {shape}.")
+            raise DatasetError(f"{self.name}: expected a name and a label for each of {count} images, shape {shape}.")
         if self.ratings is not None and len(self.scales) != len(self.labels):
             raise DatasetError(f"{self.name}: expected a scale for each of the ratings {self.labels}.")
         if len(set(self.names)) != count:
@@ -135,17 +135,17 @@ class LabelledImages:
             raise DatasetError(f"{self.name}: the image {repeated!r} occurs more than once.")
         for what, values in (("group", self.groups), ("content", self.contents), ("test_only", self.test_only)):
             if values is not None and len(values) != count:
-                raise DatasetError(f"{self.name}: expected a {what} of each of {count} images, got {len(values)}.")
+                raise DatasetError(f"{self.name}: expected a {what} for each of {count} images, got {len(values)}.")
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def inseparable(self) -> tuple[str, ...] | None:
-        """What the images that never part in a split have in common; None when every image stands for itself."""
+        """Key of each image; splits keep images with equal keys together. None if every image is independent."""
         return self.groups if self.contents is None else self.contents
 
     @property
     def trainable(self) -> NDArray[np.intp]:
-        """The images that may be trained on."""
+        """Indices of the images that may be trained on."""
         return np.arange(len(self)) if self.test_only is None else np.flatnonzero(~self.test_only)

@@ -1,16 +1,16 @@
-"""Ladders of degradations: any folder of photographs, each degraded at growing strengths in six ways.
+"""Ladders of degradations: any folder of photographs, each degraded with increasing strength in six ways.
 
-Layout: a folder of photographs, at any depth. Nothing is written: a degraded photograph is made when it is read.
+Layout: a folder of photographs at any depth. Nothing is written: degraded photographs are rendered when they are read.
 
-Of each photograph there are random ladders, to train on: for each way of showing it (whole; shrunk to a long side of
-480 to 960 pixels; a crop of 384 to 640 pixels; whole and mirrored) and each kind (blur, noise, JPEG, scaling down and
-up, over- and under-exposure), an untouched rung and five of growing strength; strengths and manner (filters, chroma
-subsampling, linear light, ...) are drawn anew for each. The ladders of three fixed protocols are for test only: "wide"
-and "mild" show photographs at a long side of 1280 pixels, "small" at 640.
+Each photograph has random ladders for training. For each way of showing it (whole; shrunk to a long side of 480 to 960
+pixels; a crop of 384 to 640 pixels; whole and mirrored) and each kind (blur, noise, JPEG, scaling down and up, over-
+and under-exposure) there is an undegraded rung and five rungs of increasing strength. Strengths and manner (filters,
+chroma subsampling, linear light, ...) are drawn for each ladder. The ladders of three fixed protocols are for testing
+only: "wide" and "mild" show photographs at a long side of 1280 pixels, "small" at 640.
 
-Scale: 0 for the untouched rung, 4 to 8 for the degraded ones, lower is better; rungs compare within a ladder only. The
-first step is the largest because it is the hardest to see and says the most: whether anything was done at all. Splits:
-none are published; drawn ones keep all ladders of a photograph together.
+Scale: 0 for the undegraded rung, 4 to 8 for the degraded ones, lower is better; rungs are comparable only within a
+ladder. The first step is the largest because it is the hardest to see and the most important: whether the image was
+degraded at all. Splits: none are published; random splits keep all ladders of a photograph together.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ _DEGRADATION = np.array([0.0, 4.0, 5.0, 6.0, 7.0, 8.0])  # of each rung
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """Fixed ladders to test on.
+    """Fixed ladders for testing.
 
     Attributes:
-        long_side: Size of the photographs.
-        manner: How degradations are carried out.
-        strengths: Of each kind, growing.
+        long_side: Longest side of the photographs in pixels.
+        manner: Parameters of the degradations.
+        strengths: Increasing strengths of each kind.
     """
 
     long_side: int
@@ -107,7 +107,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Ladder:
-    """A ladder: its name, what rungs show, what is done to them, and whether it is for test only."""
+    """A ladder: its name, what its rungs show, their degradations, and whether it is for testing only."""
 
     name: str
     photograph: Path
@@ -125,7 +125,7 @@ class _Ladder:
 
 def read(
     root: Path,
-    missing: Missing,  # noqa: ARG001 - no list says which photographs there should be
+    missing: Missing,  # noqa: ARG001 - there is no list of expected photographs
     *,
     kinds: Sequence[str] = KINDS,
     showings: Sequence[str] = SHOWINGS,
@@ -138,10 +138,10 @@ def read(
         root: The folder.
         missing: See `load_dataset`; nothing can be missing.
         kinds: Kinds of degradation.
-        showings: Ways of showing a photograph, each with a random ladder of every kind. A showing or a kind that is
-            repeated is drawn anew each time.
-        protocols: Fixed ladders, for test only.
-        seed: Seed of random ladders, together with the photograph's name.
+        showings: Ways of showing a photograph, each with a random ladder of every kind. A repeated showing or kind is
+            drawn again each time.
+        protocols: Fixed ladders, for testing only.
+        seed: Seed of the random ladders, together with the photograph's name.
     """
     found = _photographs(root)
     names = [photograph.relative_to(root).as_posix() for photograph in found]
@@ -157,16 +157,16 @@ def make_ladders(
     protocols: Sequence[str],
     seed: int,
 ) -> LabelledImages:
-    """The ladders of some photographs, as a data set.
+    """Build a data set from the ladders of photographs.
 
     Args:
-        info: Its card.
-        photographs: Files.
-        names: What they are called; splits keep all ladders of a name together.
-        kinds: See `read`, as those that follow.
+        info: Facts about the data set.
+        photographs: Files of the photographs.
+        names: Their names; splits keep all ladders of a name together.
+        kinds: Kinds of degradation; see `read`, also for the other arguments.
         showings: Ways of showing a photograph.
         protocols: Fixed ladders.
-        seed: Seed of random ladders.
+        seed: Seed of the random ladders.
     """
     kinds = _chosen("kinds", kinds, KINDS)
     showings = _chosen("showings", showings, SHOWINGS)
@@ -174,7 +174,7 @@ def make_ladders(
     if seed < 0:
         raise InvalidOptionError(f"Expected a seed of 0 or more, got {seed!r}.")
     if not kinds or not (showings or protocols):
-        raise InvalidOptionError("State at least one of the kinds, and one of the showings or protocols.")
+        raise InvalidOptionError("Expected at least one kind, and at least one showing or protocol.")
     made = [
         (name, ladder)
         for name, photograph in zip(names, photographs, strict=True)
@@ -202,7 +202,7 @@ def make_ladders(
 
 def _photographs(root: Path) -> list[Path]:
     if not root.is_dir():
-        raise DatasetError(f"Expected a folder of photographs, got {str(root)!r}, which is none.")
+        raise DatasetError(f"Expected a folder of photographs, got {str(root)!r}, which is not a folder.")
     try:
         return list(find_images([root]))
     except InvalidImageError as error:
@@ -210,14 +210,14 @@ def _photographs(root: Path) -> list[Path]:
 
 
 def _key(name: str) -> int:
-    """A number that stands for a photograph wherever its folder lies."""
+    """A number that identifies a photograph independently of its folder."""
     return zlib.crc32(name.encode("utf-8", "surrogatepass"))
 
 
 def _random_ladders(
     photograph: Path, seed: tuple[int, ...], kinds: Sequence[str], showings: Sequence[str]
 ) -> list[_Ladder]:
-    """What is drawn depends on the seed, showing and kind, and on how often these came before, alone."""
+    """Draw ladders that depend only on the seed, the showing, the kind, and the repetition of these."""
     made = []
     for showing, showing_repeat in _counted(showings):
         own = (*seed, SHOWINGS.index(showing), showing_repeat)
@@ -230,8 +230,8 @@ def _random_ladders(
 
 
 def _counted(values: Sequence[str]) -> list[tuple[str, int]]:
-    """Each value, and how often it came before."""
-    return [(value, values[:place].count(value)) for place, value in enumerate(values)]
+    """Each value, and how often it occurred before."""
+    return [(value, values[:index].count(value)) for index, value in enumerate(values)]
 
 
 def _numbered(name: str, repeat: int) -> str:
@@ -262,7 +262,7 @@ def _fixed_ladders(photograph: Path, key: int, kinds: Sequence[str], protocols: 
 
 
 def _chosen(option: str, values: Sequence[str], choices: Sequence[str]) -> tuple[str, ...]:
-    """A list of choices, or one alone."""
+    """Check a list of choices, or a single choice."""
     several = (values,) if isinstance(values, str) else tuple(values)
     for value in several:
         if value not in choices:

@@ -2,11 +2,11 @@
 
 Paper: Khosla, Raju, Torralba and Oliva, "Understanding and Predicting Image Memorability at a Large Scale", ICCV 2015.
 
-Layout: `lamem/`, or what is in it: `images/` and `splits/` with `train_1.txt`, `val_1.txt`, `test_1.txt` up to 5, each
-line an image's name and its memorability.
+Layout: `lamem/` or its content: `images/` and `splits/` with `train_1.txt`, `val_1.txt`, `test_1.txt` up to 5. Each
+line holds the name of an image and its memorability.
 
 Scale: 0 to 1, higher is more memorable. Splits: the five published ones, about 75/5/20.
-Not certain: whether an image has the same memorability in all lists; where it does not, the mean is taken.
+Uncertain: whether an image has the same memorability in all lists; if not, the mean is used.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def read(root: Path, missing: Missing) -> LabelledImages:
         for score, name in (pair for part in parts for pair in part):
             scores.setdefault(name, []).append(score)
     names = sorted(scores)
-    place = {name: number for number, name in enumerate(names)}
-    places = [[np.array([place[name] for name in part], dtype=np.intp) for part in split] for split in members]
+    index_of = {name: index for index, name in enumerate(names)}
+    splits = [[np.array([index_of[name] for name in part], dtype=np.intp) for part in split] for split in members]
     listing = Listing(
         info=INFO,
         names=tuple(names),
@@ -64,6 +64,6 @@ def read(root: Path, missing: Missing) -> LabelledImages:
         labels=("memorability",),
         ratings=np.array([np.mean(scores[name]) for name in names])[:, None],
         scales=(Scale(lower=0, upper=1),),
-        official_splits=tuple(Split(train=train, validation=val, test=test) for train, val, test in places),
+        official_splits=tuple(Split(train=train, validation=val, test=test) for train, val, test in splits),
     )
     return assemble(listing, missing)

@@ -1,4 +1,4 @@
-"""Text files of labels with one image a line."""
+"""Read text files of labels with one image per line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["read_lines", "read_pairs"]
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty, without surrounding blanks.
+    """Read the non-empty lines of a text file, without surrounding blanks.
 
     Raises:
-        DatasetError: The file cannot be read, or holds no lines.
+        DatasetError: The file cannot be read or is empty.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -25,35 +25,35 @@ def read_lines(path: Path) -> list[str]:
         raise DatasetError(f"{path} cannot be read as a list of images: {error}.") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
-        raise DatasetError(f"{path} holds no lines; expected one for each image.")
+        raise DatasetError(f"{path} is empty; expected one line per image.")
     return lines
 
 
 def read_pairs(path: Path, expected: str) -> list[tuple[float, str]]:
-    """Lines of a number and a name, in either order.
+    """Read lines of a number and a name, in either order.
 
     Args:
         path: The file.
-        expected: What a line holds, in words.
+        expected: Description of a line, for error messages.
 
     Returns:
         Number and name of each line.
 
     Raises:
-        DatasetError: A line is something else, or a name occurs twice.
+        DatasetError: A line has another form, or a name occurs twice.
     """
     pairs = []
     seen = set()
     for number, line in enumerate(read_lines(path), start=1):
         words = line.split()
-        ratings = [(place, _finite(word)) for place, word in enumerate(words)]
-        found = next(((place, rating) for place, rating in ratings if rating is not None), None)
+        ratings = [(position, _finite(word)) for position, word in enumerate(words)]
+        found = next(((position, rating) for position, rating in ratings if rating is not None), None)
         if len(words) != 2 or found is None:
             raise DatasetError(f"{path}, line {number}: expected {expected}, got {line[:80]!r}.")
-        place, rating = found
-        name = words[1 - place]
+        position, rating = found
+        name = words[1 - position]
         if name in seen:
-            raise DatasetError(f"{path}, line {number}: {name!r} occurs a second time.")
+            raise DatasetError(f"{path}, line {number}: {name!r} occurs twice.")
         seen.add(name)
         pairs.append((rating, name))
     return pairs

@@ -1,4 +1,4 @@
-"""From the labels of a data set and the files that were found to `LabelledImages`."""
+"""Combine the labels of a data set and the files that were found into `LabelledImages`."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from perceptmetrics.spec import Task
 __all__ = ["Listing", "Missing", "assemble", "check_missing"]
 
 Missing: TypeAlias = Literal["error", "skip"]
-"""What becomes of a labelled image without a file: an error, or it is left out."""
+"""How to treat a labelled image without a file: raise an error, or skip it."""
 
-NAMED = 5  # how many missing files a message names
+NAMED = 5  # missing files named in a message
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What the files of a data set say, whether or not every image is there.
+    """The labels of a data set, including those of missing images.
 
     Attributes:
-        info: The data set.
+        info: Facts about the data set.
         names: Names of all N labelled images.
-        images: The image of each; None where it is missing.
+        images: The images; None where missing.
         labels: Names of the K ratings, or of the classes.
-        ratings: Shape (N, K), as people rated; None for classes.
+        ratings: Shape (N, K), raw ratings; None for classes.
         scales: The K scales.
         classes: Shape (N,), indices into `labels`; None for ratings.
         positive_labels: See `LabelledImages`.
         groups: See `LabelledImages`.
         official_splits: Indices into the N images.
-        task: Where it is another than `info` says.
+        task: Task of the labels, if it differs from that of `info`.
     """
 
     info: DatasetInfo
@@ -53,10 +53,10 @@ class Listing:
 
 
 def check_missing(missing: str) -> None:
-    """Refuse another word than `error` and `skip`.
+    """Refuse values other than `error` and `skip`.
 
     Raises:
-        InvalidOptionError: It is one.
+        InvalidOptionError: The value is another one.
     """
     if missing not in get_args(Missing):
         raise InvalidOptionError(
@@ -65,17 +65,17 @@ def check_missing(missing: str) -> None:
 
 
 def assemble(listing: Listing, missing: Missing) -> LabelledImages:
-    """Normalise the ratings and leave out, or complain about, what has no file.
+    """Normalise the ratings, and skip or report missing images.
 
     Args:
         listing: The data set.
-        missing: What becomes of labelled images without a file.
+        missing: How to treat labelled images without a file.
 
     Returns:
-        The images that are there.
+        The images that exist.
 
     Raises:
-        DatasetError: An image is missing and `missing` is `error`, or all are.
+        DatasetError: An image is missing and `missing` is `error`, or all images are missing.
     """
     there = np.array([image is not None for image in listing.images], dtype=bool)
     absent = tuple(name for name, present in zip(listing.names, there, strict=True) if not present)
@@ -91,23 +91,23 @@ def assemble(listing: Listing, missing: Missing) -> LabelledImages:
         name=listing.info.name,
         task=listing.task or listing.info.task,
         images=tuple(image for image in listing.images if image is not None),
-        names=tuple(listing.names[place] for place in kept),
+        names=tuple(listing.names[index] for index in kept),
         labels=listing.labels,
         ratings=ratings,
         scales=listing.scales,
         classes=None if listing.classes is None else listing.classes[kept],
         positive_labels=listing.positive_labels,
-        groups=None if groups is None else tuple(groups[place] for place in kept),
+        groups=None if groups is None else tuple(groups[index] for index in kept),
         official_splits=tuple(_renumber(split, there) for split in listing.official_splits),
         missing=absent,
     )
 
 
 def _renumber(split: Split, there: NDArray[np.bool_]) -> Split:
-    new_place = np.cumsum(there) - 1
+    new_index = np.cumsum(there) - 1
 
     def renumber(part: NDArray[np.intp]) -> NDArray[np.intp]:
-        return new_place[part[there[part]]].astype(np.intp)
+        return new_index[part[there[part]]].astype(np.intp)
 
     return Split(train=renumber(split.train), validation=renumber(split.validation), test=renumber(split.test))
 
@@ -116,5 +116,5 @@ def _complaint(listing: Listing, absent: tuple[str, ...]) -> str:
     shown = ", ".join(absent[:NAMED]) + (", ..." if len(absent) > NAMED else "")
     fix = f"Complete the download ({listing.info.obtain})"
     if len(absent) < len(listing.names):
-        fix += ", or pass missing='skip' to go on without them"
+        fix += ", or pass missing='skip' to continue without them"
     return f"{listing.info.name}: {len(absent)} of {len(listing.names)} labelled images are missing: {shown}. {fix}."

@@ -3,14 +3,14 @@
 Paper: Sheikh, Sabir and Bovik, "A Statistical Evaluation of Recent Full Reference Image Quality Assessment
 Algorithms", IEEE Transactions on Image Processing 2006.
 
-Layout: `databaserelease2/`, or what is in it: `dmos_realigned.mat` (`dmos_new`, `orgs`) or `dmos.mat` (`dmos`,
-`orgs`), `refnames_all.mat`, and the folders `jp2k/`, `jpeg/`, `wn/`, `gblur/` and `fastfading/` with `img1.bmp` and so
-on. The 982 entries run through these folders in this order, 227 + 233 + 174 + 174 + 174, and include the references,
-which `orgs` marks and which are left out: 779 remain.
+Layout: `databaserelease2/` or its content: `dmos_realigned.mat` (`dmos_new`, `orgs`) or `dmos.mat` (`dmos`, `orgs`),
+`refnames_all.mat`, and the folders `jp2k/`, `jpeg/`, `wn/`, `gblur/` and `fastfading/` with `img1.bmp` and so on. The
+982 entries list these folders in this order, 227 + 233 + 174 + 174 + 174. They include the references, which `orgs`
+marks and which are left out: 779 remain.
 
-Scale: DMOS, lower is better. `dmos.mat` is on 0 to 100. The realigned DMOS, which the papers use and which is read
-where it is there, has no fixed ends: its least and greatest value stand in for them.
-Splits: none are published; the papers draw ten of 80/20 by reference image.
+Scale: DMOS, lower is better. `dmos.mat` is on a scale of 0 to 100. The realigned DMOS, which the papers use and which
+is read if present, has no fixed ends: its lowest and highest value are used instead.
+Splits: none are published; the papers use ten random 80/20 splits by reference image.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def read(root: Path, missing: Missing) -> LabelledImages:
             f"{path.parent}: expected {len(DISTORTED)} entries, got {len(dmos)} scores, {len(is_reference)} marks of "
             f"references and {len(references)} names of references."
         )
-    places = np.flatnonzero(~is_reference)
-    names = [DISTORTED[place] for place in places]
-    ratings = dmos[places]
+    kept = np.flatnonzero(~is_reference)
+    names = [DISTORTED[index] for index in kept]
+    ratings = dmos[kept]
     lower, upper = (0.0, 100.0) if path.name == "dmos.mat" else (float(ratings.min()), float(ratings.max()))
     listing = Listing(
         info=INFO,
@@ -70,6 +70,6 @@ def read(root: Path, missing: Missing) -> LabelledImages:
         labels=("quality",),
         ratings=ratings[:, None],
         scales=(Scale(lower=lower, upper=upper, higher_is_better=False),),
-        groups=tuple(references[place] for place in places),
+        groups=tuple(references[index] for index in kept),
     )
     return assemble(listing, missing)

@@ -3,11 +3,11 @@
 Paper: Ghadiyaram and Bovik, "Massive Online Crowdsourced Study of Subjective and Objective Picture Quality", IEEE
 Transactions on Image Processing 2016.
 
-Layout: `ChallengeDB_release/`, or what is in it, with `Data/AllImages_release.mat` (names), `Data/AllMOS_release.mat`
-and `Images/`. The first seven entries, `t1.bmp` to `t7.bmp` in `Images/trainingImages/`, are those on which the
-raters were trained; the papers leave them out, and so does this reader.
+Layout: `ChallengeDB_release/` or its content: `Data/AllImages_release.mat` (names), `Data/AllMOS_release.mat` and
+`Images/`. The first seven entries, `t1.bmp` to `t7.bmp` in `Images/trainingImages/`, were used to train the raters;
+they are left out, as in the papers.
 
-Scale: MOS 0 to 100, higher is better. Splits: none are published; the papers draw ten of 80/20.
+Scale: MOS 0 to 100, higher is better. Splits: none are published; the papers use ten random 80/20 splits.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 Layout: that of `livec`, whose official download it reads; the ratings are not used. Nothing is written.
 
-Of each image there are the random ladders of `ladders`, by default one of each kind on the whole image. Photographs as
-people take them are already blurred, noisy and compressed in unknown measure, which a further step on top may not show:
-choose the kinds with care. Exposure shows on all of them.
+Each image has the random ladders of `ladders`, by default one of each kind on the whole image. Photographs in the wild
+are already blurred, noisy and compressed to an unknown degree, which may hide a further step: choose the kinds with
+care. Exposure is visible on all of them.
 
-Scale: that of `ladders`. Splits: none are published; drawn ones divide the images exactly as they divide `livec`, since
-both depend on the images' names alone. What is held out of one is held out of the other.
+Scale: that of `ladders`. Splits: none are published; random splits divide the images exactly as those of `livec` do,
+since both depend only on the names of the images. Images held out of one are held out of the other.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def read(
         root: Folder of LIVEC.
         missing: See `load_dataset`.
         kinds: Kinds of degradation.
-        showings: Ways of showing an image, each with a random ladder of every kind. A showing or a kind that is
-            repeated is drawn anew each time.
-        seed: Seed of random ladders, together with the image's name.
+        showings: Ways of showing an image, each with a random ladder of every kind. A repeated showing or kind is drawn
+            again each time.
+        seed: Seed of the random ladders, together with the image's name.
     """
     rated = livec.read(root, missing)
     files = [image for image in rated.images if isinstance(image, Path)]

@@ -1,4 +1,4 @@
-"""Finding the files that labels are about."""
+"""Find the files that labels refer to."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["find_files", "first_folder", "locate", "one_of"]
 
 
 def one_of(root: Path, *candidates: str) -> Path:
-    """The first file below `root` that exists.
+    """Return the first file below `root` that exists.
 
     Args:
         root: Folder of the data set.
-        candidates: Paths below it, one for each layout in circulation.
+        candidates: Paths relative to it, one for each layout in circulation.
 
     Raises:
         DatasetError: None exists; the message lists them.
@@ -30,7 +30,7 @@ def one_of(root: Path, *candidates: str) -> Path:
 
 
 def first_folder(root: Path, *candidates: str) -> Path:
-    """The first folder below `root` that exists; see `one_of`.
+    """Return the first folder below `root` that exists; see `one_of`.
 
     Raises:
         DatasetError: None exists; the message lists them.
@@ -44,22 +44,22 @@ def _below(root: Path, candidates: Sequence[str]) -> Iterable[Path]:
 
 def _first(root: Path, candidates: Sequence[str], what: str, found: Iterable[Path]) -> Path:
     if not root.is_dir():
-        raise DatasetError(f"Expected the folder of a data set, got {str(root)!r}, which is none.")
+        raise DatasetError(f"Expected the folder of a data set, got {str(root)!r}, which is not a folder.")
     path = next(iter(found), None)
     if path is None:
         inside = sorted(entry.name for entry in root.iterdir())[:8]
         raise DatasetError(
             f"Expected the {what} {' or '.join(map(repr, candidates))} in {root}, got "
-            f"{', '.join(inside) or 'nothing'}. Unpack the official download there, or name the folder that holds it."
+            f"{', '.join(inside) or 'nothing'}. Unpack the official download there, or pass the folder of it."
         )
     return path
 
 
 def locate(folder: Path, names: Iterable[str]) -> list[Path | None]:
-    """The file of each name, a path below `folder`; None where there is none.
+    """Find the file of each name, a path relative to `folder`; None if missing.
 
-    Releases spell some names in another case than their files (`I01_01_1.bmp`, `i01_01_1.BMP`): a file that differs
-    in case only is taken where none is called exactly so.
+    Some releases spell names and files in different case (`I01_01_1.bmp`, `i01_01_1.BMP`): if no file matches exactly,
+    one that differs only in case is used.
     """
     files_in: dict[Path, dict[str, Path]] = {}
 
@@ -83,15 +83,15 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def find_files(names: Sequence[str], folder: Path) -> list[Path | None]:
-    """The file of each name; None where there is none, or where a bare name belongs to more than one.
+    """Find the file of each name; None if missing, or if several files have a bare name.
 
-    A name with folders in it is a path below `folder`; a bare one, with or without suffix, may lie at any depth.
+    A name with folders in it is a path relative to `folder`; a bare name, with or without suffix, may be at any depth.
 
     Raises:
-        DatasetError: `folder` is none, or two names stand for one file.
+        DatasetError: `folder` is not a folder, or two names refer to the same file.
     """
     if not folder.is_dir():
-        raise DatasetError(f"Expected a folder of images, got {str(folder)!r}, which is none.")
+        raise DatasetError(f"Expected a folder of images, got {str(folder)!r}, which is not a folder.")
     direct = [folder / name if name and (folder / name).is_file() else None for name in names]
     if all(direct):
         return direct
@@ -110,6 +110,6 @@ def find_files(names: Sequence[str], folder: Path) -> list[Path | None]:
     for match, name in zip(found, names, strict=True):
         if match is not None and taken.setdefault(match, name) != name:
             raise DatasetError(
-                f"The names {taken[match]!r} and {name!r} both stand for {match}. Give each image one row."
+                f"The names {taken[match]!r} and {name!r} both refer to {match}. Keep one row per image."
             )
     return found

@@ -1,4 +1,4 @@
-"""What a check of a data set found."""
+"""The report of a check of a data set."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from perceptmetrics.spec import Task
 
 __all__ = ["DatasetReport", "Leak", "RatingReport", "SizeReport"]
 
-TOLERANCE = 1e-6  # of the scale: rounding in a table is no rating beyond the end
+TOLERANCE = 1e-6  # fraction of the scale by which rounding in a table may exceed it
 
 
 @dataclass(frozen=True, kw_only=True)
 class RatingReport:
-    """One rating of a data set, in the units in which people rated.
+    """One rating of a data set, in the unit of the raters.
 
     Attributes:
-        label: What it is called.
+        label: Name of the rating.
         scale: The scale.
-        images: How many images have it.
-        least: The least.
-        mean: Their mean.
-        greatest: The greatest.
+        images: Number of images that have the rating.
+        least: Lowest rating.
+        mean: Mean rating.
+        greatest: Highest rating.
     """
 
     label: str
@@ -36,32 +36,32 @@ class RatingReport:
 
 @dataclass(frozen=True, kw_only=True)
 class SizeReport:
-    """Sizes of images as their files say, (width, height) in pixels, before any orientation is applied.
+    """Sizes of image files, (width, height) in pixels, before any EXIF orientation is applied.
 
     Attributes:
-        distinct: How many different sizes there are.
-        most_frequent: The size of most images.
-        share: Their share.
-        fewest_pixels: The smallest.
-        most_pixels: The largest.
+        distinct: Number of distinct sizes.
+        most_frequent: The most frequent size.
+        fraction: Fraction of the images with that size.
+        fewest_pixels: The smallest size.
+        most_pixels: The largest size.
     """
 
     distinct: int
     most_frequent: tuple[int, int]
-    share: float
+    fraction: float
     fewest_pixels: tuple[int, int]
     most_pixels: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """Something that two parts of a split share.
+    """An overlap between two parts of a split.
 
     Attributes:
         split: Number of the split, from 1.
         parts: The two parts.
         what: `image`, `group` or `content` (another image with the same bytes).
-        names: The images or groups; of content, an image of each part.
+        names: The images or groups; for content, one image of each part.
     """
 
     split: int
@@ -72,24 +72,24 @@ class Leak:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetReport:
-    """What a check found.
+    """The findings of a check.
 
     Attributes:
         name: Name of the data set.
-        task: What its labels are about.
+        task: Task of the labels.
         images: Number of images with a file.
-        expected_images: Number of the official release; None where there is none.
+        expected_images: Number of images in the official release; None if there is no release.
         missing: Names of labelled images without a file.
-        missing_accepted: Whether these are no problem.
+        missing_accepted: Whether missing images are accepted.
         ratings: Its ratings; empty for classes.
-        class_counts: Images of each class; empty for ratings.
-        groups: Number of groups; None when no content repeats.
-        sizes: Sizes of the image files; None when none can be read.
-        rendered: How many images are not files; their sizes are not looked at.
-        unreadable: Names of images whose file is damaged or no image, with the reason.
-        duplicates: Names of images that are the same byte for byte but in different groups.
-        splits: Number of splits that were searched for leaks.
-        leaks: What parts of splits share.
+        class_counts: Number of images of each class; empty for ratings.
+        groups: Number of groups; None if no content repeats.
+        sizes: Sizes of the image files; None if none can be read.
+        rendered: Number of images that are not files, whose sizes are not checked.
+        unreadable: Names of images whose file is corrupt or not an image, with the reason.
+        duplicates: Names of images that are identical byte for byte but in different groups.
+        splits: Number of splits searched for leaks.
+        leaks: Overlaps between parts of splits.
     """
 
     name: str
@@ -110,21 +110,21 @@ class DatasetReport:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One sentence for each kind of problem and what it concerns; empty when all is well."""
+        """One sentence per kind of problem and subject; empty if there are none."""
         found = []
         if self.missing and not self.missing_accepted:
             found.append(f"{len(self.missing)} labelled images have no file.")
         listed = self.images + len(self.missing)
         if self.expected_images is not None and listed != self.expected_images:
-            found.append(f"The labels are about {listed} images; the official release has {self.expected_images}.")
+            found.append(f"There are labels for {listed} images; the official release has {self.expected_images}.")
         if self.unreadable:
             found.append(f"{len(self.unreadable)} files cannot be read as images.")
         found += [problem for rating in self.ratings for problem in _rating_problems(rating, self.images)]
         found += [f"No image is of the class {label!r}." for label, count in self.class_counts.items() if not count]
         if self.duplicates:
-            found.append(f"{len(self.duplicates)} images occur more than once in different groups, byte for byte.")
+            found.append(f"{len(self.duplicates)} images occur in more than one group, byte for byte.")
         found += [
-            f"Split {leak.split}: {' and '.join(leak.parts)} share {len(leak.names)} of: {leak.what}."
+            f"Split {leak.split}: {' and '.join(leak.parts)} overlap ({leak.what}: {len(leak.names)})."
             for leak in self.leaks
         ]
         return tuple(found)
@@ -140,7 +140,7 @@ def _rating_problems(rating: RatingReport, images: int) -> list[str]:
     slack = TOLERANCE * (scale.upper - scale.lower)
     if rating.least < scale.lower - slack or rating.greatest > scale.upper + slack:
         found.append(
-            f"Ratings {rating.label!r} reach from {rating.least:g} to {rating.greatest:g}, beyond their scale of "
+            f"Ratings {rating.label!r} range from {rating.least:g} to {rating.greatest:g}, beyond their scale of "
             f"{scale.lower:g} to {scale.upper:g}."
         )
     if rating.least == rating.greatest:

@@ -3,12 +3,12 @@
 Paper: Fang, Zhu, Zeng, Ma and Wang, "Perceptual Quality Assessment of Smartphone Photography", CVPR 2020.
 
 Layout: `Annotations/MOS and Image attribute scores.xlsx` (columns `Image name`, `MOS`, `Brightness`, `Colorfulness`,
-`Contrast`, `Noisiness`, `Sharpness`) and `TestImage/`. The workbook may also lie at the top. Reading it needs the extra
-`spaq` (openpyxl); a CSV of the same name, saved from the workbook, is read in its place and needs nothing.
+`Contrast`, `Noisiness`, `Sharpness`) and `TestImage/`. The workbook may also be at the top level. Reading it needs the
+extra `spaq` (openpyxl); a CSV of the same name, saved from the workbook, is read instead if present.
 
-Scale: 0 to 100, higher is better. Splits: none are published; the papers draw ten of 80/20.
-Not certain: that a high `Noisiness` means much noise; only `MOS` is read unless `columns` asks for attributes, and
-those are taken as they are. The photographs have up to 20 megapixels; CLIP-IQA scores them at a short side of 512.
+Scale: 0 to 100, higher is better. Splits: none are published; the papers use ten random 80/20 splits.
+Uncertain: whether a high `Noisiness` means much noise. Only `MOS` is read unless `columns` asks for attributes, which
+are read unchanged. The photographs have up to 20 megapixels; CLIP-IQA scores them at a short side of 512.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def read(root: Path, missing: Missing, *, columns: Sequence[str] = ("MOS",)) -> 
     Args:
         root: Its folder.
         missing: See `load_dataset`.
-        columns: The ratings to read: `MOS`, and attributes of the workbook.
+        columns: The ratings to read: `MOS`, or attributes of the workbook.
 
     Raises:
         MissingExtraError: The ratings are a workbook, and openpyxl is not installed.

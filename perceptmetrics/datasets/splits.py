@@ -1,7 +1,7 @@
-"""Splitting a data set: published splits where there are some, otherwise drawn from a seed.
+"""Split a data set: the published splits if there are any, otherwise random splits from a seed.
 
-Source of the shares: PerceptCLIP (TMLR 2025) draws ten splits of 80/20 for quality, by reference image where content
-repeats, and keeps 10 % of train for validation.
+Source of the fractions: PerceptCLIP (TMLR 2025) draws ten random 80/20 splits for quality, by reference image if
+content repeats, and uses 10 % of train for validation.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ def make_splits(
     validation: float = 0.1,
     official: bool = True,
 ) -> tuple[Split, ...]:
-    """Say which images are for training, validation and test.
+    """Divide a data set into training, validation and test images.
 
-    Images of a group, or of one content, stay together. Of classes, every one is divided in these shares. What is for
-    test only is in no train or validation part. Split number k depends on the seed, on k and on the names of the images
-    (or groups), not on `count` or on the order of the images, and is the same on every machine.
+    Images of one group or content stay together. Every class is divided in the same fractions. Images for testing only
+    are in no train or validation part. Split k depends on the seed, on k and on the names of the images (or groups),
+    not on `count` or the order of the images, and is the same on every machine.
 
     Args:
         dataset: The data set.
-        count: How many splits; of published ones, at most as many as there are.
-        seed: Seed of what is drawn.
-        test: Share of the images for test.
-        validation: Share of the others for validation; 0 for none.
-        official: Whether to use the published splits where there are some. One that has no validation part gets one,
-            drawn from its train part.
+        count: Number of splits; at most the number of published splits, if these are used.
+        seed: Seed of the random splits.
+        test: Fraction of the images for testing.
+        validation: Fraction of the other images for validation; 0 for none.
+        official: Whether to use the published splits if there are any. A published split without a validation part
+            gets one that is drawn from its train part.
 
     Returns:
         The splits.
 
     Raises:
-        InvalidOptionError: A number makes no sense.
+        InvalidOptionError: A number is out of range.
         DatasetError: There are too few images or groups to split.
     """
     if count < 1 or seed < 0 or not 0 < test < 1 or not 0 <= validation < 1:
@@ -64,7 +64,7 @@ def make_splits(
 
 
 def _without_test_only(dataset: LabelledImages, split: Split) -> Split:
-    """The split whose train and validation parts have nothing of what is for test only."""
+    """Remove images for testing only from the train and validation parts."""
     if dataset.test_only is None:
         return split
     train, validation = (part[~dataset.test_only[part]] for part in (split.train, split.validation))
@@ -77,48 +77,48 @@ def _draw(dataset: LabelledImages, entropy: tuple[int, int], test: float, valida
     return _with_validation(dataset, Split(train=rest, validation=rest[:0], test=tested), entropy, validation)
 
 
-def _with_validation(dataset: LabelledImages, split: Split, entropy: tuple[int, int], share: float) -> Split:
-    if share == 0 or len(split.validation):
+def _with_validation(dataset: LabelledImages, split: Split, entropy: tuple[int, int], fraction: float) -> Split:
+    if fraction == 0 or len(split.validation):
         return split
-    # A stream of its own: the order that chose the test images says nothing about the others.
-    train, validation = _divide(dataset, split.train, (*entropy, 1), share)
+    # An independent stream: the order that chose the test images must not affect the others.
+    train, validation = _divide(dataset, split.train, (*entropy, 1), fraction)
     return Split(train=train, validation=validation, test=split.test)
 
 
 def _divide(
-    dataset: LabelledImages, places: NDArray[np.intp], entropy: tuple[int, ...], share: float
+    dataset: LabelledImages, indices: NDArray[np.intp], entropy: tuple[int, ...], fraction: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Divide some of the images into the rest and about `share` of them, both in ascending order."""
+    """Divide images into the rest and about `fraction` of them, both in ascending order."""
     members: dict[str, list[int]] = {}
     keys = dataset.inseparable or dataset.names
-    for place in places:
-        members.setdefault(keys[place], []).append(int(place))
+    for index in indices:
+        members.setdefault(keys[index], []).append(int(index))
     taken: list[int] = []
     strata = _strata(dataset, _shuffled(members, entropy), members)
     for groups in strata:
         sizes = np.array([len(members[group]) for group in groups])
-        for group in groups[: _prefix(sizes, share, at_least=1 if len(strata) == 1 else 0)]:
+        for group in groups[: _prefix(sizes, fraction, at_least=1 if len(strata) == 1 else 0)]:
             taken += members[group]
     chosen = np.array(sorted(taken), dtype=np.intp)
-    rest = np.setdiff1d(places, chosen)
+    rest = np.setdiff1d(indices, chosen)
     if not len(chosen) or not len(rest):
         what = "images" if dataset.inseparable is None else "groups of images"
-        raise DatasetError(f"{dataset.name}: {len(members)} {what} are too few to set {share:.0%} of them apart.")
+        raise DatasetError(f"{dataset.name}: {len(members)} {what} are too few to set {fraction:.0%} of them apart.")
     return rest, chosen
 
 
 def _shuffled(names: dict[str, list[int]], entropy: tuple[int, ...]) -> list[str]:
-    """The names in an order that is drawn.
+    """The names in random order.
 
-    NumPy promises the raw numbers of a bit generator for good, but not what `Generator.permutation` makes of them.
+    NumPy guarantees the raw stream of a bit generator across versions, but not `Generator.permutation`.
     """
     ordered = sorted(names)
     keys = np.random.PCG64(np.random.SeedSequence(entropy)).random_raw(len(ordered))
-    return [ordered[place] for place in np.argsort(keys, kind="stable")]
+    return [ordered[index] for index in np.argsort(keys, kind="stable")]
 
 
 def _strata(dataset: LabelledImages, groups: list[str], members: dict[str, list[int]]) -> list[list[str]]:
-    """The groups by class: that which most images of a group have."""
+    """The groups by class: the most frequent class of each group."""
     if dataset.classes is None:
         return [groups]
     strata: dict[int, list[str]] = {}
@@ -128,8 +128,8 @@ def _strata(dataset: LabelledImages, groups: list[str], members: dict[str, list[
     return [strata[label] for label in sorted(strata)]
 
 
-def _prefix(sizes: NDArray[np.intp], share: float, at_least: int) -> int:
-    """How many of the first groups, but not all, come nearest to `share` of all images."""
+def _prefix(sizes: NDArray[np.intp], fraction: float, at_least: int) -> int:
+    """Number of first groups (not all of them) that come nearest to `fraction` of all images."""
     reached = np.concatenate([[0], np.cumsum(sizes)])
     candidates = reached[at_least:-1]
-    return at_least + int(np.abs(candidates - share * reached[-1]).argmin()) if len(candidates) else 0
+    return at_least + int(np.abs(candidates - fraction * reached[-1]).argmin()) if len(candidates) else 0

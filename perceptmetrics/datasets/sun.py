@@ -2,15 +2,15 @@
 
 Paper: Isola, Xiao, Torralba and Oliva, "What Makes an Image Memorable?", CVPR 2011.
 
-Layout: `Data/`, or what is in it: `Image data/target_images.mat` (`img`, 256 x 256 x 3 x 2400, the images themselves),
+Layout: `Data/` or its content: `Image data/target_images.mat` (`img`, 256 x 256 x 3 x 2400, the images themselves),
 `Experiment data/sorted_target_data.mat` (for each image `hits`, `misses` and the path of its file) and
-`Random splits/image_train_indices.mat`, `image_test_indices.mat`. The paper uses the first 2,222 images; the rest are
+`Random splits/image_train_indices.mat`, `image_test_indices.mat`. The paper uses the first 2,222 images; the others are
 textures and are left out.
 
 Scale: hit rate, hits / (hits + misses), 0 to 1, higher is more memorable.
-Splits: the 25 published ones, half and half, of the images with 20 answers or more. They have no validation part.
-Not certain: the field with the path, `filepath` or `filename`; both are accepted. Where both splits' files are absent,
-splits are drawn.
+Splits: the 25 published ones, 50/50, of the images with at least 20 answers. They have no validation part. If their
+files are missing, random splits are drawn.
+Uncertain: the field with the path, `filepath` or `filename`; both are accepted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ INFO = DatasetInfo(
     scale="hit rate 0..1, higher is more memorable",
     splits="the 25 published ones, half and half, 10 % of train for validation",
     split_count=25,
-    test_share=0.5,
+    test_fraction=0.5,
 )
 DATA = "Experiment data/sorted_target_data.mat"
 
@@ -82,7 +82,7 @@ def _images(path: Path, count: int) -> list[ImageItem | None]:
     shape = matlab_shape(path, "img") if path.is_file() else (0, 0, 3, 0)
     if len(shape) != 4 or shape[2] != 3:
         raise DatasetError(f"{path}: expected an array img of shape (height, width, 3, images), got {shape}.")
-    return [MatlabImage(path=path, variable="img", place=place) if place < shape[3] else None for place in range(count)]
+    return [MatlabImage(path=path, variable="img", index=index) if index < shape[3] else None for index in range(count)]
 
 
 def _official_splits(folder: Path, count: int) -> tuple[Split, ...]:

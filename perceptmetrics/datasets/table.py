@@ -1,4 +1,4 @@
-"""Tables of labels: a CSV or a workbook with a column of image names and columns about them."""
+"""Read tables of labels: a CSV or workbook with a column of image names and columns of labels."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ IMAGE_COLUMNS = ("image", "image_name", "images", "name", "file", "filename", "f
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Cells of a table as text.
+    """The cells of a table as text.
 
     Attributes:
-        path: The file it was read from.
+        path: The file.
         header: Names of the columns.
-        rows: Cell of each column, row by row.
+        rows: Cells by column, for each row.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class Table:
         """Cells of a column.
 
         Raises:
-            DatasetError: There is no such column; the message offers the nearest.
+            DatasetError: There is no such column; the message suggests the nearest name.
         """
         if name not in self.header:
             raise DatasetError(f"{self.path} has no column {name!r}. {nearest_names(name, self.header)}")
@@ -50,7 +50,7 @@ class Table:
         """Numbers of a column; NaN for empty cells.
 
         Raises:
-            DatasetError: There is no such column, or it holds something else, or nothing.
+            DatasetError: There is no such column, or it is empty or contains something other than numbers.
         """
         cells = self.column(name)
         if not _is_numeric(cells):
@@ -62,10 +62,10 @@ class Table:
         """Name of the column of image names.
 
         Args:
-            stated: What the user says; None for the first that is called like one of `IMAGE_COLUMNS`.
+            stated: The user's choice; None for the first column whose name is one of `IMAGE_COLUMNS`.
 
         Raises:
-            DatasetError: There is none.
+            DatasetError: There is no such column.
         """
         if stated is not None:
             self.column(stated)
@@ -75,7 +75,7 @@ class Table:
                 return name
         raise DatasetError(
             f"{self.path} has no column of image names: expected one called {', '.join(IMAGE_COLUMNS)}, got "
-            f"{', '.join(self.header)}. Name the column."
+            f"{', '.join(self.header)}. Pass the name of the column."
         )
 
     def image_names(self, column: str) -> list[str]:
@@ -98,11 +98,11 @@ class Table:
         """Names of the columns of ratings.
 
         Args:
-            stated: What the user says; None for all that hold nothing but numbers and empty cells.
-            besides: Columns that are something else.
+            stated: The user's choice; None for all columns that contain only numbers and empty cells.
+            besides: Columns that are not ratings.
 
         Raises:
-            DatasetError: There is none, or one that is stated is missing or holds something else than numbers.
+            DatasetError: There is no such column, or a chosen one is missing or contains something other than numbers.
         """
         if stated is not None:
             for name in stated:
@@ -111,7 +111,7 @@ class Table:
         chosen = [name for name in self.header if name not in besides and _is_numeric(self.column(name))]
         if not chosen:
             known = " and ".join(repr(name) for name in besides)
-            raise DatasetError(f"{self.path} has no column of numbers beside {known}: {', '.join(self.header)}.")
+            raise DatasetError(f"{self.path} has no column of numbers besides {known}: {', '.join(self.header)}.")
         return chosen
 
 
@@ -125,7 +125,7 @@ def read_table(path: Path) -> Table:
         Its cells, without surrounding blanks.
 
     Raises:
-        DatasetError: It does not exist, cannot be read, or holds no rows.
+        DatasetError: The file does not exist, cannot be read, or has no rows.
     """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
@@ -139,7 +139,7 @@ def read_table(path: Path) -> Table:
     except (OSError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read as a CSV: {error}.") from error
     if not rows:
-        raise DatasetError(f"{path} holds no ratings; expected a header and one row for each image.")
+        raise DatasetError(f"{path} contains no ratings; expected a header and one row per image.")
     return Table(path=path, header=header, rows=tuple(rows))
 
 
@@ -150,10 +150,10 @@ def read_workbook(path: Path) -> Table:
         path: The file.
 
     Returns:
-        Its cells as text, without surrounding blanks; of a formula, the value that the workbook stores.
+        Its cells as text, without surrounding blanks; formulas as the values that the workbook stores.
 
     Raises:
-        DatasetError: It cannot be read, or holds no rows.
+        DatasetError: The file cannot be read, or has no rows.
         MissingExtraError: openpyxl is not installed.
     """
     try:
@@ -164,7 +164,7 @@ def read_workbook(path: Path) -> Table:
     try:
         with path.open("rb") as stream:
             sheet = load_workbook(stream, read_only=True, data_only=True).worksheets[0]
-            sheet.reset_dimensions()  # some programs state them wrong
+            sheet.reset_dimensions()  # some programs store wrong ones
             lines = [["" if cell is None else str(cell).strip() for cell in row] for row in sheet.values]
     except (OSError, LookupError, ValueError, TypeError, zipfile.BadZipFile, ParseError, InvalidFileException) as error:
         raise DatasetError(f"{path} cannot be read as an .xlsx workbook: {first_line(error)}.") from error
@@ -172,7 +172,7 @@ def read_workbook(path: Path) -> Table:
     cells = ({name: cell for name, cell in zip_longest(header, line, fillvalue="") if name} for line in lines[1:])
     rows = [row for row in cells if any(row.values())]
     if not rows:
-        raise DatasetError(f"{path} holds no ratings; expected a header and one row for each image.")
+        raise DatasetError(f"{path} contains no ratings; expected a header and one row per image.")
     return Table(path=path, header=tuple(filter(None, header)), rows=tuple(rows))
 
 

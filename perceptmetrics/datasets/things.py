@@ -4,12 +4,12 @@ Paper: Kramer, Hebart, Baker and Bainbridge, "The Features Underlying the Memora
 2023. Images: Hebart et al., "THINGS: A Database of 1,854 Object Concepts", PLOS ONE 2019.
 
 Layout: `THINGS_Memorability_Scores.csv` with `file_path` (`images/aardvark/aardvark_01b.jpg`) and `cr`, and the images
-of THINGS in `object_images/`, `images/`, or the concepts' folders themselves.
+of THINGS in `object_images/`, `images/`, or directly in the folders of the concepts.
 
-Scale: `cr` is corrected recognition, hit rate minus false-alarm rate; higher is more memorable. It is read on 0 to 1;
-an image that was more often recognised wrongly than rightly would be below 0.
-Splits: none are published; PerceptCLIP tests on all images, and for training ten of 80/20 are drawn.
-Not certain: further columns of the table, which are not read.
+Scale: `cr` is corrected recognition, hit rate minus false-alarm rate; higher is more memorable. It is read on a scale
+of 0 to 1; an image with more false alarms than hits would be below 0.
+Splits: none are published; PerceptCLIP tests on all images, and for training ten random 80/20 splits are drawn.
+Uncertain: the other columns of the table, which are not read.
 """
 
 from __future__ import annotations

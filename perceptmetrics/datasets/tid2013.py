@@ -3,11 +3,12 @@
 Paper: Ponomarenko et al., "Image Database TID2013: Peculiarities, Results and Perspectives", Signal Processing: Image
 Communication 2015.
 
-Layout: `tid2013/`, or what is in it: `mos_with_names.txt`, each line a MOS and a name such as `I01_01_1.bmp` (reference
-1, distortion 1, level 1), and `distorted_images/`. The case of names differs between list and files, and between
-systems on which the archive was unpacked; it does not matter here.
+Layout: `tid2013/` or its content: `mos_with_names.txt` with a MOS and a name such as `I01_01_1.bmp` (reference 1,
+distortion 1, level 1) per line, and `distorted_images/`. The case of names differs between list and files, and between
+systems on which the archive was unpacked; it is ignored.
 
-Scale: MOS 0 to 9, higher is better. Splits: none are published; the papers draw ten of 80/20 by reference image.
+Scale: MOS 0 to 9, higher is better. Splits: none are published; the papers use ten random 80/20 splits by reference
+image.
 """
 
 from __future__ import annotations

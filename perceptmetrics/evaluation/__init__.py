@@ -1,31 +1,32 @@
-"""Metrics and predictions against human labels: figures as frozen dataclasses, and a file of predictions."""
+"""Measure how well metrics and predictions agree with human labels; knows nothing of training, plots and pages."""
 
 from __future__ import annotations
 
 from perceptmetrics.evaluation.benchmarking import (
-    CLASS_FIGURES,
-    RATING_FIGURES,
+    CLASS_STATISTICS,
+    RATING_STATISTICS,
     Benchmark,
     ClassResult,
     RatingResult,
     benchmark,
+    predictions_csv,
+    write_predictions,
 )
-from perceptmetrics.evaluation.classes import ClassFigures, evaluate_classes
+from perceptmetrics.evaluation.classes import ClassStatistics, evaluate_classes
 from perceptmetrics.evaluation.curves import RatingCurve, fit_rating_curve
 from perceptmetrics.evaluation.predictions import Predictions, predict_images
-from perceptmetrics.evaluation.predictions_file import predictions_csv, write_predictions
-from perceptmetrics.evaluation.ratings import RatingFigures, evaluate_ratings, evaluate_within_groups
+from perceptmetrics.evaluation.ratings import RatingStatistics, evaluate_ratings, evaluate_within_groups
 
 __all__ = [
-    "CLASS_FIGURES",
-    "RATING_FIGURES",
+    "CLASS_STATISTICS",
+    "RATING_STATISTICS",
     "Benchmark",
-    "ClassFigures",
     "ClassResult",
+    "ClassStatistics",
     "Predictions",
     "RatingCurve",
-    "RatingFigures",
     "RatingResult",
+    "RatingStatistics",
     "benchmark",
     "evaluate_classes",
     "evaluate_ratings",

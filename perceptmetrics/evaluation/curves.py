@@ -1,4 +1,4 @@
-"""The curve through which scores are seen before PLCC and RMSE are taken, with something plainer where it misleads."""
+"""Fit the curve that maps scores to ratings before PLCC and RMSE, and fall back to a simpler one where it misleads."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["CurveKind", "RatingCurve", "fit_rating_curve"]
 CurveKind: TypeAlias = Literal["logistic4", "logistic5", "linear", "none"]
 
 FEWEST_LEVELS = 5
-"""A curve that gives fewer different values than this to the images is a step and says little about them."""
+"""A curve with fewer distinct values than this over the images is a step and says little about them."""
 MOST_TURNING = 0.05
-"""How much of its range a curve may lose on the way up; the video quality experts ask for one direction."""
+"""Fraction of its range that a curve may fall on the way up; the Video Quality Experts Group asks for monotonicity."""
 ROUNDING = 1e-6
-"""Share of the ratings' variance by which a curve may miss what a line reaches, since it is found by iteration."""
+"""Fraction of the ratings' variance by which an iterative fit may be worse than a line."""
 
-_PLAINER: dict[CurveKind, CurveKind] = {"logistic5": "logistic4", "logistic4": "linear", "linear": "none"}
+_SIMPLER: dict[CurveKind, CurveKind] = {"logistic5": "logistic4", "logistic4": "linear", "linear": "none"}
 _FITS: dict[CurveKind, Callable[[ArrayLike, ArrayLike], tuple[float, ...]]] = {
     "logistic4": fit_logistic4,
     "logistic5": fit_logistic5,
@@ -40,9 +40,9 @@ class RatingCurve:
     """A curve from scores to ratings.
 
     Attributes:
-        kind: `"logistic4"` or `"logistic5"` of `functional.curves`; `"linear"`, of slope and value at 0; or `"none"`.
+        kind: `"logistic4"` or `"logistic5"` of `functional.curves`; `"linear"` (slope and intercept); or `"none"`.
         parameters: Its parameters.
-        fallback: Why it is not the curve that was asked for; empty when it is.
+        fallback: Why it is not the requested curve; empty if it is.
     """
 
     kind: CurveKind
@@ -50,7 +50,7 @@ class RatingCurve:
     fallback: str = ""
 
     def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Ratings to expect of scores of any shape; NaN where there is no curve."""
+        """Predict ratings from scores of any shape; NaN if there is no curve."""
         if self.kind == "logistic4":
             return logistic4(scores, *self.parameters)
         if self.kind == "logistic5":
@@ -60,16 +60,16 @@ class RatingCurve:
 
 
 def fit_rating_curve(prediction: ArrayLike, target: ArrayLike, kind: CurveKind) -> RatingCurve:
-    """Fit a curve by least squares, or a plainer one where that one would flatter the predictions.
+    """Fit a curve by least squares, or a simpler one where that curve would flatter the predictions.
 
-    Of five parameters the next is the one of four, then a line, then none. A logistic curve is given up when there are
-    no more different scores than it has parameters, when it falls (so that scores against the ratings would look
-    right), turns back, is a step at a place that chance may have chosen, or fits worse than a line.
+    The five-parameter logistic falls back to the four-parameter one, then to a line, then to no curve. A logistic is
+    rejected if there are no more distinct scores than parameters, if it falls (scores opposed to the ratings would look
+    right), turns back, is a step whose position may be chance, or fits worse than a line.
 
     Args:
-        prediction: N scores, higher for better.
-        target: N ratings, higher for better.
-        kind: The curve that is wanted.
+        prediction: N scores, higher is better.
+        target: N ratings, higher is better.
+        kind: The requested curve.
 
     Returns:
         The curve.
@@ -81,17 +81,17 @@ def fit_rating_curve(prediction: ArrayLike, target: ArrayLike, kind: CurveKind) 
         if not fault:
             return RatingCurve(kind=kind, parameters=parameters, fallback="; ".join(reasons))
         reasons.append(f"{kind}: {fault}")
-        kind = _PLAINER[kind]
+        kind = _SIMPLER[kind]
     if kind == "linear" and not math.isnan(plcc(x, y)):
         return RatingCurve(kind="linear", parameters=_line(x, y), fallback="; ".join(reasons))
     return RatingCurve(kind="none", fallback="; ".join([*reasons, "linear: no line is determined"]))
 
 
 def _fit(x: NDArray[np.float64], y: NDArray[np.float64], kind: CurveKind) -> tuple[tuple[float, ...], str]:
-    """Parameters, and what is wrong with them; an empty text when nothing is."""
+    """Parameters, and what is wrong with them (empty if nothing is)."""
     count = len(np.unique(x))
     if count <= _PARAMETERS[kind]:
-        return (), f"{count} different scores do not determine it"
+        return (), f"{count} distinct scores do not determine it"
     if math.isnan(plcc(x, y)):
         return (), "scores or ratings are all equal or not finite"
     parameters = _FITS[kind](x, y)

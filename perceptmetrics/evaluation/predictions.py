@@ -1,4 +1,4 @@
-"""Scores of the images of a data set, each image scored once by all metrics."""
+"""Score the images of a data set, each image once for all metrics."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["Predictions", "check_classes", "class_probabilities", "has_unit", "o
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What metrics say about the N images of a data set.
+    """Scores of the N images of a data set.
 
     Attributes:
-        columns: Names of the K scores; see `scoring.score_columns`.
-        scores: Shape (N, K), as the metrics give them; NaN for an image that could not be scored.
-        failed: Images that could not be scored, under the names of the data set.
+        columns: Names of the K scores; see `scoring.stream.score_columns`.
+        scores: Shape (N, K), raw scores; NaN for an image that could not be scored.
+        failed: Images that could not be scored, by their names in the data set.
     """
 
     columns: tuple[str, ...]
@@ -58,36 +58,36 @@ def predict_images(
         The scores.
 
     Raises:
-        DatasetError: Not one image could be scored.
+        DatasetError: No image could be scored.
     """
     columns = score_columns(metrics)
     sources = _Sources(dataset.images)
     scores = np.full((len(dataset), len(columns)), math.nan)
     reasons: dict[int, str] = {}
     for number, row in enumerate(scorer(metrics, sources)):
-        place = sources.places[number]
+        index = sources.indices[number]
         numbers = [row.scores.get(column, math.nan) for column in columns]
         if row.error is None and np.isfinite(numbers).all():
-            scores[place] = numbers
+            scores[index] = numbers
         else:
-            reasons[place] = row.error or f"its scores are no numbers: {numbers}"
+            reasons[index] = row.error or f"its scores are not finite: {numbers}"
     reasons |= sources.failed
-    failed = tuple(ScoredImage(dataset.names[place], error=reasons[place]) for place in sorted(reasons))
+    failed = tuple(ScoredImage(dataset.names[index], error=reasons[index]) for index in sorted(reasons))
     if len(failed) == len(dataset):
         raise DatasetError(f"{dataset.name}: none of {len(failed)} images could be scored.{first_failure(failed)}")
     return Predictions(columns=tuple(columns), scores=scores, failed=failed)
 
 
 def oriented(metric: Metric, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores turned so that higher is better, as normalised ratings are.
+    """Orient scores so that higher is better, like normalised ratings.
 
     Args:
-        metric: The metric that gave them.
+        metric: The metric that produced them.
         scores: Any shape.
 
     Returns:
-        Same shape. Scores of a metric with two ends are shares of its range, 1 being the good end; others are kept, or
-        negated where lower is better.
+        Same shape. Scores of a bounded metric become fractions of its range, with 1 as the good end; other scores are
+        negated if lower is better.
     """
     lower, upper = metric.score_range
     if lower is not None and upper is not None:
@@ -96,7 +96,7 @@ def oriented(metric: Metric, scores: NDArray[np.float64]) -> NDArray[np.float64]
 
 
 def has_unit(metric: Metric) -> bool:
-    """Whether `oriented` gives shares of a range, which compare with ratings without a fit."""
+    """Whether `oriented` returns fractions of a range, which compare with ratings without a fit."""
     return None not in metric.score_range
 
 
@@ -104,11 +104,11 @@ def check_classes(metric: Metric, dataset: LabelledImages) -> None:
     """Refuse a metric that does not predict the classes of a data set.
 
     Raises:
-        InvalidOptionError: The metric gives no probabilities, or of other classes.
+        InvalidOptionError: The metric predicts no probabilities, or those of other classes.
     """
     if not metric.spec.score.map.gives_probabilities:
         raise InvalidOptionError(
-            f"{metric.metric_name!r} gives no probabilities of labels, and {dataset.name} has classes "
+            f"{metric.metric_name!r} predicts no probabilities of labels, and {dataset.name} has classes "
             f"({', '.join(dataset.labels)}). Use a metric that predicts them."
         )
     if {label.lower() for label in metric.labels} != {label.lower() for label in dataset.labels}:
@@ -119,7 +119,7 @@ def check_classes(metric: Metric, dataset: LabelledImages) -> None:
 
 
 def class_probabilities(metric: Metric, predictions: Predictions, dataset: LabelledImages) -> NDArray[np.float64]:
-    """Probabilities of the classes of a data set, in its order.
+    """Probabilities of the classes of a data set, in the data set's order.
 
     Args:
         metric: A metric that `check_classes` accepts.
@@ -134,23 +134,23 @@ def class_probabilities(metric: Metric, predictions: Predictions, dataset: Label
 
 
 class _Sources:
-    """The images of a data set as they are scored; images that are made are made when their turn comes.
+    """The images of a data set as sources to score; rendered images are rendered one at a time.
 
     Attributes:
-        places: Which image of the data set each source was.
-        failed: Why an image could not be made, by its place.
+        indices: Index in the data set of each source.
+        failed: Why an image could not be rendered, by its index.
     """
 
     def __init__(self, images: Sequence[ImageItem]) -> None:
         self._images = images
-        self.places: list[int] = []
+        self.indices: list[int] = []
         self.failed: dict[int, str] = {}
 
     def __length_hint__(self) -> int:
         return len(self._images)
 
     def __iter__(self) -> Iterator[ImageSource]:
-        for place, image in enumerate(self._images):
+        for index, image in enumerate(self._images):
             source: ImageSource
             if isinstance(image, Path):
                 source = image
@@ -158,7 +158,7 @@ class _Sources:
                 try:
                     source = image.render().permute(1, 2, 0).numpy()
                 except InvalidImageError as error:
-                    self.failed[place] = str(error)
+                    self.failed[index] = str(error)
                     continue
-            self.places.append(place)
+            self.indices.append(index)
             yield source

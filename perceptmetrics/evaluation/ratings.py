@@ -1,4 +1,4 @@
-"""How well predictions agree with ratings: the figures that papers on image quality report."""
+"""Agreement of predictions with ratings: the statistics that papers on image quality report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.datasets import Scale
 
-__all__ = ["RatingFigures", "evaluate_ratings", "evaluate_within_groups", "rating_figures"]
+__all__ = ["RatingStatistics", "evaluate_ratings", "evaluate_within_groups", "rating_statistics"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,24 +29,23 @@ _UNDEFINED = (math.nan, math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RatingFigures:
-    """Agreement of predictions with ratings; NaN where a figure is not defined.
+class RatingStatistics:
+    """Agreement of predictions with ratings; NaN where a statistic is undefined.
 
     Attributes:
         n: Number of images with a rating.
         srcc: Spearman's rank correlation.
-        plcc: Pearson's correlation of the predictions as they are.
+        plcc: Pearson's correlation of the raw predictions.
         krcc: Kendall's rank correlation, tau-b.
         plcc_logistic4: Pearson's correlation after `curve4`.
         plcc_logistic5: Pearson's correlation after `curve5`.
-        rmse: Root mean squared error of the predictions as they are, in the unit of the rating.
-        rmse_logistic4: That after `curve4`.
-        mse: Mean squared error of the predictions as they are, in the square of that unit.
-        curve4: Fitted logistic of four parameters, from predictions to ratings as they were given; its `fallback` says
-            when it is something plainer.
-        curve5: The same of five parameters.
-        srcc_interval: 95 % bootstrap interval of `srcc`; None when none was wanted.
-        plcc_interval: That of `plcc`.
+        rmse: Root mean squared error of the raw predictions, in the unit of the rating.
+        rmse_logistic4: Root mean squared error after `curve4`.
+        mse: Mean squared error of the raw predictions, in the squared unit of the rating.
+        curve4: Fitted four-parameter logistic from predictions to ratings; `fallback` says if it is a simpler curve.
+        curve5: Fitted five-parameter logistic, likewise.
+        srcc_interval: 95 % bootstrap interval of `srcc`; None if not requested.
+        plcc_interval: 95 % bootstrap interval of `plcc`; None if not requested.
     """
 
     n: int
@@ -66,37 +65,36 @@ class RatingFigures:
 
 def evaluate_ratings(
     predictions: ArrayLike, ratings: ArrayLike, *, scale: Scale | None = None, intervals: bool = True, seed: int = 0
-) -> RatingFigures:
-    """Set predictions against ratings. Where a curve had to be replaced by a plainer one, a warning is logged.
+) -> RatingStatistics:
+    """Compare predictions with ratings. A warning is logged where a curve had to be replaced by a simpler one.
 
     Args:
-        predictions: Shape (N,), higher for better. With one that is not finite nothing can be said and all figures of
-            the images with a rating are NaN.
-        ratings: Shape (N,), higher for better; images whose rating is NaN are left out.
-        scale: When both are shares of a scale, as the ratings of `LabelledImages` are: that scale. Errors are then
-            given in its unit.
-        intervals: Whether to draw bootstrap intervals.
-        seed: Seed of the draws.
+        predictions: Shape (N,), higher is better. If one is not finite, all statistics are NaN.
+        ratings: Shape (N,), higher is better; images whose rating is NaN are left out.
+        scale: The scale, if predictions and ratings are fractions of one, like the ratings of `LabelledImages`. Errors
+            are then in its unit.
+        intervals: Whether to compute bootstrap intervals.
+        seed: Seed of the bootstrap.
 
     Returns:
-        The figures.
+        The statistics.
 
     Raises:
-        DatasetError: The shapes differ, or not one image has a rating.
+        DatasetError: The shapes differ, or no image has a rating.
 
     Example:
-        >>> figures = evaluate_ratings([0.1, 0.4, 0.5, 0.9], [0.2, 0.3, 0.6, 0.8], intervals=False)
-        >>> round(figures.srcc, 3), round(figures.rmse, 3), figures.curve4.kind
+        >>> statistics = evaluate_ratings([0.1, 0.4, 0.5, 0.9], [0.2, 0.3, 0.6, 0.8], intervals=False)
+        >>> round(statistics.srcc, 3), round(statistics.rmse, 3), statistics.curve4.kind
         (1.0, 0.1, 'linear')
     """
-    figures = rating_figures(predictions, ratings, scale=scale, intervals=intervals, seed=seed)
-    for wanted, curve in (("logistic4", figures.curve4), ("logistic5", figures.curve5)):
+    statistics = rating_statistics(predictions, ratings, scale=scale, intervals=intervals, seed=seed)
+    for wanted, curve in (("logistic4", statistics.curve4), ("logistic5", statistics.curve5)):
         if curve.fallback:
-            _log.warning("PLCC after %s is that after %s (%s).", wanted, curve.kind, curve.fallback)
-    return figures
+            _log.warning("PLCC after %s uses %s instead (%s).", wanted, curve.kind, curve.fallback)
+    return statistics
 
 
-def rating_figures(
+def rating_statistics(
     predictions: ArrayLike,
     ratings: ArrayLike,
     *,
@@ -104,29 +102,29 @@ def rating_figures(
     comparable: bool = True,
     intervals: bool = True,
     seed: int = 0,
-) -> RatingFigures:
-    """`evaluate_ratings` without its warnings.
+) -> RatingStatistics:
+    """Compute the statistics of `evaluate_ratings` without logging warnings.
 
     Args:
         predictions: See `evaluate_ratings`.
         ratings: See `evaluate_ratings`.
         scale: See `evaluate_ratings`.
-        comparable: Whether predictions have the unit of the ratings, so that errors without a fit mean something.
+        comparable: Whether predictions are in the unit of the ratings, so that errors without a fit are meaningful.
         intervals: See `evaluate_ratings`.
         seed: See `evaluate_ratings`.
     """
     x, y = _rated(predictions, ratings)
     unit = 1.0 if scale is None else scale.upper - scale.lower
-    figures = RatingFigures(n=len(y), srcc=srcc(x, y), plcc=plcc(x, y), krcc=krcc(x, y))
+    statistics = RatingStatistics(n=len(y), srcc=srcc(x, y), plcc=plcc(x, y), krcc=krcc(x, y))
     finite = bool(np.isfinite(x).all())
     if intervals:
-        drawn = [bootstrap_interval(figure, x, y, seed=seed) if finite else _UNDEFINED for figure in (srcc, plcc)]
-        figures = _with_intervals(figures, *drawn)
+        drawn = [bootstrap_interval(value, x, y, seed=seed) if finite else _UNDEFINED for value in (srcc, plcc)]
+        statistics = _with_intervals(statistics, *drawn)
     if not finite:
-        return figures
+        return statistics
     curve4, curve5 = fit_rating_curve(x, y, "logistic4"), fit_rating_curve(x, y, "logistic5")
     return replace(
-        figures,
+        statistics,
         plcc_logistic4=_plcc_after(curve4, x, y),
         plcc_logistic5=_plcc_after(curve5, x, y),
         rmse=unit * rmse(x, y) if comparable else math.nan,
@@ -139,21 +137,21 @@ def rating_figures(
 
 def evaluate_within_groups(
     predictions: ArrayLike, ratings: ArrayLike, groups: Sequence[str], *, intervals: bool = True, seed: int = 0
-) -> RatingFigures:
-    """Set predictions against ratings that compare within a group only, such as degradations of one photograph.
+) -> RatingStatistics:
+    """Compare predictions with ratings that are comparable only within a group, such as degradations of one photograph.
 
     Args:
-        predictions: Shape (N,), higher for better.
-        ratings: Shape (N,), higher for better; images whose rating is NaN are left out.
+        predictions: Shape (N,), higher is better.
+        ratings: Shape (N,), higher is better; images whose rating is NaN are left out.
         groups: The group of each of the N images.
-        intervals: Whether to draw bootstrap intervals, over the groups.
-        seed: Seed of the draws.
+        intervals: Whether to compute bootstrap intervals, over the groups.
+        seed: Seed of the bootstrap.
 
     Returns:
-        Means of the coefficients over the groups in which they are defined. There are no curves and no errors.
+        Means of the correlations over the groups in which they are defined. There are no curves and no errors.
 
     Raises:
-        DatasetError: The shapes differ, or not one image has a rating.
+        DatasetError: The shapes differ, or no image has a rating.
     """
     x, y = _rated(predictions, ratings)
     rated = ~np.isnan(np.asarray(ratings, dtype=np.float64))
@@ -165,11 +163,11 @@ def evaluate_within_groups(
 
     coefficients = [of_groups(coefficient) for coefficient in (srcc, plcc, krcc)]
     means = [_mean(values) for values in coefficients]
-    figures = RatingFigures(n=len(y), srcc=means[0], plcc=means[1], krcc=means[2])
+    statistics = RatingStatistics(n=len(y), srcc=means[0], plcc=means[1], krcc=means[2])
     if not intervals:
-        return figures
+        return statistics
     drawn = [bootstrap_interval(_mean, values, seed=seed) for values in coefficients[:2]]
-    return _with_intervals(figures, *drawn)
+    return _with_intervals(statistics, *drawn)
 
 
 def _rated(predictions: ArrayLike, ratings: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -178,19 +176,19 @@ def _rated(predictions: ArrayLike, ratings: ArrayLike) -> tuple[NDArray[np.float
         raise DatasetError(f"Expected a prediction for each rating, shape (N,), got shapes {x.shape} and {y.shape}.")
     rated = ~np.isnan(y)
     if not rated.any():
-        raise DatasetError(f"Not one of {len(y)} images has a rating; expected at least one.")
+        raise DatasetError(f"None of {len(y)} images has a rating; expected at least one.")
     return x[rated], y[rated]
 
 
 def _plcc_after(curve: RatingCurve, x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """A line changes nothing about the correlation; a falling one must not hide that it is negative."""
+    """PLCC after a curve; a line keeps the raw PLCC, because a falling line would hide a negative correlation."""
     return plcc(x, y) if curve.kind == "linear" else plcc(curve(x), y)
 
 
 def _with_intervals(
-    figures: RatingFigures, of_srcc: tuple[float, float], of_plcc: tuple[float, float]
-) -> RatingFigures:
-    return replace(figures, srcc_interval=of_srcc, plcc_interval=of_plcc)
+    statistics: RatingStatistics, of_srcc: tuple[float, float], of_plcc: tuple[float, float]
+) -> RatingStatistics:
+    return replace(statistics, srcc_interval=of_srcc, plcc_interval=of_plcc)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

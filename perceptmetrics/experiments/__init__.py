@@ -1,6 +1,6 @@
-"""The papers' experiments as functions: results are frozen dataclasses, nothing is printed, drawn or written.
+"""The papers' experiments as functions that return frozen dataclasses; knows nothing of pages, plots and printing.
 
-`perceptmetrics.reports` turns results into pages, plots and tables.
+`perceptmetrics.reports` turns the results into pages, plots and tables.
 """
 
 from __future__ import annotations

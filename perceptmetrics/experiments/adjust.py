@@ -1,4 +1,4 @@
-"""Changing one attribute of a photograph by a known amount."""
+"""Change one attribute of a photograph by a known amount."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Adjustment:
 
     Attributes:
         attribute: What changes.
-        prompt: The attribute of CLIP-IQA that says how much of it there is; see `prompts.ATTRIBUTES`.
-        unit: What an amount means.
-        first: Amount of the first step.
-        last: Amount of the last step. The attribute grows from the first to the last.
-        apply: Gives the changed image.
+        prompt: The attribute of CLIP-IQA that measures it; see `prompts.ATTRIBUTES`.
+        unit: Unit of the amounts.
+        first: Amount at the first step.
+        last: Amount at the last step. The attribute increases from the first step to the last.
+        apply: Returns the changed image.
     """
 
     attribute: str
@@ -38,13 +38,13 @@ class Adjustment:
         """Equally spaced amounts.
 
         Args:
-            steps: How many, 3 or more: a correlation of fewer says nothing.
+            steps: Number of steps, at least 3: fewer cannot be correlated.
 
         Raises:
-            InvalidOptionError: There are fewer.
+            InvalidOptionError: `steps` is less than 3.
         """
         if steps < 3:
-            raise InvalidOptionError(f"A ladder needs 3 steps or more to correlate anything, got {steps}.")
+            raise InvalidOptionError(f"A ladder needs at least 3 steps for a correlation, got {steps}.")
         return tuple(round(float(amount), 4) for amount in np.linspace(self.first, self.last, steps))
 
 
@@ -101,15 +101,15 @@ _SYNONYMS = {"color": "colour", "colorfulness": "colour", "noisiness": "noise", 
 
 
 def adjustment(attribute: str) -> Adjustment:
-    """Look up how an attribute is changed.
+    """Look up the adjustment of an attribute.
 
     Args:
         attribute: `"brightness"`, `"noise"`, `"colour"`, `"contrast"` or `"sharpness"`.
 
     Raises:
-        InvalidOptionError: It is none of these.
+        InvalidOptionError: The attribute is unknown.
     """
     name = _SYNONYMS.get(attribute.lower(), attribute.lower())
     if name not in ADJUSTMENTS:
-        raise InvalidOptionError(f"No attribute to change is named {attribute!r}. {nearest_names(name, ADJUSTMENTS)}")
+        raise InvalidOptionError(f"No attribute is named {attribute!r}. {nearest_names(name, ADJUSTMENTS)}")
     return ADJUSTMENTS[name]

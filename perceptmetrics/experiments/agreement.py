@@ -1,4 +1,4 @@
-"""Do people choose as the metric does?
+"""Do people choose the same image as the metric?
 
 CLIP-IQA (AAAI 2023) compares its attributes with people's choices between two images in Fig. 7.
 """
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
     from perceptmetrics.experiments.study import Study, StudyPair
 
-__all__ = ["Agreement", "Choice", "Share", "score_study"]
+__all__ = ["Agreement", "AgreementFraction", "Choice", "score_study"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What one person chose.
+    """One choice of one person.
 
     Attributes:
-        participant: Who, as the page named them.
+        participant: Name of the person, as entered on the page.
         pair: Number of the pair.
-        choice: Side that looked better; `"same"` when they saw no difference.
+        choice: The side that looked better; `"same"` if they saw no difference.
     """
 
     participant: str
@@ -37,14 +37,14 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
-    """How often the metric agreed.
+class AgreementFraction:
+    """How often the metric agreed with a set of choices.
 
     Attributes:
-        name: What is counted.
+        name: Name of the set of choices.
         agreed: Number of agreements.
-        count: Out of how many.
-        interval: Exact 95 % interval of the share (Clopper-Pearson).
+        count: Number of choices.
+        interval: Exact 95 % interval of the fraction (Clopper-Pearson).
     """
 
     name: str
@@ -53,8 +53,8 @@ class Share:
     interval: tuple[float, float]
 
     @property
-    def share(self) -> float:
-        """Agreements over all, in [0, 1]."""
+    def fraction(self) -> float:
+        """Agreements divided by choices, in [0, 1]."""
         return self.agreed / self.count
 
 
@@ -63,23 +63,23 @@ class Agreement:
     """Agreement of a metric with human choices.
 
     Attributes:
-        column: Which score.
-        overall: Over all choices. Its interval takes them for independent, which choices of several people on one
-            pair are not quite.
-        p_value: Sign test of the metric agreeing by chance.
-        majority: Over the pairs in which more people chose one side than the other; None when there is no such pair.
+        column: Name of the score.
+        overall: Over all choices. Its interval treats them as independent, which choices of several people on one pair
+            are not quite.
+        p_value: Two-sided sign test of agreement by chance.
+        majority: Over the pairs for which more people chose one side than the other; None if there is no such pair.
         participants: For each person.
-        by_difference: From the pairs whose scores are nearest to those farthest apart, in up to three groups.
-        undecided: Choices of "no difference".
-        ties: Choices on pairs that the metric scores equally. Neither is counted above.
+        by_difference: In up to three groups of pairs, from the smallest to the largest score difference.
+        undecided: Number of "no difference" choices, which are not counted above.
+        ties: Number of choices on pairs with equal scores, which are not counted above.
     """
 
     column: str
-    overall: Share
+    overall: AgreementFraction
     p_value: float
-    majority: Share | None
-    participants: tuple[Share, ...]
-    by_difference: tuple[Share, ...]
+    majority: AgreementFraction | None
+    participants: tuple[AgreementFraction, ...]
+    by_difference: tuple[AgreementFraction, ...]
     undecided: int
     ties: int
 
@@ -89,13 +89,13 @@ def score_study(study: Study, choices: Sequence[Choice]) -> Agreement:
 
     Args:
         study: The pairs with their scores.
-        choices: What people chose, at most one choice for each person and pair.
+        choices: The choices, at most one per person and pair.
 
     Returns:
         The agreement.
 
     Raises:
-        DatasetError: A choice names no pair of the study, or none can be compared.
+        DatasetError: A choice names a pair that is not in the study, or no choice can be compared.
     """
     pair_of = {pair.pair: pair for pair in study.pairs}
     foreign = [choice for choice in choices if choice.pair not in pair_of]
@@ -107,14 +107,14 @@ def score_study(study: Study, choices: Sequence[Choice]) -> Agreement:
     counted = [choice for choice in decided if pair_of[choice.pair].metric_choice != "same"]
     if not counted:
         raise DatasetError(f"None of {len(choices)} choices can be compared: all are undecided or on equal scores.")
-    overall = _share("all choices", counted, pair_of)
+    overall = _fraction("all choices", counted, pair_of)
     return Agreement(
         column=study.column,
         overall=overall,
         p_value=sign_test(overall.agreed, overall.count - overall.agreed),
         majority=_majority(counted, pair_of),
         participants=tuple(
-            _share(person, [choice for choice in counted if choice.participant == person], pair_of)
+            _fraction(person, [choice for choice in counted if choice.participant == person], pair_of)
             for person in dict.fromkeys(choice.participant for choice in counted)
         ),
         by_difference=_by_difference(counted, pair_of),
@@ -123,12 +123,13 @@ def score_study(study: Study, choices: Sequence[Choice]) -> Agreement:
     )
 
 
-def _share(name: str, choices: Sequence[Choice], pair_of: dict[int, StudyPair]) -> Share:
+def _fraction(name: str, choices: Sequence[Choice], pair_of: dict[int, StudyPair]) -> AgreementFraction:
     agreed = sum(choice.choice == pair_of[choice.pair].metric_choice for choice in choices)
-    return Share(name=name, agreed=agreed, count=len(choices), interval=binomial_interval(agreed, len(choices)))
+    interval = binomial_interval(agreed, len(choices))
+    return AgreementFraction(name=name, agreed=agreed, count=len(choices), interval=interval)
 
 
-def _majority(choices: Sequence[Choice], pair_of: dict[int, StudyPair]) -> Share | None:
+def _majority(choices: Sequence[Choice], pair_of: dict[int, StudyPair]) -> AgreementFraction | None:
     votes: dict[int, Counter[Side]] = {}
     for choice in choices:
         votes.setdefault(choice.pair, Counter())[choice.choice] += 1
@@ -138,16 +139,16 @@ def _majority(choices: Sequence[Choice], pair_of: dict[int, StudyPair]) -> Share
         if count["left"] != count["right"]
     ]
     joint = [Choice(participant="majority", pair=pair, choice=side) for pair, side in winners]
-    return _share("majority", joint, pair_of) if joint else None
+    return _fraction("majority", joint, pair_of) if joint else None
 
 
-def _by_difference(choices: Sequence[Choice], pair_of: dict[int, StudyPair]) -> tuple[Share, ...]:
+def _by_difference(choices: Sequence[Choice], pair_of: dict[int, StudyPair]) -> tuple[AgreementFraction, ...]:
     numbers = sorted({choice.pair for choice in choices}, key=lambda number: pair_of[number].difference)
     groups = min(3, len(numbers))
-    shares = []
+    fractions = []
     for group in range(groups):
         members = numbers[len(numbers) * group // groups : len(numbers) * (group + 1) // groups]
         low, high = pair_of[members[0]].difference, pair_of[members[-1]].difference
         within = [choice for choice in choices if choice.pair in set(members)]
-        shares.append(_share(f"{low:.3g} to {high:.3g}", within, pair_of))
-    return tuple(shares)
+        fractions.append(_fraction(f"{low:.3g} to {high:.3g}", within, pair_of))
+    return tuple(fractions)

@@ -1,7 +1,7 @@
-"""Several attributes of an image side by side.
+"""Score several attributes of images side by side.
 
-CLIP-IQA (AAAI 2023, sections 4.2 and 4.3) scores attributes with antonym prompts; CLIP-UIQA (2024) draws those of one
-image in polar coordinates.
+CLIP-IQA (AAAI 2023, sections 4.2 and 4.3) scores attributes with antonym prompts; CLIP-UIQA (2024) plots the attributes
+of one image in polar coordinates.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = ["Attribute", "AttributeProfiles", "Profile", "attribute_profiles"]
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
-    """One axis.
+    """One attribute.
 
     Attributes:
         name: Label of the output, or name of a metric with a single score.
-        lower: Lowest possible score; None when it is unbounded.
-        upper: Highest possible score; None when it is unbounded.
+        lower: Lowest possible score; None if unbounded.
+        upper: Highest possible score; None if unbounded.
         lower_better: Whether a lower score is better.
     """
 
@@ -42,7 +42,7 @@ class Attribute:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """The scores of one image, one for each attribute."""
+    """The scores of one image, one per attribute."""
 
     image: str
     scores: tuple[float, ...]
@@ -50,11 +50,11 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeProfiles:
-    """Images by attributes.
+    """Profiles of several images.
 
     Attributes:
-        attributes: The axes, two or more.
-        images: The images that have scores.
+        attributes: The attributes, two or more.
+        images: The profiles of the images that could be scored.
         failed: Images that could not be scored.
     """
 
@@ -69,22 +69,22 @@ def attribute_profiles(
     """Score images with a metric with labels, or with several metrics.
 
     Args:
-        metrics: Metrics that together give at least two scores.
-        sources: Images.
+        metrics: Metrics with at least two scores in total.
+        sources: The images.
         scorer: How to score them.
 
     Returns:
-        One profile for each image.
+        One profile per image.
 
     Raises:
-        InvalidOptionError: There is a single score, which makes no profile.
+        InvalidOptionError: There is only one score.
         DatasetError: No image could be scored.
     """
     columns = score_columns(metrics)
     if len(columns) < 2:
         raise InvalidOptionError(
-            f"Expected two or more scores to set side by side, got one: {', '.join(columns)}. Give a metric with "
-            "several labels, such as clipiqa with the prompts quality,brightness,sharpness, or several metrics."
+            f"Expected two or more scores to compare, got one: {', '.join(columns)}. Use a metric with several labels, "
+            "such as clipiqa with the prompts quality,brightness,sharpness, or several metrics."
         )
     scored, failed = score_set(metrics, sources, scorer)
     return AttributeProfiles(

@@ -1,4 +1,4 @@
-"""Two versions of the same images: which one does a metric prefer?
+"""Compare two versions of the same images: which one does a metric prefer?
 
 CLIP-IQA (AAAI 2023) compares low-quality images with their ground truth in Fig. 5.
 """
@@ -31,11 +31,11 @@ class ComparedPair:
     """One image in both versions.
 
     Attributes:
-        name: Path below the folder, without suffix.
+        name: Path relative to the folder, without suffix.
         image_a: File in folder A.
         image_b: File in folder B.
-        score_a: Score of the first.
-        score_b: Score of the second.
+        score_a: Score of `image_a`.
+        score_b: Score of `image_b`.
     """
 
     name: str
@@ -46,29 +46,29 @@ class ComparedPair:
 
     @property
     def difference(self) -> float:
-        """A minus B."""
+        """Score of A minus score of B."""
         return self.score_a - self.score_b
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Folder A against folder B.
+    """Comparison of folder A with folder B.
 
     Attributes:
-        column: Which score.
+        column: Name of the score.
         lower_better: Whether a lower score is better.
         pairs: Images that have a score in both folders.
-        wins_a: Pairs in which A scores better.
-        wins_b: Pairs in which B scores better.
-        ties: Pairs with equal scores (to six decimals).
-        win_rate: Share of A's wins among the pairs that are decided, in [0, 1]; NaN when none is.
+        wins_a: Number of pairs in which A scores better.
+        wins_b: Number of pairs in which B scores better.
+        ties: Number of pairs with equal scores (to six decimals).
+        win_rate: Fraction of A's wins among the decided pairs, in [0, 1]; NaN if no pair is decided.
         win_rate_interval: Its exact 95 % interval (Clopper-Pearson).
-        p_value: Two-sided sign test of both being equally likely to win.
+        p_value: Two-sided sign test of the hypothesis that both are equally likely to win.
         mean_difference: Mean of A minus B, in units of the score.
         mean_difference_interval: Its 95 % bootstrap interval.
         seed: Seed of the bootstrap.
-        only_a: Images without a partner in folder A.
-        only_b: Images without a partner in folder B.
+        only_a: Images of folder A without a partner in B.
+        only_b: Images of folder B without a partner in A.
         failed: Images that could not be scored.
     """
 
@@ -98,13 +98,13 @@ def compare_folders(
     seed: int = 0,
     scorer: ScoreImages = score_images,
 ) -> Comparison:
-    """Compare images that have the same name in two folders.
+    """Compare the images that have the same name in two folders.
 
     Args:
         metric: The metric.
-        folder_a: First folder, searched to any depth.
-        folder_b: Second folder. Partners have the same path below their folder; the suffix may differ.
-        label: Which score, for a metric with labels.
+        folder_a: First folder, searched recursively.
+        folder_b: Second folder. Partners have the same relative path; the suffix may differ.
+        label: The score to use, for a metric with labels.
         seed: Seed of the bootstrap.
         scorer: How to score them.
 
@@ -112,7 +112,7 @@ def compare_folders(
         The comparison.
 
     Raises:
-        DatasetError: A folder is none, two of its images differ in the suffix alone, or there is no pair.
+        DatasetError: A path is not a folder, two images differ only in their suffix, or there is no pair.
         InvalidOptionError: The label is missing or unknown.
     """
     column = single_column(metric, label)
@@ -120,7 +120,7 @@ def compare_folders(
     names = sorted(images_a.keys() & images_b.keys())
     if not names:
         raise DatasetError(
-            f"No image of {folder_a} has a partner in {folder_b}: expected equal names apart from the suffix, "
+            f"No image of {folder_a} has a partner in {folder_b}: expected the same names apart from the suffix, "
             f"got {_example(images_a)} and {_example(images_b)}."
         )
     paths = [images[name] for name in names for images in (images_a, images_b)]
@@ -128,7 +128,7 @@ def compare_folders(
     score_of = {row.name: row.scores[column] for row in scored}
     both = [name for name in names if str(images_a[name]) in score_of and str(images_b[name]) in score_of]
     if not both:
-        raise DatasetError(f"No pair has a score on both sides. The first failure: {failed[0].error}")
+        raise DatasetError(f"No pair could be scored on both sides. The first failure: {failed[0].error}")
     pairs = [
         ComparedPair(
             name=name,
@@ -184,13 +184,13 @@ def _summarise(
 
 
 def _by_name(folder: str | os.PathLike[str]) -> dict[str, Path]:
-    """Images of a folder by their path below it, without suffix."""
+    """Images of a folder by their relative path without suffix."""
     found: dict[str, Path] = {}
     for path in images_of_folder(folder):
         name = path.relative_to(Path(folder)).with_suffix("").as_posix()
         if name in found:
             raise DatasetError(
-                f"{found[name]} and {path} differ in the suffix alone, so it is not clear which one to compare. "
+                f"{found[name]} and {path} differ only in their suffix, so it is not clear which one to compare. "
                 "Move one of them away."
             )
         found[name] = path

@@ -1,7 +1,7 @@
-"""Scores against human ratings.
+"""Correlate scores with human ratings.
 
-The papers report SRCC and PLCC; PerceptCLIP (TMLR 2025) takes PLCC after a four-parameter logistic fit,
-CLIP-UIQA (2024) reports PLCC for each rated attribute.
+The papers report SRCC and PLCC; PerceptCLIP (TMLR 2025) computes PLCC after a four-parameter logistic fit, CLIP-UIQA
+(2024) reports PLCC for each rated attribute.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ FEWEST_IMAGES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Correlation:
-    """One score against one rating.
+    """Correlation of one score with one rating.
 
     Attributes:
-        rating: Column of the ratings.
-        column: Column of the scores.
+        rating: Name of the rating.
+        column: Name of the score.
         images: The N images that have both.
         ratings: Their ratings.
         scores: Their scores.
-        srcc: Spearman's correlation.
+        srcc: Spearman's rank correlation.
         srcc_interval: Its 95 % bootstrap interval.
         plcc: Pearson's correlation of the raw scores.
         plcc_interval: Its 95 % bootstrap interval.
         plcc_fitted: Pearson's correlation after `functional.curves.fit_logistic4`.
-        krcc: Kendall's correlation.
+        krcc: Kendall's rank correlation.
         rmse: Root mean squared error after the fit, in units of the rating.
-        curve: Parameters b1..b4 of the fit; None when all scores are equal, and the two numbers above are then NaN.
+        curve: Parameters b1..b4 of the fit; None if all scores are equal (`plcc_fitted` and `rmse` are then NaN).
     """
 
     rating: str
@@ -65,7 +65,7 @@ class Correlation:
 
 @dataclass(frozen=True, kw_only=True)
 class Correlations:
-    """Every score against every rating, or against the rating of the same name.
+    """Correlations of every score with every rating, or with the rating of the same name.
 
     Attributes:
         rows: The correlations.
@@ -85,8 +85,8 @@ def correlate(
 ) -> Correlations:
     """Correlate scores with ratings.
 
-    A rating that is called like a label of a metric (`brightness`) is set against that label alone, any other one
-    against every score.
+    If a rating has the name of one of the metric's labels (`brightness`), it is correlated with that label only;
+    otherwise with every score.
 
     Args:
         metrics: The metrics.
@@ -124,8 +124,8 @@ def _check(rating: str, rated: Sequence[tuple[str, float]]) -> None:
         )
     if len({number for _, number in rated}) == 1:
         raise DatasetError(
-            f"All ratings {rating!r} are equal ({rated[0][1]:g}), so nothing can correlate with them. Name the columns "
-            "of ratings without this one."
+            f"All ratings {rating!r} are equal ({rated[0][1]:g}), so there is no correlation. List the columns of "
+            "ratings without this one."
         )
 
 

@@ -1,6 +1,6 @@
-"""Changing an attribute of photographs step by step: does the score follow?
+"""Change an attribute of photographs step by step: does the score follow?
 
-CLIP-IQA (AAAI 2023) does this in Fig. 4 with prompts for the very attribute that changes.
+CLIP-IQA (AAAI 2023) does this in Fig. 4 with prompts for the attribute that changes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Climb:
     """One photograph on one ladder.
 
     Attributes:
-        image: Path as it was given.
+        image: Path as given.
         scores: Score at each step.
-        srcc: Spearman's correlation of step and score; NaN when the score does not change.
+        srcc: Spearman's rank correlation of step and score; NaN if the score does not change.
     """
 
     image: str
@@ -47,14 +47,14 @@ class Climb:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeLadder:
-    """One attribute.
+    """The ladder of one attribute.
 
     Attributes:
-        attribute: What grows from step to step.
-        unit: What an amount means.
+        attribute: The attribute that increases from step to step.
+        unit: Unit of the amounts.
         amounts: Amount at each step.
-        column: Which score.
-        climbs: One for each photograph.
+        column: Name of the score.
+        climbs: One per photograph.
     """
 
     attribute: str
@@ -65,7 +65,7 @@ class AttributeLadder:
 
     @property
     def mean_srcc(self) -> float:
-        """Mean over the photographs whose score changes; NaN when there is none."""
+        """Mean SRCC over the photographs whose score changes; NaN if there is none."""
         values = [climb.srcc for climb in self.climbs if climb.srcc == climb.srcc]
         return sum(values) / len(values) if values else float("nan")
 
@@ -77,7 +77,7 @@ class AttributeLadder:
 
 @dataclass(frozen=True, kw_only=True)
 class Ladders:
-    """All attributes, and the images that could not be used."""
+    """The ladders of all attributes, and the images that could not be used."""
 
     ladders: tuple[AttributeLadder, ...]
     failed: tuple[ScoredImage, ...] = ()
@@ -95,23 +95,23 @@ def climb_ladders(
     """Change attributes of photographs step by step and correlate the steps with the scores.
 
     Args:
-        metric: A metric with a single score; or one with a label for each attribute, such as `clipiqa` with prompts.
+        metric: A metric with a single score, or one with a label for each attribute, such as `clipiqa` with prompts.
         sources: The photographs; each is read once.
-        attributes: What to change: brightness, noise, colour, contrast, sharpness.
-        steps: Number of steps, 3 or more.
-        label: Which score of a metric with labels; None for the label that is named like the attribute.
-        scorer: How to score.
+        attributes: The attributes to change: brightness, noise, colour, contrast, sharpness.
+        steps: Number of steps, at least 3.
+        label: The score to use, for a metric with labels; None for the label with the name of the attribute.
+        scorer: How to score them.
 
     Returns:
         The ladders, in the order of `attributes`.
 
     Raises:
-        InvalidOptionError: An attribute is unknown or given twice, or the metric has no score for it.
+        InvalidOptionError: An attribute is unknown or given twice, or the metric has no score for one.
         DatasetError: No photograph could be used.
     """
     adjustments = [adjustment(attribute) for attribute in attributes]
     if not adjustments or len({item.attribute for item in adjustments}) < len(adjustments):
-        raise InvalidOptionError(f"Expected one or more different attributes, got {list(attributes)}.")
+        raise InvalidOptionError(f"Expected one or more distinct attributes, got {list(attributes)}.")
     columns = [_column(metric, item, label) for item in adjustments]
     variants = _Variants(sources, adjustments, steps)
     rows = iter(list(scorer([metric], variants)))
@@ -123,9 +123,9 @@ def climb_ladders(
         if error is not None:
             failed.append(ScoredImage(name, error=error))
             continue
-        for place, column in enumerate(columns):
-            scores = tuple(rung.scores[column] for rung in rungs[place * steps : (place + 1) * steps])
-            climbs[place].append(Climb(image=name, scores=scores, srcc=srcc(range(steps), scores)))
+        for index, column in enumerate(columns):
+            scores = tuple(rung.scores[column] for rung in rungs[index * steps : (index + 1) * steps])
+            climbs[index].append(Climb(image=name, scores=scores, srcc=srcc(range(steps), scores)))
     if not climbs[0]:
         raise DatasetError(f"None of {len(failed)} photographs could be used.{first_failure(failed)}")
     return Ladders(
@@ -149,13 +149,13 @@ def _column(metric: Metric, item: Adjustment, label: str | None) -> str:
         if label is None:
             raise InvalidOptionError(
                 f"{metric.metric_name!r} has no label for {item.attribute}: expected {item.prompt!r}, got "
-                f"{', '.join(metric.labels)}. Choose one of them as label, or other prompts."
+                f"{', '.join(metric.labels)}. Choose one of these labels, or other prompts."
             )
     return single_column(metric, label)
 
 
 class _Variants:
-    """The changed photographs one after the other; each photograph is read once, when its turn comes."""
+    """Yields the changed photographs; each photograph is read once, when it is needed."""
 
     def __init__(self, sources: Sequence[ImageSource], adjustments: Sequence[Adjustment], steps: int) -> None:
         self._sources = sources
@@ -168,8 +168,8 @@ class _Variants:
         return len(self._sources) * sum(map(len, self._amounts))
 
     def __iter__(self) -> Iterator[Image.Image]:
-        for place, source in enumerate(self._sources):
-            name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"
+        for index, source in enumerate(self._sources):
+            name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {index}"
             try:
                 photograph = _as_pil(source)
             except InvalidImageError as error:

@@ -1,4 +1,4 @@
-"""The best and the worst images of a folder.
+"""Rank images: the best and the worst of a folder.
 
 CLIP-IQA (Wang, Chan, Loy, AAAI 2023) shows them for quality in Fig. 3 and for abstract attributes in Fig. 6.
 """
@@ -23,15 +23,15 @@ __all__ = ["RankedImage", "Ranking", "rank_images"]
 
 @dataclass(frozen=True, kw_only=True)
 class RankedImage:
-    """An image and its place.
+    """An image and its rank.
 
     Attributes:
-        place: 1 for the best.
-        image: Path as it was given.
+        rank: 1 for the best.
+        image: Path as given.
         score: Its score.
     """
 
-    place: int
+    rank: int
     image: str
     score: float
 
@@ -41,9 +41,9 @@ class Ranking:
     """Images from the best to the worst.
 
     Attributes:
-        column: Which score.
-        lower_better: Whether the best has the lowest score.
-        images: All that have a score, best first; equal scores in alphabetical order.
+        column: Name of the score.
+        lower_better: Whether the best image has the lowest score.
+        images: All images with a score, best first; equal scores in alphabetical order.
         failed: Images that could not be scored.
     """
 
@@ -70,7 +70,7 @@ def rank_images(
     Args:
         metric: The metric.
         sources: Images, such as `find_images(["photos/"])`.
-        label: Which score, for a metric with labels.
+        label: The score to use, for a metric with labels.
         scorer: How to score them.
 
     Returns:
@@ -96,8 +96,8 @@ def rank_images(
         column=column,
         lower_better=metric.lower_better,
         images=tuple(
-            RankedImage(place=place, image=row.name, score=row.scores[column])
-            for place, row in enumerate(ordered, start=1)
+            RankedImage(rank=rank, image=row.name, score=row.scores[column])
+            for rank, row in enumerate(ordered, start=1)
         ),
         failed=tuple(failed),
     )

@@ -1,4 +1,4 @@
-"""Human ratings: a CSV with a column of image names and columns of numbers."""
+"""Read human ratings from a CSV with a column of image names and columns of numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from perceptmetrics.datasets.locate import find_files
 from perceptmetrics.datasets.table import IMAGE_COLUMNS, read_table
@@ -23,9 +25,9 @@ class Ratings:
     """Images with their ratings.
 
     Attributes:
-        images: Files, in the order of the CSV.
-        columns: Rating of each of these images by column; NaN where the CSV has none.
-        missing: Names in the CSV without a file.
+        images: The files, in the order of the CSV.
+        columns: Ratings of these images, by column; NaN where the CSV has none.
+        missing: Names in the CSV for which there is no file.
     """
 
     images: tuple[Path, ...]
@@ -40,20 +42,20 @@ def read_ratings(
     image_column: str | None = None,
     columns: Sequence[str] | None = None,
 ) -> Ratings:
-    """Read ratings and find the images that they are about.
+    """Read ratings and find their images.
 
     Args:
         path: The CSV, separated by commas, semicolons or tabs, with a header.
-        folder: Where the images are; None for the CSV's own folder. A name in the CSV may be a path below this
+        folder: Folder of the images; None for the folder of the CSV. A name in the CSV may be a path relative to this
             folder, or a file name (with or without suffix) that occurs once in it at any depth.
-        image_column: Column of the names; None for the first that is called like one of `IMAGE_COLUMNS`.
-        columns: Columns of ratings; None for all that hold nothing but numbers and empty cells.
+        image_column: Column of the image names; None for the first whose name is one of `IMAGE_COLUMNS`.
+        columns: Columns of ratings; None for all columns that hold only numbers and empty cells.
 
     Returns:
         The ratings.
 
     Raises:
-        DatasetError: The file, a column or the images are not what was expected; the message says what was found.
+        DatasetError: The file, a column or the images are not as expected; the message says what was found.
     """
     path = Path(path)
     table = read_table(path)
@@ -61,19 +63,15 @@ def read_ratings(
     chosen = table.rating_columns(columns, besides=[name_column])
     names = table.image_names(name_column)
     found = find_files(names, Path(folder) if folder is not None else path.parent)
-    present = [place for place, file in enumerate(found) if file is not None]
+    present = [index for index, file in enumerate(found) if file is not None]
     if not present:
         where = folder if folder is not None else path.parent
         raise DatasetError(
             f"None of the {len(names)} images of {path} (such as {names[0]!r}) is in the folder {where}. "
-            "Name the folder of the images."
+            "Pass the folder of the images."
         )
     return Ratings(
         images=tuple(file for file in found if file is not None),
-        columns={column: _at(table.numbers(column), present) for column in chosen},
+        columns={column: tuple(np.array(table.numbers(column))[present].tolist()) for column in chosen},
         missing=tuple(name for name, file in zip(names, found, strict=True) if file is None),
     )
-
-
-def _at(numbers: Sequence[float], places: Sequence[int]) -> tuple[float, ...]:
-    return tuple(numbers[place] for place in places)

@@ -1,4 +1,4 @@
-"""What the experiments share: scoring a set of images, and choosing one score of a metric with several."""
+"""Shared by the experiments: score a set of images, and select one score of a metric with several."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 __all__ = ["TIE", "images_of_folder", "score_set", "single_column"]
 
 TIE = 1e-6
-"""Scores nearer than this are equal: rounding differs by as much between batches of different sizes."""
+"""Scores closer than this count as equal: rounding differs by as much between batch sizes."""
 
 
 def images_of_folder(folder: str | os.PathLike[str]) -> list[Path]:
-    """The images of a folder, searched to any depth.
+    """Find the images of a folder, recursively.
 
     Raises:
-        DatasetError: It is no folder.
-        InvalidImageError: It holds no image.
+        DatasetError: The path is not a folder.
+        InvalidImageError: The folder contains no image.
     """
     if not Path(folder).is_dir():
-        raise DatasetError(f"Expected a folder of images, got {str(folder)!r}, which is none.")
+        raise DatasetError(f"Expected a folder of images, got {str(folder)!r}, which is not a folder.")
     return list(find_images([folder]))
 
 
 def score_set(
     metrics: Sequence[Metric], sources: Iterable[ImageSource], scorer: ScoreImages
 ) -> tuple[list[ScoredImage], list[ScoredImage]]:
-    """Score images and tell apart what worked.
+    """Score images and separate the failures.
 
     Returns:
         The images with scores, and those that could not be scored, both in the order of `sources`.
 
     Raises:
-        DatasetError: Not one image could be scored.
+        DatasetError: No image could be scored.
     """
     scored: list[ScoredImage] = []
     failed: list[ScoredImage] = []
@@ -56,22 +56,22 @@ def score_set(
 
 
 def single_column(metric: Metric, label: str | None = None) -> str:
-    """Name of the one score column that an experiment is about.
+    """Return the name of the one score that an experiment uses.
 
     Args:
         metric: The metric.
-        label: Which of its outputs, for a metric with labels.
+        label: One of its labels, for a metric with labels.
 
     Raises:
-        InvalidOptionError: The metric has labels and none is chosen, or has no such label.
+        InvalidOptionError: The metric has labels and none is given, or it has no such label.
     """
     if not metric.labels:
         if label is not None:
-            raise InvalidOptionError(f"{metric.metric_name!r} gives a single score, so there is no label {label!r}.")
+            raise InvalidOptionError(f"{metric.metric_name!r} has a single score, so there is no label {label!r}.")
         return metric.metric_name
     if label is None:
         raise InvalidOptionError(
-            f"{metric.metric_name!r} gives several scores and this experiment is about one. "
+            f"{metric.metric_name!r} has several scores and this experiment uses one. "
             f"Choose a label: {', '.join(metric.labels)}."
         )
     if label not in metric.labels:

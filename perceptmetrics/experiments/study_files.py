@@ -1,4 +1,4 @@
-"""The files of a study: its pairs, and what people chose, both CSV."""
+"""Read and write the files of a study: its pairs and the choices of its participants, both CSV."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def write_pairs(study: Study) -> bytes:
 
 
 def read_pairs(path: str | os.PathLike[str]) -> Study:
-    """Read what `write_pairs` wrote.
+    """Read the pairs that `write_pairs` wrote.
 
     Raises:
-        DatasetError: It is not such a file.
+        DatasetError: The file is missing, corrupt or of another kind.
     """
     rows = _read(path, PAIR_COLUMNS)
     try:
@@ -49,41 +49,41 @@ def read_pairs(path: str | os.PathLike[str]) -> Study:
             for row in rows
         )
     except ValueError as error:
-        raise DatasetError(f"{path} is damaged: {error}. Make the study again, or take its first copy.") from error
+        raise DatasetError(f"{path} is corrupt: {error}. Make the study again, or use the original file.") from error
     if not pairs:
-        raise DatasetError(f"{path} holds no pair.")
+        raise DatasetError(f"{path} contains no pairs.")
     return Study(column=rows[0]["score"], pairs=pairs)
 
 
 def read_choices(paths: Iterable[str | os.PathLike[str]], study: Study) -> list[Choice]:
-    """Read what the page of a study let its participants save.
+    """Read the choices that participants saved from the page of a study.
 
     Args:
-        paths: One or several files. An answer that is in several of them counts once.
+        paths: One or several files. An answer that occurs in several of them counts once.
         study: The study that they belong to.
 
     Returns:
         The choices.
 
     Raises:
-        DatasetError: A file is of another form or of another study, or one person answered a pair in two ways.
+        DatasetError: A file is corrupt or belongs to another study, or one person answered a pair in two ways.
     """
     answers: dict[tuple[str, int], Choice] = {}
     for path in paths:
         for row in _read(path, CHOICE_COLUMNS):
             if row["study"] != study.identity:
                 raise DatasetError(
-                    f"{path} belongs to the study {row['study']}, but the pairs are those of {study.identity}. "
-                    "Give the pairs.csv that was made together with the page."
+                    f"{path} belongs to the study {row['study']}, but the pairs belong to {study.identity}. "
+                    "Pass the pairs.csv that was written together with the page."
                 )
             try:
                 choice = Choice(participant=row["participant"], pair=int(row["pair"]), choice=_side(row["choice"]))
             except ValueError as error:
-                raise DatasetError(f"{path} is damaged: {error}.") from error
+                raise DatasetError(f"{path} is corrupt: {error}.") from error
             if answers.setdefault((choice.participant, choice.pair), choice) != choice:
                 raise DatasetError(
-                    f"{path}: {choice.participant!r} answered pair {choice.pair} in two ways. If two people share the "
-                    "name, give them different ones; else leave out the older file."
+                    f"{path}: {choice.participant!r} answered pair {choice.pair} in two ways. If two people have this "
+                    "name, rename one of them; otherwise leave out the older file."
                 )
     return list(answers.values())
 

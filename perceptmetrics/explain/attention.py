@@ -1,7 +1,7 @@
-"""Where the attention heads of a metric look (PerceptCLIP, Fig. 4).
+"""Map the attention of a metric's heads onto an image (PerceptCLIP, Fig. 4).
 
-The row of the class token in a head's attention, over the patches, laid over the image. Values are multiples of what
-an even spread over all tokens would give: 1 is indifference.
+A map is the row of the class token in a head's attention, over the patches, placed over the image. Values are multiples
+of uniform attention over all tokens: 1 is uniform.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.images.load import ImageSource
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["AttentionMap", "attention_maps"]
@@ -28,18 +28,18 @@ __all__ = ["AttentionMap", "attention_maps"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttentionMap:
-    """Where a head looks in an image.
+    """The attention of a head over an image.
 
     Attributes:
         head: The head.
-        values: Shape (h, w), the image shrunk; multiples of an even spread. NaN where no view looks. Where several
-            views do, their mean.
-        elsewhere: The share of its attention that is on no place in the image but on the class token (and registers).
+        values: Shape (h, w), the size of the shrunk image; multiples of uniform attention, averaged where views
+            overlap, NaN where there is no view.
+        off_image: Fraction of the attention that is on the class token (and registers) instead of patches, in [0, 1].
     """
 
     head: Head
     values: Tensor
-    elsewhere: float
+    off_image: float
 
 
 def attention_maps(
@@ -47,46 +47,46 @@ def attention_maps(
     image: ImageSource,
     heads: Sequence[Head],
     *,
-    backbone: Backbone | None = None,
+    encoder: Encoder | None = None,
     max_side: int = 512,
 ) -> list[AttentionMap]:
-    """Map the attention of heads.
+    """Map the attention of heads onto an image.
 
     Args:
-        metric: A metric on a vision transformer with a class token, or on one of CLIP's ResNets.
+        metric: A metric whose encoder is a vision transformer with a class token, or one of CLIP's ResNets.
         image: A single image; see `Metric.score`.
-        heads: The heads, such as `HeadImportance.strongest` gives.
-        backbone: Another encoder of the same architecture to look into, such as `untouched_encoder` gives; None for the
-            metric's own.
+        heads: The heads, such as those of `HeadImportance.strongest`.
+        encoder: Another encoder of the same architecture, such as the one that
+            `perceptmetrics.explain.create_pretrained_encoder` returns; None for the metric's own.
         max_side: Longest side of the maps, in pixels.
 
     Returns:
-        A map for each head.
+        One map per head.
 
     Raises:
         InvalidOptionError: The metric has no such heads.
         InvalidImageError: The image cannot be read.
     """
-    encoder = headed_encoder(metric, backbone)
-    encoder.check(heads)
+    headed = headed_encoder(metric, encoder)
+    headed.check(heads)
     pixels = load_pixels(image)
     height, width = pixels.shape[-2:]
-    dtype = next((metric.backbone if backbone is None else backbone).parameters()).dtype
+    dtype = next((metric.encoder if encoder is None else encoder).parameters()).dtype
     views: list[list[ViewValues]] = [[] for _ in heads]
-    elsewhere = []
+    off_image = []
     for group, windows in zip(metric.views(pixels[None]), metric.views.windows(height, width), strict=True):
-        rows = encoder.attention(group.to(dtype), heads).float().cpu()  # (V, M, T)
-        elsewhere.append(rows[..., : encoder.prefix].sum(dim=-1))
+        rows = headed.attention(group.to(dtype), heads).float().cpu()  # (V, M, T)
+        off_image.append(rows[..., : headed.prefix].sum(dim=-1))
         size = (int(group.shape[-2]), int(group.shape[-1]))
-        places = (rows[..., encoder.prefix :] * rows.shape[-1]).reshape(*rows.shape[:2], *encoder.grid(*size))
+        patches = (rows[..., headed.prefix :] * rows.shape[-1]).reshape(*rows.shape[:2], *headed.grid(*size))
         for number, own in enumerate(views):
             own += [
-                ViewValues(values[number], encoder.seen(*size), shown)
-                for values, shown in zip(places, windows, strict=True)
+                ViewValues(values[number], headed.seen(*size), shown)
+                for values, shown in zip(patches, windows, strict=True)
             ]
-    shares = torch.cat(elsewhere).mean(dim=0)
+    fractions = torch.cat(off_image).mean(dim=0)
     canvas = canvas_size(height, width, max_side)
     return [
-        AttentionMap(head=head, values=compose(own, canvas), elsewhere=float(share))
-        for head, own, share in zip(heads, views, shares, strict=True)
+        AttentionMap(head=head, values=compose(own, canvas), off_image=float(fraction))
+        for head, own, fraction in zip(heads, views, fractions, strict=True)
     ]

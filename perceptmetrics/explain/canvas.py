@@ -1,4 +1,4 @@
-"""Values of an image's views, put back where they belong in the image."""
+"""Project values over the views of an image back onto the image."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ViewValues(NamedTuple):
 
     Attributes:
         values: Shape (rows, columns).
-        seen: Height and width, in pixels from the upper left corner of the view, that they spread over.
-        windows: What the view shows of the image.
+        seen: Height and width in pixels, from the top left corner of the view, that the values cover.
+        windows: The parts of the image that the view shows.
     """
 
     values: Tensor
@@ -32,20 +32,20 @@ class ViewValues(NamedTuple):
 
 
 def canvas_size(height: int, width: int, max_side: int) -> tuple[int, int]:
-    """Height and width of an image after it is shrunk to a longest side."""
+    """Height and width of an image after it is shrunk to a longest side of at most `max_side`."""
     scale = min(1.0, max_side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def compose(views: Iterable[ViewValues], size: tuple[int, int]) -> Tensor:
-    """Lay the values of views over the image; where views overlap, their mean.
+    """Place the values of views onto the image and average them where views overlap.
 
     Args:
         views: The views.
         size: Height and width of the map.
 
     Returns:
-        Shape `size`; NaN where no view looks.
+        Shape `size`; NaN where there is no view.
     """
     total, count = torch.zeros(size), torch.zeros(size)
     for view in views:
@@ -61,16 +61,16 @@ def compose(views: Iterable[ViewValues], size: tuple[int, int]) -> Tensor:
 
 
 def _visible(window: Rectangle, seen: tuple[float, float]) -> Rectangle | None:
-    """The part of a window that has values."""
+    """The part of a window that has values; None if there is none."""
     height, width = min(window.height, seen[0] - window.top), min(window.width, seen[1] - window.left)
     return window._replace(height=height, width=width) if height > 0 and width > 0 else None
 
 
 def _target(window: Window, visible: Rectangle, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Where on the map the visible part of a window lies."""
-    shares = (visible.height / window.in_view.height, visible.width / window.in_view.width)
+    """Rows and columns of the map that the visible part of a window covers."""
+    fractions = (visible.height / window.in_view.height, visible.width / window.in_view.width)
     image = window.in_image
-    edges = ((image.top, image.height * shares[0], size[0]), (image.left, image.width * shares[1], size[1]))
+    edges = ((image.top, image.height * fractions[0], size[0]), (image.left, image.width * fractions[1], size[1]))
     rows, columns = (_pixels(start * length, (start + extent) * length, length) for start, extent, length in edges)
     return rows, columns
 
@@ -81,7 +81,7 @@ def _pixels(start: float, stop: float, length: int) -> slice:
 
 
 def _sampled(view: ViewValues, visible: Rectangle, shape: tuple[int, int]) -> Tensor:
-    """The values of a rectangle of a view, at so many pixels, interpolated between the centres of the cells."""
+    """Sample a rectangle of a view to `shape`, interpolating between the centres of the cells."""
     points = [
         (start + (torch.arange(count) + 0.5) * extent / count) / length * 2 - 1
         for start, extent, length, count in (

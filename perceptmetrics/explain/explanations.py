@@ -1,4 +1,4 @@
-"""Explain the scores of images in every way that their metric allows."""
+"""Explain the scores of images by every method that their metric supports."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain.attention import AttentionMap, attention_maps
 from perceptmetrics.explain.canvas import canvas_size
 from perceptmetrics.explain.crops import check_several_views, view_scores
-from perceptmetrics.explain.explained import ExplainedHead, ExplainedImage, Explanations
 from perceptmetrics.explain.heads import Head, headed_encoder
 from perceptmetrics.explain.importance import head_importance
+from perceptmetrics.explain.results import ExplainedHead, ExplainedImage, Explanations
 from perceptmetrics.explain.saliency import check_differentiable, saliency_map
 from perceptmetrics.functional.image import resize, shrink_to_long_side
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.load import load_image
-from perceptmetrics.models.encoders import Backbone
+from perceptmetrics.models.encoders import Encoder
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import first_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +44,7 @@ def explain_images(
     *,
     methods: Sequence[ExplainMethod] = METHODS,
     heads: Sequence[Head] | int = 3,
-    untouched: Backbone | None = None,
+    pretrained: Encoder | None = None,
     label: str | None = None,
     show: int = 12,
     max_side: int = 512,
@@ -56,26 +58,26 @@ def explain_images(
     Args:
         metric: Any metric.
         images: Image files.
-        methods: What to look at. A single method that the metric does not allow is an error, one of several is left
-            out with a note.
-        heads: Heads to look at, or how many: those that matter most for these images, by an estimate.
-        untouched: The encoder before training, whose attention stands beside the metric's; None for none.
-        label: Which score of a metric with several; None for the highest one of each image.
-        show: Most images to explain; of more, those whose predictions the heads change most, or the first ones.
-        max_side: Longest side of maps and pictures, in pixels.
-        saliency_side: Images with a longer side are shrunk to it, in pixels, for their saliency.
+        methods: The methods to use. If the metric does not support one of several methods, it is left out with a note;
+            a single unsupported method is an error.
+        heads: The heads to explain, or their number: then the most important ones for these images, by an estimate.
+        pretrained: The encoder before training, whose attention is shown beside the metric's; None for none.
+        label: The score to explain, for a metric with labels; None for the highest one of each image.
+        show: Largest number of images to explain: those whose predictions the heads change most, or the first ones.
+        max_side: Longest side of maps and images, in pixels.
+        saliency_side: Longest side, in pixels, to which images are shrunk for their saliency.
         samples: Number of noisy copies of SmoothGrad.
-        seed: Seed of their noise.
-        progress: Told what is being done and the share of it that is done, in [0, 1].
+        seed: Seed of the noise.
+        progress: Called with the current step and the completed fraction of it, in [0, 1].
 
     Returns:
         The explanations.
 
     Raises:
-        InvalidOptionError: A method, a head or a label is not possible.
+        InvalidOptionError: A method, a head or a label is not available.
         InvalidImageError: There is no readable image.
     """
-    tell = progress or (lambda _what, _share: None)
+    tell = progress or (lambda _what, _fraction: None)
     possible, notes = _possible(metric, methods, estimates_heads=isinstance(heads, int))
     chosen: Sequence[Head] = ()
     if "attention" in possible:
@@ -83,7 +85,7 @@ def explain_images(
         ranked = _most_changed_first(metric, images, chosen, tell)
     else:
         ranked = _scored(metric, images)
-    how = _How(possible, chosen, untouched, label, max_side, saliency_side, samples, seed)
+    how = _How(possible, chosen, pretrained, label, max_side, saliency_side, samples, seed)
     explained = []
     for number, image in enumerate(ranked.images[:show]):
         tell("images", number / min(show, len(ranked.images)))
@@ -101,11 +103,11 @@ def explain_images(
 
 @dataclass(frozen=True, eq=False)
 class _How:
-    """What is said about each image; see `explain_images`."""
+    """Options of each explanation; see `explain_images`."""
 
     methods: Sequence[ExplainMethod]
     heads: Sequence[Head]
-    untouched: Backbone | None
+    pretrained: Encoder | None
     label: str | None
     max_side: int
     saliency_side: int
@@ -114,8 +116,8 @@ class _How:
 
 
 @dataclass(frozen=True, eq=False)
-class _ScoredImage:
-    """Name, scores of shape (K,), and by how much each head of the metric changes them, if that was measured."""
+class _Candidate:
+    """Name, scores of shape (K,), and their changes by each head of the metric, if measured."""
 
     name: str
     scores: Tensor
@@ -124,16 +126,16 @@ class _ScoredImage:
 
 @dataclass(frozen=True, eq=False)
 class _Ranked:
-    """Readable images, those to explain first, and names of the others with the reasons."""
+    """Readable images, the first to explain first, and those that could not be read."""
 
-    images: tuple[_ScoredImage, ...]
-    failed: tuple[tuple[str, str], ...]
+    images: tuple[_Candidate, ...]
+    failed: tuple[ScoredImage, ...]
 
 
 def _possible(
     metric: Metric, methods: Sequence[ExplainMethod], *, estimates_heads: bool
 ) -> tuple[list[ExplainMethod], list[str]]:
-    """Those of the methods that a metric allows, and why it does not allow the others."""
+    """The methods that a metric supports, and notes on why it does not support the others."""
     checks: dict[ExplainMethod, Sequence[Callable[[Metric], object]]] = {
         "attention": (headed_encoder, check_differentiable) if estimates_heads else (headed_encoder,),
         "saliency": (check_differentiable,),
@@ -170,32 +172,30 @@ def _most_changed_first(
     found = head_importance(metric, images, heads=heads, progress=partial(tell, "heads"))
     order = found.most_changed(heads, len(found.images))
     return _Ranked(
-        images=tuple(_ScoredImage(found.images[place], found.scores[place], found.changes[place]) for place in order),
+        images=tuple(_Candidate(found.images[index], found.scores[index], found.changes[index]) for index in order),
         failed=found.failed,
     )
 
 
 def _scored(metric: Metric, images: Sequence[str | os.PathLike[str]]) -> _Ranked:
-    """In the order in which they are given."""
+    """Score the images, in the given order."""
     scored, failed = [], []
     for decoded in decode_ahead(images):
         name = os.fspath(cast("str", decoded.source))
         if decoded.pixels is None:
-            failed.append((name, str(decoded.error)))
+            failed.append(ScoredImage(name, error=str(decoded.error)))
         else:
-            scored.append(_ScoredImage(name, metric.score_batch(decoded.pixels[None])[0]))
+            scored.append(_Candidate(name, metric.score_batch(decoded.pixels[None])[0]))
     if not scored:
-        raise InvalidImageError(
-            f"There is no readable image to explain.{f' The first: {failed[0][1]}' if failed else ''}"
-        )
+        raise InvalidImageError(f"There is no readable image to explain.{first_failure(failed)}")
     return _Ranked(images=tuple(scored), failed=tuple(failed))
 
 
-def _explained(metric: Metric, scored: _ScoredImage, how: _How) -> ExplainedImage:
-    image = _pictured(scored, how.max_side)
+def _explained(metric: Metric, scored: _Candidate, how: _How) -> ExplainedImage:
+    image = _shrunk(scored, how.max_side)
     if scored.changes is not None:
-        looks = _heads(metric, image, how.heads, scored.changes, how.untouched, how.max_side)
-        image = replace(image, heads=looks)
+        heads = _heads(metric, image, how.heads, scored.changes, how.pretrained, how.max_side)
+        image = replace(image, heads=heads)
     if "saliency" in how.methods:
         image = _with_saliency(metric, image, how)
     if "crops" in how.methods:
@@ -203,7 +203,7 @@ def _explained(metric: Metric, scored: _ScoredImage, how: _How) -> ExplainedImag
     return image
 
 
-def _pictured(scored: _ScoredImage, max_side: int) -> ExplainedImage:
+def _shrunk(scored: _Candidate, max_side: int) -> ExplainedImage:
     image = load_image(scored.name)
     shrunk = resize(image[None], canvas_size(image.shape[-2], image.shape[-1], max_side))[0].clamp(0, 1)
     pixels = shrunk.mul(255).round().byte().permute(1, 2, 0).numpy()
@@ -211,20 +211,25 @@ def _pictured(scored: _ScoredImage, max_side: int) -> ExplainedImage:
 
 
 def _heads(
-    metric: Metric, image: ExplainedImage, heads: Sequence[Head], changes: Tensor, untouched: Backbone | None, side: int
+    metric: Metric,
+    image: ExplainedImage,
+    heads: Sequence[Head],
+    changes: Tensor,
+    pretrained: Encoder | None,
+    side: int,
 ) -> tuple[ExplainedHead, ...]:
     own = attention_maps(metric, image.name, heads, max_side=side)
     before: Sequence[AttentionMap | None] = [None] * len(heads)
-    if untouched is not None:
-        before = attention_maps(metric, image.name, heads, backbone=untouched, max_side=side)
+    if pretrained is not None:
+        before = attention_maps(metric, image.name, heads, encoder=pretrained, max_side=side)
     return tuple(
-        ExplainedHead(head=head, change=changes[head], own=now, untouched=then)
+        ExplainedHead(head=head, change=changes[head], own=now, pretrained=then)
         for head, now, then in zip(heads, own, before, strict=True)
     )
 
 
 def _with_saliency(metric: Metric, image: ExplainedImage, how: _How) -> ExplainedImage:
-    """Its saliency, smoothed as much as the eye does: single pixels are noise."""
+    """Add the saliency, smoothed because single pixels are noise to the eye."""
     pixels = load_image(image.name)
     shrunk = shrink_to_long_side(pixels[None], how.saliency_side)[0].clamp(0, 1)
     size = None if shrunk.shape == pixels.shape else (int(shrunk.shape[-2]), int(shrunk.shape[-1]))
@@ -235,11 +240,11 @@ def _with_saliency(metric: Metric, image: ExplainedImage, how: _How) -> Explaine
 
 
 def _blurred(values: Tensor) -> Tensor:
-    """With a Gaussian of a hundredth of the longer side."""
+    """Blur by a Gaussian whose standard deviation is 1 % of the longer side."""
     sigma = max(1.0, max(values.shape) / 100)
     radius = min(int(3 * sigma), min(values.shape) - 1)
-    places = torch.arange(-radius, radius + 1, dtype=values.dtype)
-    weights = torch.exp(-(places**2) / (2 * sigma**2))
+    offsets = torch.arange(-radius, radius + 1, dtype=values.dtype)
+    weights = torch.exp(-(offsets**2) / (2 * sigma**2))
     weights /= weights.sum()
     padded = F.pad(values[None, None], (radius,) * 4, mode="reflect")
     blurred: Tensor = F.conv2d(F.conv2d(padded, weights[None, None, None]), weights[None, None, :, None])[0, 0]

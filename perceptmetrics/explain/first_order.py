@@ -1,10 +1,10 @@
-"""The effect of all heads of an encoder at once, in about the time of five passes.
+"""Estimate the effect of all heads of an encoder at once, in about the time of five forward passes.
 
-A head whose attention becomes uniform in the row of the class token changes the class token that leaves its block. Two
-things follow. The class token itself goes another way through the blocks above: that is one token, and is computed
-exactly. And the patches read another class token there: what that does to the prediction is taken to the first order,
-from the gradient with respect to what they read, which one sweep backwards gives for all heads. What is left out is
-that changed patches are read by a changed class token and by each other in a changed way.
+Making a head's attention uniform in the row of the class token changes the class token that leaves its block. This has
+two effects. The class token itself takes a different path through the blocks above; that is a single token and is
+computed exactly. And the patches attend to a different class token; the effect on the prediction is taken to first
+order, from the gradient with respect to the patches' attention outputs, which one backward pass gives for all heads.
+Neglected is that the changed patches are then read differently by the class token and by each other.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = ["first_order_changes"]
 
 
 def first_order_changes(transformer: Transformer, pixels: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-    """Estimate what each head changes.
+    """Estimate the effect of each head.
 
     Args:
-        transformer: The encoder, of L blocks of H heads.
+        transformer: The encoder, with L blocks of H heads.
         pixels: Shape (N, 3, h, w), normalised.
-        gradients: Shape (K, N, D): of K predictions with respect to the features.
+        gradients: Shape (K, N, D): gradients of K predictions with respect to the features.
 
     Returns:
-        Features with the class token on its other way, shape (N, L * H, D), the heads in order; and what the patches
-        add to the predictions to the first order, shape (N, L * H, K).
+        Features from the changed class token, shape (N, L * H, D), with the heads in order; and the first-order change
+        of the predictions by the patches, shape (N, L * H, K).
     """
     with torch.no_grad():
         inputs = block_inputs(transformer, pixels)
@@ -45,7 +45,10 @@ def first_order_changes(transformer: Transformer, pixels: Tensor, gradients: Ten
 
 
 def _gradients_of_patches(transformer: Transformer, inputs: Sequence[Tensor], gradients: Tensor) -> list[Tensor]:
-    """For each block but the last, of K predictions with respect to what its patches read: (K, N, P, H * d)."""
+    """Gradients of K predictions with respect to the attention output of the patches, shape (K, N, P, H * d).
+
+    One tensor for each block except the last.
+    """
     *blocks, last = transformer.blocks
     with torch.enable_grad():
         entering = inputs[-1].detach().requires_grad_()
@@ -64,7 +67,7 @@ def _gradients_of_patches(transformer: Transformer, inputs: Sequence[Tensor], gr
 
 
 def _pull_back(output: Tensor, variables: Sequence[Tensor], gradients: Tensor) -> list[Tensor]:
-    """Take K gradients with respect to an output, shape (K, ...), back to what it was computed from."""
+    """Propagate K gradients with respect to an output, shape (K, ...), back to its inputs."""
     pulled = [torch.autograd.grad(output, variables, one, retain_graph=True) for one in gradients]
     return [torch.stack(of_one) for of_one in zip(*pulled, strict=True)]
 
@@ -72,7 +75,7 @@ def _pull_back(output: Tensor, variables: Sequence[Tensor], gradients: Tensor) -
 def _class_paths(
     transformer: Transformer, inputs: Sequence[Tensor], to_attended: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Follow the class tokens of all heads upwards, among patches as they were; see `first_order_changes`."""
+    """Propagate the changed class tokens of all heads upwards among unchanged patches; see `first_order_changes`."""
     count, labels = len(inputs[0]), len(to_attended[0]) if to_attended else 1
     moved = inputs[0][:, :0]
     effects = moved.new_zeros(labels, count, 0)
@@ -92,7 +95,7 @@ def _class_paths(
 def _read_by_patches(
     block: TransformerBlock, above: NextBlock, entering: Tensor, moved: Tensor, gradients: Tensor
 ) -> Tensor:
-    """What predictions gain when patches read other class tokens, (N, M, C), than their own: (K, N, M)."""
+    """Change of the predictions, shape (K, N, M), if the patches attend to the class tokens `moved`, (N, M, C)."""
     together = torch.cat([entering[:, :1], moved], dim=1)
     _, key, value = block.project(together)
     gains = above.gains(key, value, gradients)

@@ -1,8 +1,8 @@
 """The attention heads of a metric's encoder: those of a vision transformer, or of a ResNet's attention pool.
 
-A head is named by its layer and its number in it, both counted from 0 as the names of weights do
+A head is named by its layer and its number in that layer, both counted from 0 like the names of weights
 (`resblocks.22`): `"22.10"`. The attention pool of CLIP's ResNets is their only layer; its query is the mean of all
-tokens and takes the place of the class token.
+tokens, which serves as the class token.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import json
 import re
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.explain.first_order import first_order_changes
 from perceptmetrics.explain.interventions import block_inputs, changed_features
-from perceptmetrics.models.encoders import ClipResNet, transformer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,17 +25,17 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.models.encoders import Backbone, Transformer
+    from perceptmetrics.models.encoders import ClipResNet, Encoder, Transformer
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["Head", "HeadedEncoder", "by_layer", "headed_encoder", "parse_heads", "read_heads"]
 
 _NAME = re.compile(r"(\d+)\.(\d+)")
-_ON_ACCELERATOR = 64  # pictures that go through a block together where no cache limits them
+_ON_ACCELERATOR = 64  # views per block call where no processor cache limits them
 
 
 class Head(NamedTuple):
-    """An attention head: its layer and its number in it, counted from 0."""
+    """An attention head: its layer and its number in that layer, both counted from 0."""
 
     layer: int
     number: int
@@ -46,12 +45,12 @@ class Head(NamedTuple):
 
 
 class HeadedEncoder(ABC):
-    """An encoder whose features come from a token that attends to all, with L layers of H heads.
+    """An encoder whose features come from a token that attends to all others, with L layers of H heads.
 
     Attributes:
         num_layers: L.
         num_heads: H.
-        prefix: How many tokens stand before those of the places in the picture.
+        prefix: Number of tokens before the patch tokens.
     """
 
     num_layers: int
@@ -60,11 +59,11 @@ class HeadedEncoder(ABC):
 
     @abstractmethod
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the tokens of a picture of so many pixels."""
+        """Rows and columns of the patch tokens of a view of this size in pixels."""
 
     @abstractmethod
     def seen(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width, in pixels from the top left corner, of what these tokens stand for."""
+        """Height and width in pixels, from the top left corner, that the patch tokens cover."""
 
     @abstractmethod
     def attention(self, pixels: Tensor, heads: Sequence[Head]) -> Tensor:
@@ -75,19 +74,19 @@ class HeadedEncoder(ABC):
             heads: The heads.
 
         Returns:
-            Shape (N, M, T): each row sums to 1; the first `prefix` entries are no places in the picture.
+            Shape (N, M, T): each row sums to 1; the first `prefix` entries are not patches.
         """
 
     @abstractmethod
     def changed(
         self, pixels: Tensor, heads: Mapping[int, Sequence[int]], tick: Callable[[int, int], None]
     ) -> tuple[Tensor, Tensor]:
-        """Features as they are, and with the attention of one head made uniform.
+        """Compute the features, and the features with the attention of one head at a time made uniform.
 
         Args:
             pixels: Shape (N, 3, h, w), normalised.
-            heads: Numbers of M heads by their layer.
-            tick: Told the layer and of how many heads a picture is done, again and again.
+            heads: Numbers of M heads by layer.
+            tick: Called repeatedly with a layer and the number of (view, head) pairs completed in it.
 
         Returns:
             Shapes (N, D) and (N, M, D).
@@ -95,15 +94,15 @@ class HeadedEncoder(ABC):
 
     @abstractmethod
     def estimated(self, pixels: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-        """What making a head's attention uniform changes, in part to the first order.
+        """Estimate the effect of making a head's attention uniform, partly to first order.
 
         Args:
             pixels: Shape (N, 3, h, w), normalised.
-            gradients: Shape (K, N, D): of K predictions with respect to the features.
+            gradients: Shape (K, N, D): gradients of K predictions with respect to the features.
 
         Returns:
-            Features, shape (N, L * H, D), the heads in order; and what is to be added to the predictions that are made
-            from them, shape (N, L * H, K).
+            Features, shape (N, L * H, D), with the heads in order; and corrections to add to the predictions from these
+            features, shape (N, L * H, K).
         """
 
     def all_heads(self) -> list[Head]:
@@ -111,37 +110,37 @@ class HeadedEncoder(ABC):
         return [Head(layer, number) for layer in range(self.num_layers) for number in range(self.num_heads)]
 
     def check(self, heads: Iterable[Head]) -> None:
-        """Refuse heads that it does not have.
+        """Refuse heads that the encoder does not have.
 
         Raises:
-            InvalidOptionError: One of them.
+            InvalidOptionError: A head does not exist.
         """
         for head in heads:
             if head.layer >= self.num_layers or head.number >= self.num_heads:
                 raise InvalidOptionError(
                     f"There is no head {head}: the encoder has layers 0 to {self.num_layers - 1} with heads 0 to "
-                    f"{self.num_heads - 1}. Name a head as LAYER.HEAD, both counted from 0."
+                    f"{self.num_heads - 1}. Write a head as LAYER.HEAD, both counted from 0."
                 )
 
 
 def parse_heads(text: str) -> list[Head]:
-    """Read heads such as `"22.10,23.4"`.
+    """Parse heads such as `"22.10,23.4"`.
 
     Raises:
-        InvalidOptionError: It is not of that form.
+        InvalidOptionError: The text has another form.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     matches = [_NAME.fullmatch(name) for name in names]
     if not names or not all(matches):
-        raise InvalidOptionError(f"Expected heads as LAYER.HEAD, with commas, such as '22.10,23.4', got {text!r}.")
+        raise InvalidOptionError(f"Expected heads as LAYER.HEAD,LAYER.HEAD,... such as '22.10,23.4', got {text!r}.")
     return list(dict.fromkeys(Head(int(match[1]), int(match[2])) for match in matches if match))
 
 
 def read_heads(path: Path) -> list[Head]:
-    """Read the heads of a file that `perceptmetrics heads` wrote, the most important first.
+    """Read the heads from a file that `perceptmetrics heads` wrote, the most important first.
 
     Raises:
-        InvalidOptionError: It is no such file.
+        InvalidOptionError: The file is missing or of another kind.
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["heads"]
@@ -154,38 +153,38 @@ def read_heads(path: Path) -> list[Head]:
 
 
 def by_layer(heads: Iterable[Head]) -> dict[int, list[int]]:
-    """Numbers of heads by their layer, in order."""
+    """Group heads by layer, in order."""
     layers: dict[int, list[int]] = {}
     for head in sorted(heads):
         layers.setdefault(head.layer, []).append(head.number)
     return layers
 
 
-def headed_encoder(metric: Metric, backbone: Backbone | None = None) -> HeadedEncoder:
-    """The heads of a metric's encoder.
+def headed_encoder(metric: Metric, encoder: Encoder | None = None) -> HeadedEncoder:
+    """Give access to the attention heads of a metric's encoder.
 
     Args:
         metric: The metric.
-        backbone: Another encoder of the same architecture; None for the metric's own.
+        encoder: Another encoder of the same architecture; None for the metric's own.
 
     Raises:
-        InvalidOptionError: The encoder has none, or none that this package can look into.
+        InvalidOptionError: The encoder has no attention heads, or none that are supported.
     """
-    encoder = metric.backbone if backbone is None else backbone
-    if isinstance(encoder, ClipResNet):
-        return _PoolHeads(encoder)
+    encoder = metric.encoder if encoder is None else encoder
+    if encoder.attention_pool is not None:
+        return _PoolHeads(cast("ClipResNet", encoder))
     try:
-        return _TransformerHeads(encoder, transformer_of(encoder))
+        return _TransformerHeads(encoder, encoder.transformer())
     except InvalidOptionError as error:
         raise InvalidOptionError(
             f"{metric.metric_name!r} has no attention heads to explain. {error} Saliency explains any metric, and "
-            "crops explain those that see several views of an image."
+            "crops explain metrics with several views of an image."
         ) from error
 
 
 class _TransformerHeads(HeadedEncoder):
-    def __init__(self, backbone: Backbone, transformer: Transformer) -> None:
-        self._backbone, self._transformer = backbone, transformer
+    def __init__(self, encoder: Encoder, transformer: Transformer) -> None:
+        self._encoder, self._transformer = encoder, transformer
         self.num_layers = len(transformer.blocks)
         self.num_heads = transformer.blocks[0].num_heads
         self.prefix = transformer.prefix
@@ -219,55 +218,55 @@ class _TransformerHeads(HeadedEncoder):
             inputs = block_inputs(self._transformer, some)
             class_token = self._transformer.blocks[-1].through(inputs[-1], queries=1)[:, 0]
             own.append(self._transformer.read(class_token))
-            told = partial(_tell_of_all, tick, len(some))
-            others.append(changed_features(self._transformer, inputs, heads, part, told))
+            tick_all = partial(_tick_views, tick, len(some))
+            others.append(changed_features(self._transformer, inputs, heads, part, tick_all))
         return torch.cat(own), torch.cat(others)
 
     def estimated(self, pixels: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-        part = max(1, self._part(pixels) // len(gradients))  # which are kept for all blocks
+        part = max(1, self._part(pixels) // len(gradients))  # gradients are kept for all blocks
         parts = zip(torch.split(pixels, part), torch.split(gradients, part, dim=1), strict=True)
         features, added = zip(*(first_order_changes(self._transformer, some, own) for some, own in parts), strict=True)
         return torch.cat(features), torch.cat(added)
 
     def _part(self, pixels: Tensor) -> int:
-        """How many pictures to take through a block together."""
+        """Number of views per block call."""
         if pixels.device.type != "cpu":
             return _ON_ACCELERATOR
-        return self._backbone.cache_sized_part(*pixels.shape[-2:])
+        return self._encoder.cache_sized_part(*pixels.shape[-2:])
 
 
-def _tell_of_all(tick: Callable[[int, int], None], pictures: int, layer: int, heads: int) -> None:
-    """Turn heads of several pictures into heads of single ones."""
-    tick(layer, pictures * heads)
+def _tick_views(tick: Callable[[int, int], None], views: int, layer: int, heads: int) -> None:
+    """Count heads of several views."""
+    tick(layer, views * heads)
 
 
 class _PoolHeads(HeadedEncoder):
     num_layers = 1
     prefix = 1
 
-    def __init__(self, backbone: ClipResNet) -> None:
-        self._backbone = backbone
-        self.num_heads = backbone.pool.num_heads
+    def __init__(self, encoder: ClipResNet) -> None:
+        self._encoder = encoder
+        self.num_heads = encoder.pool.num_heads
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        return height // self._backbone.min_size, width // self._backbone.min_size
+        return height // self._encoder.min_size, width // self._encoder.min_size
 
     def seen(self, height: int, width: int) -> tuple[int, int]:
         rows, columns = self.grid(height, width)
-        return rows * self._backbone.min_size, columns * self._backbone.min_size
+        return rows * self._encoder.min_size, columns * self._encoder.min_size
 
     @torch.no_grad()
     def attention(self, pixels: Tensor, heads: Sequence[Head]) -> Tensor:
-        pool = self._backbone.pool
-        attention = pool.attention(pool.tokens(self._backbone.feature_map(pixels)))
+        pool = self._encoder.pool
+        attention = pool.attention(pool.tokens(self._encoder.feature_map(pixels)))
         return attention[:, [head.number for head in heads]]
 
     @torch.no_grad()
     def changed(
         self, pixels: Tensor, heads: Mapping[int, Sequence[int]], tick: Callable[[int, int], None]
     ) -> tuple[Tensor, Tensor]:
-        pool = self._backbone.pool
-        tokens = pool.tokens(self._backbone.feature_map(pixels))
+        pool = self._encoder.pool
+        tokens = pool.tokens(self._encoder.feature_map(pixels))
         attention = pool.attention(tokens)
         features = []
         for number in heads.get(0, ()):
@@ -278,6 +277,6 @@ class _PoolHeads(HeadedEncoder):
         return pool.mix(tokens, attention), torch.stack(features, dim=1)
 
     def estimated(self, pixels: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-        """Exact, since nothing follows the pool."""
+        """Compute the exact effect, since nothing follows the pool."""
         _, changed = self.changed(pixels, {0: range(self.num_heads)}, lambda _layer, _done: None)
         return changed, changed.new_zeros(len(pixels), self.num_heads, len(gradients))

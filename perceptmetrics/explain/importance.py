@@ -1,7 +1,7 @@
-"""How much each attention head matters for a metric (PerceptCLIP, section 6).
+"""Measure how much each attention head matters for a metric (PerceptCLIP, section 6).
 
-A head's importance is the mean change of the prediction, over images, when the row of the class token in its attention
-is replaced by a uniform one. Where an image is seen in several views, the head is changed in all of them.
+A head's importance is the mean change of the prediction over images if the row of the class token in its attention is
+replaced by a uniform one. If an image has several views, the head is changed in all of them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from perceptmetrics.explain.saliency import check_differentiable
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.sources import NamedImage
 from perceptmetrics.models.metric_base import single_images
+from perceptmetrics.scoring.results import ScoredImage
+from perceptmetrics.scoring.stream import first_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +36,7 @@ __all__ = ["HeadImportance", "ImportanceMethod", "head_importance"]
 
 ImportanceMethod = Literal["exact", "gradient", "screened"]
 
-_SCREENED = 8  # of so many heads, the strongest is looked at exactly
+_SCREENED = 8  # one in this many heads is measured exactly: the strongest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,13 +45,13 @@ class HeadImportance:
 
     Attributes:
         metric: Name of the metric.
-        method: How the changes were found.
+        method: How the changes were computed.
         labels: Names of the K outputs; empty for a single score.
-        shared: Whether the K outputs are probabilities that share 1.
+        shared: Whether the K outputs are probabilities that sum to 1.
         images: Names of the N images.
-        failed: Names of images that could not be read, each with the reason.
-        scores: Shape (N, K): the predictions themselves.
-        changes: Shape (N, L, H, K): predictions with the head changed, minus these; NaN for heads that were left out.
+        failed: Images that could not be read.
+        scores: Shape (N, K): the predictions.
+        changes: Shape (N, L, H, K): predictions with the head changed, minus `scores`; NaN for heads not measured.
         exact: Shape (L, H): whether the changes of a head are exact rather than estimated.
     """
 
@@ -58,17 +60,17 @@ class HeadImportance:
     labels: tuple[str, ...]
     shared: bool
     images: tuple[str, ...]
-    failed: tuple[tuple[str, str], ...]
+    failed: tuple[ScoredImage, ...]
     scores: Tensor
     changes: Tensor
     exact: Tensor
 
     @property
     def sizes(self) -> Tensor:
-        """Shape (N, L, H): how large the changes are, without sign.
+        """Shape (N, L, H): magnitude of the changes.
 
-        The absolute change of a single score; of probabilities that share 1 the share that moves from some labels to
-        others (half the sum of the absolute changes); of other scores the mean of the absolute changes.
+        For a single score, its absolute change; for probabilities that sum to 1, the fraction that moves from some
+        labels to others (half the sum of the absolute changes); for other scores, the mean of the absolute changes.
         """
         absolute = self.changes.abs()
         return absolute.sum(dim=-1) / 2 if self.shared else absolute.mean(dim=-1)
@@ -80,21 +82,21 @@ class HeadImportance:
 
     @property
     def signed(self) -> Tensor:
-        """Shape (L, H, K): mean change with its sign. Where it is positive, the head's attention lowers the score."""
+        """Shape (L, H, K): signed mean change. If it is positive, the head's attention lowers the score."""
         return self.changes.mean(dim=0)
 
     def strongest(self, count: int) -> list[Head]:
         """The `count` most important heads, the most important first."""
         heads = self.importance.shape[1]
         order = self.importance.flatten().nan_to_num(nan=-1.0).argsort(descending=True, stable=True)
-        places = [place for place in order.tolist() if not self.importance.flatten()[place].isnan()]
-        return [Head(*divmod(place, heads)) for place in places[:count]]
+        indices = [index for index in order.tolist() if not self.importance.flatten()[index].isnan()]
+        return [Head(*divmod(index, heads)) for index in indices[:count]]
 
     def most_changed(self, heads: Iterable[Head], count: int) -> list[int]:
-        """The places of the `count` images whose predictions these heads change most, the most changed first."""
+        """Indices of the `count` images whose predictions these heads change most, the most changed first."""
         sizes = torch.stack([self.sizes[:, head.layer, head.number] for head in heads]).amax(dim=0)
-        places: list[int] = sizes.argsort(descending=True, stable=True).tolist()
-        return places[:count]
+        indices: list[int] = sizes.argsort(descending=True, stable=True).tolist()
+        return indices[:count]
 
 
 def head_importance(
@@ -108,16 +110,16 @@ def head_importance(
     """Measure how much each attention head of a metric matters.
 
     Args:
-        metric: A metric on a vision transformer with a class token, or on one of CLIP's ResNets.
+        metric: A metric whose encoder is a vision transformer with a class token, or one of CLIP's ResNets.
         images: See `Metric.score`. Files that cannot be read are left out and named in the result.
-        method: `"exact"` computes each head's change: about as much work as half a pass for each head and image.
-            `"gradient"` estimates all of them in about five passes for each image, see `first_order`. `"screened"`
-            estimates them and computes the eighth of the heads that comes out strongest exactly.
-        heads: Heads to look at; None for all.
-        progress: Told the share of the work that is done, in [0, 1], again and again.
+        method: `"exact"` computes the change of each head, at the cost of about half a forward pass per head and image.
+            `"gradient"` estimates all heads in about five forward passes per image, see `first_order`. `"screened"`
+            estimates all heads and then computes the strongest eighth exactly.
+        heads: The heads to measure; None for all.
+        progress: Called repeatedly with the completed fraction of the work, in [0, 1].
 
     Returns:
-        The changes, image by image, and the importance.
+        The changes for each image, and the importance.
 
     Raises:
         InvalidOptionError: The metric has no such heads, or no gradients where the method needs them.
@@ -135,7 +137,7 @@ def head_importance(
     chosen = sorted(set(encoder.all_heads() if heads is None else heads))
     encoder.check(chosen)
     if not chosen:
-        raise InvalidOptionError("heads= names no head. Leave it out for all of them.")
+        raise InvalidOptionError("heads= is empty. Leave it out to measure all heads.")
     if method != "exact":
         check_differentiable(metric)
     run = _Run(metric, encoder, list(single_images(images)))
@@ -143,12 +145,12 @@ def head_importance(
     if method == "exact":
         return run.measure(method, chosen, run.exact, tell)
     estimated = run.measure(
-        method, chosen, run.estimated, lambda share: tell(share / (1 if method == "gradient" else 8))
+        method, chosen, run.estimated, lambda fraction: tell(fraction / (1 if method == "gradient" else 8))
     )
     if method == "gradient":
         return estimated
     strongest = sorted(estimated.strongest(math.ceil(len(chosen) / _SCREENED)))
-    refined = run.measure(method, strongest, run.exact, lambda share: tell((1 + 7 * share) / 8))
+    refined = run.measure(method, strongest, run.exact, lambda fraction: tell((1 + 7 * fraction) / 8))
     changes = torch.where(refined.exact[..., None], refined.changes, estimated.changes)
     return replace(refined, changes=changes)
 
@@ -162,23 +164,22 @@ class _Run:
     def measure(
         self, method: ImportanceMethod, heads: Sequence[Head], look: _Look, tell: Callable[[float], None]
     ) -> HeadImportance:
-        """Look at each image and put the results together."""
+        """Measure each image and collect the results."""
         names, failed, scores, changes = [], [], [], []
         count = len(self._sources)
-        for place, decoded in enumerate(decode_ahead(self._sources)):
-            name = _name(decoded.source, place)
+        for index, decoded in enumerate(decode_ahead(self._sources)):
+            name = _name(decoded.source, index)
             if decoded.pixels is None:
-                failed.append((name, str(decoded.error)))
+                failed.append(ScoredImage(name, error=str(decoded.error)))
                 continue
             with torch.autocast(self._metric.device.type, enabled=False):
-                own, changed = look(decoded.pixels[None], heads, partial(_tell_of_some, tell, place, count))
+                own, changed = look(decoded.pixels[None], heads, partial(_tell_of_image, tell, index, count))
             names.append(name)
             scores.append(own.cpu())
             changes.append(changed.cpu())
-            tell((place + 1) / count)
+            tell((index + 1) / count)
         if not names:
-            reason = f" The first: {failed[0][1]}" if failed else ""
-            raise InvalidImageError(f"There is no readable image to explain the metric on.{reason}")
+            raise InvalidImageError(f"There is no readable image to explain the metric on.{first_failure(failed)}")
         return HeadImportance(
             metric=self._metric.metric_name,
             method=method,
@@ -193,7 +194,7 @@ class _Run:
 
     @torch.no_grad()
     def exact(self, image: Tensor, heads: Sequence[Head], tell: Callable[[float], None]) -> tuple[Tensor, Tensor]:
-        """Score an image as it is and with each head changed: shapes (K,) and (L, H, K)."""
+        """Score an image, and compute the change by each head: shapes (K,) and (L, H, K)."""
         layers = by_layer(heads)
         groups = [group.to(self._dtype) for group in self._metric.views(image)]
         work = sum(self._cost(layer) * len(numbers) for layer, numbers in layers.items()) * sum(map(len, groups))
@@ -205,18 +206,18 @@ class _Run:
             tell(done / work)
 
         features, changed = zip(*(self._encoder.changed(group, layers, tick) for group in groups), strict=True)
-        own = self._metric.rate([_promoted(group) for group in features], 1)[0]
+        own = self._metric.score_features([_promoted(group) for group in features], 1)[0]
         changes = own.new_full((*self._shape, len(own)), float("nan"))
         changes[self._mask(heads).to(own.device)] = self._rated(changed) - own
         return own, changes
 
     def estimated(self, image: Tensor, heads: Sequence[Head], _: Callable[[float], None]) -> tuple[Tensor, Tensor]:
-        """Score an image and estimate what each head changes: shapes (K,) and (L, H, K)."""
+        """Score an image, and estimate the change by each head: shapes (K,) and (L, H, K)."""
         with torch.no_grad():
             groups = self._metric.views(image)
             encoded = self._metric.encode(groups)
         features = [group.requires_grad_() for group in encoded]
-        rows = self._metric.rate(features, 1)[0]
+        rows = self._metric.score_features(features, 1)[0]
         gradients = [torch.autograd.grad(row, features, retain_graph=True) for row in rows]  # [label][group]
         found = [
             self._encoder.estimated(group.to(self._dtype), torch.stack(own).to(self._dtype))
@@ -229,16 +230,16 @@ class _Run:
         return rows.detach(), torch.where(self._mask(heads).to(rows.device)[..., None], changes, float("nan"))
 
     def _rated(self, changed: Sequence[Tensor]) -> Tensor:
-        """From features with M heads changed, shapes (V, M, D), to scores, shape (M, K).
+        """Turn features with M heads changed, shapes (V, M, D), into scores, shape (M, K).
 
-        Views by heads become heads by views, as if each head were an image of its own.
+        Views by heads become heads by views, as if each head were a separate image.
         """
         by_head = [_promoted(group).transpose(0, 1).flatten(0, 1) for group in changed]
-        return self._metric.rate(by_head, changed[0].shape[1])
+        return self._metric.score_features(by_head, changed[0].shape[1])
 
     @property
     def _dtype(self) -> torch.dtype:
-        return next(self._metric.backbone.parameters()).dtype
+        return next(self._metric.encoder.parameters()).dtype
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -254,17 +255,17 @@ class _Run:
         return mask
 
 
-def _tell_of_some(tell: Callable[[float], None], place: int, count: int, share: float) -> None:
-    """Turn the share of an image into that of all."""
-    tell((place + share) / count)
+def _tell_of_image(tell: Callable[[float], None], index: int, count: int, fraction: float) -> None:
+    """Turn the completed fraction of one image into that of all images."""
+    tell((index + fraction) / count)
 
 
 def _promoted(features: Tensor) -> Tensor:
-    """In float32 unless the precision is higher, as heads get them."""
+    """Convert features to at least float32, the precision in which heads receive them."""
     return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
-def _name(source: ImageSource | NamedImage, place: int) -> str:
+def _name(source: ImageSource | NamedImage, index: int) -> str:
     if isinstance(source, NamedImage):
         return source.name
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {index}"

@@ -1,15 +1,15 @@
-"""What an encoder would say if one of its heads looked everywhere alike (PerceptCLIP, section 6).
+"""Encoder features with one head's class-token attention made uniform (PerceptCLIP, section 6).
 
-The row of the class token in a head's attention becomes uniform. Of the tokens that leave that block only the class
-token is another one. What follows from it saves work without changing the result:
+The row of the class token in a head's attention becomes uniform. Only the class token that leaves that block changes.
+This saves work without changing the result:
 
-- the blocks below are walked through once for all heads;
-- in the block itself only the class token is computed;
-- in the next block only the class token has other queries, keys and values. A patch attends to the other patches as
-  before, and to the class token with another weight: a sigmoid of its logit against the others' log-sum;
-- of the last block only the class token is read.
+- The blocks below are computed once for all heads.
+- In the block itself, only the class token is computed.
+- In the next block, only the class token has different queries, keys and values. A patch attends to the other patches
+  as before, and to the class token with a new weight: the sigmoid of its logit minus the log-sum of the others.
+- In the last block, only the class token is computed.
 
-What remains are the blocks between, whose tokens all differ: half of a pass on the average.
+What remains are the blocks in between, in which all tokens differ: half a forward pass on average.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["NextBlock", "block_inputs", "changed_features", "uniform_class_token
 
 
 def block_inputs(transformer: Transformer, pixels: Tensor) -> list[Tensor]:
-    """The tokens that enter each block.
+    """Compute the tokens that enter each block.
 
     Args:
         transformer: The encoder.
@@ -47,12 +47,12 @@ def block_inputs(transformer: Transformer, pixels: Tensor) -> list[Tensor]:
 
 
 def uniform_class_tokens(block: TransformerBlock, tokens: Tensor, heads: Sequence[int]) -> Tensor:
-    """The class token that leaves a block when a head's attention is uniform in its row, for one head at a time.
+    """Compute the class token that leaves a block if one head's attention is uniform in its row.
 
     Args:
         block: The block.
-        tokens: Shape (N, T, C), as they enter it.
-        heads: M heads of the block.
+        tokens: Shape (N, T, C): the tokens that enter the block.
+        heads: M heads of the block, each changed separately.
 
     Returns:
         Shape (N, M, C).
@@ -72,17 +72,17 @@ def changed_features(
     part: int,
     tick: Callable[[int, int], None] = lambda _number, _heads: None,
 ) -> Tensor:
-    """Features when the attention of one head is uniform in the row of the class token, for one head at a time.
+    """Compute features if the attention of one head is uniform in the row of the class token.
 
     Args:
         transformer: The encoder.
-        inputs: What `block_inputs` returns, for N pictures.
-        heads: Heads by the number of their block.
-        part: How many pictures to take through a block together; N pictures of at least one head are.
-        tick: Told after each part the number of the block, and of how many of its heads these pictures are done.
+        inputs: The result of `block_inputs` for N views.
+        heads: Heads by the number of their block, each changed separately.
+        part: Number of views per block call, at least the N views of one head.
+        tick: Called after each part with the number of the block and the number of its heads that are done.
 
     Returns:
-        Shape (N, M, D), the heads in order, block by block.
+        Shape (N, M, D), with the heads in order, block by block.
     """
     features = []
     for number, chosen in heads.items():
@@ -96,7 +96,7 @@ def changed_features(
 
 
 class _Above:
-    """What follows a block of which nothing but the class token has changed."""
+    """The blocks above a block in which only the class token has changed."""
 
     def __init__(self, transformer: Transformer, number: int, inputs: Sequence[Tensor]) -> None:
         self._transformer = transformer
@@ -104,7 +104,7 @@ class _Above:
         self._next = NextBlock(self._rest[0], inputs[number + 1]) if self._rest else None
 
     def features(self, class_tokens: Tensor) -> Tensor:
-        """From the class tokens that leave the block, shape (N, M, C), to features, shape (N, M, D)."""
+        """Turn class tokens that leave the block, shape (N, M, C), into features, shape (N, M, D)."""
         if self._next is not None and len(self._rest) == 1:
             class_tokens = self._next.class_tokens(class_tokens)
         elif self._next is not None:
@@ -116,11 +116,11 @@ class _Above:
 
 
 class NextBlock:
-    """A block in whose input only the class token is another one.
+    """A block in whose input only the class token varies.
 
     Args:
         block: The block.
-        tokens: Shape (N, T, C): its input, of which the class token is not looked at.
+        tokens: Shape (N, T, C): its input; the class token in it is not used.
     """
 
     def __init__(self, block: TransformerBlock, tokens: Tensor) -> None:
@@ -143,44 +143,45 @@ class NextBlock:
         return self._block.leave(torch.cat([class_tokens[:, :, None], others], dim=2), attended)
 
     def gains(self, key: Tensor, value: Tensor, gradients: Tensor) -> Tensor:
-        """What predictions gain to the first order when the other tokens read each of M class tokens.
+        """First-order change of predictions if the other tokens attend to each of M class tokens.
 
         Args:
             key: Keys of the class tokens, shape (N, H, M, d).
-            value: Their values, of the same shape.
-            gradients: Shape (K, N, P, H * d): of K predictions with respect to what the other tokens read.
+            value: Values of the class tokens, same shape.
+            gradients: Shape (K, N, P, H * d): gradients of K predictions with respect to the attention output of the
+                other tokens.
 
         Returns:
-            Shape (K, N, M), up to a number that is the same for all class tokens.
+            Shape (K, N, M), up to a constant that is the same for all class tokens.
         """
         _, among_others = self._among_others
         heads = gradients.reshape(*gradients.shape[:3], self._block.num_heads, -1)
         by_head = heads.transpose(2, 3)  # (K, N, H, P, d)
-        to_share = by_head @ value.mT - (by_head * among_others).sum(dim=-1, keepdim=True)
-        gains: Tensor = (self._share(key) * to_share).sum(dim=(2, 3))
+        to_weight = by_head @ value.mT - (by_head * among_others).sum(dim=-1, keepdim=True)
+        gains: Tensor = (self._weight(key) * to_weight).sum(dim=(2, 3))
         return gains
 
     def _attended_by_class(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """What each of M class tokens, whose projections have the shape (N, H, M, d), reads: (N, M, H * d)."""
+        """Attention output, (N, M, H * d), of M class tokens whose projections have the shape (N, H, M, d)."""
         own = (query * key).sum(dim=-1, keepdim=True)
         weights = (torch.cat([own, query @ self._key.mT], dim=-1) * self._scale).softmax(dim=-1)
         attended: Tensor = weights[..., :1] * value + weights[..., 1:] @ self._value
         return attended.transpose(1, 2).flatten(2)
 
     def _attended_by_others(self, key: Tensor, value: Tensor) -> Tensor:
-        """What the other tokens read when each of M class tokens is among them: (N, M, P, H * d)."""
+        """Attention output of the other tokens, (N, M, P, H * d), together with each of M class tokens."""
         _, among_others = self._among_others
-        share = self._share(key).mT[..., None]  # (N, H, M, P, 1)
-        attended = torch.lerp(among_others[:, :, None], value[:, :, :, None], share)
+        weight = self._weight(key).mT[..., None]  # (N, H, M, P, 1)
+        attended = torch.lerp(among_others[:, :, None], value[:, :, :, None], weight)
         return attended.permute(0, 2, 3, 1, 4).flatten(3)
 
-    def _share(self, key: Tensor) -> Tensor:
-        """How much of their attention the other tokens give to each of M class tokens: (N, H, P, M)."""
+    def _weight(self, key: Tensor) -> Tensor:
+        """Attention weight of each of M class tokens for the other tokens: (N, H, P, M)."""
         log_sum, _ = self._among_others
         return torch.sigmoid(self._query @ key.mT * self._scale - log_sum)
 
     @cached_property
     def _among_others(self) -> tuple[Tensor, Tensor]:
-        """Of the attention without the class token: log-sums, (N, H, P, 1), and what is read, (N, H, P, d)."""
+        """Attention without the class token: log-sums of the logits, (N, H, P, 1), and outputs, (N, H, P, d)."""
         logits = self._query @ self._key.mT * self._scale
         return logits.logsumexp(dim=-1, keepdim=True), logits.softmax(dim=-1) @ self._value

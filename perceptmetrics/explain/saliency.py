@@ -1,9 +1,9 @@
-"""Which pixels a score depends on, by its gradient; for any metric.
+"""Compute which pixels a score depends on, from its gradient, for any metric.
 
 - Gradient x input: the gradient of the score with respect to the pixels, times the pixels.
 - SmoothGrad (Smilkov et al., 2017): the same with the mean gradient of noisy copies of the image.
 
-Both are signed, and in the unit of the score: what the score would lose, to the first order, if a pixel went black.
+Both are signed and in the unit of the score: the first-order loss of the score if a pixel turned black.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.metric import Metric
 
-__all__ = ["Saliency", "SaliencyMethod", "check_differentiable", "output_place", "saliency_map"]
+__all__ = ["Saliency", "SaliencyMethod", "check_differentiable", "output_index", "saliency_map"]
 
 SaliencyMethod = Literal["gradient_x_input", "smoothgrad"]
 
-_VIEWS = 2  # that are differentiated together: a view takes 0.8 GB in CLIP's ViT-L/14
+_VIEWS = 2  # views per backward pass: one takes 0.8 GB in CLIP's ViT-L/14
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,10 +35,10 @@ class Saliency:
     """A saliency map.
 
     Attributes:
-        score: The score that is explained.
-        label: Which of several scores it is; empty for a metric with one.
+        score: The explained score.
+        label: Label of the score; empty for a metric with a single score.
         values: Shape (H, W), signed, in the unit of the score.
-        method: How it was made.
+        method: How it was computed.
     """
 
     score: float
@@ -58,23 +58,23 @@ def saliency_map(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Saliency:
-    """Compute where the score of an image comes from.
+    """Compute which pixels the score of an image depends on.
 
     Args:
-        metric: Any metric that is differentiable.
+        metric: Any differentiable metric.
         image: A single image; see `Metric.score`.
         method: See the module.
-        label: Which score of a metric with several; None for the highest one.
+        label: The score to explain, for a metric with labels; None for the highest one.
         samples: Number of noisy copies of SmoothGrad.
-        noise: Standard deviation of the noise, as a share of the image's own range of values.
+        noise: Standard deviation of the noise, as a fraction of the range of the image's values.
         seed: Seed of the noise.
-        progress: Told the share of the work that is done, in [0, 1], again and again.
+        progress: Called repeatedly with the completed fraction of the work, in [0, 1].
 
     Returns:
         The map.
 
     Raises:
-        InvalidOptionError: An option is not allowed, or the metric has no gradients.
+        InvalidOptionError: An option is invalid, or the metric has no gradients.
         InvalidImageError: The image cannot be read.
 
     Example:
@@ -92,44 +92,44 @@ def saliency_map(
     loaded = load_pixels(image)
     scores = metric.score_batch(loaded[None])[0]
     pixels = to_unit_float(loaded).to(metric.device)
-    place = output_place(metric, scores, label)
+    index = output_index(metric, scores, label)
     copies = _noisy_copies(pixels, samples, noise, seed) if method == "smoothgrad" else iter([pixels])
     count = samples if method == "smoothgrad" else 1
     total = torch.zeros_like(pixels)
     for number, copy in enumerate(copies, start=1):
-        total += _gradient(metric, copy, place)
+        total += _gradient(metric, copy, index)
         if progress is not None:
             progress(number / count)
     return Saliency(
-        score=float(scores[place]),
-        label=metric.labels[place] if metric.labels else "",
+        score=float(scores[index]),
+        label=metric.labels[index] if metric.labels else "",
         values=(total / count * pixels).sum(dim=0).cpu(),
         method=method,
     )
 
 
 def check_differentiable(metric: Metric) -> None:
-    """Refuse a metric that gives no gradients.
+    """Refuse a metric without gradients.
 
     Raises:
-        InvalidOptionError: Its encoder is quantised.
+        InvalidOptionError: The encoder is quantised.
     """
-    if any(type(parameter) is not nn.Parameter for parameter in metric.backbone.parameters()):
+    if any(type(parameter) is not nn.Parameter for parameter in metric.encoder.parameters()):
         raise InvalidOptionError(
             f"{metric.metric_name!r} is quantised, so it has no gradients. Create it without precision='int8'."
         )
 
 
-def output_place(metric: Metric, scores: Tensor, label: str | None) -> int:
-    """The place of the score that is to be explained.
+def output_index(metric: Metric, scores: Tensor, label: str | None) -> int:
+    """Return the index of the score to explain.
 
     Args:
         metric: The metric.
         scores: Shape (K,): the scores of an image.
-        label: Its name; None for the highest one, or for a metric with a single score.
+        label: Label of the score; None for the highest one, or for a metric with a single score.
 
     Raises:
-        InvalidOptionError: There is no such label.
+        InvalidOptionError: The metric has no such label.
     """
     if label is None:
         return int(scores.argmax())
@@ -139,8 +139,8 @@ def output_place(metric: Metric, scores: Tensor, label: str | None) -> int:
     return metric.labels.index(label)
 
 
-def _gradient(metric: Metric, pixels: Tensor, place: int) -> Tensor:
-    """The gradient of a score, a few views at a time, so that not all of them have to be kept in memory."""
+def _gradient(metric: Metric, pixels: Tensor, index: int) -> Tensor:
+    """Compute the gradient of a score, a few views at a time to save memory."""
     variable = pixels.detach().clone().requires_grad_()
     with torch.autocast(metric.device.type, enabled=False):
         with torch.enable_grad():
@@ -149,7 +149,7 @@ def _gradient(metric: Metric, pixels: Tensor, place: int) -> Tensor:
             features = metric.encode(groups)
         with torch.enable_grad():
             features = [group.requires_grad_() for group in features]
-            score = metric.rate(features, 1)[0, place]
+            score = metric.score_features(features, 1)[0, index]
             to_features = torch.autograd.grad(score, features)
             to_groups = [_to_views(metric, group, own) for group, own in zip(groups, to_features, strict=True)]
             (gradient,) = torch.autograd.grad(groups, variable, to_groups)
@@ -157,7 +157,7 @@ def _gradient(metric: Metric, pixels: Tensor, place: int) -> Tensor:
 
 
 def _to_views(metric: Metric, group: Tensor, to_features: Tensor) -> Tensor:
-    """The gradient with respect to views, shape (V, 3, h, w), of that with respect to their features, (V, D)."""
+    """Propagate the gradient with respect to features, (V, D), back to their views, shape (V, 3, h, w)."""
     gradients: list[Tensor] = []
     parts = zip(torch.split(group, _VIEWS), torch.split(to_features, _VIEWS), strict=True)
     for views, own in parts:

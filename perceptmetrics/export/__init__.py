@@ -1,4 +1,4 @@
-"""Writing metrics: collect what was trained, write and verify a folder, convert, publish, and export programs.
+"""Write finished metrics: collect trained parts, write and verify a folder, convert, publish, and export programs.
 
-Knows finished metrics; it does not know how they are trained or scored in bulk.
+Knows nothing of training and of scoring in bulk.
 """

@@ -1,4 +1,4 @@
-"""The model card of an exported metric: what the Hugging Face Hub shows of it, and what a user should know."""
+"""Write the model card of an exported metric: what the Hugging Face Hub shows, and what a user should know."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["loading_line", "model_card", "with_source"]
 
-# Names of licences that the Hub knows; the terms of others are written out.
+# Licences that the Hub knows by name; the terms of others are written out.
 _LICENCES = frozenset(
     {"apache-2.0", "mit", "bsd-3-clause", "gpl-3.0", "openrail", "cc0-1.0"}
     | {f"cc-by{terms}-4.0" for terms in ("", "-sa", "-nc", "-nc-sa")}
 )
-_MEASURES = {
+_HEADINGS = {
     "srcc": "SRCC",
     "plcc": "PLCC",
     "krcc": "KRCC",
@@ -49,13 +49,13 @@ def model_card(
 
     Args:
         spec: The metric.
-        source: What `create_metric` takes for it: a folder, or `"hub:organisation/name"`.
-        results: How well it agrees with people: measures (`"srcc"`, `"plcc"`, ...) by data set.
+        source: Argument of `create_metric` that loads it: a folder, or `"hub:organisation/name"`.
+        results: Its agreement with people: statistics (`"srcc"`, `"plcc"`, ...) by data set.
         datasets: Names of the data sets that it was trained on, for the Hub.
         recipe: How it was trained, in YAML or in words.
 
     Returns:
-        Markdown, after a block of YAML that the Hub reads.
+        Markdown with a YAML header for the Hub.
     """
     results = results or {}
     sections = {
@@ -78,48 +78,48 @@ def loading_line(source: str) -> str:
 
 
 def with_source(card: str, source: str) -> str:
-    """A card that loads its metric from somewhere else, such as the Hub to which it is published."""
+    """Replace the source in a card, for example by the Hub repository to which the metric is published."""
     return _LOADING.sub(lambda _: loading_line(source), card)
 
 
 _GENERAL_LIMITS = (
-    "The score is an estimate of what the raters of the training data would have said. It carries the biases of those "
-    "raters, of their images and of the encoder's own training data, and says little about images of another kind. "
-    "Check it on labelled images of your own before relying on it."
+    "The score estimates how the raters of the training data would have rated an image. It carries the biases of those "
+    "raters, of their images and of the encoder's training data, and is unreliable for other kinds of images. Check it "
+    "on labelled images of your own before you rely on it."
 )
 
 
 def _front_matter(spec: MetricSpec, results: Mapping[str, Mapping[str, float]], datasets: Sequence[str]) -> str:
-    """The block of YAML; texts are written as JSON, which is YAML too."""
+    """The YAML header; strings are written as JSON, which is valid YAML."""
     licence = spec.card.licence.strip()
     known = licence.lower() in _LICENCES
     fields: dict[str, object] = {"license": licence.lower() if known else "other"}
     if not known:
         fields["license_name"] = "see-model-card"
         fields["license_link"] = "README.md"
-    # The Hub has no tag for regression from images; this one offers the right widget and search.
+    # The Hub has no tag for image regression; this one has the right widget and search.
     fields |= {"library_name": "perceptmetrics", "pipeline_tag": "image-classification", "tags": _tags(spec)}
     fields |= _base_model(spec)
     if datasets:
         fields["datasets"] = list(datasets)
-    if measures := sorted({measure for values in results.values() for measure in values}):
-        fields["metrics"] = measures
+    if statistics := sorted({statistic for values in results.values() for statistic in values}):
+        fields["metrics"] = statistics
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
     return "\n".join(["---", *lines, "---"])
 
 
 def _tags(spec: MetricSpec) -> list[str]:
     kind = "image-quality-assessment" if spec.task == "quality" else spec.task
-    encoder = "clip" if spec.backbone.reads_text else spec.backbone.library
-    return ["perceptmetrics", "human-perception", kind, encoder, *(["lora"] if spec.backbone.lora else [])]
+    encoder = "clip" if spec.encoder.reads_text else spec.encoder.library
+    return ["perceptmetrics", "human-perception", kind, encoder, *(["lora"] if spec.encoder.lora else [])]
 
 
 def _base_model(spec: MetricSpec) -> dict[str, object]:
-    """The encoder's repository, and how the metric derives from it."""
-    repo = spec.backbone.weights.hub_repo
+    """The encoder's repository, and its relation to the metric."""
+    repo = spec.encoder.weights.hub_repo
     if repo is None:
         return {}
-    relation = "adapter" if spec.backbone.lora is not None else "finetune"
+    relation = "adapter" if spec.encoder.lora is not None else "finetune"
     return {"base_model": repo, "base_model_relation": relation}
 
 
@@ -151,16 +151,16 @@ def _prediction(spec: MetricSpec) -> str:
         ("predicts", _TASKS[spec.task]),
         ("range", f"{score.range_text}{'' if score.strict_range else ' (of the training data, not a bound)'}"),
         ("direction", direction),
-        *([("outputs", ", ".join(score.labels))] if score.labels else [("outputs", "one number an image")]),
+        *([("outputs", ", ".join(score.labels))] if score.labels else [("outputs", "one number per image")]),
     ]
     return _table(("", ""), rows)
 
 
 def _making(spec: MetricSpec, recipe: str) -> str:
     rows = [
-        ("encoder", f"{spec.backbone.architecture} ({spec.backbone.library})"),
+        ("encoder", f"{spec.encoder.architecture} ({spec.encoder.library})"),
         ("trained", _trained(spec)),
-        ("training data", spec.card.training_data.strip() or "none is recorded"),
+        ("training data", spec.card.training_data.strip() or "not recorded"),
     ]
     block = f"\n\n```yaml\n{recipe.strip()}\n```" if recipe.strip() else ""
     return _table(("", ""), rows) + block
@@ -168,29 +168,27 @@ def _making(spec: MetricSpec, recipe: str) -> str:
 
 def _trained(spec: MetricSpec) -> str:
     """What was trained, in words."""
-    lora, head = spec.backbone.lora, spec.head.describe_training()
+    lora, head = spec.encoder.lora, spec.head.describe_training()
     regressor = "" if spec.pool.regressor is None else "a regressor on the outputs of the prompts"
     parts = [part for part in (head, regressor) if part]
     if lora is not None:
         attention = ", ".join(lora.targets)
         encoder = f"LoRA of rank {lora.rank}, alpha {lora.alpha:g} on {attention} of the encoder's attention"
         return " and ".join([encoder, *parts])
-    if spec.backbone.in_trained_file:
+    if spec.encoder.in_trained_file:
         return " and ".join(["the encoder", *parts])
     return f"{' and '.join(parts)} on the frozen encoder" if parts else "nothing"
 
 
 def _evaluation(results: Mapping[str, Mapping[str, float]]) -> str:
     if not results:
-        return "No figures were recorded with this export. `perceptmetrics benchmark` measures them on labelled images."
-    measures = list(dict.fromkeys(measure for values in results.values() for measure in values))
-    rows = [
-        (name, *(_figure(values.get(measure, math.nan)) for measure in measures)) for name, values in results.items()
-    ]
-    return _table(("data set", *(_MEASURES.get(measure, measure) for measure in measures)), rows)
+        return "No results were recorded with this export. `perceptmetrics benchmark` computes them on labelled images."
+    keys = list(dict.fromkeys(key for values in results.values() for key in values))
+    rows = [(name, *(_number(values.get(key, math.nan)) for key in keys)) for name, values in results.items()]
+    return _table(("data set", *(_HEADINGS.get(key, key) for key in keys)), rows)
 
 
-def _figure(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else "not measured"
 
 

@@ -1,4 +1,4 @@
-"""Converting trained files: slim (adapters and head alone) or merged (all in one file), as exported metrics."""
+"""Convert trained files to exported metrics: slim (adapters and head only) or merged (everything in one file)."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Converted", "Form", "convert"]
+__all__ = ["Converted", "ConvertedFormat", "convert"]
 
-Form = Literal["slim", "merged"]
+ConvertedFormat = Literal["slim", "merged"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """What a conversion wrote.
+    """A converted metric.
 
     Attributes:
         folder: The exported metric.
         spec: Its specification.
-        deviation: Largest difference between a golden score of the source and of what was written and read again.
+        deviation: Largest difference between the golden scores of the source and of the exported copy.
     """
 
     folder: Path
@@ -50,50 +50,50 @@ def convert(
     destination: Path,
     *,
     metric: str | None = None,
-    form: Form = "slim",
+    format: ConvertedFormat = "slim",  # noqa: A002 - the name of the command's option
     half: bool = False,
     overwrite: bool = False,
     encoder: Path | None = None,
 ) -> Converted:
     """Convert a metric's trained file into an exported metric.
 
-    What is written is read again and must give the scores of the source; otherwise nothing is left behind.
+    The copy is read back and must reproduce the scores of the source; otherwise nothing is left behind.
 
     Args:
         source: A released `.pth`, a trained file of this package, or the folder of an exported metric.
         destination: Folder to write.
-        metric: The metric that the file belongs to; None where the file's name or folder says it.
-        form: `"slim"`: adapters and head, to be used with the encoder that they were trained on; `"merged"`: encoder
-            with the adapters in it, and head.
-        half: Store a merged encoder in float16. It is computed in float32 all the same.
+        metric: The metric that the file belongs to; None if the name of the file or its folder identifies it.
+        format: `"slim"`: adapters and head, for use with the encoder that they were trained on; `"merged"`: encoder
+            with merged adapters, and head.
+        half: Whether to store a merged encoder in float16. It still computes in float32.
         overwrite: Whether `destination` may be replaced.
-        encoder: The encoder of a slim source, in place of the one that would be looked up.
+        encoder: The encoder of a slim source, instead of the one that would be looked up.
 
     Returns:
-        What was written.
+        The converted metric.
 
     Raises:
         InvalidOptionError: The options contradict each other, or the destination exists.
-        WeightsError: The source is missing, damaged or does not fit, or the copy would score otherwise.
+        WeightsError: The source is missing, corrupt or does not fit, or the copy does not reproduce its scores.
     """
-    if form not in get_args(Form) or (half and form == "slim"):
+    if format not in get_args(ConvertedFormat) or (half and format == "slim"):
         raise InvalidOptionError(
-            f"The form must be 'slim' or 'merged', and half precision is for 'merged' (--form merged --half); got "
-            f"{form!r}{' in half precision' if half else ''}."
+            f"The format must be 'slim' or 'merged', and half precision needs 'merged' (--format merged --half); got "
+            f"{format!r}{' in half precision' if half else ''}."
         )
     source, destination = source.resolve(), destination.resolve()
     check_destination(destination, overwrite=overwrite)
     if source == destination or destination in source.parents:
-        raise InvalidOptionError(f"{destination} holds the source itself. Choose another folder.")
+        raise InvalidOptionError(f"{destination} contains the source. Choose another folder.")
     spec, path = _identify(source, metric)
     files = Files(lookup=ResolveOptions(metric=spec.name), trained=path, encoder=encoder)
     if spec.head.needs_text_encoder:
         raise WeightsError(
-            f"{spec.name!r} compares images with prompts; its trained file holds them alone, in one form."
+            f"{spec.name!r} compares images with prompts; its trained file contains only these, in a single format."
         )
     original = build_metric(spec, files, Placement())
     tuned = read_tuned(path, spec)
-    new_spec, weights = (_slim if form == "slim" else _merged)(spec, tuned, encoder_file(spec, tuned, files))
+    new_spec, weights = (_slim if format == "slim" else _merged)(spec, tuned, encoder_file(spec, tuned, files))
     if half:
         weights = replace(weights, encoder=_halved(weights.encoder))
     deviation = export_metric(
@@ -124,7 +124,7 @@ def _identify(source: Path, metric: str | None) -> tuple[MetricSpec, Path]:
         if published is not None and published.filename == source.name:
             return metric_info(name), source
     raise InvalidOptionError(
-        f"The name of {source} does not say which metric it belongs to; name it with --metric (metric=)."
+        f"The name of {source} does not identify its metric; name the metric with --metric (metric=)."
     )
 
 
@@ -132,23 +132,23 @@ def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[
     trained = tuned.trained
     if not trained.lora:
         raise InvalidOptionError(
-            f"{tuned.path} holds no adapters (any more), so there is nothing slim in it. Convert the original file."
+            f"{tuned.path} contains no adapters (any more), so it cannot be slim. Convert the original file."
         )
-    base = trained.base or fingerprint(_tower_digests(tuned, spec, encoder))
-    slim_spec = replace(spec, backbone=replace(spec.backbone, in_trained_file=False))
+    base = trained.base or fingerprint(_encoder_digests(tuned, spec, encoder))
+    slim_spec = replace(spec, encoder=replace(spec.encoder, in_trained_file=False))
     return slim_spec, TrainedWeights(head=trained.head, lora=trained.lora, base=base)
 
 
 def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
-    tower = tuned_tower(tuned, spec.backbone, encoder)
-    merged_spec = replace(spec, backbone=replace(spec.backbone, lora=None, in_trained_file=True))
+    tower = tuned_tower(tuned, spec.encoder, encoder)
+    merged_spec = replace(spec, encoder=replace(spec.encoder, lora=None, in_trained_file=True))
     return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=tower.tensors)
 
 
-def _tower_digests(tuned: TunedWeights, spec: MetricSpec, encoder: Path | None) -> Mapping[str, str]:
+def _encoder_digests(tuned: TunedWeights, spec: MetricSpec, encoder: Path | None) -> Mapping[str, str]:
     if encoder is None:
         return digests_of(tuned.trained.encoder, tuned.path)
-    return read_encoder_weights(encoder, spec.backbone).digests
+    return read_encoder_weights(encoder, spec.encoder).digests
 
 
 def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

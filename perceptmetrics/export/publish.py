@@ -1,4 +1,4 @@
-"""Publishing an exported metric on the Hugging Face Hub, where `create_metric("hub:organisation/name")` finds it."""
+"""Publish an exported metric on the Hugging Face Hub, where `create_metric("hub:organisation/name")` finds it."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ __all__ = ["Published", "publish"]
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REASONS = {
-    401: "it does not accept the token: check HF_TOKEN, or log in with `hf auth login`",
-    403: "the token may not write there: it needs the right to write to that account or organisation",
+    401: "the Hub rejected the token: check HF_TOKEN, or log in with `hf auth login`",
+    403: "the token has no write access to that account or organisation",
     413: "a file is too large for the account",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """What was published, or would be.
+    """A published metric, or the result of a dry run.
 
     Attributes:
         url: Page of the repository.
         files: Size in bytes of each file.
-        loading_line: What loads the metric: pinned to the commit, once there is one.
-        deviation: Largest difference of a golden score when the folder was checked.
+        loading_line: Python line that loads the metric, pinned to the commit if there is one.
+        deviation: Largest difference from a golden score in the check of the folder.
     """
 
     url: str
@@ -64,28 +64,28 @@ def publish(
     dry_run: bool = False,
     encoder: Path | None = None,
 ) -> Published:
-    """Check an exported metric and upload it in one commit; the repository is made when it is missing.
+    """Check an exported metric and upload it in one commit; the repository is created if it does not exist.
 
     Args:
-        folder: The exported metric: specification, weights, golden scores, and model card, recipe and report where
-            there are any. A card is written where there is none. Other files are left out.
+        folder: The exported metric: specification, weights, golden scores, and optionally model card, recipe and
+            report. A missing card is written. Other files are not uploaded.
         repository: `"organisation/name"`.
-        private: Whether a repository that has to be made is private.
-        revision: Branch to write to, which is made when it is missing; None for the main one.
-        dry_run: Check only; nothing is asked of the Hub.
-        encoder: File of the encoder, in place of the one that would be looked up for the check.
+        private: Whether a new repository is private.
+        revision: Branch to write to, created if it does not exist; None for the main branch.
+        dry_run: Only check the folder, without contacting the Hub.
+        encoder: File of the encoder for the check, instead of the one that would be looked up.
 
     Returns:
-        What was published.
+        The published metric.
 
     Raises:
-        InvalidOptionError: The name of the repository is none.
-        WeightsError: The folder is no exported metric, or does not give its golden scores.
+        InvalidOptionError: The name of the repository is invalid.
+        WeightsError: The folder is not an exported metric, or does not reproduce its golden scores.
         InvalidSpecError: Its specification cannot be read.
         PublishingError: The Hub cannot be reached, or refuses.
     """
     if _REPOSITORY.fullmatch(repository) is None:
-        raise InvalidOptionError(f"A repository is named 'organisation/name', got {repository!r}.")
+        raise InvalidOptionError(f"Expected a repository 'organisation/name', got {repository!r}.")
     token = None if dry_run else _token()
     spec, deviation = _checked(folder, encoder)
     branch = f"@{revision}" if revision else ""
@@ -106,36 +106,36 @@ def publish(
 def _token() -> str:
     if constants.HF_HUB_OFFLINE:
         raise PublishingError(
-            "A metric cannot be published offline, and HF_HUB_OFFLINE is set. Unset it, or check the folder alone "
-            "with --dry-run (dry_run=True)."
+            "A metric cannot be published offline, and HF_HUB_OFFLINE is set. Unset it, or only check the folder with "
+            "--dry-run (dry_run=True)."
         )
     token = get_token()
     if token is None:
         raise PublishingError(
-            "The Hub has to know who publishes: set HF_TOKEN to a token with the right to write (the Hub's settings, "
-            "'Access Tokens'), or log in with `hf auth login`. --dry-run (dry_run=True) needs none."
+            "Publishing needs a token of the Hub: set HF_TOKEN to a token with write access (the Hub's settings, "
+            "'Access Tokens'), or log in with `hf auth login`. --dry-run (dry_run=True) needs no token."
         )
     return token
 
 
 def _checked(folder: Path, encoder: Path | None) -> tuple[MetricSpec, float]:
-    """The specification of an exported metric, which must give its golden scores, and their largest difference."""
+    """Check an exported metric; return its specification and the largest difference from its golden scores."""
     if not folder.is_dir():
-        raise WeightsError(f"{folder} is no folder; expected an exported metric ({SPEC_FILE}, {WEIGHTS_FILE}).")
+        raise WeightsError(f"{folder} is not a folder; expected an exported metric ({SPEC_FILE}, {WEIGHTS_FILE}).")
     spec, trained = read_folder(folder)
     if trained is None:
         raise WeightsError(f"The metric in {folder} has no trained part, so there is nothing to publish.")
     deviation = largest_deviation(folder, create_metric(folder, backbone_checkpoint=encoder))
     if not deviation <= tolerance_of(trained) * spec.score.span:
         raise WeightsError(
-            f"The metric in {folder} does not give its golden scores ({GOLDEN_FILE}): they differ by up to "
-            f"{deviation:.2g}. Its files do not belong together; export it again."
+            f"The metric in {folder} does not reproduce its golden scores ({GOLDEN_FILE}; largest difference "
+            f"{deviation:.2g}). Its files do not belong together; export it again."
         )
     return spec, deviation
 
 
 def _contents(folder: Path, spec: MetricSpec, source: str) -> dict[str, Path | bytes]:
-    """What is uploaded, by name; the card loads the metric from the Hub."""
+    """Files to upload, by name; the card loads the metric from the Hub."""
     contents: dict[str, Path | bytes] = {
         name: folder / name for name in sorted(EXPORTED_FILES) if (folder / name).is_file()
     }
@@ -154,7 +154,7 @@ def _upload(
     private: bool,
     revision: str | None,
 ) -> str:
-    """Upload in one commit; returns its hash."""
+    """Upload in one commit; return its hash."""
     hub = HfApi(endpoint=constants.ENDPOINT, token=token)
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in contents.items()]
     try:
@@ -162,7 +162,7 @@ def _upload(
         if revision is not None:
             hub.create_branch(repository, branch=revision, exist_ok=True)
         commit = hub.create_commit(repository, operations, commit_message=f"Publish {spec.name}", revision=revision)
-    except Exception as error:  # huggingface_hub also lets the errors of its HTTP library through
+    except Exception as error:  # huggingface_hub also raises errors of its HTTP library
         raise PublishingError(f"{repository!r} was not published at {constants.ENDPOINT}: {_why(error)}.") from error
     return str(commit.oid)
 

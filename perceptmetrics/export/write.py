@@ -1,4 +1,4 @@
-"""Exporting a metric: the folder is written, read again and compared before anybody sees it."""
+"""Export a metric: write its folder, read it back, and compare before the folder appears."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXACT", "HALF", "check_destination", "export_metric", "tolerance_of"]
 
-# By how much a score may move, as a share of the range of the scores: with the very weights, and with those in float16.
+# Largest allowed difference of a score, as a fraction of the range of the scores: same weights, or weights in float16.
 EXACT = 1e-5
 HALF = 1e-2
 
@@ -45,30 +45,30 @@ def export_metric(
     keep_others: bool = False,
     tolerance: float = EXACT,
 ) -> float:
-    """Write a metric as a folder from which `create_metric` makes it again.
+    """Write a metric as a folder that `create_metric` loads.
 
-    What is written is read again and must give the metric's scores; otherwise nothing is left behind.
+    The copy is read back and must reproduce the metric's scores; otherwise nothing is left behind.
 
     Args:
-        metric: The metric as it is in memory, for the golden scores; on the CPU, since other devices compute more
-            coarsely than `tolerance` allows.
-        folder: Folder to write; it appears whole or not at all.
-        spec: What it is.
-        weights: What was trained, see `trained_parts.trained_weights_of`.
-        card: The model card (`README.md`), see `model_card.model_card`; None for none.
+        metric: The metric in memory, for the golden scores; on the CPU, since other devices are less accurate than
+            `tolerance`.
+        folder: Folder to write, atomically.
+        spec: Its specification.
+        weights: Its trained weights, see `collect.trained_weights_of`.
+        card: The model card (`README.md`), see `card.model_card`; None for none.
         extra_files: Other files by name, such as `recipe.yaml` and `report.html`.
-        encoder: File of the encoder, in place of the one that would be looked up, when `weights` holds none.
-        overwrite: Whether an exported metric that lies there may be replaced.
-        keep_others: Whether other things may lie there, such as those of a training run; they are left alone, and
-            the specification is the last file that appears.
-        tolerance: By how much a golden score may differ, as a share of the range of the scores.
+        encoder: File of the encoder if `weights` has none, instead of the one that would be looked up.
+        overwrite: Whether an existing exported metric may be replaced.
+        keep_others: Whether the folder may contain other files, such as those of a training run; they are kept, and the
+            specification is the last file to appear.
+        tolerance: Largest allowed difference of a golden score, as a fraction of the range of the scores.
 
     Returns:
         The largest difference from a golden score.
 
     Raises:
-        InvalidOptionError: The folder cannot be written to, see `check_destination`.
-        WeightsError: The weights do not fit the specification, or the copy scores otherwise.
+        InvalidOptionError: The folder cannot be written, see `check_destination`.
+        WeightsError: The weights do not fit the specification, or the copy does not reproduce the scores.
     """
     folder = folder.resolve()
     check_destination(folder, overwrite=overwrite, keep_others=keep_others)
@@ -81,35 +81,35 @@ def export_metric(
         deviation = largest_deviation(temporary, build_metric(read, files, Placement()))
         if not deviation <= tolerance * spec.score.span:
             raise WeightsError(
-                f"The exported copy of {spec.name!r} scores otherwise than the original, by up to {deviation:.2g}. "
-                "Nothing was written."
+                f"The exported copy of {spec.name!r} does not reproduce the original's scores (largest difference "
+                f"{deviation:.2g}). Nothing was written."
             )
     return deviation
 
 
 def tolerance_of(file: Path) -> float:
-    """By how much scores may differ from those of the metric that a trained file was written from."""
+    """Tolerance for the scores of a trained file, by the precision of its weights."""
     halved = any(tensor.dtype == torch.float16 for tensor in read_tensors(file).values())
     return HALF if halved else EXACT
 
 
 def check_destination(folder: Path, *, overwrite: bool, keep_others: bool = False) -> None:
-    """Check that a metric may be exported to a folder: nothing but an earlier exported metric is ever replaced.
+    """Check that a metric may be exported to a folder; only an earlier exported metric is ever replaced.
 
     Raises:
-        InvalidOptionError: The folder holds other things or an exported metric already, or is a file.
+        InvalidOptionError: The folder contains other files or an exported metric, or the path is a file.
     """
     if folder.is_dir():
         held = {entry.name for entry in folder.iterdir()}
         foreign = set() if keep_others else held - EXPORTED_FILES
         if foreign:
             raise InvalidOptionError(
-                f"{folder} holds other things than an exported metric ({min(foreign)}), so it is not replaced. "
-                "Choose another folder."
+                f"{folder} contains more than an exported metric ({min(foreign)}), so it is not replaced. Choose "
+                "another folder."
             )
         if (SPEC_FILE in held if keep_others else held) and not overwrite:
             raise InvalidOptionError(
-                f"{folder} exists already. Choose another folder, or replace it with --overwrite (overwrite=True)."
+                f"{folder} already exists. Choose another folder, or replace it with --overwrite (overwrite=True)."
             )
     elif folder.exists():
         raise InvalidOptionError(f"{folder} is a file; expected a folder to write.")
@@ -117,11 +117,11 @@ def check_destination(folder: Path, *, overwrite: bool, keep_others: bool = Fals
 
 @contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
-    """A temporary folder whose files are moved among those of `folder` when the block ends without error."""
+    """A temporary folder whose files are moved into `folder` if the block ends without error."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
         temporary = Path(name)
         yield temporary
-        (folder / SPEC_FILE).unlink(missing_ok=True)  # without it, nobody takes half of the files for a metric
+        (folder / SPEC_FILE).unlink(missing_ok=True)  # without it, a partial copy is not a metric
         for file in sorted(temporary.iterdir(), key=lambda file: file.name == SPEC_FILE):
             file.replace(folder / file.name)

@@ -1,4 +1,4 @@
-"""From a name or a specification to a metric: the only room that opens weight files and builds models from them.
+"""Turn a name or a specification into a metric: the only room that builds models from weights.
 
-Does not know what metrics are used for: scoring, training and export build on it.
+Knows nothing of scoring, training and export, which build on it.
 """

@@ -16,7 +16,7 @@ from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.factory.encoder_pair import EncoderPair, Material
 from perceptmetrics.factory.tuned_encoder import TunedWeights, cached_tower, check_base, read_tuned, tuned_tower
-from perceptmetrics.models.encoders import Backbone, Placement, build_image_encoder, load_image_encoder
+from perceptmetrics.models.encoders import Encoder, Placement, build_image_encoder, load_image_encoder
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.models.quantize import Precision, quantise
@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from perceptmetrics.models.heads import Head
     from perceptmetrics.spec import HeadSpec, MetricSpec
 
-__all__ = ["Files", "build_head", "build_metric", "encoder_file", "untouched_encoder"]
+__all__ = [
+    "Files",
+    "build_head",
+    "build_metric",
+    "encoder_file",
+    "open_encoders",
+    "open_trained",
+    "pretrained_encoder",
+    "split_tensors",
+]
 
 _REGRESSOR = "regressor."
 
@@ -72,9 +81,9 @@ def build_metric(
         InvalidOptionError: The device or the precision is not possible.
     """
     _check_device(placement.device)
-    trained = _trained_part(spec, files)
-    encoders = _encoders(spec, trained, files, placement, seed)
-    tensors, regressor = _split(trained)
+    trained = open_trained(spec, files)
+    encoders = open_encoders(spec, trained, encoder_file(spec, trained, files), placement, seed)
+    tensors, regressor = split_tensors(trained)
     origin = spec.name if trained is None else str(trained.path)
     with seeded(seed):
         pool = Pool(spec.pool)
@@ -84,7 +93,7 @@ def build_metric(
         head = build_head(spec.head, Material(encoders, tensors, origin=origin, seed=seed))
     metric = Metric(spec, Views(spec.views, seed), encoders.image_encoder(), head, pool).to(placement.device)
     if precision is not None:
-        quantise(metric.backbone, precision)
+        quantise(metric.encoder, precision)
     return metric
 
 
@@ -95,25 +104,25 @@ def build_head(spec: HeadSpec, material: Material) -> Head:
 
 
 @torch.inference_mode(mode=False)
-def untouched_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
-    """The encoder of a metric as it was before the metric was trained.
+def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Encoder | None:
+    """Build the encoder of a metric as it was before the metric was trained.
 
     Args:
         spec: The metric.
         files: Where its weights are. Nothing is downloaded for an encoder that the metric itself does not need.
-        placement: Where the encoder is wanted, and in which precision.
+        placement: Device and precision of the encoder.
 
     Returns:
-        The encoder; None where the metric's own was not trained, or has random weights.
+        The encoder; None if the metric's encoder was not trained or has random weights.
 
     Raises:
         WeightsError: A file is missing, or does not fit.
     """
-    is_tuned = spec.backbone.lora is not None or spec.backbone.in_trained_file
-    tuned = _trained_part(spec, files) if is_tuned else None
+    is_tuned = spec.encoder.lora is not None or spec.encoder.in_trained_file
+    tuned = open_trained(spec, files) if is_tuned else None
     if tuned is None:
         return None
-    plain = replace(spec.backbone, lora=None)
+    plain = replace(spec.encoder, lora=None)
     if tuned.trained.lora:
         elsewhere = encoder_file(spec, tuned, files)
         if elsewhere is None and not tuned.trained.encoder:
@@ -121,7 +130,7 @@ def untouched_encoder(spec: MetricSpec, files: Files, placement: Placement) -> B
         return build_image_encoder(plain, tuned_tower(tuned, plain, elsewhere), placement=placement)
     if not tuned.trained.encoder:
         return None
-    file = files.encoder or resolve(spec.backbone.weights, replace(files.lookup, local_files_only=True))
+    file = files.encoder or resolve(spec.encoder.weights, replace(files.lookup, local_files_only=True))
     return load_image_encoder(plain, file, placement=placement)
 
 
@@ -134,8 +143,16 @@ def _check_device(device: torch.device | str | None) -> None:
         ) from error
 
 
-def _trained_part(spec: MetricSpec, files: Files) -> TunedWeights | None:
-    """The metric's own trained file, opened; None where nothing was trained, or for random weights."""
+def open_trained(spec: MetricSpec, files: Files) -> TunedWeights | None:
+    """Open a metric's own trained file.
+
+    Returns:
+        What it holds; None where nothing was trained, or for random weights.
+
+    Raises:
+        WeightsError: The file is missing, corrupt, or does not fit.
+        InvalidOptionError: A file is stated for a metric without a trained part, or none is published.
+    """
     if not spec.has_trained_part:
         if files.trained is not None:
             raise InvalidOptionError(
@@ -154,7 +171,7 @@ def _trained_part(spec: MetricSpec, files: Files) -> TunedWeights | None:
     return read_tuned(resolve(spec.trained_file, files.lookup), spec)
 
 
-def _split(trained: TunedWeights | None) -> tuple[dict[str, torch.Tensor] | None, dict[str, torch.Tensor]]:
+def split_tensors(trained: TunedWeights | None) -> tuple[dict[str, torch.Tensor] | None, dict[str, torch.Tensor]]:
     """The tensors of the head, None for a head that starts at random, and those of the regressor."""
     if trained is None:
         return None, {}
@@ -163,29 +180,39 @@ def _split(trained: TunedWeights | None) -> tuple[dict[str, torch.Tensor] | None
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(_REGRESSOR)}, regressor
 
 
-def _encoders(
-    spec: MetricSpec, tuned: TunedWeights | None, files: Files, placement: Placement, seed: int
+def open_encoders(
+    spec: MetricSpec, tuned: TunedWeights | None, file: Path | None, placement: Placement, seed: int = 0
 ) -> EncoderPair:
-    """The encoders of a metric; `tuned` is None where nothing was trained, or for a head with random weights."""
-    if tuned is None:
-        return EncoderPair(spec.backbone, _encoder_file(spec, files), placement=placement, seed=seed)
-    file = encoder_file(spec, tuned, files)
-    if tuned.trained.lora or tuned.trained.encoder:
-        if file is None and not tuned.trained.encoder:
-            return EncoderPair(spec.backbone, None, placement=placement, seed=seed)
-        weights = tuned_tower(tuned, spec.backbone, file)
-        return EncoderPair(spec.backbone, file, weights=weights, placement=placement, seed=seed)
-    if file is not None:
-        check_base(tuned, file, spec.backbone)
-    return EncoderPair(spec.backbone, file, placement=placement, seed=seed)
-
-
-def encoder_file(spec: MetricSpec, tuned: TunedWeights, files: Files) -> Path | None:
-    """The encoder's file of a metric with a trained one.
+    """Open the encoders of a metric; nothing is built before it is asked for.
 
     Args:
         spec: The metric.
-        tuned: Its trained file.
+        tuned: Its trained file; None where nothing was trained, or for random weights.
+        file: The encoder's file, see `encoder_file`; None for random weights, or when the trained file holds it.
+        placement: Where the image encoder is wanted, and in which precision.
+        seed: Seed of random weights.
+
+    Raises:
+        WeightsError: The encoder is another one than was trained with.
+    """
+    encoder = spec.encoder
+    weights = None
+    if tuned is not None and tuned.trained.encoder:
+        weights = tuned_tower(tuned, encoder, file)
+    elif tuned is not None and file is not None:
+        if tuned.trained.lora:
+            weights = tuned_tower(tuned, encoder, file)
+        else:
+            check_base(tuned, file, encoder)
+    return EncoderPair(encoder, file, weights=weights, placement=placement, seed=seed)
+
+
+def encoder_file(spec: MetricSpec, tuned: TunedWeights | None, files: Files) -> Path | None:
+    """The encoder's file.
+
+    Args:
+        spec: The metric.
+        tuned: Its trained file; None where nothing was trained, or for random weights.
         files: Where weights are taken from.
 
     Returns:
@@ -194,14 +221,9 @@ def encoder_file(spec: MetricSpec, tuned: TunedWeights, files: Files) -> Path | 
     Raises:
         WeightsError: The file is missing.
     """
-    return None if tuned.trained.encoder else _encoder_file(spec, files, tuned.trained.base)
-
-
-def _encoder_file(spec: MetricSpec, files: Files, base: str | None = None) -> Path | None:
-    """The encoder's file; None for random weights.
-
-    `base` is the fingerprint of the encoder that is wanted, when it is known.
-    """
-    wanted = None if spec.head.needs_text_encoder else base  # the cache holds image encoders alone
-    stated = files.encoder or (None if wanted is None else cached_tower(wanted))
-    return stated if stated is not None or files.random else resolve(spec.backbone.weights, files.lookup)
+    if tuned is not None and tuned.trained.encoder:
+        return None
+    base = None if tuned is None or spec.head.needs_text_encoder else tuned.trained.base
+    cached = None if base is None else cached_tower(base)  # an image encoder alone
+    stated = files.encoder or cached
+    return stated if stated is not None or files.random else resolve(spec.encoder.weights, files.lookup)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.factory.build import Files, build_metric, untouched_encoder
-from perceptmetrics.factory.folder import read_folder, read_hub
+from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
+from perceptmetrics.factory.folder import find_spec, read_folder
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
-from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.losses import LossSign, LossTarget, PerceptualLoss, Reduction
 from perceptmetrics.weights.resolve import ResolveOptions
@@ -18,17 +17,50 @@ from perceptmetrics.weights.resolve import ResolveOptions
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from typing_extensions import Unpack
 
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.metric import Metric
+    from perceptmetrics.models.prompts import PromptsOption
     from perceptmetrics.models.quantize import Precision
-    from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.spec import Aggregation, CropMode, MetricSpec, PositionalEmbedding
 
-__all__ = ["create_metric", "create_untouched_encoder"]
-
-_HUB_PREFIX = "hub:"
+__all__ = ["create_metric", "create_pretrained_encoder"]
 
 PathLike = str | os.PathLike[str]
+
+
+class MetricOptions(TypedDict, total=False):
+    """Keywords of `create_metric` for a metric; the last ten are options of some metrics only."""
+
+    checkpointing: bool
+    weights: Literal["pretrained"] | None
+    checkpoint: PathLike | None
+    backbone_checkpoint: PathLike | None
+    precision: Precision | None
+    revision: str | None
+    cache_dir: PathLike | None
+    local_files_only: bool
+    seed: int
+    prompts: PromptsOption | None
+    prompt: str | None
+    template: str | None
+    backbone: str | None
+    positional_embedding: PositionalEmbedding | None
+    aggregation: Aggregation | None
+    regressor: bool | None
+    crops: int | None
+    crop_mode: CropMode | None
+    raw: bool | None
+
+
+class LossOptions(MetricOptions, total=False):
+    """Keywords of `create_metric` for a loss."""
+
+    loss_weight: float | Tensor
+    loss_reduction: Reduction
+    loss_target: LossTarget | None
+    loss_sign: LossSign
 
 
 @overload
@@ -37,7 +69,7 @@ def create_metric(
     device: torch.device | str | None = ...,
     dtype: torch.dtype | None = ...,
     as_loss: Literal[False] = ...,
-    **keywords: Any,
+    **keywords: Unpack[MetricOptions],
 ) -> Metric: ...
 
 
@@ -48,7 +80,7 @@ def create_metric(
     dtype: torch.dtype | None = ...,
     *,
     as_loss: Literal[True],
-    **keywords: Any,
+    **keywords: Unpack[LossOptions],
 ) -> PerceptualLoss: ...
 
 
@@ -121,7 +153,7 @@ def create_metric(
     spec = pin_revision(apply_options(spec, options), revision)
     metric = build_metric(spec, files, Placement(device, dtype), precision=precision, seed=seed)
     if checkpointing:
-        metric.backbone.checkpointing = True
+        metric.encoder.checkpointing = True
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric
 
 
@@ -157,7 +189,7 @@ def _check_combination(
         raise InvalidOptionError(f"{', '.join(given)}: options of a loss. Add as_loss=True, or leave them out.")
 
 
-def create_untouched_encoder(
+def create_pretrained_encoder(
     name: PathLike,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
@@ -166,28 +198,28 @@ def create_untouched_encoder(
     backbone_checkpoint: PathLike | None = None,
     cache_dir: PathLike | None = None,
     local_files_only: bool = False,
-) -> Backbone | None:
-    """Create the encoder of a metric as it was before the metric was trained: CLIP without LoRA.
+) -> Encoder | None:
+    """Create the encoder of a metric as it was before the metric was trained, such as CLIP without LoRA.
 
     Args:
-        name: See `create_metric`, as are the other arguments.
-        device: Where to put it; None for the CPU.
-        dtype: Its precision; None for float32.
+        name: See `create_metric`, also for the other arguments.
+        device: Device of the encoder; None for the CPU.
+        dtype: Precision of the encoder; None for float32.
         checkpoint: The metric's own trained file.
-        backbone_checkpoint: Weights of the encoder. A metric whose trained file holds its tuned encoder needs them
-            here or, at the source that its specification names, on this machine.
+        backbone_checkpoint: Weights of the encoder. A metric whose trained file contains its tuned encoder needs them
+            here or on this machine, at the source that its specification names.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download.
 
     Returns:
-        The encoder, which shares the tensors that training left alone; None for a metric whose encoder was not trained.
+        The encoder, which shares all tensors that training did not change; None if the encoder was not trained.
 
     Raises:
         UnknownMetricError: No metric has this name.
         WeightsError: A file is missing, or does not fit.
     """
     spec, files = _look_up(_resolve_options(name, cache_dir, local_files_only), checkpoint, backbone_checkpoint)
-    return untouched_encoder(spec, files, Placement(device, dtype))
+    return pretrained_encoder(spec, files, Placement(device, dtype))
 
 
 def _resolve_options(
@@ -203,7 +235,7 @@ def _look_up(
     lookup: ResolveOptions, checkpoint: PathLike | None, backbone_checkpoint: PathLike | None, *, random: bool = False
 ) -> tuple[MetricSpec, Files]:
     """The specification that a name stands for, and where its weights are."""
-    spec, exported = _find_spec(lookup)
+    spec, exported = find_spec(lookup)
     files = Files(
         lookup=lookup,
         random=random,
@@ -211,16 +243,6 @@ def _look_up(
         encoder=_path(backbone_checkpoint),
     )
     return spec, files
-
-
-def _find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
-    """The specification that a name stands for and, for an exported metric, its weight file."""
-    name = lookup.metric
-    if name.startswith(_HUB_PREFIX):
-        return read_hub(name.removeprefix(_HUB_PREFIX), lookup)
-    if Path(name).is_dir() and name not in list_metrics():
-        return read_folder(Path(name))
-    return metric_info(name), None
 
 
 def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:

@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
 from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec
 from perceptmetrics.spec.json import spec_from_json, spec_to_json
 from perceptmetrics.weights.layouts import TrainedWeights, write_trained
@@ -23,7 +25,6 @@ from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -35,12 +36,15 @@ __all__ = [
     "GOLDEN_FILE",
     "SPEC_FILE",
     "WEIGHTS_FILE",
-    "cloudy_pictures",
+    "cloudy_images",
+    "find_spec",
     "largest_deviation",
     "read_folder",
     "read_hub",
     "write_folder",
 ]
+
+_HUB_PREFIX = "hub:"
 
 SPEC_FILE = "spec.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -50,7 +54,31 @@ EXPORTED_FILES = frozenset({SPEC_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, "re
 
 _GOLDEN_COUNT = 3
 _GOLDEN_SIZE = (240, 320)
+_GOLDEN_PROMPTS = ["A photo of clouds.", "A colourful pattern.", "Noise."]
 _CLOUDS = (6, 8)  # down and across a picture
+
+
+def find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
+    """Find the specification that a metric's name stands for.
+
+    Args:
+        lookup: `lookup.metric` is a registered name, the folder of an exported metric, or
+            `"hub:organisation/name@revision"` for such a folder on the Hub.
+
+    Returns:
+        The specification and, for an exported metric with a trained part, its file.
+
+    Raises:
+        UnknownMetricError: No metric has this name.
+        WeightsError: A file of an exported metric is missing.
+        InvalidSpecError: Its specification cannot be read.
+    """
+    name = lookup.metric
+    if name.startswith(_HUB_PREFIX):
+        return read_hub(name.removeprefix(_HUB_PREFIX), lookup)
+    if Path(name).is_dir() and name not in list_metrics():
+        return read_folder(Path(name))
+    return metric_info(name), None
 
 
 def read_folder(folder: Path) -> tuple[MetricSpec, Path | None]:
@@ -109,7 +137,7 @@ def write_folder(
     pictures = _golden_pictures()
     write_trained(folder / WEIGHTS_FILE, weights)
     (folder / SPEC_FILE).write_text(spec_to_json(spec), encoding="utf-8")
-    save_tensors({"pictures": pictures, "scores": golden.score_batch(pictures)}, folder / GOLDEN_FILE)
+    save_tensors({"pictures": pictures, "scores": _golden_scores(golden, pictures)}, folder / GOLDEN_FILE)
     for name, content in (({} if card is None else {CARD_FILE: card}) | dict(extra_files or {})).items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -130,7 +158,7 @@ def largest_deviation(folder: Path, metric: Metric) -> float:
     golden = read_tensors(_file_of(folder, GOLDEN_FILE))
     if golden.keys() != {"pictures", "scores"}:
         raise WeightsError(f"{folder / GOLDEN_FILE} should hold 'pictures' and 'scores', got {sorted(golden)}.")
-    scores = metric.score_batch(golden["pictures"])
+    scores = _golden_scores(metric, golden["pictures"])
     return float((scores - golden["scores"]).abs().max())
 
 
@@ -154,7 +182,7 @@ def _read_spec(path: Path) -> MetricSpec:
         raise InvalidSpecError(f"{path}: {error}") from error
 
 
-def cloudy_pictures(count: int, size: tuple[int, int]) -> Tensor:
+def cloudy_images(count: int, size: tuple[int, int]) -> Tensor:
     """Clouds of colour with some grain, the same at every call: shape (count, 3, *size), float32 in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
     clouds = torch.rand(count, 3, *_CLOUDS, generator=generator)
@@ -164,6 +192,10 @@ def cloudy_pictures(count: int, size: tuple[int, int]) -> Tensor:
     return pictures.clamp(0, 1)
 
 
+def _golden_scores(metric: Metric, pictures: Tensor) -> Tensor:
+    return metric.score_batch(pictures, _GOLDEN_PROMPTS if metric.reads_prompts else None)
+
+
 def _golden_pictures() -> Tensor:
     """Shape (N, 3, H, W), uint8."""
-    return cloudy_pictures(_GOLDEN_COUNT, _GOLDEN_SIZE).mul(255).round().to(torch.uint8)
+    return cloudy_images(_GOLDEN_COUNT, _GOLDEN_SIZE).mul(255).round().to(torch.uint8)

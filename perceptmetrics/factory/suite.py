@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.models.metric import Metric
-from perceptmetrics.models.metric_base import Scorer
+from perceptmetrics.models.metric_base import MetricBase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.views import Views
 
 __all__ = ["MetricSuite"]
 
 
-class MetricSuite(Scorer[dict[str, Tensor]]):
+class MetricSuite(MetricBase[dict[str, Tensor]]):
     """Metrics that score the same images together.
 
     What they have in common is found when the suite is made or loads a state dictionary. After changing the weights of
@@ -71,8 +71,13 @@ class MetricSuite(Scorer[dict[str, Tensor]]):
         """Where the encoders live."""
         return self._plan[0][0].device
 
-    def rows(self, images: Tensor) -> Tensor:
-        """Score a batch; the columns of all metrics side by side. See `Scorer.rows`."""
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether one of the metrics compares each image with a text of its own."""
+        return any(metric.reads_prompts for metric, _, _ in self._plan)
+
+    def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
+        """Score a batch; the columns of all metrics side by side. See `MetricBase.forward_batch`."""
         views: dict[int, list[Tensor]] = {}
         features: dict[tuple[int, int], list[Tensor]] = {}
         columns = []
@@ -82,14 +87,15 @@ class MetricSuite(Scorer[dict[str, Tensor]]):
             key = (id(encoder), id(view))
             if key not in features:
                 features[key] = encoder.encode(views[id(view)])
-            columns.append(metric.rate(features[key], images.shape[0]))
+            own = prompts if metric.reads_prompts else None
+            columns.append(metric.score_features(features[key], images.shape[0], own))
         return torch.cat(columns, dim=1)
 
-    def present(self, rows: Tensor) -> dict[str, Tensor]:
+    def to_output(self, rows: Tensor) -> dict[str, Tensor]:
         """Scores by the metric's name: shape (N,), or (N, K) for a metric with K labels."""
         metrics = [metric for metric, _, _ in self._plan]
         columns = torch.split(rows, [max(1, len(metric.labels)) for metric in metrics], dim=1)
-        return {metric.metric_name: metric.present(part) for metric, part in zip(metrics, columns, strict=True)}
+        return {metric.metric_name: metric.to_output(part) for metric, part in zip(metrics, columns, strict=True)}
 
 
 def _metric(one: str | os.PathLike[str] | Metric, create_options: dict[str, Any]) -> Metric:
@@ -122,12 +128,12 @@ def _same_views(one: Views, other: Views) -> bool:
 
 def _same_encoder(one: Metric, other: Metric) -> bool:
     """Whether two metrics have the same encoder with the same weights, which may lie twice in memory."""
-    if one.backbone is other.backbone:
+    if one.encoder is other.encoder:
         return True
-    return one.spec.backbone.is_built_as(other.spec.backbone) and _same_tensors(one.backbone, other.backbone)
+    return one.spec.encoder.is_built_as(other.spec.encoder) and _same_tensors(one.encoder, other.encoder)
 
 
-def _same_tensors(one: Backbone, other: Backbone) -> bool:
+def _same_tensors(one: Encoder, other: Encoder) -> bool:
     mine, theirs = one.state_dict(), other.state_dict()
     return mine.keys() == theirs.keys() and all(_equal(mine[name], theirs[name]) for name in mine)
 

@@ -139,7 +139,7 @@ def _check_fingerprint(tuned: TunedWeights, path: Path, actual: str) -> None:
         raise WeightsError(
             f"The weights of {tuned.path} were trained with another encoder than {path}: they need the one of "
             f"fingerprint {tuned.trained.base}, and it has {actual}. Pass the right one as backbone_checkpoint=, or "
-            "use a file that holds the encoder too (`perceptmetrics convert --form merged`)."
+            "use a file that holds the encoder too (`perceptmetrics convert --format merged`)."
         )
 
 
@@ -193,13 +193,13 @@ def _attention_of(name: str, shape: tuple[int, ...]) -> str | None:
 
 
 def _released(tensors: Mapping[str, Tensor], spec: MetricSpec, origin: str) -> TrainedWeights:
-    if spec.backbone.lora is None:
+    if spec.encoder.lora is None:
         raise WeightsError(f"{origin} is a PerceptCLIP with LoRA, which {spec.name!r} is not.")
     return read_released_perceptclip(
         tensors,
         origin,
-        encoder=encoder_shapes(spec.backbone),
-        lora=_lora_shapes(spec.backbone),
+        encoder=encoder_shapes(spec.encoder),
+        lora=_lora_shapes(spec.encoder),
         head=HEADS.builder_of(spec.head).trained_shapes(spec.head) or {},
     )
 
@@ -210,7 +210,7 @@ def _checked(trained: TrainedWeights, spec: MetricSpec, origin: str) -> TrainedW
     if shapes is not None:
         check_shapes(trained.head, shapes, origin, f"the head of {spec.name!r}")
     merged = trained.encoder and not trained.lora
-    check_shapes(trained.lora, {} if merged else _lora_shapes(spec.backbone), origin, f"the LoRA of {spec.name!r}")
+    check_shapes(trained.lora, {} if merged else _lora_shapes(spec.encoder), origin, f"the LoRA of {spec.name!r}")
     return trained
 
 
@@ -237,6 +237,9 @@ def _read_converted(slim: Path, spec: MetricSpec) -> TunedWeights | None:
     if record is None or not slim.is_file() or file_sha256(slim) != record.get("sha256"):
         return None
     trained = read_trained(slim)
+    # The last bit of a score can depend on where a head's tensors begin: at a multiple of 64 bytes in memory and in a
+    # released file, but not in the slim one. The second metric is to score as the first does.
+    trained = replace(trained, head={name: tensor.clone() for name, tensor in trained.head.items()})
     if trained.base is None or not _is_intact(_tower_path(trained.base), trained.base):
         return None
     try:

@@ -1,10 +1,10 @@
-"""Where samples come from: images that are read and varied, or features that a frozen encoder computed once.
+"""Sources of samples: images that are read and augmented, or features that a frozen encoder computed once.
 
     pixels (3, H, W) uint8 --prepare, always the same--> pixels --draw, from a seed--> one tensor for each view
 
-What is not varied goes through the metric's own views, so that training sees what scoring sees. Features are kept on
-disk, so that a head trains in seconds: of each image the metric's own views and their mirror images, as far as the
-recipe mirrors. Where scoring looks at crops, training draws one of them.
+Without augmentation, an image goes through the metric's own views, so that training sees what scoring sees. Features
+are cached on disk, so that a head trains in seconds: for each image those of the metric's own views, and of the mirror
+images that the recipe allows. Where scoring uses several crops, training draws one of them.
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ __all__ = [
     "Sample",
     "TrainingViews",
     "can_cache_features",
-    "draw_sides",
+    "draw_flip",
     "in_order",
-    "mirror_images",
+    "possible_flips",
     "read_image",
 ]
 
 Sample: TypeAlias = "list[Tensor]"
-"""What is shown of an image: for each view, shape (V, 3, h, w) as pixels, or (V, D) as features."""
+"""One image as the model sees it: for each view, pixels of shape (V, 3, h, w), or features of shape (V, D)."""
 
 _BATCHES_AHEAD = 2
 _CHUNK = 64  # images in a file of the cache
 
 
 class TrainingViews:
-    """Shows images as a recipe says.
+    """Applies views and augmentation to images.
 
     Args:
         views: The metric's views.
-        recipe: What is varied.
+        recipe: The augmentation.
     """
 
     def __init__(self, views: Views, recipe: AugmentationRecipe) -> None:
@@ -77,7 +77,7 @@ class TrainingViews:
         self._variation = Variation(recipe.random_crop, recipe.random_resized_crop)
 
     def prepare(self, pixels: Tensor) -> Tensor:
-        """What is the same at each showing, and worth keeping; what several views show begins with the image."""
+        """Apply what is the same for every sample of an image, so that the result can be kept in memory."""
         return pixels if self.views.only is None else self.views.only.prepare(pixels)
 
     def fixed(self, prepared: Tensor) -> Sample:
@@ -86,26 +86,26 @@ class TrainingViews:
         return shown
 
     def draw(self, prepared: Tensor, seed: Sequence[int]) -> Sample:
-        """The views of one showing, drawn from a seed: shapes (V, 3, h, w). Several views are not varied."""
+        """Augmented views, drawn from a seed: shapes (V, 3, h, w). If there are several views, only flips are drawn."""
         rng = np.random.default_rng(list(seed))
-        sides = draw_sides(self._recipe, rng)
-        pixels = prepared.flip(sides) if sides else prepared
+        flip = draw_flip(self._recipe, rng)
+        pixels = prepared.flip(flip) if flip else prepared
         if self.views.only is None:
             return self.fixed(pixels)
         return [self.views.only.draw(pixels, self.views.normalization, self._variation, rng)]
 
 
-def mirror_images(recipe: AugmentationRecipe) -> list[tuple[int, ...]]:
-    """The ways in which an image may be mirrored, each as the dimensions that are turned round; none first."""
-    across = [(), (-1,)] if recipe.horizontal_flip else [()]
-    upside_down = [(), (-2,)] if recipe.vertical_flip else [()]
-    return [(*one, *other) for other in upside_down for one in across]
+def possible_flips(recipe: AugmentationRecipe) -> list[tuple[int, ...]]:
+    """All flips that a recipe allows, each as the dimensions that are flipped; the first is no flip."""
+    horizontal = [(), (-1,)] if recipe.horizontal_flip else [()]
+    vertical = [(), (-2,)] if recipe.vertical_flip else [()]
+    return [(*one, *other) for other in vertical for one in horizontal]
 
 
-def draw_sides(recipe: AugmentationRecipe, rng: np.random.Generator) -> tuple[int, ...]:
-    """Draw one of `mirror_images`, all of them alike in probability."""
-    across, upside_down = rng.random(2) < 0.5
-    return (-1,) * bool(recipe.horizontal_flip and across) + (-2,) * bool(recipe.vertical_flip and upside_down)
+def draw_flip(recipe: AugmentationRecipe, rng: np.random.Generator) -> tuple[int, ...]:
+    """Draw one of the `possible_flips`, each with equal probability."""
+    horizontal, vertical = rng.random(2) < 0.5
+    return (-1,) * bool(recipe.horizontal_flip and horizontal) + (-2,) * bool(recipe.vertical_flip and vertical)
 
 
 class Feed(Protocol):
@@ -219,9 +219,9 @@ class FeatureFeed:
         self._recipe = recipe
         self._metric = metric
         self._views = views
-        self._mirrored = mirror_images(recipe)
+        self._flips = possible_flips(recipe)
         self._draws_one = views.only is not None and views.only.draws_one
-        self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._mirrored])
+        self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._flips])
         chunks = [range(start, min(start + _CHUNK, len(dataset))) for start in range(0, len(dataset), _CHUNK)]
         for number, chunk in enumerate(chunks):
             if number % processes.world == processes.rank and self._read(chunk) is None:
@@ -235,7 +235,7 @@ class FeatureFeed:
     def training_sample(self, draw: Draw) -> Sample:
         """See `Feed`."""
         rng = np.random.default_rng(list(draw.seed))
-        variant = self._mirrored.index(draw_sides(self._recipe, rng))
+        variant = self._flips.index(draw_flip(self._recipe, rng))
         shown = [features[draw.index, variant] for features in self._features]
         if self._draws_one:
             crop = int(rng.integers(len(shown[0])))
@@ -279,7 +279,7 @@ class FeatureFeed:
     def _mirror(self, index: int) -> list[Tensor]:
         """The mirror images of an image: for each view, shape (F, V, 3, h, w)."""
         pixels = read_image(self._dataset, index)
-        mirrored = [self._views((pixels.flip(sides) if sides else pixels)[None]) for sides in self._mirrored]
+        mirrored = [self._views((pixels.flip(flip) if flip else pixels)[None]) for flip in self._flips]
         return [torch.stack(view) for view in zip(*mirrored, strict=True)]
 
     def _path(self, chunk: range) -> Path:

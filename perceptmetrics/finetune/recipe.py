@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from perceptmetrics.finetune.recipe_sections import (
     AugmentationRecipe,
@@ -21,6 +21,9 @@ from perceptmetrics.spec import LoraSpec, Task, ViewSpec
 from perceptmetrics.spec.checks import require, require_text
 from perceptmetrics.spec.views import VIEWS
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["Recipe"]
 
 
@@ -34,12 +37,14 @@ class Recipe:
         source: Paper and table that it reproduces, or its purpose.
         task: What is predicted.
         data: Data sets. Each has a head of its own, unless `heads` is `"shared"`.
-        encoder: The encoder.
-        views: What the encoder sees of an image.
         train: What is trained: `"lora"` (adapters and head), `"head"` alone, `"full"` (encoder and head), or
             `"prompts"`.
         loss: Loss: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`, `"ranking"`
             (over pairs whose order is known, within ladders over neighbours), or `"cross_entropy"` for classes.
+        metric: A registered metric, or the folder of an exported one, to train further: its views, encoder, head and
+            score map. None for a new metric, made of the following parts.
+        encoder: The encoder.
+        views: What the encoder sees of an image.
         head: Layers on the features; None for prompts.
         prompts: Antonym prompts; None for a head of layers.
         lora: Adapters of `train: lora`.
@@ -63,10 +68,11 @@ class Recipe:
     source: str
     task: Task
     data: tuple[DataRecipe, ...]
-    encoder: EncoderRecipe
-    views: tuple[ViewSpec, ...]
     train: TrainedPart
     loss: Loss
+    metric: str | None = None
+    encoder: EncoderRecipe | None = None
+    views: tuple[ViewSpec, ...] = ()
     head: HeadRecipe | None = None
     prompts: PromptsRecipe | None = None
     lora: LoraSpec | None = None
@@ -87,11 +93,8 @@ class Recipe:
         require(self.train in get_args(TrainedPart), one_of("train", self.train, TrainedPart))
         require(self.loss in get_args(Loss), one_of("loss", self.loss, Loss))
         require(self.heads in ("each", "shared"), f"heads must be 'each' or 'shared', got {self.heads!r}.")
-        require(len(self.data) > 0 and len(self.views) > 0, "A recipe needs data sets and views.")
-        require(
-            (self.head is None) != (self.prompts is None),
-            "State either a head of layers (head:) or antonym prompts (prompts:).",
-        )
+        require(len(self.data) > 0, "A recipe needs data sets.")
+        self._check_parts()
         require(
             (self.train == "prompts") == (self.prompts is not None),
             f"train: prompts goes with prompts:, and only with them; got train: {self.train}.",
@@ -109,7 +112,7 @@ class Recipe:
             f"head_first trains the heads before the encoder; with train: {self.train} the encoder is never trained.",
         )
         require(
-            not self.encoder.frozen or self.train == "full",
+            not self.frozen_parts or self.train == "full",
             f"encoder.frozen names parts that train: full leaves frozen; train: {self.train} trains no part.",
         )
         require(
@@ -127,24 +130,54 @@ class Recipe:
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
         require(
             self.splits.validation > 0 or (len(self.optimizer.lr) == 1 and self.optimizer.patience is None),
-            "splits.validation: 0 leaves no images to select a model on; state a single optimizer.lr and "
+            "splits.validation: 0 leaves no images to select a model on; state one optimizer.lr and "
             "optimizer.patience: null.",
         )
-        self._check_augmentation()
+        if self.metric is None:
+            self.check_augmentation(self.views)
+
+    @property
+    def frozen_parts(self) -> tuple[str, ...]:
+        """Parts of the encoder that stay frozen while it is trained in full."""
+        return () if self.encoder is None else self.encoder.frozen
+
+    @property
+    def starts_from(self) -> str:
+        """Name of the encoder, or of the metric, that training starts from."""
+        return self.metric or ("" if self.encoder is None else self.encoder.name)
+
+    def _check_parts(self) -> None:
+        """Check that the recipe names either a metric to train further or the parts of a new one."""
+        if self.metric is not None:
+            given = [name for name in ("encoder", "views", "head", "prompts") if getattr(self, name)]
+            require(not given, f"metric: {self.metric} brings its own {', '.join(given)}; leave out one or the other.")
+            return
+        require(
+            self.encoder is not None and len(self.views) > 0,
+            "A recipe needs an encoder and views, or a metric to train further (metric:).",
+        )
+        require(
+            (self.head is None) != (self.prompts is None),
+            "State either a head of layers (head:) or antonym prompts (prompts:).",
+        )
 
     def augmentation_of(self, index: int) -> AugmentationRecipe:
         """How images of the data set of this index are augmented."""
         return self.data[index].augmentation or self.augmentation
 
-    def _check_augmentation(self) -> None:
-        """Refuse augmentations that these views would silently ignore."""
+    def check_augmentation(self, views: Sequence[ViewSpec]) -> None:
+        """Refuse augmentations that these views would silently ignore.
+
+        Raises:
+            InvalidSpecError: One of them would.
+        """
         for augmentation in map(self.augmentation_of, range(len(self.data))):
             for name in ("random_resized_crop", "random_crop"):
-                takes = len(self.views) == 1 and name in self.views[0].variations
+                takes = len(views) == 1 and name in views[0].variations
                 require(
                     not getattr(augmentation, name) or takes,
                     f"augmentation.{name} goes with a single view of kind {', '.join(_kinds_that_vary(name))}, got "
-                    f"{', '.join(view.kind for view in self.views)}.",
+                    f"{', '.join(view.kind for view in views)}.",
                 )
 
 

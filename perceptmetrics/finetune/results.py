@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptmetrics.datasets import LabelledImages, Split
-from perceptmetrics.evaluation import ClassFigures, RatingFigures, evaluate_classes
-from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_figures
+from perceptmetrics.evaluation import ClassStatistics, RatingStatistics, evaluate_classes
+from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_statistics
 from perceptmetrics.finetune.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class StageName:
     stage: str
 
     def __str__(self) -> str:
-        return f"split {self.split}, lr {self.lr:g}, {self.stage}"
+        return f"split {self.split + 1}, lr {self.lr:g}, {self.stage}"
 
     @property
     def filename(self) -> str:
@@ -111,7 +111,7 @@ class DataSetResult:
     data_set: str
     images: NDArray[np.intp]
     scores: NDArray[np.float64]
-    statistics: dict[str, RatingFigures | ClassFigures]
+    statistics: dict[str, RatingStatistics | ClassStatistics]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +198,7 @@ def test_result(
         scores: Shape (N, K).
         seed: Seed of the bootstrap intervals.
     """
-    statistics: dict[str, RatingFigures | ClassFigures] = {}
+    statistics: dict[str, RatingStatistics | ClassStatistics] = {}
     if dataset.classes is not None:
         labels = dataset.classes[images]
         statistics["classes"] = evaluate_classes(scores, labels, dataset.labels, dataset.positive_labels)
@@ -209,10 +209,10 @@ def test_result(
                 groups = [dataset.groups[index] for index in images]
                 statistics[label] = evaluate_within_groups(scores[:, column], ratings, groups)
             elif np.isnan(ratings).all():
-                statistics[label] = RatingFigures(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
+                statistics[label] = RatingStatistics(n=0, srcc=np.nan, plcc=np.nan, krcc=np.nan)
             else:
                 scale = dataset.scales[column]
-                statistics[label] = rating_figures(scores[:, column], ratings, scale=scale, seed=seed)
+                statistics[label] = rating_statistics(scores[:, column], ratings, scale=scale, seed=seed)
     return DataSetResult(data_set=dataset.name, images=images, scores=scores, statistics=statistics)
 
 

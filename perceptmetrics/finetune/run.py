@@ -37,7 +37,7 @@ from perceptmetrics.finetune.run_folder import (
     write_summary,
 )
 from perceptmetrics.finetune.specs import run_specs
-from perceptmetrics.finetune.start import encoder_identity, find_encoder
+from perceptmetrics.finetune.start import encoder_identity, find_source
 from perceptmetrics.finetune.state import Journal, NullObserver, Observer
 from perceptmetrics.finetune.trainer import RunContext
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
@@ -101,7 +101,7 @@ def finetune(
     stated = None if backbone_checkpoint is None else Path(backbone_checkpoint)
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)
     specs = run_specs(recipe, datasets)
-    source = find_encoder(specs[0].backbone, lookup, stated)
+    source = find_source(recipe, specs[0], lookup, stated)
     with training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes:
         is_new = is_free(folder, recipe, resume=resume)
         processes.wait()  # until all have looked, before one writes
@@ -116,7 +116,7 @@ def finetune(
             specs=tuple(specs),
             source=source,
             folder=folder,
-            identity=run_identity(recipe, datasets, encoder_identity(specs[0].backbone, source)),
+            identity=run_identity(recipe, datasets, encoder_identity(specs[0].encoder, source)),
             processes=processes,
             journal=Journal(folder, writes=processes.is_first),
             observer=observer or NullObserver(),

@@ -14,7 +14,7 @@ from perceptmetrics._util.atomic import replacing
 from perceptmetrics._util.version import __version__
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.evaluation import ClassFigures
+from perceptmetrics.evaluation import ClassStatistics
 from perceptmetrics.export.card import model_card
 from perceptmetrics.export.collect import trained_weights_of
 from perceptmetrics.export.write import EXACT, export_metric
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.evaluation import RatingFigures
+    from perceptmetrics.evaluation import RatingStatistics
     from perceptmetrics.finetune.learner import Learner
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.results import DataSetResult, RunResult
@@ -149,8 +149,8 @@ def card_statistics(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]
     return {name: {key: float(np.median(values)) for key, values in row.items()} for name, row in found.items()}
 
 
-def _card_row(statistics: RatingFigures | ClassFigures) -> dict[str, float]:
-    if isinstance(statistics, ClassFigures):
+def _card_row(statistics: RatingStatistics | ClassStatistics) -> dict[str, float]:
+    if isinstance(statistics, ClassStatistics):
         return {"accuracy": statistics.accuracy, "map": statistics.mean_average_precision, "f1": statistics.macro_f1}
     return {"srcc": statistics.srcc, "plcc": statistics.plcc_logistic4, "rmse": statistics.rmse}
 
@@ -260,7 +260,7 @@ def export_trained(
     metric = learner.metric(index)
     context = None if learner.prompts is None else learner.prompts.context
     learner.install_prompts()
-    base = None if context is None or encoder is None else tower_fingerprint(encoder, spec.backbone)
+    base = None if context is None or encoder is None else tower_fingerprint(encoder, spec.encoder)
     recipe_text = recipe_to_yaml(recipe)
     card = model_card(
         spec,
@@ -279,5 +279,5 @@ def export_trained(
         encoder=encoder,
         overwrite=True,
         keep_others=True,
-        tolerance=EXACT if spec.backbone.lora is None else _MERGED,
+        tolerance=EXACT if spec.encoder.lora is None else _MERGED,
     )

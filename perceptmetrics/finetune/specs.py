@@ -1,12 +1,13 @@
-"""From a recipe and the labels of a data set to the specification of the metric that is to be trained."""
+"""Specify the metric to be trained, from a recipe and the labels of its data sets."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from perceptmetrics.errors import DatasetError, InvalidSpecError
-from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
+from perceptmetrics.factory.folder import find_spec
+from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 from perceptmetrics.models.prompts import resolve_prompts
 from perceptmetrics.spec import (
@@ -26,28 +27,34 @@ from perceptmetrics.spec import (
 )
 from perceptmetrics.spec.heads import regressor_inputs
 from perceptmetrics.spec.views import total_views
+from perceptmetrics.weights.resolve import ResolveOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune.recipe import Recipe
-    from perceptmetrics.finetune.recipe_sections import HeadRecipe, Loss, PromptsRecipe
+    from perceptmetrics.finetune.recipe_sections import EncoderRecipe, HeadRecipe, Loss, PromptsRecipe
 
 __all__ = ["metric_spec", "run_specs"]
 
-_LICENCE = "Yours to state: it depends on the terms of the training data. "
+_LICENCE = "To be stated by you: it depends on the terms of the training data. "
 _PAPERS = {"PerceptCLIP": "https://arxiv.org/abs/2503.13260", "CLIP-IQA+": "https://arxiv.org/abs/2207.12396"}
 
 
 def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[MetricSpec]:
-    """The metrics that a recipe trains: one for each data set, or a single one for all."""
+    """Specify the metrics that a recipe trains: one for each data set, or a single one for all.
+
+    Raises:
+        DatasetError: Number, names or labels of the data sets do not fit the recipe.
+        InvalidSpecError: The parts do not fit each other.
+    """
     if len(datasets) != len(recipe.data):
         raise DatasetError(f"The recipe names {len(recipe.data)} data sets, got {len(datasets)}.")
     names = [dataset.name for dataset in datasets]
     if len(set(names)) != len(names):
         raise DatasetError(
-            f"Data sets need names of their own, got {', '.join(names)}. Rename them, with dataclasses.replace(data, "
+            f"Data sets need different names, got {', '.join(names)}. Rename them with dataclasses.replace(data, "
             "name=...)."
         )
     losses = [entry.loss or recipe.loss for entry in recipe.data]
@@ -66,7 +73,7 @@ def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[Metric
 
 
 def _shared_spec(specs: Sequence[MetricSpec]) -> MetricSpec:
-    """The metric of a head that several data sets share: that of the first, whose card names them all."""
+    """The metric of a head that several data sets share: that of the first, with a card that names all of them."""
     training_data = " ".join(spec.card.training_data for spec in specs)
     return replace(specs[0], card=replace(specs[0].card, training_data=training_data))
 
@@ -78,23 +85,22 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
         recipe: The recipe.
         dataset: The data set, for its labels.
         name: Name of the metric.
-        loss: The data set's loss.
+        loss: Loss of the data set.
 
     Returns:
-        The specification; its own trained file is not published anywhere yet.
+        The specification, with no published weights.
 
     Raises:
-        DatasetError: The labels do not go with the recipe.
+        DatasetError: The labels do not fit the recipe.
         InvalidSpecError: The parts do not fit each other.
     """
     _check_labels(dataset, loss)
-    named = named_encoder(
-        recipe.encoder.name,
-        positional_embedding=recipe.encoder.positional_embedding,
-        features=recipe.encoder.features,
-    )
     labels = _labels_of(dataset)
-    backbone = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
+    if recipe.metric is not None:
+        return _further_trained(recipe, dataset, name, labels)
+    wanted = cast("EncoderRecipe", recipe.encoder)  # what recipes without a metric have
+    named = named_encoder(wanted.name, positional_embedding=wanted.positional_embedding, features=wanted.features)
+    encoder = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
     head: HeadSpec
     if recipe.prompts is not None:
         head, pool, labels = _prompts(recipe, recipe.prompts, labels)
@@ -107,7 +113,7 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
     return MetricSpec(
         name=name,
         task=recipe.task,
-        backbone=backbone,
+        encoder=encoder,
         views=ViewsSpec(views=recipe.views, mean=named.mean, std=named.std),
         head=head,
         pool=pool,
@@ -116,8 +122,27 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
     )
 
 
+def _further_trained(recipe: Recipe, dataset: LabelledImages, name: str, labels: tuple[str, ...]) -> MetricSpec:
+    """The metric that a recipe trains further, with ratings in [0, 1] for scores."""
+    start, _ = find_spec(ResolveOptions(metric=recipe.starts_from))
+    recipe.check_augmentation(start.views.views)
+    is_tuned = start.encoder.lora is not None or start.encoder.in_trained_file
+    score = _score(recipe, dataset, labels)
+    if start.head.is_calibrated:
+        score = replace(start.score, lower=0.0, upper=1.0, labels=labels, map=start.score.map.for_unit_ratings())
+    return replace(
+        start,
+        name=name,
+        task=recipe.task,
+        encoder=replace(start.encoder, lora=recipe.lora, in_trained_file=is_tuned or recipe.train == "full"),
+        head=start.head.with_trained_file(None),
+        score=score,
+        card=_card(recipe, dataset),
+    )
+
+
 def _labels_of(dataset: LabelledImages) -> tuple[str, ...]:
-    """Labels of the outputs; none for a single rating."""
+    """Labels of the outputs; empty for a single rating."""
     return () if dataset.classes is None and len(dataset.labels) == 1 else dataset.labels
 
 
@@ -173,7 +198,7 @@ def _prompts(
     if prompts.regressor is None:
         if len(pairs) != outputs:
             raise DatasetError(
-                f"{len(pairs)} prompt pairs give as many outputs, but there are {outputs} ratings. State a pair for "
+                f"Each of the {len(pairs)} prompt pairs is one output, but there are {outputs} ratings. State one for "
                 "each rating, in their order, or prompts.regressor, such as [128, 128]."
             )
         renamed = (
@@ -196,8 +221,8 @@ def _card(recipe: Recipe, dataset: LabelledImages) -> CardSpec:
         licence=_LICENCE
         + (
             "CLIP weights by OpenAI: MIT"
-            if recipe.encoder.name in OPENAI_CLIP_WEIGHTS
-            else f"The encoder {recipe.encoder.name} has terms of its own"
+            if recipe.starts_from in OPENAI_CLIP_WEIGHTS
+            else f"The encoder {recipe.starts_from} has its own terms"
         ),
         training_data=f"{dataset.name}: {len(dataset.trainable)} images"
         + (

@@ -257,12 +257,13 @@ def _is_known(*lengths: int) -> bool:
 
 def _least(one: int, other: int) -> int:
     """The smaller of two lengths, numbers or symbols."""
-    return cast("int", torch.sym_min(one, other))
+    # torch.compile before torch 2.8 cannot call `sym_min` on two numbers.
+    return min(one, other) if _is_known(one, other) else cast("int", torch.sym_min(one, other))
 
 
 def _most(one: int, other: int) -> int:
     """The larger of two lengths, numbers or symbols."""
-    return cast("int", torch.sym_max(one, other))
+    return max(one, other) if _is_known(one, other) else cast("int", torch.sym_max(one, other))
 
 
 def _nearest(numerator: int, denominator: int) -> int:

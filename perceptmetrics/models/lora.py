@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.functional.low_rank import draw_kept, low_rank_linear
-from perceptmetrics.models.encoders import Backbone
 from perceptmetrics.models.encoders.attention import FusedAttention
 from perceptmetrics.spec.encoders import ATTENTION_PARTS, AttentionPart, LoraSpec
 
@@ -239,7 +238,7 @@ def lora_state(module: nn.Module) -> dict[str, Tensor]:
 
     Of an encoder of this package, attention modules have the paths that they have in its library's layout.
     """
-    prefix = module.library_prefix if isinstance(module, Backbone) else ""
+    prefix = getattr(module, "library_prefix", "")  # of an encoder
     return {
         adapter_name(path.removeprefix(prefix).rpartition(".")[0], part, matrix): tensor.detach()
         for path, projection in _projections(module)

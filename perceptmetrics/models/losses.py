@@ -15,6 +15,7 @@ from perceptmetrics.images.load import check_tensor
 
 if TYPE_CHECKING:
     from perceptmetrics.models.metric import Metric
+    from perceptmetrics.models.metric_base import Prompts
 
 __all__ = ["LossSign", "LossTarget", "PerceptualLoss", "Reduction"]
 
@@ -90,18 +91,19 @@ class PerceptualLoss(nn.Module):
             "distribution", None if distribution is None else distribution.to(metric.device), persistent=False
         )
         if checkpointing:
-            metric.backbone.checkpointing = True
+            metric.encoder.checkpointing = True
         self._absent_prefix: str | None = None
         self.register_load_state_dict_pre_hook(_look_for_weights)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_forgive_absent_weights)  # type: ignore[no-untyped-call]
 
-    def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, target: Tensor | None = None, prompts: Prompts | None = None) -> Tensor:
         """Loss of a batch.
 
         Args:
             images: Shape (N, 3, H, W), RGB in [0, 1].
             target: For a loss made with a distribution: those of this batch in its place, shape (N, K) or (K,). Its
                 values are not checked, so that no device is waited for.
+            prompts: For a metric that compares each image with a text of its own: see `Metric.forward`.
 
         Returns:
             Scalar, or shape (N,) for `reduction="none"`.
@@ -126,7 +128,7 @@ class PerceptualLoss(nn.Module):
                 "when it is made."
             )
         wanted = self.distribution if target is None else target
-        distances = self._distances(images) if wanted is None else self._divergences(images, wanted)
+        distances = self._distances(images, prompts) if wanted is None else self._divergences(images, wanted)
         loss = self.weight * distances
         if self.reduction == "none":
             return loss
@@ -136,9 +138,9 @@ class PerceptualLoss(nn.Module):
         """Nothing: a loss is not part of what is trained; see the class."""
         return OrderedDict() if destination is None else destination
 
-    def _distances(self, images: Tensor) -> Tensor:
+    def _distances(self, images: Tensor, prompts: Prompts | None) -> Tensor:
         """Shape (N,): how far the scores are from the best one, or the scores themselves."""
-        score: Tensor = self.metric(images)
+        score: Tensor = self.metric(images, prompts)
         if self.target is not None:
             score = score[:, self.metric.labels.index(self.target)]
         self.score = score.detach()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.models.metric_base import Scorer, is_single_image
+from perceptmetrics.models.metric_base import MetricBase, is_single_image
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from perceptmetrics.images.load import ImageSource
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.views import Views
     from perceptmetrics.spec import MetricSpec
 
@@ -33,7 +33,7 @@ class Prediction(TypedDict):
     probabilities: dict[str, float]
 
 
-class Metric(Scorer[Tensor]):
+class Metric(MetricBase[Tensor]):
     """A no-reference metric of how people perceive images.
 
     Made by `create_metric`. Its parameters are frozen: it gives gradients to pixels, none to weights.
@@ -41,7 +41,7 @@ class Metric(Scorer[Tensor]):
     Args:
         spec: What the metric is.
         views: How an image is shown to the encoder.
-        backbone: The encoder.
+        encoder: The encoder.
         head: From features to outputs.
         pool: From the outputs of an image's views to its raw outputs; None for their mean.
 
@@ -56,12 +56,12 @@ class Metric(Scorer[Tensor]):
     """
 
     def __init__(
-        self, spec: MetricSpec, views: Views, backbone: Backbone, head: nn.Module, pool: Pool | None = None
+        self, spec: MetricSpec, views: Views, encoder: Encoder, head: nn.Module, pool: Pool | None = None
     ) -> None:
         super().__init__()
         self.spec = spec
         self.views = views
-        self.backbone = backbone
+        self.encoder = encoder
         self.head = head
         self.pool = Pool(PoolSpec()) if pool is None else pool
         self.requires_grad_(False)
@@ -95,21 +95,36 @@ class Metric(Scorer[Tensor]):
     @property
     def device(self) -> torch.device:
         """Where the encoder lives."""
-        return next(self.backbone.parameters()).device
+        return next(self.encoder.parameters()).device
 
     @property
     def reads_prompts(self) -> bool:
         """Whether each image is compared with a text of its own: `metric(images, prompts)`."""
         return self.spec.head.reads_prompts
 
-    def rows(self, images: Tensor, prompts: Sequence[str] | None = None) -> Tensor:
-        """Score a batch; see `Scorer.rows`."""
-        texts = None if prompts is None else self.head.encode_prompts(prompts)  # type: ignore[operator]
-        return self.rate(self.encode(self.views(images)), images.shape[0], texts)
+    def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
+        """Score a batch; see `MetricBase.forward_batch`."""
+        return self.score_features(self.encode(self.views(images)), images.shape[0], prompts)
 
-    def present(self, rows: Tensor) -> Tensor:
+    def to_output(self, rows: Tensor) -> Tensor:
         """Shape (N, K), or (N,) for a single score."""
         return rows if self.labels else rows[:, 0]
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Text features of prompts, which `metric(images, features)` takes in place of the texts.
+
+        Args:
+            prompts: N texts.
+
+        Returns:
+            Shape (N, D), unit length, without gradients.
+
+        Raises:
+            InvalidSpecError: The metric compares images with no prompts of their own.
+            InvalidOptionError: A prompt is empty, or too long to be read whole.
+        """
+        features: Tensor = self.head.encode_prompts(prompts)  # type: ignore[operator]
+        return features
 
     def encode(self, groups: Sequence[Tensor]) -> list[Tensor]:
         """Encode views.
@@ -120,34 +135,37 @@ class Metric(Scorer[Tensor]):
         Returns:
             Features of shapes (N * V, D), in float32 unless the encoder's own precision is higher.
         """
-        dtype = next(self.backbone.parameters()).dtype
-        encoded = [self.backbone(group.to(dtype)) for group in groups]
+        dtype = next(self.encoder.parameters()).dtype
+        encoded = [self.encoder(group.to(dtype)) for group in groups]
         return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
 
-    def rate(self, features: Sequence[Tensor], count: int, texts: Tensor | None = None) -> Tensor:
+    def score_features(
+        self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | Tensor | None = None
+    ) -> Tensor:
         """Turn features into scores: the head, the pool over an image's views, the score map.
 
         Args:
             features: What `encode` returns.
             count: Number of images N.
-            texts: Text features of the images' prompts, shape (N, D), for a metric that reads prompts.
+            prompts: For a metric that reads prompts: the text of each image, or text features, shape (N, D).
 
         Returns:
             Shape (N, K), float32.
         """
-        return self.spec.score.map(self.outputs(features, count, texts))
+        return self.spec.score.map(self.outputs(features, count, prompts))
 
-    def outputs(self, features: Sequence[Tensor], count: int, texts: Tensor | None = None) -> Tensor:
+    def outputs(self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Turn features into raw outputs: the head, and the pool over the views of an image.
 
         Args:
             features: What `encode` returns.
             count: Number of images N.
-            texts: See `rate`.
+            prompts: See `score_features`.
 
         Returns:
             Shape (N, K), float32.
         """
+        texts = prompts if prompts is None or isinstance(prompts, Tensor) else self.encode_prompts(prompts)
         outputs = [self._head_outputs(group, count, texts) for group in features]
         raw: Tensor = self.pool(torch.cat(outputs, dim=1)).float()
         return raw
@@ -196,7 +214,7 @@ class Metric(Scorer[Tensor]):
 
     def requires_grad_(self, requires_grad: bool = True) -> Metric:
         """Freeze all weights or let them train; what trains is no longer shared with other metrics."""
-        self.backbone.requires_grad_(requires_grad)
+        self.encoder.requires_grad_(requires_grad)
         return super().requires_grad_(requires_grad)
 
     def train(self, mode: bool = True) -> Metric:

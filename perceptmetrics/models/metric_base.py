@@ -1,7 +1,7 @@
 """What a metric and a suite of metrics have in common: images of any kind and size in, rows of scores out.
 
 `forward` is differentiable, on whatever device the tensors are. `score` reads images from anywhere, checks their
-values, batches them by size and calls the same road without gradients.
+values, batches them by size and runs the same forward pass without gradients.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, batches_by_size
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.find import is_file_pattern
 from perceptmetrics.images.load import ImageSource, check_tensor
 from perceptmetrics.images.sources import NamedImage, find_sources, is_container
 
-__all__ = ["Scorer", "is_single_image", "single_images"]
+__all__ = ["MetricBase", "Prompts", "is_single_image", "single_images"]
 
 T_co = TypeVar("T_co", covariant=True)
 
+Prompts: TypeAlias = "str | Iterable[str] | Tensor"
+"""One text for all images, the text of each, or text features of each, shape (N, D): see `Metric.encode_prompts`."""
 
-class Scorer(nn.Module, ABC, Generic[T_co]):
+
+class MetricBase(nn.Module, ABC, Generic[T_co]):
     """Scores images; `T_co` is the form in which scores are returned."""
 
     @property
@@ -38,22 +41,32 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
     def device(self) -> torch.device:
         """Where images go to be scored."""
 
+    @property
     @abstractmethod
-    def rows(self, images: Tensor) -> Tensor:
+    def reads_prompts(self) -> bool:
+        """Whether each image is compared with a text of its own: `metric(images, prompts)`."""
+
+    @abstractmethod
+    def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a batch.
 
         Args:
             images: Shape (N, 3, H, W), RGB; floating point in [0, 1], or uint8.
+            prompts: For a metric that reads prompts, the text of each image or its features, shape (N, D); else None.
 
         Returns:
             Shape (N, K), float32; differentiable in floating-point `images`.
         """
 
     @abstractmethod
-    def present(self, rows: Tensor) -> T_co:
+    def to_output(self, rows: Tensor) -> T_co:
         """Bring rows of scores, shape (N, K), into the form that users get."""
 
-    def forward(self, images: Tensor | Sequence[Tensor] | ImageSource | Iterable[ImageSource]) -> T_co:
+    def forward(
+        self,
+        images: Tensor | Sequence[Tensor] | ImageSource | Iterable[ImageSource],
+        prompts: Prompts | None = None,
+    ) -> T_co:
         """Score images, with gradients to the pixels when tensors are given.
 
         Only type and shape of tensors are checked, so that no device is waited for; values far outside
@@ -62,23 +75,28 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
         Args:
             images: Tensor of shape (N, 3, H, W) or (3, H, W), RGB in [0, 1], on the metric's device; or a list of
                 tensors (3, H_i, W_i) of any sizes. Anything else goes to `score`.
+            prompts: For a metric that compares each image with a text of its own (`reads_prompts`): the text of each
+                image, one text for all, or text features of each, shape (N, D), which `Metric.encode_prompts` gives.
 
         Returns:
             Shape (N,), or (N, K) for a metric with K labels; float32. A suite returns a dictionary of them.
 
         Raises:
             InvalidImageError: Not floating point, not three channels, or too small for the encoder.
+            InvalidOptionError: Prompts are missing, too few or too many, or the metric reads none.
         """
         if isinstance(images, Tensor):
             check_tensor(images)
-            return self.present(self.rows(images if images.ndim == 4 else images[None]))
+            batch = images if images.ndim == 4 else images[None]
+            return self.to_output(self.forward_batch(batch, self._prompts_of(prompts, len(batch))))
         if isinstance(images, (list, tuple)) and images and all(isinstance(image, Tensor) for image in images):
-            return self.present(self._rows_of_list(images))
-        return self.score(images)
+            return self.to_output(self._forward_list(images, self._prompts_of(prompts, len(images))))
+        return self.score(images, prompts)
 
     def score(
         self,
         images: ImageSource | Iterable[ImageSource],
+        prompts: Prompts | None = None,
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -87,10 +105,11 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
         """Score images from anywhere, without gradients.
 
         Args:
-            images: A path or an address such as `"s3://bucket/photos"` (file, folder searched to any depth, pattern
-                such as `"photos/*.jpg"`, tar or Parquet file of images; see `sources.find_parts`), encoded bytes, a
-                PIL image, an array (H, W[, C]), a tensor (3, H, W) or (N, 3, H, W) in [0, 1], or an iterable of single
-                images of any sizes.
+            images: A path (file, folder searched to any depth, pattern such as `"photos/*.jpg"`, tar or Parquet file
+                of images; see `sources.find_parts`), encoded bytes, a PIL image, an array (H, W[, C]), a tensor
+                (3, H, W) or (N, 3, H, W) in [0, 1], or an iterable of single images of any sizes.
+            prompts: For a metric that compares each image with a text of its own: the text of each image in their
+                order, or one text for all. None for the texts that the images come with, as those of a table do.
             batch_size: Most images of equal size that go through the encoder together.
             max_pixels: Most pixels that go through it together; a larger image goes alone.
             workers: Number of decoding threads; 0 for none, None to choose.
@@ -101,51 +120,116 @@ class Scorer(nn.Module, ABC, Generic[T_co]):
 
         Raises:
             InvalidImageError: An image cannot be read, or its values are not in [0, 1].
-            MissingExtraError: What an address or a Parquet file needs is not installed.
+            InvalidOptionError: Prompts are missing, too few or too many, or the metric reads none.
         """
         scores: dict[int, Tensor] = {}
-        pixels = _pixels_or_raise(single_images(images), workers)
-        for batch in batches_by_size(pixels, batch_size=batch_size, max_pixels=max_pixels):
+        texts: dict[int, str | Tensor] = {}
+        given = self._given_prompts(prompts)
+
+        def pixels() -> Iterator[tuple[int, Tensor]]:
+            for index, decoded in enumerate(decode_ahead(single_images(images), workers)):
+                if decoded.pixels is None:
+                    raise InvalidImageError(f"Image {index}: {decoded.error}") from decoded.error
+                if self.reads_prompts:
+                    texts[index] = _prompt_for(index, given, decoded.source)
+                yield index, decoded.pixels
+
+        for batch in batches_by_size(pixels(), batch_size=batch_size, max_pixels=max_pixels):
+            of_batch = _batched([texts.pop(index) for index in batch.indices]) if self.reads_prompts else None
             with _naming(batch.indices):
-                scores.update(zip(batch.indices, self.score_batch(batch.images), strict=True))
+                scores.update(zip(batch.indices, self.score_batch(batch.images, of_batch), strict=True))
         if not scores:
             raise InvalidImageError("There is nothing to score: the sequence of images is empty.")
-        return self.present(torch.stack([scores[place] for place in range(len(scores))]))
+        if given is not None and not isinstance(given, str) and len(given) != len(scores):
+            raise _wrong_number(len(given), len(scores))
+        return self.to_output(torch.stack([scores[index] for index in range(len(scores))]))
 
     @torch.inference_mode()
-    def score_batch(self, images: Tensor) -> Tensor:
+    def score_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a checked batch without gradients.
 
         Args:
             images: Shape (N, 3, H, W), on the CPU, float32 in [0, 1] or uint8.
+            prompts: See `forward_batch`.
 
         Returns:
-            Shape (N, K), float32, on the CPU; `present` brings it into the form that users get.
+            Shape (N, K), float32, on the CPU; `to_output` brings it into the form that users get.
         """
         with torch.autocast(self.device.type, enabled=False):  # a score does not depend on who asks for it
-            return self.rows(images).cpu()
+            return self.forward_batch(images, prompts).cpu()
 
-    def _rows_of_list(self, images: Sequence[Any]) -> Tensor:
+    def _forward_list(self, images: Sequence[Any], prompts: Sequence[str] | Tensor | None) -> Tensor:
         by_size: dict[tuple[torch.Size, torch.dtype], list[int]] = {}
-        for place, image in enumerate(images):
-            with _naming([place]):
+        for index, image in enumerate(images):
+            with _naming([index]):
                 check_tensor(image, dimensions=(3,))
-            by_size.setdefault((image.shape, image.dtype), []).append(place)
+            by_size.setdefault((image.shape, image.dtype), []).append(index)
         rows: dict[int, Tensor] = {}
-        for places in by_size.values():
-            with _naming(places):
-                batch = self.rows(torch.stack([images[place] for place in places]))
-            rows.update(zip(places, batch, strict=True))
-        return torch.stack([rows[place] for place in range(len(images))])
+        for indices in by_size.values():
+            of_batch = None if prompts is None else _batched([prompts[index] for index in indices])
+            with _naming(indices):
+                batch = self.forward_batch(torch.stack([images[index] for index in indices]), of_batch)
+            rows.update(zip(indices, batch, strict=True))
+        return torch.stack([rows[index] for index in range(len(images))])
+
+    def _given_prompts(self, prompts: Prompts | None) -> str | list[str] | Tensor | None:
+        """Prompts as they were given, checked for whether the metric reads any."""
+        if prompts is None:
+            return None
+        if not self.reads_prompts:
+            raise InvalidOptionError("This metric compares images with no prompts of their own. Leave prompts out.")
+        return prompts if isinstance(prompts, (str, Tensor)) else list(prompts)
+
+    def _prompts_of(self, prompts: Prompts | None, count: int) -> list[str] | Tensor | None:
+        """The text of each of `count` images; None for a metric that reads none."""
+        given = self._given_prompts(prompts)
+        if not self.reads_prompts:
+            return None
+        if given is None:
+            raise _no_prompt("the images")
+        texts = [given] * count if isinstance(given, str) else given
+        if len(texts) != count:
+            raise _wrong_number(len(texts), count)
+        return texts
+
+
+def _prompt_for(index: int, given: str | list[str] | Tensor | None, source: object) -> str | Tensor:
+    """The text of an image: the given one, or the one that the image comes with."""
+    if isinstance(given, str):
+        return given
+    if given is not None:
+        if index >= len(given):
+            raise InvalidOptionError(f"There are {len(given)} prompts, but more images. Give one text for each image.")
+        return given[index]
+    prompt = source.prompt if isinstance(source, NamedImage) else None
+    if prompt is None:
+        raise _no_prompt(f"image {index}")
+    return prompt
+
+
+def _batched(prompts: list[Any]) -> list[str] | Tensor:
+    """Texts as a list, their features as a tensor."""
+    return torch.stack(prompts) if isinstance(prompts[0], Tensor) else prompts
+
+
+def _no_prompt(images: str) -> InvalidOptionError:
+    return InvalidOptionError(
+        f"This metric compares each image with a text of its own, and {images} came without one. Pass prompts=, a list "
+        "with a text for each image or one text for all, or images from a table with a column of texts."
+    )
+
+
+def _wrong_number(prompts: int, images: int) -> InvalidOptionError:
+    return InvalidOptionError(f"There are {prompts} prompts for {images} images. Give one text for each image.")
 
 
 @contextlib.contextmanager
-def _naming(places: Sequence[int]) -> Iterator[None]:
+def _naming(indices: Sequence[int]) -> Iterator[None]:
     """Say which images of a list an error is about."""
     try:
         yield
     except InvalidImageError as error:
-        raise InvalidImageError(f"Image {', '.join(map(str, places))}: {error}") from error
+        raise InvalidImageError(f"Image {', '.join(map(str, indices))}: {error}") from error
 
 
 def is_single_image(images: object) -> bool:
@@ -158,7 +242,7 @@ def is_single_image(images: object) -> bool:
 
 
 def single_images(images: Any) -> Iterable[ImageSource | NamedImage]:
-    """Take whatever stands for images, see `Scorer.score`, as single ones.
+    """Take whatever stands for images, see `Metric.score`, as single ones.
 
     Raises:
         InvalidImageError: It stands for none.
@@ -178,10 +262,3 @@ def single_images(images: Any) -> Iterable[ImageSource | NamedImage]:
         "Expected an image (path, bytes, PIL image, array, tensor), a folder, a pattern or an iterable of images, "
         f"got {type(images).__name__}."
     )
-
-
-def _pixels_or_raise(sources: Iterable[ImageSource | NamedImage], workers: int | None) -> Iterator[tuple[int, Tensor]]:
-    for place, decoded in enumerate(decode_ahead(sources, workers)):
-        if decoded.pixels is None:
-            raise InvalidImageError(f"Image {place}: {decoded.error}") from decoded.error
-        yield place, decoded.pixels

@@ -1,18 +1,21 @@
-"""Results of experiments as files: pages, plots and tables; they need the extra `plots`."""
+"""Write results as pages, plots and tables; knows finished results, not how they are computed.
+
+Needs the extra `plots`.
+"""
 
 from __future__ import annotations
 
-from perceptmetrics.reports.attributes import ATTRIBUTE_FORMS, attribute_makers
-from perceptmetrics.reports.benchmark import BENCHMARK_FORMS, BENCHMARK_STEMS, benchmark_makers
-from perceptmetrics.reports.compare import COMPARE_FORMS, compare_makers
-from perceptmetrics.reports.correlate import CORRELATE_FORMS, correlate_makers
-from perceptmetrics.reports.explain import EXPLAIN_FORMS, check_explain_output, explain_page, write_explanations
+from perceptmetrics.reports.attributes import ATTRIBUTE_FORMATS, attribute_makers
+from perceptmetrics.reports.benchmark import BENCHMARK_FORMATS, BENCHMARK_STEMS, benchmark_makers
+from perceptmetrics.reports.compare import COMPARE_FORMATS, compare_makers
+from perceptmetrics.reports.correlate import CORRELATE_FORMATS, correlate_makers
+from perceptmetrics.reports.explain import EXPLAIN_FORMATS, check_explain_output, explain_page, write_explanations
 from perceptmetrics.reports.files import Makers, check_output, write_report
-from perceptmetrics.reports.heads import HEADS_FORMS, heads_makers
-from perceptmetrics.reports.ladder import LADDER_FORMS, ladder_makers
-from perceptmetrics.reports.rank import RANK_FORMS, rank_makers
+from perceptmetrics.reports.heads import HEADS_FORMATS, heads_makers
+from perceptmetrics.reports.ladder import LADDER_FORMATS, ladder_makers
+from perceptmetrics.reports.rank import RANK_FORMATS, rank_makers
 from perceptmetrics.reports.study import (
-    AGREEMENT_FORMS,
+    AGREEMENT_FORMATS,
     agreement_makers,
     check_study_folder,
     study_page,
@@ -20,16 +23,16 @@ from perceptmetrics.reports.study import (
 )
 
 __all__ = [
-    "AGREEMENT_FORMS",
-    "ATTRIBUTE_FORMS",
-    "BENCHMARK_FORMS",
+    "AGREEMENT_FORMATS",
+    "ATTRIBUTE_FORMATS",
+    "BENCHMARK_FORMATS",
     "BENCHMARK_STEMS",
-    "COMPARE_FORMS",
-    "CORRELATE_FORMS",
-    "EXPLAIN_FORMS",
-    "HEADS_FORMS",
-    "LADDER_FORMS",
-    "RANK_FORMS",
+    "COMPARE_FORMATS",
+    "CORRELATE_FORMATS",
+    "EXPLAIN_FORMATS",
+    "HEADS_FORMATS",
+    "LADDER_FORMATS",
+    "RANK_FORMATS",
     "Makers",
     "agreement_makers",
     "attribute_makers",

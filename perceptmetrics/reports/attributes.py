@@ -1,11 +1,11 @@
-"""Attribute profiles as a plot and tables."""
+"""Report attribute profiles as a plot and tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
 from perceptmetrics.reports.plots import RadarAxis, draw_radar
 from perceptmetrics.scoring.results import csv_bytes
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     from perceptmetrics.experiments.attributes import Attribute, AttributeProfiles
 
-__all__ = ["ATTRIBUTE_FORMS", "attribute_makers", "short_names"]
+__all__ = ["ATTRIBUTE_FORMATS", "attribute_makers", "short_names"]
 
-ATTRIBUTE_FORMS = ("png", "svg", "pdf", "csv", "json")
+ATTRIBUTE_FORMATS = ("png", "svg", "pdf", "csv", "json")
 
 
 def attribute_makers(profiles: AttributeProfiles, *, title: str = "") -> Makers:
-    """Makers of `ATTRIBUTE_FORMS`."""
+    """Makers of `ATTRIBUTE_FORMATS`."""
 
     def draw() -> Figure:
-        axes = [_axis(profiles, place, attribute) for place, attribute in enumerate(profiles.attributes)]
+        axes = [_axis(profiles, index, attribute) for index, attribute in enumerate(profiles.attributes)]
         names = short_names([profile.image for profile in profiles.images])
         rows = {name: profile.scores for name, profile in zip(names, profiles.images, strict=True)}
         return draw_radar(axes, rows, title)
@@ -41,25 +41,25 @@ def attribute_makers(profiles: AttributeProfiles, *, title: str = "") -> Makers:
             {
                 "attributes": profiles.attributes,
                 "images": profiles.images,
-                "failed": [{"image": row.name, "reason": row.error} for row in profiles.failed],
+                "failed": failures(profiles.failed),
             },
         ),
     }
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """File names, or whole paths where two file names are equal; repeated paths are numbered."""
+    """File names, or paths where two file names are equal; repeated paths are numbered."""
     names = [Path(path).name for path in paths]
     shown = [path if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
     return [
-        f"{name} ({shown[:place].count(name) + 1})" if shown.count(name) > 1 else name
-        for place, name in enumerate(shown)
+        f"{name} ({shown[:index].count(name) + 1})" if shown.count(name) > 1 else name
+        for index, name in enumerate(shown)
     ]
 
 
-def _axis(profiles: AttributeProfiles, place: int, attribute: Attribute) -> RadarAxis:
-    """A spoke over the range of the score, made longer for scores outside; where it has no end, over the scores."""
-    scores = [profile.scores[place] for profile in profiles.images]
+def _axis(profiles: AttributeProfiles, index: int, attribute: Attribute) -> RadarAxis:
+    """The spoke of an attribute: the range of its score, extended to the actual scores if they exceed it."""
+    scores = [profile.scores[index] for profile in profiles.images]
     lower = min(scores) if attribute.lower is None else min(attribute.lower, *scores)
     upper = max(scores) if attribute.upper is None else max(attribute.upper, *scores)
     return RadarAxis(

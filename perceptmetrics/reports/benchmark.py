@@ -1,4 +1,4 @@
-"""Benchmarks as a page, plots and tables."""
+"""Report benchmarks as a page, plots and tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.evaluation import ClassResult, predictions_csv
-from perceptmetrics.reports.figures import CLASS_HEADINGS, RATING_HEADINGS, figure_cell
-from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
 from perceptmetrics.reports.pages import png_uri, render_page
 from perceptmetrics.reports.plots import ConfusionPanel, ScatterPanel, draw_confusion, draw_scatter, figure_bytes
+from perceptmetrics.reports.statistics import CLASS_HEADINGS, RATING_HEADINGS, statistic_cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     from perceptmetrics.evaluation import Benchmark, RatingResult
 
-__all__ = ["BENCHMARK_FORMS", "BENCHMARK_STEMS", "benchmark_makers"]
+__all__ = ["BENCHMARK_FORMATS", "BENCHMARK_STEMS", "benchmark_makers"]
 
-BENCHMARK_FORMS = ("html", "png", "svg", "pdf", "csv", "json")
+BENCHMARK_FORMATS = ("html", "png", "svg", "pdf", "csv", "json")
 BENCHMARK_STEMS = {
     "html": "benchmark", "png": "benchmark", "svg": "benchmark", "pdf": "benchmark", "csv": "predictions",
-    "json": "figures",
+    "json": "statistics",
 }  # fmt: skip
 
 
 def benchmark_makers(benchmarks: Sequence[Benchmark], *, title: str) -> Makers:
-    """Makers of `BENCHMARK_FORMS`; the CSV holds the predictions, the JSON the figures.
+    """Makers of `BENCHMARK_FORMATS`; the CSV holds the predictions, the JSON the statistics.
 
     Args:
         benchmarks: Benchmarks on one or several data sets, all with ratings or all with classes.
@@ -59,14 +59,14 @@ def _summary(benchmark: Benchmark) -> dict[str, object]:
         ],
         "seed_of_intervals": benchmark.seed,
         "missing": benchmark.dataset.missing,
-        "failed": [{"image": row.name, "reason": row.error} for row in benchmark.predictions.failed],
+        "failed": failures(benchmark.predictions.failed),
         "ratings": [
             {
                 "metric": result.metric,
                 "score": result.column,
                 "rating": result.rating,
                 "scale": result.scale,
-                "all_images": result.figures,
+                "all_images": result.statistics,
                 "median_of_tests": result.medians,
                 "tests": result.on_tests,
             }
@@ -75,7 +75,7 @@ def _summary(benchmark: Benchmark) -> dict[str, object]:
         "classes": [
             {
                 "metric": result.metric,
-                "all_images": result.figures,
+                "all_images": result.statistics,
                 "median_of_tests": result.medians,
                 "tests": result.on_tests,
             }
@@ -92,20 +92,20 @@ def _draw(benchmarks: Sequence[Benchmark]) -> Figure:
 
 
 def _panel(benchmark: Benchmark, result: RatingResult) -> ScatterPanel:
-    """Scores, turned so that higher is better, against ratings in their own unit."""
-    place = benchmark.dataset.labels.index(result.rating)
+    """Scores, oriented so that higher is better, against ratings in their own unit."""
+    column = benchmark.dataset.labels.index(result.rating)
     ratings = benchmark.dataset.ratings
-    shares = np.empty(0) if ratings is None else ratings[:, place]
-    shown = np.isfinite(result.predictions - shares)
-    scores, figures = result.predictions[shown], result.figures
-    curve, x = figures.curve4, np.linspace(scores.min(), scores.max(), 400)
+    normalised = np.empty(0) if ratings is None else ratings[:, column]
+    shown = np.isfinite(result.predictions - normalised)
+    scores, found = result.predictions[shown], result.statistics
+    curve, x = found.curve4, np.linspace(scores.min(), scores.max(), 400)
     drawn = curve.kind != "none"
     return ScatterPanel(
         x=scores.tolist(),
-        y=result.scale.restore(shares[shown]).tolist(),
+        y=result.scale.restore(normalised[shown]).tolist(),
         x_name=f"score: {result.column}",
         y_name=f"{benchmark.dataset.name}: {result.rating}",
-        note=f"N {figures.n}, SRCC {figures.srcc:.3f}\nPLCC {figures.plcc:.3f}, fitted {figures.plcc_logistic4:.3f}",
+        note=f"N {found.n}, SRCC {found.srcc:.3f}\nPLCC {found.plcc:.3f}, fitted {found.plcc_logistic4:.3f}",
         curve_x=x.tolist() if drawn else (),
         curve_y=result.scale.restore(curve(x)).tolist() if drawn else (),
         curve_name="linear fit" if curve.kind == "linear" else "logistic fit",
@@ -113,11 +113,11 @@ def _panel(benchmark: Benchmark, result: RatingResult) -> ScatterPanel:
 
 
 def _matrix(benchmark: Benchmark, result: ClassResult) -> ConfusionPanel:
-    figures = result.figures
+    found = result.statistics
     return ConfusionPanel(
-        labels=figures.labels,
-        counts=figures.confusion,
-        title=f"{result.metric} on {benchmark.dataset.name}\nN {figures.n}, accuracy {figures.accuracy:.1%}",
+        labels=found.labels,
+        counts=found.confusion,
+        title=f"{result.metric} on {benchmark.dataset.name}\nN {found.n}, accuracy {found.accuracy:.1%}",
     )
 
 
@@ -126,7 +126,7 @@ def _page(benchmarks: Sequence[Benchmark], title: str) -> bytes:
         "benchmark.html",
         title=title,
         sections=[_section(benchmark) for benchmark in benchmarks],
-        picture=png_uri(figure_bytes(_draw(benchmarks), "png")),
+        plot=png_uri(figure_bytes(_draw(benchmarks), "png")),
     )
 
 
@@ -136,7 +136,7 @@ def _section(benchmark: Benchmark) -> dict[str, object]:
     notes = [
         f"{result.rating} by {result.column}: {curve.kind} ({curve.fallback})"
         for result in benchmark.ratings
-        for curve in (result.figures.curve4, result.figures.curve5)
+        for curve in (result.statistics.curve4, result.statistics.curve5)
         if curve.fallback
     ]
     return {
@@ -147,17 +147,17 @@ def _section(benchmark: Benchmark) -> dict[str, object]:
         "rows": rows,
         "notes": notes,
         "missing": benchmark.dataset.missing,
-        "failed": benchmark.predictions.failed,
+        "failed": failures(benchmark.predictions.failed),
     }
 
 
 def _rows(result: RatingResult | ClassResult, headings: dict[str, str]) -> list[dict[str, object]]:
-    """What a table shows of a result: the whole set with intervals, and medians over test parts."""
+    """Table rows of a result: the whole set with intervals, and the medians over the test parts."""
     name = result.metric if isinstance(result, ClassResult) else f"{result.column} on {result.rating}"
-    figures = asdict(result.figures)
-    whole = [figure_cell(figures[key], figures.get(f"{key}_interval")) for key in headings]
-    rows: list[dict[str, object]] = [{"name": name, "what": f"all {figures['n']}", "cells": whole}]
+    found = asdict(result.statistics)
+    whole = [statistic_cell(found[key], found.get(f"{key}_interval")) for key in headings]
+    rows: list[dict[str, object]] = [{"name": name, "what": f"all {found['n']}", "cells": whole}]
     if result.medians:
-        medians = [figure_cell(result.medians[key], None) for key in headings]
+        medians = [statistic_cell(result.medians[key], None) for key in headings]
         rows.append({"name": name, "what": f"median of {len(result.on_tests)} tests", "cells": medians})
     return rows

@@ -1,11 +1,11 @@
-"""A comparison of two folders as a plot and tables."""
+"""Report a comparison of two folders as a plot and tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
 from perceptmetrics.reports.plots import draw_strips
 from perceptmetrics.scoring.results import csv_bytes
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
     from perceptmetrics.experiments.compare import Comparison
 
-__all__ = ["COMPARE_FORMS", "compare_makers"]
+__all__ = ["COMPARE_FORMATS", "compare_makers"]
 
-COMPARE_FORMS = ("png", "svg", "pdf", "csv", "json")
+COMPARE_FORMATS = ("png", "svg", "pdf", "csv", "json")
 
 
 def compare_makers(comparison: Comparison, *, names: tuple[str, str]) -> Makers:
-    """Makers of `COMPARE_FORMS`.
+    """Makers of `COMPARE_FORMATS`.
 
     Args:
         comparison: The comparison.
-        names: Folder A and folder B, as the user gave them.
+        names: Folders A and B, as given by the user.
     """
     shown = (Path(names[0]).name or names[0], Path(names[1]).name or names[1])
 
@@ -70,5 +70,5 @@ def _summary(comparison: Comparison, names: tuple[str, str]) -> dict[str, object
         "seed": comparison.seed,
         "only_in_a": comparison.only_a,
         "only_in_b": comparison.only_b,
-        "failed": [{"image": row.name, "reason": row.error} for row in comparison.failed],
+        "failed": failures(comparison.failed),
     }

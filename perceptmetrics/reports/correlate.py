@@ -1,4 +1,4 @@
-"""Correlations as a scatter plot and tables."""
+"""Report correlations as a scatter plot and tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.functional.curves import logistic4
-from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
 from perceptmetrics.reports.plots import ScatterPanel, draw_scatter
 from perceptmetrics.scoring.results import csv_bytes
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from perceptmetrics.experiments.correlation import Correlation, Correlations
 
-__all__ = ["CORRELATE_FORMS", "correlate_makers"]
+__all__ = ["CORRELATE_FORMATS", "correlate_makers"]
 
-CORRELATE_FORMS = ("png", "svg", "pdf", "csv", "json")
+CORRELATE_FORMATS = ("png", "svg", "pdf", "csv", "json")
 
 
 def correlate_makers(correlations: Correlations) -> Makers:
-    """Makers of `CORRELATE_FORMS`; the CSV holds the points, the JSON the coefficients."""
+    """Makers of `CORRELATE_FORMATS`; the CSV holds the points, the JSON the coefficients."""
 
     def draw() -> Figure:
         return draw_scatter([_panel(row) for row in correlations.rows])
@@ -43,7 +43,7 @@ def correlate_makers(correlations: Correlations) -> Makers:
                 "correlations": [_coefficients(row) for row in correlations.rows],
                 "seed": correlations.seed,
                 "missing": correlations.missing,
-                "failed": [{"image": row.name, "reason": row.error} for row in correlations.failed],
+                "failed": failures(correlations.failed),
             },
         ),
     }

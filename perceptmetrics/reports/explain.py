@@ -1,4 +1,4 @@
-"""Explanations as a page, figures and a table of numbers."""
+"""Write explanations as a page, figures and JSON."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from PIL import Image
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.reports.explain_panels import ExplainedPanel, panel_rows
-from perceptmetrics.reports.files import check_output, json_bytes, write_report
-from perceptmetrics.reports.heads import short_number
+from perceptmetrics.reports.files import check_output, failures, json_bytes, write_report
 from perceptmetrics.reports.pages import jpeg_uri, render_page
 from perceptmetrics.reports.plots import draw_overlays, figure_bytes
+from perceptmetrics.reports.statistics import short_number
 
 if TYPE_CHECKING:
     import os
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from perceptmetrics.explain import ExplainedImage, Explanations, ViewScore
     from perceptmetrics.models.views import Rectangle
 
-__all__ = ["EXPLAIN_FORMS", "check_explain_output", "explain_page", "write_explanations"]
+__all__ = ["EXPLAIN_FORMATS", "check_explain_output", "explain_page", "write_explanations"]
 
-EXPLAIN_FORMS = ("html", "png", "svg", "json")
+EXPLAIN_FORMATS = ("html", "png", "svg", "json")
 _FIGURES = ("png", "svg")
 _CROP_SIDE = 112  # pixels
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -32,65 +32,65 @@ _LONGEST_NAME = 60
 
 
 def check_explain_output(output: Path, images: int) -> None:
-    """Refuse an output that cannot be written.
+    """Refuse an output path that cannot be written.
 
     Args:
-        output: A folder, or a file with one of `EXPLAIN_FORMS`.
-        images: How many images are to be explained.
+        output: A folder, or a file with a suffix of `EXPLAIN_FORMATS`.
+        images: Number of images to explain.
 
     Raises:
-        InvalidOptionError: It is neither, or a single picture for several images.
+        InvalidOptionError: The path is neither, or a single figure for several images.
     """
-    check_output(output, EXPLAIN_FORMS)
-    form = output.suffix.lstrip(".").lower()
-    if images > 1 and form in _FIGURES and not output.is_dir():
+    check_output(output, EXPLAIN_FORMATS)
+    suffix = output.suffix.lstrip(".").lower()
+    if images > 1 and suffix in _FIGURES and not output.is_dir():
         raise InvalidOptionError(
-            f"{str(output)!r} is one picture, but there are {images} images, each with a picture of its own. Name a "
-            "folder, or a page (.html)."
+            f"{str(output)!r} is one figure, but there are {images} images, each with its own figure. Choose a folder, "
+            "or a page (.html)."
         )
 
 
 def write_explanations(output: str | os.PathLike[str], explanations: Explanations) -> list[Path]:
-    """Write a page, numbers and a figure of each image into a folder, or one of them as a file.
+    """Write a page, JSON and a figure of each image into a folder, or one of these as a file.
 
     Args:
         output: See `check_explain_output`.
-        explanations: What was found.
+        explanations: The explanations.
 
     Returns:
-        The files.
+        The written files.
     """
     output = Path(output)
     images = explanations.images
     check_explain_output(output, len(images))
     makers = {"html": lambda: explain_page(explanations), "json": lambda: _numbers(explanations)}
-    form = output.suffix.lstrip(".").lower()
-    if not output.is_dir() and form in _FIGURES:
-        return write_report(output, "", {form: _figure(explanations, images[0], form)})
+    suffix = output.suffix.lstrip(".").lower()
+    if not output.is_dir() and suffix in _FIGURES:
+        return write_report(output, "", {suffix: _figure(explanations, images[0], suffix)})
     files = write_report(output, "explain", makers)
     if not output.is_dir():
         return files
     for number, image in enumerate(images, start=1):
         stem = f"{number:02d}-{_safe(image.name)}"
-        for form in _FIGURES:
-            files += write_report(output / f"{stem}.{form}", "", {form: _figure(explanations, image, form)})
+        for suffix in _FIGURES:
+            files += write_report(output / f"{stem}.{suffix}", "", {suffix: _figure(explanations, image, suffix)})
     return files
 
 
 def explain_page(explanations: Explanations) -> bytes:
-    """The page."""
+    """Render the page."""
     count = len(explanations.images)
     return render_page(
         "explain.html",
         title=f"Why {explanations.metric} gives {'this score' if count == 1 else 'these scores'}",
         with_heads=any(image.heads for image in explanations.images),
-        with_untouched=any(head.untouched for image in explanations.images for head in image.heads),
+        with_pretrained=any(head.pretrained for image in explanations.images for head in image.heads),
         with_saliency=any(image.saliency for image in explanations.images),
         with_views=any(image.views for image in explanations.images),
         images=[_section(explanations, image) for image in explanations.images],
         notes=explanations.notes,
         left_out=explanations.left_out,
-        failed=explanations.failed,
+        failed=failures(explanations.failed),
     )
 
 
@@ -102,13 +102,13 @@ def _section(explanations: Explanations, image: ExplainedImage) -> dict[str, obj
         "name": Path(image.name).name,
         "path": image.name,
         "scores": [{"name": name, "value": f"{score:.4f}"} for name, score in zip(names, scores, strict=True)],
-        "rows": [[_picture(panel) for panel in row] for row in panel_rows(explanations, image)],
+        "rows": [[_overlay(panel) for panel in row] for row in panel_rows(explanations, image)],
         "views": [_view(image, view) for view in views],
         "views_of": image.views.label if image.views is not None else "",
     }
 
 
-def _picture(panel: ExplainedPanel) -> dict[str, object]:
+def _overlay(panel: ExplainedPanel) -> dict[str, object]:
     scale = panel.overlay.scale
     bar = None
     if scale is not None:
@@ -125,28 +125,28 @@ def _picture(panel: ExplainedPanel) -> dict[str, object]:
 
 def _view(image: ExplainedImage, view: ViewScore) -> dict[str, object]:
     return {
-        "uri": jpeg_uri(_view_picture(image, view)),
+        "uri": jpeg_uri(_view_image(image, view)),
         "name": view.name,
         "score": f"{view.score:.4f}",
         "pull": short_number(view.pull, signed=True),
     }
 
 
-def _view_picture(image: ExplainedImage, view: ViewScore) -> Image.Image:
-    """What a view shows, put together of its windows."""
+def _view_image(image: ExplainedImage, view: ViewScore) -> Image.Image:
+    """Assemble what a view shows from its windows."""
     photograph = Image.fromarray(image.pixels)
     bottom = max(window.in_view.top + window.in_view.height for window in view.windows)
     right = max(window.in_view.left + window.in_view.width for window in view.windows)
     scale = _CROP_SIDE / max(bottom, right)
-    picture = Image.new("RGB", (round(right * scale), round(bottom * scale)))
-    for shown, place in view.windows:
+    assembled = Image.new("RGB", (round(right * scale), round(bottom * scale)))
+    for shown, source in view.windows:
         left, top, end, foot = (round(edge * scale) for edge in _edges(shown))
         size = (max(1, end - left), max(1, foot - top))
         width, height = photograph.size
-        west, north, east, south = _edges(place)
+        west, north, east, south = _edges(source)
         box = (west * width, north * height, east * width, south * height)  # in fractions of pixels
-        picture.paste(photograph.resize(size, Image.Resampling.BILINEAR, box=box), (left, top))
-    return picture
+        assembled.paste(photograph.resize(size, Image.Resampling.BILINEAR, box=box), (left, top))
+    return assembled
 
 
 def _edges(rectangle: Rectangle) -> tuple[float, float, float, float]:
@@ -155,10 +155,10 @@ def _edges(rectangle: Rectangle) -> tuple[float, float, float, float]:
     return left, top, left + width, top + height
 
 
-def _figure(explanations: Explanations, image: ExplainedImage, form: str) -> Callable[[], bytes]:
+def _figure(explanations: Explanations, image: ExplainedImage, suffix: str) -> Callable[[], bytes]:
     rows = [[panel.overlay for panel in row] for row in panel_rows(explanations, image)]
     title = f"{Path(image.name).name}: {explanations.metric}"
-    return lambda: figure_bytes(draw_overlays(rows, title), form)
+    return lambda: figure_bytes(draw_overlays(rows, title), suffix)
 
 
 def _numbers(explanations: Explanations) -> bytes:
@@ -175,7 +175,7 @@ def _numbers(explanations: Explanations) -> bytes:
                         {
                             "head": str(head.head),
                             "change_when_uniform": head.change.tolist(),
-                            "attention_on_no_place": head.own.elsewhere,
+                            "attention_off_image": head.own.off_image,
                         }
                         for head in image.heads
                     ],
@@ -187,12 +187,12 @@ def _numbers(explanations: Explanations) -> bytes:
                 for image in explanations.images
             ],
             "left_out": explanations.left_out,
-            "failed": [{"image": name, "reason": reason} for name, reason in explanations.failed],
+            "failed": failures(explanations.failed),
             "notes": explanations.notes,
         },
     )
 
 
 def _safe(name: str) -> str:
-    """A part of a file name that every system takes, made of the name of an image."""
+    """Turn the name of an image into part of a file name that is valid on every system."""
     return _UNSAFE.sub("_", Path(name).stem).strip("._")[:_LONGEST_NAME] or "image"

@@ -1,4 +1,4 @@
-"""The pictures that explain an image: the same ones for figures and for pages."""
+"""The overlays that explain an image, for figures and pages alike."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from perceptmetrics.reports.heads import short_number
 from perceptmetrics.reports.plots import ColourScale, OverlayPanel, paint
+from perceptmetrics.reports.statistics import short_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ExplainedPanel", "panel_rows"]
 
-_SPREAD = "\N{MULTIPLICATION SIGN} even spread"
-_CLIPPED = 99.5  # percentile at which colours end, so that a single patch does not darken all others
+_UNIFORM = "\N{MULTIPLICATION SIGN} uniform attention"
+_CLIPPED = 99.5  # percentile at which the colour scale ends, so that a single patch does not darken all others
 
 
 class ExplainedPanel(NamedTuple):
-    """A picture, and what is said under it."""
+    """An overlay and the note below it."""
 
     overlay: OverlayPanel
     note: str
 
 
 def panel_rows(explanations: Explanations, image: ExplainedImage) -> list[list[ExplainedPanel]]:
-    """Rows of pictures: the image with saliency and crops, then each head.
+    """Rows of overlays: first the image with saliency and views, then one row per head.
 
     Args:
-        explanations: All explanations, for what they are about.
+        explanations: All explanations, for their labels and metric.
         image: One of their images.
     """
     scores = image.scores.tolist()
@@ -44,7 +44,7 @@ def panel_rows(explanations: Explanations, image: ExplainedImage) -> list[list[E
     if image.views is not None:
         title = f"views{f', {image.views.label}' if image.views.label else ''}"
         scale = _diverging(image.views.values, "pull on the score")
-        first.append(_panel(image, image.views.values, scale, title, "Mean pull of the views that look at a place."))
+        first.append(_panel(image, image.views.values, scale, title, "Mean pull of the views that cover a pixel."))
     return [first, *(_head(explanations, image, head) for head in image.heads)]
 
 
@@ -60,20 +60,20 @@ def _saliency(image: ExplainedImage) -> ExplainedPanel:
 
 def _head(explanations: Explanations, image: ExplainedImage, head: ExplainedHead) -> list[ExplainedPanel]:
     changes = head.change.tolist()
-    place = max(range(len(changes)), key=lambda number: abs(changes[number]))
-    label = f" of {explanations.labels[place]}" if explanations.labels else ""
+    index = max(range(len(changes)), key=lambda number: abs(changes[number]))
+    label = f" of {explanations.labels[index]}" if explanations.labels else ""
     note = (
-        f"Uniform, it changes the score{label} by {short_number(changes[place], signed=True)}. "
-        f"{head.own.elsewhere:.0%} of its attention stays on the class token."
+        f"If uniform, it changes the score{label} by {short_number(changes[index], signed=True)}. "
+        f"{head.own.off_image:.0%} of its attention is on the class token."
     )
-    both = [head.own.values] if head.untouched is None else [head.own.values, head.untouched.values]
-    scale = ColourScale(lower=0, upper=max(map(_limit, both)), diverging=False, unit=_SPREAD)
+    both = [head.own.values] if head.pretrained is None else [head.own.values, head.pretrained.values]
+    scale = ColourScale(lower=0, upper=max(map(_limit, both)), diverging=False, unit=_UNIFORM)
     panels = [_panel(image, head.own.values, scale, f"head {head.head}, {explanations.metric}", note)]
-    if head.untouched is not None:
-        elsewhere = f"{head.untouched.elsewhere:.0%} of its attention stays on the class token."
-        panels.append(_panel(image, head.untouched.values, scale, f"head {head.head}, before training", elsewhere))
-        difference = head.own.values - head.untouched.values
-        panels.append(_panel(image, difference, _diverging(difference, _SPREAD), f"head {head.head}, difference", ""))
+    if head.pretrained is not None:
+        note = f"{head.pretrained.off_image:.0%} of its attention is on the class token."
+        panels.append(_panel(image, head.pretrained.values, scale, f"head {head.head}, before training", note))
+        difference = head.own.values - head.pretrained.values
+        panels.append(_panel(image, difference, _diverging(difference, _UNIFORM), f"head {head.head}, difference", ""))
     return panels
 
 
@@ -89,7 +89,7 @@ def _diverging(values: Tensor, unit: str) -> ColourScale:
 
 
 def _limit(values: Tensor) -> float:
-    """Where colours end."""
+    """The end of the colour scale."""
     known = _numbers(values)
     known = known[np.isfinite(known)]
     return float(np.percentile(known, _CLIPPED)) if known.size else 0.0

@@ -1,4 +1,4 @@
-"""Where a report goes: one file whose suffix says what it is, or a folder that takes all of them."""
+"""Write reports: a single file chosen by its suffix, or all files of a report into a folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from perceptmetrics._util.atomic import write_whole
 from perceptmetrics._util.version import __version__
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.reports.plots import PLOT_FORMS, figure_bytes
+from perceptmetrics.reports.plots import PLOT_FORMATS, figure_bytes
 
 if TYPE_CHECKING:
     import os
@@ -19,72 +19,79 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["Makers", "check_output", "json_bytes", "plot_makers", "write_report"]
+    from perceptmetrics.scoring.results import ScoredImage
+
+__all__ = ["Makers", "check_output", "failures", "json_bytes", "plot_makers", "write_report"]
 
 Makers: TypeAlias = "Mapping[str, Callable[[], bytes]]"
-"""What makes each file of a report, by suffix without its dot."""
+"""Functions that make the files of a report, by suffix without dot."""
 
 _ONLY_BY_NAME = frozenset({"pdf"})
 
 
-def check_output(output: Path, forms: Iterable[str]) -> None:
-    """Refuse an output that cannot be written, before hours are spent on what should go there.
+def check_output(output: Path, formats: Iterable[str]) -> None:
+    """Refuse an output path that cannot be written, before hours are spent on its content.
 
     Args:
         output: A folder, or a file with one of the suffixes.
-        forms: Suffixes without dot that the report has.
+        formats: Suffixes of the report's files, without dot.
 
     Raises:
-        InvalidOptionError: It is neither.
+        InvalidOptionError: The path is neither.
     """
-    form = output.suffix.lstrip(".").lower()
-    if output.is_dir() or (not form and not output.exists()):
+    suffix = output.suffix.lstrip(".").lower()
+    if output.is_dir() or (not suffix and not output.exists()):
         return
-    if form not in forms or (output.exists() and not output.is_file()):
+    if suffix not in formats or (output.exists() and not output.is_file()):
         raise InvalidOptionError(
-            f"Expected a folder or a file that ends in {', '.join('.' + form for form in forms)}, got {str(output)!r}. "
-            "(A folder with a dot in its name must exist already.)"
+            f"Expected a folder or a file that ends in {', '.join(f'.{known}' for known in formats)}, got "
+            f"{str(output)!r}. (A folder with a dot in its name must exist already.)"
         )
 
 
 def write_report(output: str | os.PathLike[str], stem: str | Mapping[str, str], makers: Makers) -> list[Path]:
-    """Write one file, or all files of a report into a folder, each whole or not at all.
+    """Write one file, or all files of a report into a folder; each file is written atomically.
 
     Args:
         output: See `check_output`. Files of the same names are replaced.
-        stem: Name of the files in a folder, without suffix; or the name of each by its suffix.
-        makers: What makes each file.
+        stem: Name of the files in a folder, without suffix; or a name for each suffix.
+        makers: Makers of the files.
 
     Returns:
-        The files.
+        The written files.
 
     Raises:
         InvalidOptionError: See `check_output`.
     """
     output = Path(output)
     check_output(output, makers)
-    form = output.suffix.lstrip(".").lower()
-    if not output.is_dir() and form:
-        write_whole(output, makers[form]())
+    suffix = output.suffix.lstrip(".").lower()
+    if not output.is_dir() and suffix:
+        write_whole(output, makers[suffix]())
         return [output]
-    stems = {form: stem if isinstance(stem, str) else stem[form] for form in makers if form not in _ONLY_BY_NAME}
-    files = {output / f"{name}.{form}": makers[form] for form, name in stems.items()}
+    stems = {key: stem if isinstance(stem, str) else stem[key] for key in makers if key not in _ONLY_BY_NAME}
+    files = {output / f"{name}.{key}": makers[key] for key, name in stems.items()}
     for path, make in files.items():
         write_whole(path, make())
     return list(files)
 
 
-def plot_makers(draw: Callable[[], Figure], forms: Sequence[str] = PLOT_FORMS) -> dict[str, Callable[[], bytes]]:
-    """Makers of a plot in each form; it is drawn when it is written."""
+def plot_makers(draw: Callable[[], Figure], formats: Sequence[str] = PLOT_FORMATS) -> dict[str, Callable[[], bytes]]:
+    """Makers of a plot in each format; the plot is drawn when it is written."""
 
-    def maker(form: str) -> Callable[[], bytes]:
-        return lambda: figure_bytes(draw(), form)
+    def maker(suffix: str) -> Callable[[], bytes]:
+        return lambda: figure_bytes(draw(), suffix)
 
-    return {form: maker(form) for form in forms}
+    return {suffix: maker(suffix) for suffix in formats}
+
+
+def failures(failed: Iterable[ScoredImage]) -> list[dict[str, str]]:
+    """Images that could not be scored, each with the reason, for JSON and pages."""
+    return [{"image": row.name, "reason": row.error or ""} for row in failed]
 
 
 def json_bytes(experiment: str, result: Mapping[str, Any]) -> bytes:
-    """A JSON object with the name of the experiment, the version of this package and the result; NaN becomes null."""
+    """Encode a result as JSON with the name of the experiment and the version of this package; NaN becomes null."""
     content = {"experiment": experiment, "perceptmetrics": __version__, **result}
     return (json.dumps(_plain(content), indent=2, allow_nan=False) + "\n").encode("ascii")
 

@@ -1,16 +1,16 @@
-"""Importance of attention heads as a page, a heat map and tables."""
+"""Report the importance of attention heads as a page, a heat map and tables."""
 
 from __future__ import annotations
 
-import math
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.reports.figures import UNDEFINED
-from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
 from perceptmetrics.reports.pages import png_uri, render_page
 from perceptmetrics.reports.plots import draw_heads, figure_bytes
+from perceptmetrics.reports.statistics import UNDEFINED, short_number
 from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
     from perceptmetrics.explain import HeadImportance
 
-__all__ = ["HEADS_FORMS", "heads_makers"]
+__all__ = ["HEADS_FORMATS", "heads_makers"]
 
-HEADS_FORMS = ("html", "png", "svg", "pdf", "csv", "json")
+HEADS_FORMATS = ("html", "png", "svg", "pdf", "csv", "json")
 _MARKED = 5
 _LISTED = 20
 
 _METHODS = {
-    "exact": "Each head was changed in a pass of its own.",
-    "gradient": "Changes are estimated, from one gradient for all heads.",
+    "exact": "Each head was measured in its own forward pass.",
+    "gradient": "The changes are estimates from one gradient for all heads.",
     "screened": "All heads were estimated; the strongest eighth was then measured exactly.",
 }
 
 
 def heads_makers(importance: HeadImportance) -> Makers:
-    """Makers of `HEADS_FORMS`; plot and page mark the strongest heads, the tables hold all."""
-    unit = "share of probability moved" if importance.shared else "change of the score"
+    """Makers of `HEADS_FORMATS`; plot and page show the strongest heads, the tables hold all."""
+    unit = "fraction of probability moved" if importance.shared else "change of the score"
     title = f"Attention heads of {importance.metric}, {_counted(len(importance.images), 'image')}"
 
     def draw() -> Figure:
@@ -50,13 +50,13 @@ def heads_makers(importance: HeadImportance) -> Makers:
         return render_page(
             "heads.html",
             title=title,
-            picture=png_uri(figure_bytes(draw(), "png")),
+            plot=png_uri(figure_bytes(draw(), "png")),
             method=_METHODS[importance.method],
             unit=unit,
-            labels=importance.labels or ("signed",),
+            headings=["importance", "of the strongest", *(importance.labels or ("signed",))],
             rows=list(_page_rows(importance)),
             count=int(importance.importance.isfinite().sum()),
-            failed=importance.failed,
+            failed=failures(importance.failed),
         )
 
     return {
@@ -86,7 +86,7 @@ def _record(importance: HeadImportance, unit: str) -> bytes:
         "unit": unit,
         "labels": importance.labels,
         "images": importance.images,
-        "failed": [{"image": name, "reason": reason} for name, reason in importance.failed],
+        "failed": failures(importance.failed),
         "layers": layers,
         "heads_per_layer": heads_per_layer,
         "heads": heads,
@@ -95,7 +95,7 @@ def _record(importance: HeadImportance, unit: str) -> bytes:
 
 
 def _rows(importance: HeadImportance) -> Iterator[tuple[tuple[int, int], float, bool, list[float]]]:
-    """Heads, the most important first: importance, whether it is exact, and signed changes."""
+    """Each head with its importance, whether that is exact, and its signed changes; the most important first."""
     values, signed = importance.importance.double().numpy(), importance.signed.double().numpy()
     for head in importance.strongest(values.size):
         yield (head.layer, head.number), float(values[head]), bool(importance.exact[head]), signed[head].tolist()
@@ -103,24 +103,14 @@ def _rows(importance: HeadImportance) -> Iterator[tuple[tuple[int, int], float, 
 
 def _page_rows(importance: HeadImportance) -> Iterator[dict[str, object]]:
     largest = float(np.nanmax(importance.importance.double().numpy()))
-    for place, (head, value, exact, signed) in enumerate(_rows(importance), start=1):
-        if place > _LISTED:
-            return
+    for head, value, exact, signed in itertools.islice(_rows(importance), _LISTED):
+        percentage = f"{value / largest:.0%}" if largest > 0 else UNDEFINED
+        texts = [short_number(value), percentage, *(short_number(change, signed=True) for change in signed)]
         yield {
-            "head": f"{head[0]}.{head[1]}",
-            "importance": short_number(value),
-            "share": f"{value / largest:.0%}" if largest > 0 else UNDEFINED,
-            "exact": exact,
-            "signed": [short_number(change, signed=True) for change in signed],
+            "name": f"{head[0]}.{head[1]}",
+            "what": "" if exact else "estimate",
+            "cells": [{"value": text, "interval": ""} for text in texts],
         }
-
-
-def short_number(value: float, *, signed: bool = False) -> str:
-    """Three significant digits, without an exponent where that is short."""
-    if not math.isfinite(value):
-        return UNDEFINED
-    text = f"{value:+.3g}" if signed else f"{value:.3g}"
-    return text.replace("-", "\N{MINUS SIGN}") if "e" not in text else text
 
 
 def _counted(count: int, noun: str) -> str:

@@ -1,11 +1,11 @@
-"""Ladders as a plot and tables."""
+"""Report ladders as a plot and tables."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
 from perceptmetrics.reports.plots import StepPanel, draw_steps
 from perceptmetrics.scoring.results import csv_bytes
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from perceptmetrics.experiments.ladder import AttributeLadder, Ladders
 
-__all__ = ["LADDER_FORMS", "ladder_makers"]
+__all__ = ["LADDER_FORMATS", "ladder_makers"]
 
-LADDER_FORMS = ("png", "svg", "pdf", "csv", "json")
+LADDER_FORMATS = ("png", "svg", "pdf", "csv", "json")
 
 
 def ladder_makers(ladders: Ladders) -> Makers:
-    """Makers of `LADDER_FORMS`."""
+    """Makers of `LADDER_FORMATS`."""
 
     def draw() -> Figure:
         return draw_steps([_panel(ladder) for ladder in ladders.ladders])
@@ -45,7 +45,7 @@ def ladder_makers(ladders: Ladders) -> Makers:
                     }
                     for ladder in ladders.ladders
                 ],
-                "failed": [{"image": row.name, "reason": row.error} for row in ladders.failed],
+                "failed": failures(ladders.failed),
             },
         ),
     }

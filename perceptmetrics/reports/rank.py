@@ -1,4 +1,4 @@
-"""A ranking as a page, a picture and tables."""
+"""Report a ranking as a page, a plot and tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.reports.files import Makers, json_bytes, plot_makers
+from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
 from perceptmetrics.reports.pages import jpeg_uri, render_page, thumbnail_or_grey
 from perceptmetrics.reports.plots import GalleryImage, draw_gallery
 from perceptmetrics.scoring.results import csv_bytes
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from perceptmetrics.experiments.rank import RankedImage, Ranking
 
-__all__ = ["RANK_FORMS", "rank_makers"]
+__all__ = ["RANK_FORMATS", "rank_makers"]
 
-RANK_FORMS = ("html", "png", "pdf", "csv", "json")
+RANK_FORMATS = ("html", "png", "pdf", "csv", "json")
 _THUMBNAIL = 320  # pixels
 
 
 def rank_makers(ranking: Ranking, *, top: int, title: str) -> Makers:
-    """Makers of `RANK_FORMS`; page and picture show the `top` best and worst, the tables hold all images.
+    """Makers of `RANK_FORMATS`; page and plot show the `top` best and worst images, the tables hold all images.
 
     Args:
         ranking: A ranking of image files.
-        top: How many to show of either end.
-        title: Title of page and picture.
+        top: Number of images to show at each end.
+        title: Title of page and plot.
     """
 
     @lru_cache(maxsize=2 * top)
@@ -51,7 +51,7 @@ def rank_makers(ranking: Ranking, *, top: int, title: str) -> Makers:
                 {"kind": kind, "heading": heading, "images": [_entry(row, small(row.image)) for row in rows]}
                 for kind, heading, rows in sections
             ],
-            failed=ranking.failed,
+            failed=failures(ranking.failed),
         )
 
     def draw() -> Figure:
@@ -62,7 +62,7 @@ def rank_makers(ranking: Ranking, *, top: int, title: str) -> Makers:
         "html": page,
         **plot_makers(draw, ("png", "pdf")),
         "csv": lambda: csv_bytes(
-            ("place", "image", ranking.column), ((row.place, row.image, row.score) for row in ranking.images)
+            ("rank", "image", ranking.column), ((row.rank, row.image, row.score) for row in ranking.images)
         ),
         "json": lambda: json_bytes(
             "rank",
@@ -70,7 +70,7 @@ def rank_makers(ranking: Ranking, *, top: int, title: str) -> Makers:
                 "score": ranking.column,
                 "lower_better": ranking.lower_better,
                 "images": ranking.images,
-                "failed": [{"image": row.name, "reason": row.error} for row in ranking.failed],
+                "failed": failures(ranking.failed),
             },
         ),
     }
@@ -83,7 +83,7 @@ def _direction(ranking: Ranking) -> str:
 def _entry(row: RankedImage, image: Image.Image) -> dict[str, object]:
     return {
         "uri": jpeg_uri(image),
-        "place": row.place,
+        "rank": row.rank,
         "score": f"{row.score:.4f}",
         "name": Path(row.image).name,
         "path": row.image,

@@ -1,4 +1,4 @@
-"""A study as the page that its participants use, and its result as a plot and tables."""
+"""Write a study as the page for its participants, and report its result as a plot and tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.experiments.study_files import write_pairs
 from perceptmetrics.reports.files import Makers, json_bytes, plot_makers, write_report
 from perceptmetrics.reports.pages import faithful_uri, render_page
-from perceptmetrics.reports.plots import ShareBar, draw_shares
+from perceptmetrics.reports.plots import FractionBar, draw_fractions
 from perceptmetrics.scoring.results import csv_bytes
 
 if TYPE_CHECKING:
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from perceptmetrics.experiments.agreement import Agreement, Share
+    from perceptmetrics.experiments.agreement import Agreement, AgreementFraction
     from perceptmetrics.experiments.study import Study
 
-__all__ = ["AGREEMENT_FORMS", "agreement_makers", "check_study_folder", "study_page", "write_study"]
+__all__ = ["AGREEMENT_FORMATS", "agreement_makers", "check_study_folder", "study_page", "write_study"]
 
-AGREEMENT_FORMS = ("png", "svg", "pdf", "csv", "json")
+AGREEMENT_FORMATS = ("png", "svg", "pdf", "csv", "json")
 PAIRS_FILE = "pairs.csv"
 PAGE_FILE = "study.html"
 _MOST_PARTICIPANTS = 20
 
 
 def check_study_folder(folder: Path) -> None:
-    """Refuse a folder that holds a study already: choices may have been made on its pairs.
+    """Refuse a folder that already contains a study, because people may have answered its pairs.
 
     Raises:
-        InvalidOptionError: It does, or it is a file.
+        InvalidOptionError: The folder contains a study, or the path is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise InvalidOptionError(f"Expected a folder for the study, got the file {str(folder)!r}.")
     if (folder / PAIRS_FILE).exists():
         raise InvalidOptionError(
-            f"{folder / PAIRS_FILE} exists already, and people may have answered its pairs. Choose another folder, or "
-            "delete that one."
+            f"{folder / PAIRS_FILE} already exists, and people may have answered its pairs. Choose another folder, or "
+            "delete the file."
         )
 
 
@@ -49,8 +49,8 @@ def write_study(folder: Path, study: Study, *, question: str, max_side: int) -> 
     Args:
         folder: See `check_study_folder`.
         study: The study.
-        question: What the participants are asked; the title of the page.
-        max_side: Larger images are shrunk to this longest side, in pixels.
+        question: The question to the participants; the title of the page.
+        max_side: Longest side, in pixels, to which larger images are shrunk.
 
     Returns:
         The two files.
@@ -63,11 +63,11 @@ def write_study(folder: Path, study: Study, *, question: str, max_side: int) -> 
 
 
 def study_page(study: Study, *, question: str, max_side: int) -> bytes:
-    """The page: images, pairs and nothing else, neither names nor scores, so that it does not give the answer away.
+    """Render the page, which contains neither names nor scores, so that it does not reveal the metric's choice.
 
     Args:
         study: The study.
-        question: What the participants are asked.
+        question: The question to the participants.
         max_side: See `pages.faithful_uri`.
     """
     images: dict[str, int] = {}
@@ -89,24 +89,24 @@ def study_page(study: Study, *, question: str, max_side: int) -> bytes:
 
 
 def agreement_makers(agreement: Agreement) -> Makers:
-    """Makers of `AGREEMENT_FORMS`; the plot shows single participants when there are at most 20."""
-    shares = list(_shares(agreement))
+    """Makers of `AGREEMENT_FORMATS`; the plot shows the participants if there are at most 20."""
+    fractions = list(_fractions(agreement))
 
     def draw() -> Figure:
-        kinds = list(dict.fromkeys(kind for kind, _ in shares))
+        kinds = list(dict.fromkeys(kind for kind, _ in fractions))
         crowded = len(agreement.participants) > _MOST_PARTICIPANTS
         bars = [
-            ShareBar(
-                name=f"{kind} {share.name}" if kind == "score difference" else share.name,
-                share=share.share,
-                interval=share.interval,
-                count=share.count,
+            FractionBar(
+                name=f"{kind} {row.name}" if kind == "score difference" else row.name,
+                fraction=row.fraction,
+                interval=row.interval,
+                count=row.count,
                 group=kinds.index(kind),
             )
-            for kind, share in shares
+            for kind, row in fractions
             if not (crowded and kind == "participant")
         ]
-        return draw_shares(
+        return draw_fractions(
             bars,
             axis_name="choices of people that agree with the metric, with exact 95 % interval",
             title=f"Agreement of {agreement.column} with people",
@@ -115,8 +115,8 @@ def agreement_makers(agreement: Agreement) -> Makers:
     return {
         **plot_makers(draw),
         "csv": lambda: csv_bytes(
-            ("what", "name", "agreed", "count", "share", "interval_low", "interval_high"),
-            ((kind, share.name, share.agreed, share.count, share.share, *share.interval) for kind, share in shares),
+            ("what", "name", "agreed", "count", "fraction", "interval_low", "interval_high"),
+            ((kind, row.name, row.agreed, row.count, row.fraction, *row.interval) for kind, row in fractions),
         ),
         "json": lambda: json_bytes(
             "study",
@@ -125,13 +125,13 @@ def agreement_makers(agreement: Agreement) -> Makers:
                 "agreement": [
                     {
                         "what": kind,
-                        "name": share.name,
-                        "agreed": share.agreed,
-                        "count": share.count,
-                        "share": share.share,
-                        "interval_95": share.interval,
+                        "name": row.name,
+                        "agreed": row.agreed,
+                        "count": row.count,
+                        "fraction": row.fraction,
+                        "interval_95": row.interval,
                     }
-                    for kind, share in shares
+                    for kind, row in fractions
                 ],
                 "sign_test_p": agreement.p_value,
                 "undecided": agreement.undecided,
@@ -141,11 +141,11 @@ def agreement_makers(agreement: Agreement) -> Makers:
     }
 
 
-def _shares(agreement: Agreement) -> Iterator[tuple[str, Share]]:
+def _fractions(agreement: Agreement) -> Iterator[tuple[str, AgreementFraction]]:
     yield "overall", agreement.overall
     if agreement.majority is not None and len(agreement.participants) > 1:
         yield "overall", agreement.majority
     if len(agreement.by_difference) > 1:
-        yield from (("score difference", share) for share in agreement.by_difference)
+        yield from (("score difference", row) for row in agreement.by_difference)
     if len(agreement.participants) > 1:
-        yield from (("participant", share) for share in agreement.participants)
+        yield from (("participant", row) for row in agreement.participants)

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.metric import Metric
 
+_NO_PROMPT = (
+    "It came without a text, and a metric compares each image with a text of its own. Score images of a table with a "
+    "column of texts."
+)
+
 __all__ = ["ScoreImages", "first_failure", "namesakes", "score_columns", "score_images"]
 
 ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
@@ -79,12 +84,14 @@ def score_images(
     known = {} if known is None else known
     waiting: dict[int, ScoredImage] = {}
     ready: dict[int, ScoredImage] = {}
+    texts: dict[int, str] = {}
     batcher, windows = SizeBatcher(batch_size, max_pixels), Windows(batch_size)
     next_index = 0
 
     def score_all(batches: Iterable[Batch]) -> None:
         for batch in batches:
-            rows = _score_batch(suite, columns, batch, [waiting.pop(index) for index in batch.indices])
+            prompts = [texts.pop(index) for index in batch.indices]
+            rows = _score_batch(suite, columns, batch, [waiting.pop(index) for index in batch.indices], prompts)
             ready.update(zip(batch.indices, rows, strict=True))
 
     named = (_named(source, index, known) for index, source in enumerate(sources))
@@ -92,7 +99,11 @@ def score_images(
         name = decoded.source.name
         if windows.begins(decoded.source.container):
             score_all(batcher.flush())
-        if decoded.pixels is not None:
+        prompt = decoded.source.prompt
+        if decoded.pixels is not None and suite.reads_prompts and not prompt:
+            ready[index] = ScoredImage(name, error=_NO_PROMPT, window=windows.number)
+        elif decoded.pixels is not None:
+            texts[index] = prompt or ""
             waiting[index] = ScoredImage(name, window=windows.number)
             score_all(batcher.add(index, decoded.pixels))
         elif decoded.error is not None:
@@ -108,10 +119,12 @@ def score_images(
         yield ready[index]
 
 
-def _score_batch(suite: MetricSuite, columns: list[str], batch: Batch, images: list[ScoredImage]) -> list[ScoredImage]:
+def _score_batch(
+    suite: MetricSuite, columns: list[str], batch: Batch, images: list[ScoredImage], prompts: list[str]
+) -> list[ScoredImage]:
     """Add the scores of a batch to the rows of its images."""
     try:
-        rows = suite.score_batch(batch.images).tolist()
+        rows = suite.score_batch(batch.images, prompts if suite.reads_prompts else None).tolist()
     except InvalidImageError as error:
         return [replace(image, error=str(error)) for image in images]
     return [

@@ -59,6 +59,11 @@ class HeadSpec(Kind, ABC):
         """Number K of raw outputs of a view."""
 
     @property
+    def takes_prompts(self) -> bool:
+        """Whether `create_metric` takes other prompts for it."""
+        return False
+
+    @property
     def is_trained(self) -> bool:
         """Whether the head, or what it tunes the encoder with, lies in a trained file of the metric's own."""
         return False
@@ -68,8 +73,12 @@ class HeadSpec(Kind, ABC):
         """Where that file comes from; None when there is none, when it is not published, or lies beside `spec.json`."""
         return None
 
-    def with_trained_file(self, source: WeightSource) -> HeadSpec:
-        """The same head with its trained file from elsewhere; a head without one is returned as it is."""
+    def with_trained_file(self, source: WeightSource | None) -> HeadSpec:
+        """The same head with another trained file; a head without one is returned as it is.
+
+        Args:
+            source: Where the file comes from; None for a file beside `spec.json`.
+        """
         del source
         return self
 
@@ -94,7 +103,7 @@ HEADS: Family[HeadSpec] = Family("head", HeadSpec, "perceptmetrics.heads")
 
 def _check_no_lora(metric: MetricSpec) -> None:
     require(
-        metric.backbone.lora is None,
+        metric.encoder.lora is None,
         f"{metric.name}: LoRA's weights lie in a trained file with a head of layers, and this metric has prompts.",
     )
 
@@ -176,6 +185,11 @@ class AntonymHeadSpec(HeadSpec):
         return 1 if self.average else len(self.pairs)
 
     @property
+    def takes_prompts(self) -> bool:
+        """Texts can be exchanged, learned prompts cannot."""
+        return self.context is None
+
+    @property
     def is_trained(self) -> bool:
         """Whether the context is learned."""
         return self.context is not None
@@ -184,6 +198,10 @@ class AntonymHeadSpec(HeadSpec):
     def trained_file(self) -> WeightSource | None:
         """The file of the learned context."""
         return None if self.context is None else self.context.weights
+
+    def with_trained_file(self, source: WeightSource | None) -> AntonymHeadSpec:
+        """The same prompts with their context from another file."""
+        return self if self.context is None else replace(self, context=replace(self.context, weights=source))
 
     def check(self, metric: MetricSpec) -> None:
         """Without a regressor the scores are named after the pairs."""
@@ -317,7 +335,7 @@ class MlpHeadSpec(HeadSpec):
         """The metric's own trained file."""
         return self.weights
 
-    def with_trained_file(self, source: WeightSource) -> MlpHeadSpec:
+    def with_trained_file(self, source: WeightSource | None) -> MlpHeadSpec:
         """The same layers from another file."""
         return replace(self, weights=source)
 

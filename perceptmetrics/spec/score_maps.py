@@ -15,7 +15,7 @@ from perceptmetrics.spec.kinds import Family, Kind
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SCORE_MAPS", "AffineMap", "IdentityMap", "LogisticMap", "ScoreMap", "SoftmaxMap"]
+__all__ = ["SCORE_MAPS", "AffineMap", "IdentityMap", "LogisticMap", "ScoreMap", "SoftmaxMap", "register_score_map"]
 
 
 class ScoreMap(Kind, ABC):
@@ -27,9 +27,14 @@ class ScoreMap(Kind, ABC):
         has_raw: Whether `create_metric` takes `raw=True`, which leaves the map out.
     """
 
+    spec_class: ClassVar[type[ScoreMap]]
     gives_probabilities: ClassVar[bool] = False
     is_bounded: ClassVar[bool] = False
     has_raw: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **keywords: object) -> None:
+        super().__init_subclass__(**keywords)
+        cls.spec_class = cls  # it is built from itself
 
     def outputs(self, raw: int) -> int:
         """Number of scores that as many raw outputs give."""
@@ -117,3 +122,16 @@ class SoftmaxMap(ScoreMap):
 
 SCORE_MAPS: Family[ScoreMap] = Family("score map", ScoreMap, "perceptmetrics.score_maps")
 SCORE_MAPS.declare(IdentityMap, AffineMap, LogisticMap, SoftmaxMap)
+
+
+def register_score_map(score_map: type[ScoreMap], *, replace: bool = False) -> None:
+    """Make a kind of score map known, to specifications in code and in JSON.
+
+    Args:
+        score_map: A frozen dataclass derived from `ScoreMap`.
+        replace: Whether a kind of the same name may be replaced.
+
+    Raises:
+        InvalidSpecError: It is no such class, or the kind is registered already.
+    """
+    SCORE_MAPS.register(score_map, replace=replace)

@@ -1,4 +1,4 @@
-"""Scores of videos: frames are sampled, scored one after the other in bounded memory, and summed up over time."""
+"""Score videos: sample frames, score them in bounded memory and summarise over time; knows nothing of reports."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Decoding the frames of a video, one after the other, as people are meant to see them.
+"""Decode the frames of a video one by one, as a player would show them.
 
-Rotation, colour matrix, range and bit depth are those that the file states. A file that states no matrix has that of
-its resolution: BT.709 from 720 lines on, BT.601 below, as players have it. Frames come in the order of their time
-stamps. (Decoding is FFmpeg's, through PyAV.)
+Rotation, colour matrix, range and bit depth are those that the file states. If it states no matrix, the resolution
+decides, as in players: BT.709 from 720 lines on, BT.601 below. Frames come in the order of their timestamps. FFmpeg
+decodes them, through PyAV.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 _HIGH_DEFINITION = 720  # lines
-_MISSING_END = 0.5  # seconds by which the last frame may fall short of the stated duration
+_MISSING_END = 0.5  # seconds by which the last frame may end before the stated duration
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 5  # H.273, table 4 (matrix coefficients)
 
 
 @dataclass(frozen=True, eq=False)
 class SampledFrame:
-    """A frame.
+    """A decoded frame.
 
     Attributes:
-        number: Its place among all frames of the video, from 0.
+        number: Index of the frame in the video, from 0.
         time: Seconds since the beginning of the video.
         pixels: Shape (H, W, 3), RGB; uint8, or uint16 for videos of more than 8 bits.
     """
@@ -47,25 +47,25 @@ class SampledFrame:
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a video, going by its suffix."""
-    return os.path.splitext(os.fspath(path))[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 - an address may be no path
+    """Whether a file is a video, judged by its suffix."""
+    return os.path.splitext(os.fspath(path))[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 - a URL is not a path
 
 
 def read_frames(path: str | os.PathLike[str], wanted: Callable[[int, float], bool]) -> Iterator[SampledFrame]:
-    """Decode a video; memory does not grow with its length.
+    """Decode a video in memory that does not grow with its length.
 
     Args:
         path: The file.
-        wanted: From a frame's number and time to whether it is wanted; asked once for each frame, in order. Frames that
-            are not wanted are not converted.
+        wanted: Tells from the number and time of a frame whether it is wanted; called once per frame, in order. Other
+            frames are not converted.
 
     Yields:
         The wanted frames.
 
     Raises:
-        InvalidImageError: It cannot be opened, holds no video, or is damaged or cut short; then after the frames before
-            the defect. Damage is seen where it breaks the syntax of the stream: most codecs have no checksums, and may
-            take a wrong byte for other content.
+        InvalidImageError: The file cannot be opened or contains no video; or it is corrupt or truncated, in which case
+            the frames before the defect are yielded first. Corruption is noticed where it breaks the syntax of the
+            stream: most codecs have no checksums and may decode a wrong byte as other content.
         MissingExtraError: PyAV is not installed.
     """
     with opened(path) as (container, stream):
@@ -78,18 +78,18 @@ def read_frames(path: str | os.PathLike[str], wanted: Callable[[int, float], boo
 
 
 def frame_times(path: str | os.PathLike[str]) -> list[float]:
-    """Time of each frame in seconds, ascending, from the packets alone: nothing is decoded.
+    """Times of all frames in seconds, ascending, read from the packets without decoding.
 
     Raises:
         InvalidImageError: The file cannot be opened, or states no times.
     """
-    with opened(path) as (container, stream), _damage_explained(path, "is damaged"):
+    with opened(path) as (container, stream), _explain_corruption(path, "is corrupt"):
         base = stream.time_base
         stamps = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
         start = stamps[0] if stamps else 0
         times = [float((stamp - start) * base) for stamp in stamps]
     if not times:
-        raise InvalidImageError(f"{os.fspath(path)} states no times of its frames. Sample every n-th frame instead.")
+        raise InvalidImageError(f"{os.fspath(path)} has no timestamps. Sample every n-th frame instead.")
     return times
 
 
@@ -102,35 +102,35 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
         raise MissingExtraError("Reading videos", "video") from error
     name = os.fspath(path)
     if not os.path.isfile(name):  # noqa: PTH113
-        raise InvalidImageError(f"{name} does not exist or is no file; expected a video.")
-    with _damage_explained(path, "is no video that can be read"):
+        raise InvalidImageError(f"{name} does not exist or is not a file; expected a video.")
+    with _explain_corruption(path, "is not a readable video"):
         container = av.open(name)
     with container:
         if not container.streams.video:
-            raise InvalidImageError(f"{name} holds no video (sound alone?).")
+            raise InvalidImageError(f"{name} contains no video stream (audio only?).")
         stream = container.streams.video[0]
         if stream.codec_context is None:
             raise InvalidImageError(
-                f"{name} is no video that can be read: there is no decoder for its codec. Convert it, such as to H.264."
+                f"{name} is not a readable video: there is no decoder for its codec. Convert it, for example to H.264."
             )
         stream.thread_type = "AUTO"
-        stream.codec_context.options = {"err_detect": "crccheck+explode"}  # nothing is patched up in silence
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}  # no silent error concealment
         yield container, stream
 
 
 def _decoded(container: Any, stream: Any, path: str | os.PathLike[str]) -> Iterator[tuple[int, float, Any]]:
-    """Number, time and frame."""
+    """Yield number, time and frame."""
     first = None
     frames = container.decode(stream)
     number = 0
     while True:
-        with _damage_explained(path, f"is damaged after {number} frames"):
+        with _explain_corruption(path, f"is corrupt after {number} frames"):
             frame = next(frames, None)
         if frame is None:
             return
         if frame.is_corrupt:
             raise InvalidImageError(
-                f"{os.fspath(path)} is damaged after {number} frames: frame {number} is incomplete."
+                f"{os.fspath(path)} is corrupt after {number} frames: frame {number} is incomplete."
             )
         seconds = frame.time if frame.time is not None else _by_rate(stream, number, path)
         first = seconds if first is None else first
@@ -139,29 +139,29 @@ def _decoded(container: Any, stream: Any, path: str | os.PathLike[str]) -> Itera
 
 
 def _by_rate(stream: Any, number: int, path: str | os.PathLike[str]) -> float:
-    """Time of a frame without a time stamp."""
+    """Time of a frame without a timestamp."""
     if not stream.average_rate:
-        raise InvalidImageError(f"{os.fspath(path)} states neither times of its frames nor their rate.")
+        raise InvalidImageError(f"{os.fspath(path)} has neither timestamps nor a frame rate.")
     return float(number / stream.average_rate)
 
 
 def _check_end(stream: Any, container: Any, path: str | os.PathLike[str], count: int, last: float) -> None:
-    """Check that a video ended where its header says: a file that was cut short just ends."""
+    """Check that a video ended where its header says, because a truncated file ends without an error."""
     name = os.fspath(path)
     if not count:
-        raise InvalidImageError(f"{name} holds no frame that can be decoded.")
+        raise InvalidImageError(f"{name} contains no frame that can be decoded.")
     frame = 1 / float(stream.average_rate) if stream.average_rate else 0.0
     stated = _stated_duration(stream, container, frame)
     if stated is not None and last + frame < stated - max(_MISSING_END, 2 * frame):
         raise InvalidImageError(
-            f"{name} is cut short or damaged after {count} frames: it ends after {last + frame:.2f} s, and should last "
+            f"{name} is truncated or corrupt after {count} frames: it ends after {last + frame:.2f} s and should last "
             f"{stated:.2f} s."
         )
 
 
 def _stated_duration(stream: Any, container: Any, frame: float) -> float | None:
-    """Seconds that a video should last by its header; None where it does not say."""
-    if container.format.name == "avi" and stream.frames:  # whose duration FFmpeg takes from the size of the file
+    """Duration in seconds according to the header; None if it does not say."""
+    if container.format.name == "avi" and stream.frames:  # FFmpeg derives its duration from the size of the file
         return float(stream.frames * frame)
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
@@ -171,7 +171,7 @@ def _stated_duration(stream: Any, container: Any, frame: float) -> float | None:
 
 
 def _rgb(frame: Any) -> np.ndarray[Any, Any]:
-    """Shape (H, W, 3)."""
+    """Convert a frame to RGB, shape (H, W, 3)."""
     matrix = int(frame.colorspace)
     if matrix == _UNSPECIFIED:
         matrix = _BT709 if frame.height >= _HIGH_DEFINITION else _BT601
@@ -182,12 +182,12 @@ def _rgb(frame: Any) -> np.ndarray[Any, Any]:
 
 
 def _upright(pixels: np.ndarray[Any, Any], rotation: int) -> np.ndarray[Any, Any]:
-    """Turn a picture as the file states, by quarter turns against the clock."""
+    """Rotate an image counter-clockwise by the angle that the file states, in quarter turns."""
     return np.ascontiguousarray(np.rot90(pixels, round(rotation / 90)))
 
 
 @contextmanager
-def _damage_explained(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def _explain_corruption(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     import av
 
     try:
@@ -195,5 +195,5 @@ def _damage_explained(path: str | os.PathLike[str], what: str) -> Iterator[None]
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, InvalidImageError):
             raise
-        reason = getattr(error, "strerror", None) or first_line(error)  # without PyAV's number and the name once more
+        reason = getattr(error, "strerror", None) or first_line(error)  # without PyAV's error number and file name
         raise InvalidImageError(f"{os.fspath(path)} {what}: {reason}.") from error

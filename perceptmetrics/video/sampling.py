@@ -1,4 +1,4 @@
-"""Which frames of a video are scored. Everything goes by time stamps, so variable frame rates need no care."""
+"""Choose the frames of a video to score, by timestamps, so that variable frame rates need no special care."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from perceptmetrics.errors import InvalidOptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["FrameSampling", "spread_over_scenes", "spread_over_time", "taken_as_they_come"]
+__all__ = ["FrameSampling", "frame_selector", "spread_over_scenes", "spread_over_time"]
 
 DEFAULT_FPS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSampling:
-    """Which frames are scored; at most one of the first three is given, and without any it is one frame a second.
+    """Which frames to score: at most one of `fps`, `every` and `frames`; without any, one frame per second.
 
     Attributes:
-        fps: Frames a second: of each interval of `1 / fps` seconds, the first frame.
-        every: Every n-th frame, from the first.
-        frames: Number of frames over the whole video, evenly in time. A shorter video gives all of its frames.
-        scenes: With `frames`: as many from each scene, however long it lasts; see `scenes.scene_starts`.
+        fps: Frames per second: the first frame of each interval of `1 / fps` seconds.
+        every: Every n-th frame, starting with the first.
+        frames: Number of frames over the whole video, evenly spaced in time; all frames if the video has fewer.
+        scenes: With `frames`: the same number from each scene, however long it lasts; see `scenes.scene_starts`.
 
     Raises:
-        InvalidOptionError: A number is not positive, or they contradict each other.
+        InvalidOptionError: A number is not positive, or the options contradict each other.
     """
 
     fps: float | None = None
@@ -39,22 +39,22 @@ class FrameSampling:
         given = {"fps": self.fps, "every": self.every, "frames": self.frames}
         stated = {name: value for name, value in given.items() if value is not None}
         if len(stated) > 1:
-            raise InvalidOptionError(f"Frames are sampled in one way; got {' and '.join(stated)}.")
+            raise InvalidOptionError(f"Choose one way of sampling frames; got {' and '.join(stated)}.")
         for name, value in stated.items():
             if not 0 < value < float("inf"):
                 raise InvalidOptionError(f"{name} must be positive, got {value!r}.")
         if self.scenes and self.frames is None:
-            raise InvalidOptionError("scenes goes with frames: the number of frames to share between the scenes.")
+            raise InvalidOptionError("scenes needs frames: the number of frames to divide among the scenes.")
 
 
-def taken_as_they_come(sampling: FrameSampling) -> Callable[[int, float], bool]:
-    """Decide for one frame after the other, of `fps` or `every`.
+def frame_selector(sampling: FrameSampling) -> Callable[[int, float], bool]:
+    """Select frames one by one, by `fps` or `every`.
 
     Args:
-        sampling: Which frames.
+        sampling: Which frames to score.
 
     Returns:
-        From a frame's number and its time in seconds to whether it is scored.
+        A function from the number of a frame and its time in seconds to whether it is scored.
     """
     if sampling.every is not None:
         every = sampling.every
@@ -66,7 +66,7 @@ def taken_as_they_come(sampling: FrameSampling) -> Callable[[int, float], bool]:
     def is_first_of_its_interval(_: int, time: float) -> bool:
         nonlocal first, last_interval
         first = time if first is None else first
-        interval = int((time - first) * rate + 1e-6)  # time stamps are rounded
+        interval = int((time - first) * rate + 1e-6)  # timestamps are rounded
         if interval <= last_interval:
             return False
         last_interval = interval
@@ -76,61 +76,61 @@ def taken_as_they_come(sampling: FrameSampling) -> Callable[[int, float], bool]:
 
 
 def spread_over_time(times: Sequence[float], count: int) -> list[int]:
-    """Choose frames evenly in time.
+    """Choose frames evenly spaced in time.
 
     Args:
         times: Time of each frame, ascending.
-        count: Number of frames wanted.
+        count: Number of frames to choose.
 
     Returns:
-        Places in `times`, ascending: those nearest to the middles of `count` equal intervals, each once.
+        Indices into `times`, ascending and distinct: the nearest to the midpoints of `count` equal intervals.
     """
     if count >= len(times):
         return list(range(len(times)))
     step = (times[-1] - times[0]) / count
     chosen: list[int] = []
     for number in range(count):
-        place = _nearest(times, times[0] + (number + 0.5) * step)
+        nearest = _nearest(times, times[0] + (number + 0.5) * step)
         least = chosen[-1] + 1 if chosen else 0
-        most = len(times) - (count - number)  # so that those to come find a place
-        chosen.append(min(max(place, least), most))
+        most = len(times) - (count - number)  # leaves enough frames for the remaining choices
+        chosen.append(min(max(nearest, least), most))
     return chosen
 
 
 def spread_over_scenes(times: Sequence[float], starts: Sequence[int], count: int) -> list[int]:
-    """Choose as many frames from each scene, evenly in time within it.
+    """Choose the same number of frames from each scene, evenly spaced in time within it.
 
     Args:
         times: Time of each frame, ascending.
-        starts: Places in `times` at which scenes begin, ascending, the first 0.
-        count: Number of frames wanted. Of more scenes than that, `count` are chosen evenly.
+        starts: Indices into `times` at which scenes begin, ascending, the first 0.
+        count: Number of frames to choose. If there are more scenes, `count` of them are chosen evenly.
 
     Returns:
-        Places in `times`, ascending.
+        Indices into `times`, ascending.
     """
     scenes = list(zip(starts, [*starts[1:], len(times)], strict=True))
     if count < len(scenes):
         scenes = [scenes[int((number + 0.5) * len(scenes) / count)] for number in range(count)]
-    shares = _shares([end - start for start, end in scenes], count)
+    counts = _divide([end - start for start, end in scenes], count)
     return [
-        start + place
-        for (start, end), share in zip(scenes, shares, strict=True)
-        for place in spread_over_time(times[start:end], share)
+        start + index
+        for (start, end), own in zip(scenes, counts, strict=True)
+        for index in spread_over_time(times[start:end], own)
     ]
 
 
-def _shares(lengths: Sequence[int], count: int) -> list[int]:
-    """Divide a number as equally as the lengths allow; what is left over goes to the longest."""
-    shares = [0] * len(lengths)
+def _divide(lengths: Sequence[int], count: int) -> list[int]:
+    """Divide `count` as equally as the lengths allow; the remainder goes to the longest."""
+    counts = [0] * len(lengths)
     left = min(count, sum(lengths))
     while left:
-        open_places = [place for place, length in enumerate(lengths) if shares[place] < length]
-        if left < len(open_places):
-            open_places = sorted(open_places, key=lambda place: -lengths[place])[:left]
-        for place in open_places:
-            shares[place] += 1
-        left -= len(open_places)
-    return shares
+        unfilled = [index for index, length in enumerate(lengths) if counts[index] < length]
+        if left < len(unfilled):
+            unfilled = sorted(unfilled, key=lambda index: -lengths[index])[:left]
+        for index in unfilled:
+            counts[index] += 1
+        left -= len(unfilled)
+    return counts
 
 
 def _nearest(times: Sequence[float], wanted: float) -> int:

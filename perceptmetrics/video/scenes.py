@@ -1,9 +1,9 @@
-"""Where the scenes of a video begin: by hard cuts.
+"""Find the scenes of a video by its hard cuts.
 
-Each frame is shrunk to 64 x 36 pixels. The measure between two frames that follow each other is the share of pixels
-that change their bin in the histograms of red, green and blue, of 16 bins each: half the L1 distance of the normalised
-histograms, averaged over the channels, from 0 to 1. Where it is above `SCENE_CUT`, a scene begins. Motion hardly
-changes a histogram, cuts do; fades and dissolves are not found.
+Each frame is shrunk to 64 x 36 pixels. The distance of consecutive frames is the fraction of pixels that change their
+bin in the histograms of red, green and blue with 16 bins each: half the L1 distance of the normalised histograms,
+averaged over the channels, in [0, 1]. A scene begins where it exceeds `SCENE_CUT`. Motion hardly changes a histogram,
+cuts do; fades and dissolves are not found.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def scene_starts(path: str | os.PathLike[str]) -> list[float]:
     """Find the scenes of a video.
 
     Args:
-        path: The file; it is decoded once, as far as it can be.
+        path: The file; it is decoded once, up to the first defect.
 
     Returns:
-        Seconds since the beginning at which scenes begin, ascending, the first 0.
+        Start times of the scenes in seconds since the beginning, ascending, the first 0.
 
     Raises:
         InvalidImageError: The file cannot be opened.
@@ -52,12 +52,12 @@ def scene_starts(path: str | os.PathLike[str]) -> list[float]:
                     starts.append(frame.time - first)
                 before = small
         except av.FFmpegError:
-            pass  # scoring says so
+            pass  # scoring reports it
     return starts
 
 
 def histogram_distance(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> float:
-    """Distance of the colour histograms of two pictures of shape (H, W, 3), uint8, in [0, 1]."""
+    """Distance of the colour histograms of two images of shape (H, W, 3), uint8, in [0, 1]."""
     counts = [
         [np.bincount(channel // (256 // _BINS), minlength=_BINS) for channel in _channels(x)] for x in (before, after)
     ]
@@ -65,6 +65,6 @@ def histogram_distance(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]
     return float(np.mean(list(distances)))
 
 
-def _channels(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    channels: np.ndarray[Any, Any] = picture.reshape(-1, 3).T
+def _channels(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    channels: np.ndarray[Any, Any] = image.reshape(-1, 3).T
     return channels

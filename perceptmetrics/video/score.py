@@ -1,4 +1,4 @@
-"""Scoring a video."""
+"""Score a video."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perceptmetrics.images.sources import NamedImage
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.scoring.stream import score_columns, score_images
 from perceptmetrics.video.reading import frame_times, read_frames
-from perceptmetrics.video.sampling import FrameSampling, spread_over_scenes, spread_over_time, taken_as_they_come
+from perceptmetrics.video.sampling import FrameSampling, frame_selector, spread_over_scenes, spread_over_time
 from perceptmetrics.video.scenes import scene_starts
 from perceptmetrics.video.summary import FrameScores, VideoScores, summarise
 
@@ -31,21 +31,21 @@ def score_video(
     batch_size: int = DEFAULT_BATCH_SIZE,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> VideoScores:
-    """Score the frames of a video, in memory that does not grow with its length.
+    """Score the frames of a video in memory that does not grow with its length.
 
     Args:
         metrics: One metric or several; encoders that they share run once.
         path: The file.
-        sampling: Which frames; None for one a second.
-        batch_size: Most frames that go through an encoder together.
-        max_pixels: Most pixels that go through it together; a larger frame goes alone.
+        sampling: Which frames to score; None for one per second.
+        batch_size: Largest number of frames in a forward pass.
+        max_pixels: Largest number of pixels in a forward pass; a larger frame is scored alone.
 
     Returns:
-        The scores of the sampled frames and their summary. Of a damaged video, those of the frames before the defect,
-        and `error` says what is wrong.
+        The scores of the sampled frames and their summary. If the video is corrupt, these are the frames before the
+        defect, and `error` says what is wrong.
 
     Raises:
-        InvalidImageError: The file cannot be opened, or not one frame of it could be scored.
+        InvalidImageError: The file cannot be opened, or no frame could be scored.
         MissingExtraError: PyAV is not installed.
     """
     metrics = [metrics] if isinstance(metrics, Metric) else list(metrics)
@@ -54,12 +54,12 @@ def score_video(
     scored: list[FrameScores] = []
     # The frames are decoded already, by FFmpeg's own threads.
     for row in score_images(metrics, frames, batch_size=batch_size, max_pixels=max_pixels, workers=0):
-        number, time = frames.places.pop(row.name)
+        number, time = frames.pending.pop(row.name)
         scored.append(FrameScores(number=number, time=time, scores=row.scores, error=row.error))
     good = [frame for frame in scored if frame.error is None]
     error = frames.error or next((frame.error for frame in scored if frame.error is not None), None)
     if not good:
-        raise InvalidImageError(error or f"Of {os.fspath(path)} no frame was sampled.")
+        raise InvalidImageError(error or f"No frame of {os.fspath(path)} was sampled.")
     directions = [metric.lower_better for metric in metrics for _ in metric.labels or ("",)]
     times = [frame.time for frame in good]
     return VideoScores(
@@ -75,27 +75,27 @@ def score_video(
 
 
 class _Frames:
-    """The wanted frames as a stream of images; the defect that ended it is kept.
+    """The wanted frames as a stream of images that records the defect which ends it.
 
     Args:
         path: The file.
-        wanted: Which frames.
+        wanted: Tells from the number and time of a frame whether it is wanted.
 
     Attributes:
-        places: Number and time of the frames that are not scored yet, by name.
-        error: What is wrong with the video; None as long as nothing is.
+        pending: Number and time of the frames that are not scored yet, by name.
+        error: What is wrong with the video; None if nothing is.
     """
 
     def __init__(self, path: str | os.PathLike[str], wanted: Callable[[int, float], bool]) -> None:
         self._path, self._wanted = path, wanted
-        self.places: dict[str, tuple[int, float]] = {}
+        self.pending: dict[str, tuple[int, float]] = {}
         self.error: str | None = None
 
     def __iter__(self) -> Iterator[NamedImage]:
         try:
             for frame in read_frames(self._path, self._wanted):
                 name = f"{os.fspath(self._path)} at {frame.time:.3f} s (frame {frame.number})"
-                self.places[name] = (frame.number, frame.time)
+                self.pending[name] = (frame.number, frame.time)
                 yield NamedImage(name, frame.pixels, os.fspath(self._path))
         except InvalidImageError as error:
             self.error = str(error)
@@ -103,14 +103,14 @@ class _Frames:
 
 def _wanted(path: str | os.PathLike[str], sampling: FrameSampling) -> Callable[[int, float], bool]:
     if sampling.frames is None:
-        return taken_as_they_come(sampling)
+        return frame_selector(sampling)
     times = frame_times(path)
     if sampling.scenes:
         starts = [_first_at(times, start) for start in scene_starts(path)]
         chosen = spread_over_scenes(times, sorted(set(starts)), sampling.frames)
     else:
         chosen = spread_over_time(times, sampling.frames)
-    pending = [times[place] for place in chosen]
+    pending = [times[index] for index in chosen]
 
     def is_due(_: int, time: float) -> bool:
         due = bool(pending) and time >= pending[0] - _SAME_TIME
@@ -122,4 +122,4 @@ def _wanted(path: str | os.PathLike[str], sampling: FrameSampling) -> Callable[[
 
 
 def _first_at(times: list[float], start: float) -> int:
-    return next(place for place, time in enumerate(times) if time >= start - _SAME_TIME)
+    return next(index for index, time in enumerate(times) if time >= start - _SAME_TIME)

@@ -1,4 +1,4 @@
-"""From the scores of frames to those of a video."""
+"""Summarise the scores of frames over a video."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class FrameScores:
     """The scores of a frame.
 
     Attributes:
-        number: Its place among all frames of the video, from 0.
+        number: Index of the frame in the video, from 0.
         time: Seconds since the beginning of the video.
-        scores: Score by column; empty where it could not be scored.
-        error: Why it could not be scored; None when it was.
+        scores: Score by column; empty if the frame could not be scored.
+        error: Why the frame could not be scored; None if it was scored.
     """
 
     number: int
@@ -32,8 +32,8 @@ class WorstSecond:
     """The second of a video with the worst mean score.
 
     Attributes:
-        start: Seconds since the beginning at which it begins, a whole number.
-        mean: Mean score of the frames in it.
+        start: Start of the second, in whole seconds since the beginning.
+        mean: Mean score of its frames.
     """
 
     start: float
@@ -42,12 +42,12 @@ class WorstSecond:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSummary:
-    """One score of a video.
+    """Summary of one score of a video.
 
     Attributes:
         mean: Mean over the scored frames.
-        percentile_5: The score that 5 % of the frames fall short of; where lower is better, that 5 % exceed.
-        worst_second: The worst of the seconds in which frames were scored.
+        percentile_5: 5th percentile; if lower is better, the 95th percentile.
+        worst_second: The worst of the seconds that contain scored frames.
     """
 
     mean: float
@@ -60,11 +60,11 @@ class VideoScores:
     """The scores of a video.
 
     Attributes:
-        path: The file as it was given.
-        columns: Names of the scores: the metric's, or `metric.label`.
+        path: The file as given.
+        columns: Names of the scores: the metric's name, or `metric.label`.
         frames: The sampled frames in order.
         summary: Summary by column.
-        error: Where and how the video is damaged, or why frames could not be scored; None when all went well.
+        error: Where and how the video is corrupt, or why frames could not be scored; None if there was no problem.
     """
 
     path: str
@@ -80,11 +80,11 @@ class VideoScores:
 
 
 def summarise(times: list[float], scores: list[float], *, lower_better: bool = False) -> VideoSummary:
-    """Sum up one score over time.
+    """Summarise one score over time.
 
     Args:
-        times: Seconds since the beginning, of at least one frame.
-        scores: Score at each.
+        times: Times of the frames in seconds since the beginning, at least one.
+        scores: Scores of the frames.
         lower_better: Whether a lower score is better.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How far PerceptCLIP's scores are from the independent implementation, and from each other in every form of file.
+"""How far PerceptCLIP's scores are from the independent implementation, and from each other in every format of file.
 
     python -m tests.benchmarks.perceptclip_parity [--weights FOLDER] [--crops 15] [--photographs 10]
 
@@ -62,7 +62,7 @@ def main() -> None:
         print("|---|---|---|---|---|")
         for name in files.released:
             print_parity(name, files, pictures, arguments.crops)
-        print("\nLargest difference between forms of the same file.\n\n| | |\n|---|---|")
+        print("\nLargest difference between formats of the same file.\n\n| | |\n|---|---|")
         print_adapters(files, pictures)
         print_forms(files, pictures)
         print_resize_gap(files, arguments.crops, arguments.photographs)
@@ -123,8 +123,8 @@ def print_adapters(files: PerceptClipFiles, pictures: list[Image.Image]) -> None
     trained = read_tuned(files.slim[spec.name], spec).trained
     base = cached_tower(trained.base)
     tensors = EncoderWeights(read_image_encoder(base), {}, str(base))
-    backbone = build_image_encoder(replace(spec.backbone, lora=None), tensors)
-    attach_lora(backbone, spec.backbone.lora)
+    backbone = build_image_encoder(replace(spec.encoder, lora=None), tensors)
+    attach_lora(backbone, spec.encoder.lora)
     load_lora(backbone, trained.lora)
     head = MlpHead(spec.head)
     head.load_state_dict(trained.head)
@@ -138,11 +138,11 @@ def print_adapters(files: PerceptClipFiles, pictures: list[Image.Image]) -> None
 
 
 def print_forms(files: PerceptClipFiles, pictures: list[Image.Image]) -> None:
-    """Rows: the forms that `perceptmetrics convert` writes."""
+    """Rows: the formats that `perceptmetrics convert` writes."""
     released = files.released[MEMORABILITY_METRIC]
     wanted = create_metric(MEMORABILITY_METRIC, checkpoint=released).score(pictures)
-    forms = {"slim": {}, "merged": {"form": "merged"}, "merged, float16": {"form": "merged", "half": True}}
-    for title, options in forms.items():
+    formats = {"slim": {}, "merged": {"format": "merged"}, "merged, float16": {"format": "merged", "half": True}}
+    for title, options in formats.items():
         with tempfile.TemporaryDirectory() as folder:
             converted = convert(released, Path(folder, "converted"), **options).folder
             size = Path(converted, "model.safetensors").stat().st_size / 1e6

@@ -1,4 +1,4 @@
-"""A folder of images of mixed sizes with broken files among them."""
+"""The command, and a folder of images of mixed sizes with broken files among them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from pathlib import Path
 import pytest
 
 from perceptmetrics.images.examples import blurred, sample_photographs
+from tests.cli.in_process import Command
+
+
+@pytest.fixture
+def perceptmetrics(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """`perceptmetrics ARGUMENTS` in this process; `run.real_process` is for what only a process of its own shows."""
+    return Command(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from click.testing import Result
 from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
-import perceptmetrics.apps.cli.experiment_metrics as creating
+import perceptmetrics.apps.cli.metrics as creating
 from perceptmetrics import create_metric, metric_info
 from perceptmetrics.apps.cli.app import app
 from perceptmetrics.errors import PerceptMetricsError
@@ -51,7 +51,7 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_page_plot_figures_and_predictions(rated: Path, tmp_path: Path) -> None:
+def test_page_plot_statistics_and_predictions(rated: Path, tmp_path: Path) -> None:
     exported = tmp_path / "exported"
     exported.mkdir()
     (exported / "spec.json").write_text(spec_to_json(replace(metric_info("lite_iqa"), name="mine")))
@@ -62,7 +62,7 @@ def test_page_plot_figures_and_predictions(rated: Path, tmp_path: Path) -> None:
     result = run("-m", "lite_iqa", "-m", exported, *arguments, "-o", output)
     assert result.exit_code == 0, result.output
     assert "median of 3 tests" in result.output
-    names = {"benchmark.html", "benchmark.png", "benchmark.svg", "figures.json", "predictions.csv"}
+    names = {"benchmark.html", "benchmark.png", "benchmark.svg", "statistics.json", "predictions.csv"}
     assert {path.name for path in output.iterdir()} == names
     rows = read_rows(output / "predictions.csv")
     assert len(rows) == 32
@@ -70,14 +70,14 @@ def test_page_plot_figures_and_predictions(rated: Path, tmp_path: Path) -> None:
     assert {row["part"] for row in rows[16:]} == {""}
     score = create_metric("lite_iqa").score(rated / rows[5]["image"]).item()
     assert float(rows[5]["score.lite_iqa"]) == float(rows[5]["score.mine"]) == pytest.approx(score, abs=2e-6)
-    assert float(rows[5]["share.mos"]) == pytest.approx((float(rows[5]["rating.mos"]) - 1) / 4)
-    first, second = json.loads((output / "figures.json").read_text())["benchmarks"]
+    assert float(rows[5]["fraction.mos"]) == pytest.approx((float(rows[5]["rating.mos"]) - 1) / 4)
+    first, second = json.loads((output / "statistics.json").read_text())["benchmarks"]
     assert [entry["score"] for entry in first["ratings"]] == ["lite_iqa", "mine"]
     expected = spearmanr(*([float(row[column]) for row in rows[:16]] for column in ("score.lite_iqa", "rating.mos")))
-    figures = first["ratings"][0]
-    assert figures["all_images"]["srcc"] == pytest.approx(expected.statistic, abs=1e-3)
-    assert figures["all_images"]["srcc"] > 0.4
-    assert (len(figures["tests"]), second["splits"], second["ratings"][0]["tests"]) == (3, [], [])
+    statistics = first["ratings"][0]
+    assert statistics["all_images"]["srcc"] == pytest.approx(expected.statistic, abs=1e-3)
+    assert statistics["all_images"]["srcc"] > 0.4
+    assert (len(statistics["tests"]), second["splits"], second["ratings"][0]["tests"]) == (3, [], [])
     page = (output / "benchmark.html").read_text()
     assert page.count("data:image/png;base64,") == 1
     assert "lite_iqa on mos<small>median of 3 tests</small>" in page
@@ -90,7 +90,7 @@ def test_a_broken_image_is_reported_and_the_exit_status_is_one(rated: Path, tmp_
     (folder / first).write_bytes(b"no image")
     missing = read_rows(folder / "labels.csv")[1]["image"]
     (folder / missing).unlink()
-    output = tmp_path / "figures.json"
+    output = tmp_path / "statistics.json"
     arguments = ("-d", "csv", "-r", folder, *SCALE, "--splits", "0", "-o", output)
     refused = run(*arguments)
     assert isinstance(refused.exception, PerceptMetricsError)
@@ -123,11 +123,11 @@ def test_classes_are_evaluated_and_options_reach_the_metric(
     assert (asked[0]["precision"], asked[0]["device"]) == ("int8", "cpu")
     assert "macro F1" in result.output
     rows = read_rows(tmp_path / "out" / "predictions.csv")
-    (summary,) = json.loads((tmp_path / "out" / "figures.json").read_text())["benchmarks"]
-    figures = summary["classes"][0]["all_images"]
+    (summary,) = json.loads((tmp_path / "out" / "statistics.json").read_text())["benchmarks"]
+    statistics = summary["classes"][0]["all_images"]
     predicted = asked[0]["metric"].predict([rated / row["image"] for row in rows])
     right = [guess["label"] == row["class"] for guess, row in zip(predicted, rows, strict=True)]
-    assert figures["accuracy"] == pytest.approx(sum(right) / 16)
+    assert statistics["accuracy"] == pytest.approx(sum(right) / 16)
     assert float(rows[3]["score.perceptclip_emo.fear"]) == pytest.approx(
         predicted[3]["probabilities"]["fear"], abs=2e-6
     )
@@ -136,8 +136,8 @@ def test_classes_are_evaluated_and_options_reach_the_metric(
         (guess["label"] == "positive") == (row["class"] in EMOTIONS[:4])
         for guess, row in zip(two_sides, rows, strict=True)
     ]
-    assert figures["binary_accuracy"] == pytest.approx(sum(right) / 16)
-    assert sum(map(sum, figures["confusion"])) == 16
+    assert statistics["binary_accuracy"] == pytest.approx(sum(right) / 16)
+    assert sum(map(sum, statistics["confusion"])) == 16
     assert (tmp_path / "out" / "benchmark.png").stat().st_size > 10_000
 
 
@@ -150,7 +150,7 @@ def test_classes_are_evaluated_and_options_reach_the_metric(
         (["-d", "csv", *SCALE, "-o", "x.gif"], "ends in .html, .png"),
         (["-d", "csv", *SCALE, "--cross", "livec"], "Name the folder of livec with --cross-root"),
         (["-d", "csv", *SCALE, "-m", "lite"], "Did you mean 'lite_iqa'"),
-        (["-d", "csv", "--option", "class_column=emotion", "--splits", "0"], "gives no probabilities of labels"),
+        (["-d", "csv", "--option", "class_column=emotion", "--splits", "0"], "predicts no probabilities of labels"),
     ],
 )
 def test_bad_requests_say_what_to_do(arguments: list[str], message: str, rated: Path) -> None:

@@ -10,12 +10,13 @@ import pytest
 
 from perceptmetrics import __version__, list_metrics, metric_info
 from perceptmetrics.spec import HubFile
-from tests.cli.run import perceptmetrics
+from tests.cli.in_process import Command
+from tests.cli.run import real_process
 from tests.support.hub_server import HubStandIn
 
 
 def test_list_names_every_metric_with_its_range_and_direction() -> None:
-    result = perceptmetrics("list")
+    result = real_process("list")
     assert result.returncode == 0
     assert result.stderr == ""
     rows = {line.split()[0]: line for line in result.stdout.splitlines()[1:] if not line.startswith(" ")}
@@ -25,7 +26,7 @@ def test_list_names_every_metric_with_its_range_and_direction() -> None:
     assert "408.3 MB" in rows["clipiqa"]
 
 
-def test_list_filters() -> None:
+def test_list_filters(perceptmetrics: Command) -> None:
     result = perceptmetrics("list", "lite*")
     assert "lite_iqa" in result.stdout
     assert "clipiqa" not in result.stdout
@@ -48,21 +49,21 @@ def test_importing_the_package_does_not_import_torch(statement: str) -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_info_shows_the_card() -> None:
+def test_info_shows_the_card(perceptmetrics: Command) -> None:
     result = perceptmetrics("info", "clipiqa")
     assert result.returncode == 0
     for expected in ("arxiv.org/abs/2207.12396", "0 to 1, higher is better", "perceptmetrics fetch clipiqa", "MIT"):
         assert expected in result.stdout
 
 
-def test_unknown_metric_offers_the_nearest() -> None:
+def test_unknown_metric_offers_the_nearest(perceptmetrics: Command) -> None:
     result = perceptmetrics("info", "clip-iqa")
     assert result.returncode == 2
     assert "Did you mean 'clipiqa'" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_fetch_of_a_packaged_metric_prints_size_and_hash() -> None:
+def test_fetch_of_a_packaged_metric_prints_size_and_hash(perceptmetrics: Command) -> None:
     result = perceptmetrics("fetch", "lite_iqa")
     assert result.returncode == 0
     assert "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db" in result.stdout
@@ -70,13 +71,13 @@ def test_fetch_of_a_packaged_metric_prints_size_and_hash() -> None:
 
 
 def test_fetch_offline_says_what_is_missing(tmp_path: Path) -> None:
-    result = perceptmetrics("fetch", "clipiqa", "--cache-dir", tmp_path, HF_HUB_OFFLINE="1")
+    result = real_process("fetch", "clipiqa", "--cache-dir", tmp_path, HF_HUB_OFFLINE="1")
     assert result.returncode == 2
     for expected in ("open_clip_model.safetensors", "408.3 MB", "timm/resnet50_clip.openai", "perceptmetrics fetch"):
         assert expected in result.stderr
 
 
-def test_version_and_help() -> None:
+def test_version_and_help(perceptmetrics: Command) -> None:
     assert perceptmetrics("--version").stdout.strip() == f"perceptmetrics {__version__}"
     help_text = perceptmetrics("score", "--help").stdout
     for option in ("--metric", "--samples", "--resume", "--output", "--format", "--workers", "--fail-fast", "--device"):
@@ -85,13 +86,13 @@ def test_version_and_help() -> None:
 
 def test_fetch_downloads_from_the_endpoint_and_refuses_another_file(tmp_path: Path) -> None:
     """The pinned revision is asked for; what comes is not the pinned content, so it is not accepted."""
-    source = metric_info("clipiqa").backbone.weights
+    source = metric_info("clipiqa").encoder.weights
     assert isinstance(source, HubFile)
     with HubStandIn() as hub:
         commit = hub.commit(source.repo, {source.filename: b"not the weights of CLIP"})
         repository = hub.repositories[source.repo]
         repository.commits[source.revision] = repository.commits.pop(commit)
-        result = perceptmetrics("fetch", "clipiqa", "--cache-dir", tmp_path / "cache", **hub.environment(tmp_path))
+        result = real_process("fetch", "clipiqa", "--cache-dir", tmp_path / "cache", **hub.environment(tmp_path))
         asked = {request.revision for request in hub.take_downloads()} - {None}
     assert asked == {source.revision}
     assert result.returncode == 2

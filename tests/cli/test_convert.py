@@ -63,7 +63,7 @@ def test_a_released_file_says_by_its_name_what_it_is(
     run: Command, tmp_path: Path, images: torch.Tensor, name: str, filename: str, form: str
 ) -> None:
     source, folder = write_released(tmp_path / filename, name), tmp_path / "out" / form
-    result = run("convert", source, folder, "--form", form)
+    result = run("convert", source, folder, "--format", form)
     assert result.returncode == 0, result.stderr
     assert sorted(os.listdir(folder)) == FILES
     assert sorted(os.listdir(folder.parent)) == [form]
@@ -85,7 +85,7 @@ def test_slim_holds_adapters_and_head_alone(run: Command, tmp_path: Path, releas
 def test_merged_needs_nothing_else(
     run: Command, tmp_path: Path, released: Path, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("convert", released, tmp_path / "merged", "--form", "merged")
+    run("convert", released, tmp_path / "merged", "--format", "merged")
     assert {name.partition(".")[0] for name in tensors_in(tmp_path / "merged")} == {"head", "encoder"}
     expected = create_metric(MEM, checkpoint=released)(images)
     released.unlink()
@@ -97,7 +97,7 @@ def test_merged_needs_nothing_else(
 def test_half_stores_the_encoder_in_half_the_bytes(
     run: Command, tmp_path: Path, released: Path, images: torch.Tensor
 ) -> None:
-    result = run("convert", released, tmp_path / "half", "--form", "merged", "--half")
+    result = run("convert", released, tmp_path / "half", "--format", "merged", "--half")
     assert result.returncode == 0, result.stderr
     types = {name.partition(".")[0]: tensor.dtype for name, tensor in tensors_in(tmp_path / "half").items()}
     assert types == {"head": torch.float32, "encoder": torch.float16}
@@ -110,7 +110,7 @@ def test_half_stores_the_encoder_in_half_the_bytes(
 
 def test_slim_can_be_merged_later(run: Command, tmp_path: Path, released: Path, images: torch.Tensor) -> None:
     run("convert", released, tmp_path / "slim")
-    result = run("convert", tmp_path / "slim", tmp_path / "merged", "--form", "merged")
+    result = run("convert", tmp_path / "slim", tmp_path / "merged", "--format", "merged")
     assert result.returncode == 0, result.stderr
     expected = create_metric(MEM, checkpoint=released)(images)
     torch.testing.assert_close(create_metric(tmp_path / "merged")(images), expected, atol=1e-6, rtol=0)
@@ -125,7 +125,7 @@ def test_what_exists_is_replaced_only_when_asked(run: Command, tmp_path: Path, r
     (folder / "spec.json").write_text("an earlier one")
     result = run("convert", released, folder)
     assert result.returncode == 2
-    assert f"{folder} exists already" in result.stderr
+    assert f"{folder} already exists" in result.stderr
     assert os.listdir(folder) == ["spec.json"]
     assert run("convert", released, folder, "--overwrite").returncode == 0
     assert sorted(os.listdir(folder)) == FILES
@@ -137,7 +137,7 @@ def test_what_is_no_exported_metric_is_never_replaced(run: Command, tmp_path: Pa
     (folder / "mine.txt").write_text("mine")
     result = run("convert", released, folder, "--overwrite")
     assert result.returncode == 2
-    assert "holds other things than an exported metric (mine.txt)" in result.stderr
+    assert "contains more than an exported metric (mine.txt)" in result.stderr
     assert os.listdir(folder) == ["mine.txt"]
 
 
@@ -146,9 +146,9 @@ def test_a_metric_is_not_converted_over_itself(run: Command, tmp_path: Path, rel
     assert run("convert", released, folder).returncode == 0
     before = (folder / "model.safetensors").read_bytes()
     for source in (folder, folder / "model.safetensors"):
-        result = run("convert", source, folder, "--overwrite", "--form", "merged", "--metric", MEM)
+        result = run("convert", source, folder, "--overwrite", "--format", "merged", "--metric", MEM)
         assert result.returncode == 2
-        assert "holds the source itself" in result.stderr
+        assert "contains the source" in result.stderr
     assert (folder / "model.safetensors").read_bytes() == before
 
 
@@ -169,7 +169,7 @@ def test_an_unknown_file_name_asks_for_the_metric(run: Command, tmp_path: Path, 
     source = released.rename(tmp_path / "weights.pth")
     result = run("convert", source, tmp_path / "out")
     assert result.returncode == 2
-    assert "does not say which metric it belongs to" in result.stderr
+    assert "does not identify its metric" in result.stderr
     assert "metric" in result.stderr
     assert not (tmp_path / "out").exists()
     result = run("convert", source, tmp_path / "out", "--metric", MEM)
@@ -179,8 +179,8 @@ def test_an_unknown_file_name_asks_for_the_metric(run: Command, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--half"], "half precision is for 'merged'"),
-        (["--form", "fat"], "'fat' is not one of"),
+        (["--half"], "half precision needs 'merged'"),
+        (["--format", "fat"], "'fat' is not one of"),
         (["-m", "perceptclip_memo"], "Did you mean 'perceptclip_mem'"),
         (["-m", "clipiqa"], "clipiqa"),
         (["-m", "lite_iqa"], "lite_iqa"),
@@ -208,10 +208,10 @@ def test_a_source_that_is_none_is_refused(run: Command, tmp_path: Path, source: 
 
 
 def test_a_merged_source_holds_nothing_slim(run: Command, tmp_path: Path, released: Path) -> None:
-    run("convert", released, tmp_path / "merged", "--form", "merged")
+    run("convert", released, tmp_path / "merged", "--format", "merged")
     result = run("convert", tmp_path / "merged", tmp_path / "slim")
     assert result.returncode == 2
-    assert "holds no adapters" in result.stderr
+    assert "contains no adapters" in result.stderr
 
 
 def test_a_copy_that_scores_otherwise_is_not_written(
@@ -222,13 +222,13 @@ def test_a_copy_that_scores_otherwise_is_not_written(
     (tmp_path / "out").mkdir()
     result = run("convert", released, tmp_path / "out")
     assert result.returncode == 2
-    assert "scores otherwise than the original, by up to 0.5" in result.stderr
+    assert "does not reproduce the original's scores (largest difference 0.5" in result.stderr
     assert os.listdir(tmp_path / "out") == []
     assert not [entry for entry in os.listdir(tmp_path) if entry.startswith(".")]
 
 
 def test_a_damaged_copy_is_noticed_by_its_golden_scores(run: Command, tmp_path: Path, released: Path) -> None:
-    run("convert", released, tmp_path / "merged", "--form", "merged")
+    run("convert", released, tmp_path / "merged", "--format", "merged")
     weights = tensors_in(tmp_path / "merged")
     weights["head.layers.0.bias"] += 0.5
     save_file(weights, tmp_path / "merged" / "model.safetensors")

@@ -6,13 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from perceptmetrics.apps.cli import console
 from perceptmetrics.datasets import dataset_info, list_datasets
-from tests.cli.run import perceptmetrics
+from tests.cli.in_process import Command
 from tests.datasets import layouts
 
 
-def test_list_names_every_data_set_with_its_size_and_source() -> None:
-    result = perceptmetrics("dataset", "list", COLUMNS="400")
+def test_list_names_every_data_set_with_its_size_and_source(
+    perceptmetrics: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console.results, "width", 400)
+    result = perceptmetrics("dataset", "list")
     assert result.returncode == 0
     rows = {line.split()[0]: line for line in result.stdout.splitlines()[1:]}
     assert list(rows) == list_datasets()
@@ -33,7 +39,7 @@ def test_list_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 
 
-def test_check_of_a_sound_folder(tmp_path: Path) -> None:
+def test_check_of_a_sound_folder(perceptmetrics: Command, tmp_path: Path) -> None:
     layouts.csv_file(tmp_path)
     result = perceptmetrics(
         *(
@@ -56,7 +62,7 @@ def test_check_of_a_sound_folder(tmp_path: Path) -> None:
     assert "Problem" not in result.stdout
 
 
-def test_check_names_what_is_missing_and_what_is_damaged(tmp_path: Path) -> None:
+def test_check_names_what_is_missing_and_what_is_corrupt(perceptmetrics: Command, tmp_path: Path) -> None:
     made = layouts.tid2013(tmp_path)
     assert made.files is not None
     made.files["I01_01_1.bmp"].unlink()
@@ -66,24 +72,24 @@ def test_check_names_what_is_missing_and_what_is_damaged(tmp_path: Path) -> None
     assert "Problem: 1 labelled images have no file." in result.stdout
     assert "Missing: I01_01_1.bmp" in result.stdout
     assert "Unreadable: I02_01_1.bmp (cannot identify" in result.stdout
-    assert "Problem: The labels are about 12 images; the official release has 3000." in result.stdout
+    assert "Problem: There are labels for 12 images; the official release has 3000." in result.stdout
     accepted = perceptmetrics("dataset", "check", "tid2013", tmp_path, "--missing", "skip")
     assert "have no file" not in accepted.stdout
     assert "Missing: I01_01_1.bmp" in accepted.stdout
 
 
-def test_check_names_leaks_of_a_published_split(tmp_path: Path) -> None:
+def test_check_names_leaks_of_a_published_split(perceptmetrics: Command, tmp_path: Path) -> None:
     made = layouts.flive(tmp_path)
     assert made.files is not None
     (one, *_), (other, *_) = sorted(made.splits[0][0]), sorted(made.splits[0][2])
     made.files[one].write_bytes(made.files[other].read_bytes())
     result = perceptmetrics("dataset", "check", "flive", tmp_path)
     assert result.returncode == 1
-    assert "Problem: Split 1: train and test share 1 of: content." in result.stdout
+    assert "Problem: Split 1: train and test overlap (content: 1)." in result.stdout
     assert f"In train and test of split 1 (content): {one} = {other}" in result.stdout
 
 
-def test_what_is_typed_wrong_is_refused(tmp_path: Path) -> None:
+def test_what_is_typed_wrong_is_refused(perceptmetrics: Command, tmp_path: Path) -> None:
     for arguments, message in (
         (("liveck", tmp_path), "Did you mean 'livec'"),
         (("csv", tmp_path, "--option", "colums=mos"), "csv has no option 'colums'. Did you mean 'columns'"),

@@ -1,6 +1,6 @@
 """The commands of the papers' experiments, on real images where those are there.
 
-The first tests start real processes, as a user does; the others, to save time, run the same commands in this one.
+The first test starts a real process, as a user does; the others, to save time, run the same commands in this one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from perceptmetrics.experiments import read_pairs
 from perceptmetrics.images.examples import blurred, noisy
 from perceptmetrics.metrics import lite
 from perceptmetrics.spec.json import spec_to_json
-from tests.cli.run import perceptmetrics
+from tests.cli.in_process import Command
+from tests.cli.run import real_process
 from tests.support.rated_data import data_folder
 from tests.support.registered_metrics import build
 
@@ -57,7 +58,7 @@ def test_rank_writes_page_picture_and_tables(gallery: Path, tmp_path: Path) -> N
     pictures = tmp_path / "pictures"
     shutil.copytree(gallery, pictures)
     shutil.copy(pictures / "coffee.png", pictures / "<b>$x$.png")
-    result = perceptmetrics("rank", pictures, "--top", "2", "-o", tmp_path / "out")
+    result = real_process("rank", pictures, "--top", "2", "-o", tmp_path / "out")
     assert result.returncode == 1, result.stderr  # two images are broken
     assert "broken.png is truncated" in result.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -80,7 +81,7 @@ def test_rank_writes_page_picture_and_tables(gallery: Path, tmp_path: Path) -> N
         assert picture.width > 600
 
 
-def test_compare_prefers_sharp_photographs(versions: Path, tmp_path: Path) -> None:
+def test_compare_prefers_sharp_photographs(perceptmetrics: Command, versions: Path, tmp_path: Path) -> None:
     shutil.copytree(versions, tmp_path / "v")
     shutil.copy(next((tmp_path / "v" / "sharp").iterdir()), tmp_path / "v" / "sharp" / "alone.png")
     folders = (tmp_path / "v" / "sharp", tmp_path / "v" / "blurred")
@@ -97,7 +98,7 @@ def test_compare_prefers_sharp_photographs(versions: Path, tmp_path: Path) -> No
     assert (tmp_path / "out" / "compare.svg").read_bytes().startswith(b"<?xml")
 
 
-def test_correlate_scores_with_the_complexity_of_scenes(tmp_path: Path) -> None:
+def test_correlate_scores_with_the_complexity_of_scenes(perceptmetrics: Command, tmp_path: Path) -> None:
     scenes = data_folder("savoias_scenes")
     lines = (scenes / "labels.csv").read_text().splitlines()[:21]
     (tmp_path / "labels.csv").write_text("\n".join([*lines, "missing.jpg,50"]) + "\n")
@@ -135,7 +136,7 @@ def test_ladder_follows_blur_and_noise(versions: Path, tmp_path: Path) -> None:
     assert float(read_rows(tmp_path / "ladder.csv")[7]["score"]) == pytest.approx(expected, abs=2e-6)
 
 
-def test_a_study_from_pairs_to_agreement(versions: Path, tmp_path: Path) -> None:
+def test_a_study_from_pairs_to_agreement(perceptmetrics: Command, versions: Path, tmp_path: Path) -> None:
     result = run("study", "make", versions, "--pairs", "12", "-o", tmp_path / "study")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "study").iterdir()) == ["pairs.csv", "study.html"]
@@ -174,7 +175,7 @@ def test_attributes_of_several_metrics_with_one_score_each(gallery: Path, tmp_pa
 @pytest.fixture
 def tiny_clip(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """CLIP becomes a tiny random one; what `create_metric` was asked for is recorded."""
-    import perceptmetrics.apps.cli.experiment_metrics as module
+    import perceptmetrics.apps.cli.metrics as module
 
     asked: list[dict[str, Any]] = []
 
@@ -221,16 +222,16 @@ def test_learned_prompts_are_left_alone(gallery: Path, tmp_path: Path, tiny_clip
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["attributes", "x.png"], "Give a metric with several labels"),
+        (["attributes", "x.png"], "Use a metric with several labels"),
         (["rank", "x.png", "-o", "x.gif"], "ends in .html, .png"),
         (["rank", "nothing*.png"], "No file matches"),
         (["rank", "missing.png"], "None of 1 images could be scored"),
         (["rank", "x.png", "-m", "lite"], "Did you mean 'lite_iqa'"),
         (["rank", "x.png", "--prompts", "quality"], "has no option 'prompts'"),
-        (["rank", "x.png", "--label", "joy"], "gives a single score"),
+        (["rank", "x.png", "--label", "joy"], "has a single score"),
         (["attributes", "x.png", "-m", "lite_iqa", "-m", "clipiqa", "--checkpoint", "a"], "goes with a single metric"),
         (["compare", "x.png", "y"], "Expected a folder of images"),
-        (["ladder", "x.png", "-a", "warmth"], "No attribute to change is named 'warmth'"),
+        (["ladder", "x.png", "-a", "warmth"], "No attribute is named 'warmth'"),
         (["correlate", "none.csv"], "does not exist"),
         (["study", "score", "none.csv", "c.csv"], "none.csv does not exist"),
     ],
@@ -241,7 +242,7 @@ def test_bad_requests_say_what_to_do(arguments: list[str], message: str) -> None
     assert message in str(result.exception)
 
 
-def test_an_error_is_one_line_and_status_two(tmp_path: Path) -> None:
+def test_an_error_is_one_line_and_status_two(perceptmetrics: Command, tmp_path: Path) -> None:
     result = perceptmetrics("attributes", tmp_path / "x.png")
     assert result.returncode == 2
     assert result.stderr.startswith("Error: Expected two or more scores")

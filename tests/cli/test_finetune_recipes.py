@@ -84,7 +84,7 @@ def test_what_cannot_be_done_is_refused(perceptmetrics: Command, arguments: list
 def test_of_several_processes_the_first_speaks(
     perceptmetrics: Command, rated: Path, monkeypatch: pytest.MonkeyPatch, rank: str, speaks: bool
 ) -> None:
-    monkeypatch.setattr("perceptmetrics.apps.cli.finetune_run.finetune", two_epochs)
+    monkeypatch.setattr("perceptmetrics.finetune.finetune", two_epochs)
     monkeypatch.setenv("RANK", rank)
     arguments = ("--option", "columns=beauty", "-o", rated / "run")
     result = perceptmetrics("finetune", "lite_quality", "--root", rated, *arguments)

@@ -15,7 +15,6 @@ from perceptmetrics import create_metric
 from perceptmetrics.metrics.perceptclip import EMOTIONS
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests.cli.in_process import Command
-from tests.cli.run import perceptmetrics
 from tests.support import released_files
 from tests.support.released_files import NAMES, write_released
 
@@ -151,8 +150,8 @@ def test_another_metrics_file_is_refused(run: Command, gallery: Path, files: dic
 # What there is
 
 
-def test_list_shows_the_three_with_their_ranges() -> None:
-    result = perceptmetrics("list", "perceptclip*")
+def test_list_shows_the_three_with_their_ranges(run: Command) -> None:
+    result = run("list", "perceptclip*")
     rows = {line.split()[0]: line for line in result.stdout.splitlines()[1:] if not line.startswith(" ")}
     assert set(rows) == set(NAMES)
     assert [rows[name].split()[1] for name in NAMES] == ["quality", "memorability", "emotion"]
@@ -162,8 +161,8 @@ def test_list_shows_the_three_with_their_ranges() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_info_shows_range_labels_and_limits(name: str) -> None:
-    result = perceptmetrics("info", name)
+def test_info_shows_range_labels_and_limits(run: Command, name: str) -> None:
+    result = run("info", name)
     assert result.returncode == 0
     assert ("0 to 1" if name == EMO else "~0 to ~1") + ", higher is better" in result.stdout
     for expected in ("arxiv.org/abs/2503.13260", "huggingface.co/PerceptCLIP/", f"perceptmetrics fetch {name}"):

@@ -1,4 +1,4 @@
-"""`perceptmetrics score` through a real process, on real images."""
+"""`perceptmetrics score` on real images; in a process of its own where that matters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from perceptmetrics import create_metric
-from tests.cli.run import perceptmetrics
+from tests.cli.in_process import Command
+from tests.cli.run import real_process
 
 
 def read_csv(text: str) -> dict[str, dict[str, str]]:
@@ -24,7 +26,7 @@ def read_csv(text: str) -> dict[str, dict[str, str]]:
 
 
 def test_samples_fall_when_degraded() -> None:
-    result = perceptmetrics("score", "--samples")
+    result = real_process("score", "--samples")
     assert result.returncode == 0, result.stderr
     rows = [line.split() for line in result.stdout.splitlines()[2:]]
     assert len(rows) == 5
@@ -32,7 +34,7 @@ def test_samples_fall_when_degraded() -> None:
         assert all(float(score) < float(original) for score in degraded)
 
 
-def test_folder_reports_broken_images_and_scores_the_others(gallery: Path) -> None:
+def test_folder_reports_broken_images_and_scores_the_others(perceptmetrics: Command, gallery: Path) -> None:
     result = perceptmetrics("score", gallery, "--format", "csv")
     assert result.returncode == 1
     rows = read_csv(result.stdout)
@@ -48,14 +50,14 @@ def test_folder_reports_broken_images_and_scores_the_others(gallery: Path) -> No
             assert float(row["lite_iqa"]) == pytest.approx(metric.score(name).item(), abs=2e-6)
 
 
-def test_not_recursive(gallery: Path) -> None:
+def test_not_recursive(perceptmetrics: Command, gallery: Path) -> None:
     result = perceptmetrics("score", gallery, "--no-recursive", "--format", "jsonl")
     names = [json.loads(line)["image"] for line in result.stdout.splitlines()]
     assert len(names) == 5
     assert not any("inner" in name for name in names)
 
 
-def test_table_on_screen(gallery: Path) -> None:
+def test_table_on_screen(perceptmetrics: Command, gallery: Path) -> None:
     result = perceptmetrics("score", gallery / "chelsea.png", gallery / "inner" / "chelsea [blurred].JPG")
     assert result.returncode == 0
     assert "chelsea [blurred].JPG" in result.stdout
@@ -63,13 +65,13 @@ def test_table_on_screen(gallery: Path) -> None:
     assert "mean of 2" in result.stdout
 
 
-def test_fail_fast_stops_at_the_first_unreadable_image(gallery: Path) -> None:
+def test_fail_fast_stops_at_the_first_unreadable_image(perceptmetrics: Command, gallery: Path) -> None:
     result = perceptmetrics("score", gallery, "--fail-fast", "--format", "csv")
     assert result.returncode == 1
     assert [Path(name).name for name in read_csv(result.stdout)] == ["astronaut.png", "broken.png"]
 
 
-def test_output_is_written_whole_and_resumed(gallery: Path, tmp_path: Path) -> None:
+def test_output_is_written_whole_and_resumed(perceptmetrics: Command, gallery: Path, tmp_path: Path) -> None:
     output = tmp_path / "out" / "scores.csv"
     pictures = tmp_path / "pictures"
     shutil.copytree(gallery, pictures)
@@ -94,7 +96,9 @@ def test_output_is_written_whole_and_resumed(gallery: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-def test_stopped_run_resumes_to_the_same_file(gallery: Path, tmp_path: Path, sent: signal.Signals) -> None:
+def test_stopped_run_resumes_to_the_same_file(
+    perceptmetrics: Command, gallery: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(150):
@@ -136,7 +140,7 @@ def stop_in_the_middle(pictures: Path, output: Path, sent: signal.Signals) -> Pa
     return journal
 
 
-def test_resume_with_other_metrics_is_refused(gallery: Path, tmp_path: Path) -> None:
+def test_resume_with_other_metrics_is_refused(perceptmetrics: Command, gallery: Path, tmp_path: Path) -> None:
     output = tmp_path / "scores.csv"
     output.write_text("image,clipiqa,error\nx.png,0.500000,\n")
     result = perceptmetrics("score", gallery / "chelsea.png", "-o", output, "--resume")
@@ -160,11 +164,18 @@ def test_resume_with_other_metrics_is_refused(gallery: Path, tmp_path: Path) -> 
         (["--samples", "--checkpoint", "nowhere.pth"], "Nothing was downloaded"),
     ],
 )
-def test_bad_requests_say_what_to_do(arguments: list[str], message: str) -> None:
+def test_bad_requests_say_what_to_do(perceptmetrics: Command, arguments: list[str], message: str) -> None:
     result = perceptmetrics("score", *arguments)
     assert result.returncode in (1, 2)
-    assert message in " ".join(result.stderr.split())
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_refusal_is_one_line_of_a_real_process() -> None:
+    result = real_process("score", "--samples", "-m", "lite_iqua")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert re.fullmatch(r"Error: No metric is named 'lite_iqua'\. Did you mean 'lite_iqa'.*\n", result.stderr)
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(gallery: Path) -> None:
@@ -177,7 +188,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(gallery: Path) -> None:
     assert "BrokenPipe" not in result.stderr
 
 
-def test_hostile_file_names_are_spelled_out(gallery: Path, tmp_path: Path) -> None:
+def test_hostile_file_names_are_spelled_out(perceptmetrics: Command, gallery: Path, tmp_path: Path) -> None:
     names = ["back\\[slash.png", "c\\[red]d.png", "\x1b]0;title\x07.png", "new\nline.png", "-m.png", "[bold].png"]
     for name in names:
         shutil.copy(gallery / "chelsea.png", tmp_path / name)

@@ -27,7 +27,7 @@ class Expected:
     Attributes:
         name: Name of the data set.
         root: The folder.
-        labels: The file of labels, to be damaged.
+        labels: The file of labels, to be corrupted.
         files: Image file of each name; None where images are no files.
         shares: Normalised rating of each image, or name of its class.
         groups: Group of each image, or None.

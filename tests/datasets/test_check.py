@@ -57,7 +57,7 @@ def test_numbers_of_a_report(dataset: LabelledImages) -> None:
     assert report.sizes is not None
     assert report.sizes.distinct == 3
     assert report.sizes.most_frequent == (6, 4)
-    assert report.sizes.share == 7 / 20
+    assert report.sizes.fraction == 7 / 20
     assert (report.sizes.fewest_pixels, report.sizes.most_pixels) == ((6, 4), (8, 4))
     assert report.expected_images is None
 
@@ -68,7 +68,7 @@ def test_missing_files_are_a_problem_unless_they_are_accepted(dataset: LabelledI
     assert check_dataset(lacking, accept_missing=True).problems == ()
 
 
-def test_damaged_empty_and_vanished_files_are_named(dataset: LabelledImages) -> None:
+def test_corrupt_empty_and_vanished_files_are_named(dataset: LabelledImages) -> None:
     paths(dataset)[3].write_text("no image")
     paths(dataset)[4].write_bytes(b"")
     paths(dataset)[5].unlink()
@@ -84,7 +84,7 @@ def test_copies_in_different_groups_are_named(dataset: LabelledImages) -> None:
     groups = tuple("one" if number in (2, 7) else str(number) for number in range(COUNT))
     report = check_dataset(replace(dataset, groups=groups))
     assert report.duplicates == (("1.png", "9.png"),)
-    assert report.problems == ("1 images occur more than once in different groups, byte for byte.",)
+    assert report.problems == ("1 images occur in more than one group, byte for byte.",)
 
 
 def test_a_header_alone_is_read(dataset: LabelledImages) -> None:
@@ -125,14 +125,14 @@ def test_a_leak_is_found_and_named(
     found = {(leak.split, leak.parts, leak.what): leak.names for leak in report.leaks}
     assert found.pop((2, parts, what)) == names
     assert all(number == 2 and other == "group" for number, _, other in found)  # an image takes its group along
-    assert any(f"Split 2: {parts[0]} and {parts[1]} share 1 of: {what}." == problem for problem in report.problems)
+    assert any(f"Split 2: {parts[0]} and {parts[1]} overlap ({what}: 1)." == problem for problem in report.problems)
 
 
 @pytest.mark.parametrize(
     ("column", "problem"),
     [
         (np.full(COUNT, 0.5), r"All ratings 'quality' are equal \(3\)"),
-        (np.linspace(-0.5, 1, COUNT), "reach from 1 to 7, beyond their scale of 1 to 5"),
+        (np.linspace(-0.5, 1, COUNT), "range from 1 to 7, beyond their scale of 1 to 5"),
         (np.array([np.nan, *np.linspace(0, 1, COUNT - 1)]), "1 images have no rating 'quality'"),
         (np.full(COUNT, np.nan), "No image has a rating 'quality'"),
     ],
@@ -156,7 +156,7 @@ def test_the_official_number_of_images_is_compared() -> None:
     assert (report.images, report.expected_images, len(report.missing)) == (627, 1162, 535)
     assert report.problems == ()
     assert check_dataset(replace(dataset, missing=())).problems == (
-        "The labels are about 627 images; the official release has 1162.",
+        "There are labels for 627 images; the official release has 1162.",
     )
 
 

@@ -50,7 +50,7 @@ def test_without_ends_the_ratings_own_stand_in_and_a_warning_says_so(
     assert dataset.scales == (Scale(lower=1, upper=4, higher_is_better=False),)
     assert dataset.ratings is not None
     assert dataset.ratings[:, 0].tolist() == pytest.approx([1, 2 / 3, 1 / 3, 0])
-    assert "'mos': without lower and upper, its least and greatest rating (1, 4)" in caplog.text
+    assert "'mos': lower and upper are not given, so the lowest and highest rating (1, 4)" in caplog.text
     caplog.clear()
     load_dataset("csv", root, columns="mos", lower=1, upper=5)
     assert not caplog.records
@@ -74,7 +74,7 @@ def test_the_only_table_is_found_whatever_it_is_called(root: Path) -> None:
     (root / "labels.csv").rename(root / "scores.csv")
     assert len(load_dataset("csv", root, columns="mos", lower=1, upper=5)) == 4
     table(root / "more.csv", [["file", "q"], ["a.png", 1], ["b.png", 2]])
-    with pytest.raises(DatasetError, match=r"Expected labels.csv or one CSV in .*, got more.csv, scores.csv"):
+    with pytest.raises(DatasetError, match=r"Expected labels.csv or a single CSV in .*, got more.csv, scores.csv"):
         load_dataset("csv", root)
     assert load_dataset("csv", root, table="more.csv", lower=1, upper=2).labels == ("q",)
 
@@ -95,16 +95,16 @@ def test_missing_images_are_named(root: Path) -> None:
         ({"group_column": "scenes"}, DatasetError, "no column 'scenes'. Did you mean 'scene'"),
         ({"split_column": "mood"}, DatasetError, "expected train, validation or test in the column 'mood', got 'joy'"),
         ({"class_column": "noise"}, DatasetError, "'b.png' has no class in the column 'noise'"),
-        ({"class_column": "mood", "lower": 1}, InvalidOptionError, "goes without columns, lower"),
+        ({"class_column": "mood", "lower": 1}, InvalidOptionError, "excludes columns, lower"),
         (
             {"class_column": "mood", "positive_labels": ["joi"]},
             InvalidOptionError,
             "no class 'joi'. Did you mean 'joy'",
         ),
-        ({"positive_labels": ["joy"]}, InvalidOptionError, "goes with class_column"),
+        ({"positive_labels": ["joy"]}, InvalidOptionError, "needs class_column"),
         ({"columns": ["mos"], "lower": [1, 2]}, InvalidOptionError, "one number for each of the columns mos"),
         ({"columns": ["mos"], "upper": "5"}, InvalidOptionError, "upper must be a number"),
-        ({"columns": ["mos"], "lower": 5, "upper": 1}, DatasetError, "lower end below its upper, got 5 and 1"),
+        ({"columns": ["mos"], "lower": 5, "upper": 1}, DatasetError, "below its upper end, got 5 and 1"),
         ({"task": "qualty"}, InvalidOptionError, "got 'qualty'. Did you mean 'quality'"),
         ({"lower_is_better": "yes"}, InvalidOptionError, "lower_is_better must be True or False, got 'yes'"),
         ({"colums": ["mos"]}, InvalidOptionError, "csv has no option 'colums'. Did you mean 'columns'"),

@@ -189,8 +189,8 @@ def test_a_check_finds_no_leak_and_no_duplicate(everything: LabelledImages) -> N
         ({"showings": "shrunken"}, r"showings: there is no 'shrunken'. Did you mean 'shrunk'"),
         ({"protocols": ["wild"]}, r"protocols: there is no 'wild'. Did you mean"),
         ({"seed": -1}, "seed of 0 or more, got -1"),
-        ({"kinds": []}, "at least one of the kinds"),
-        ({"showings": [], "protocols": []}, "one of the showings or protocols"),
+        ({"kinds": []}, "at least one kind"),
+        ({"showings": [], "protocols": []}, "at least one showing or protocol"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(photographs: Path, options: dict[str, object], message: str) -> None:

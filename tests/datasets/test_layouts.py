@@ -103,7 +103,7 @@ def test_a_missing_file_is_an_error_or_left_out(builder: Callable[[Path], Expect
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00\x01 neither table nor list", b"name,mos\n", b"[1, 2]\n"])
-def test_a_damaged_file_of_labels_is_an_error_that_names_it(changeable: Expected, damage: bytes) -> None:
+def test_a_corrupt_file_of_labels_is_an_error_that_names_it(changeable: Expected, damage: bytes) -> None:
     changeable.labels.write_bytes(damage)
     with pytest.raises(DatasetError, match=rf"{re.escape(changeable.labels.name)}|{changeable.labels.parent.name}"):
         load(changeable)
@@ -113,7 +113,7 @@ def test_another_folder_is_an_error_that_says_what_was_expected(layout: Expected
     (tmp_path / "something.txt").write_text("else")
     with pytest.raises(DatasetError, match=r"Expected .*(got something.txt|got none)"):
         load_dataset(layout.name, tmp_path)
-    with pytest.raises(DatasetError, match="which is none"):
+    with pytest.raises(DatasetError, match="which is not a folder"):
         load_dataset(layout.name, tmp_path / "absent")
 
 

@@ -14,7 +14,7 @@ from scipy.io import loadmat, savemat
 
 import perceptmetrics
 from perceptmetrics.datasets import RenderedImage, dataset_info, list_datasets, load_dataset, make_splits
-from perceptmetrics.datasets.emotions import MIKELS
+from perceptmetrics.datasets.emoset import MIKELS
 from perceptmetrics.datasets.table import read_workbook
 from perceptmetrics.errors import DatasetError, InvalidOptionError, MissingExtraError
 from perceptmetrics.metrics import perceptclip
@@ -38,8 +38,8 @@ def test_every_card_is_complete(name: str) -> None:
     assert info.name == name
     assert all((info.title, info.paper, info.licence, info.obtain, info.scale, info.splits))
     assert (info.images is None) == (name in ("ladders", "livec_ladders", "csv"))
-    assert 0 < info.test_share < 1
-    assert 0 < info.validation_share < 1
+    assert 0 < info.test_fraction < 1
+    assert 0 < info.validation_fraction < 1
 
 
 @pytest.mark.parametrize("name", list_datasets())
@@ -186,7 +186,7 @@ def test_emotions_are_in_the_order_of_the_metric() -> None:
 def test_an_emotion_that_does_not_exist_is_told(tmp_path: Path) -> None:
     made = layouts.emoset(tmp_path)
     made.labels.write_text('[["awee", "image/awe/awe_00000.jpg", "annotation/awe/awe_00000.json"]]')
-    with pytest.raises(DatasetError, match=r"'awee' is no emotion of EmoSet. Did you mean 'awe'"):
+    with pytest.raises(DatasetError, match=r"'awee' is not an emotion of EmoSet. Did you mean 'awe'"):
         load_dataset("emoset", tmp_path)
 
 
@@ -214,7 +214,7 @@ def test_a_workbook_with_gaps_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rows", [[], [["Image name", "MOS"]], [[], []]])
 def test_a_workbook_without_ratings_is_refused(tmp_path: Path, rows: list[list[str]]) -> None:
-    with pytest.raises(DatasetError, match=r"w\.xlsx holds no ratings"):
+    with pytest.raises(DatasetError, match=r"w\.xlsx contains no ratings"):
         read_workbook(layouts.workbook(tmp_path / "w.xlsx", rows))
 
 

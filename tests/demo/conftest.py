@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from perceptmetrics.apps.demo import DemoLimits, Offer, Studio, studio
 from perceptmetrics.models.metric import Metric
+from perceptmetrics.spec import LogisticMap, SoftmaxMap
 from tests.support.encoded_images import encode, noise, png_file
 from tests.support.mean_colour_metric import tiny_metric
 
 METRICS = {
     "one": {},
-    "moods": {"labels": ("joy", "fear", "awe"), "map": "softmax"},
-    "looks": {"labels": ("sharp", "bright", "calm"), "map": "logistic"},
+    "moods": {"labels": ("joy", "fear", "awe"), "map": SoftmaxMap()},
+    "looks": {"labels": ("sharp", "bright", "calm"), "map": LogisticMap()},
     "lower": {"higher_is_better": False},
 }
-
-
-@pytest.fixture(scope="package", autouse=True)
-def nothing_left_open() -> Iterator[None]:
-    """What Gradio and the browser's driver leave open is let go here, in silence, not in another test.
-
-    One of them gives this thread an event loop, which nobody closes; the thread would keep it until another is set.
-    """
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        asyncio.set_event_loop(None)
-        gc.collect()
 
 
 @pytest.fixture

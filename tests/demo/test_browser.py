@@ -20,8 +20,8 @@ from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
 
 from perceptmetrics import create_metric  # noqa: E402
 from perceptmetrics.apps.demo import DemoLimits, Studio, offers  # noqa: E402
+from perceptmetrics.apps.demo.app import create_demo  # noqa: E402
 from perceptmetrics.apps.demo.page import SYSTEM_FONTS  # noqa: E402
-from perceptmetrics.apps.demo.run import create_demo  # noqa: E402
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 PATIENCE = 30_000  # milliseconds: the machine may be busy

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perceptmetrics.apps.demo import Offer, Studio, offers, studio
-from perceptmetrics.apps.demo.examples import write_examples
+from perceptmetrics.apps.demo.app import write_examples
 from perceptmetrics.errors import MissingExtraError, WeightsError
 from perceptmetrics.images.load import load_image
 from perceptmetrics.models.metric import Metric
@@ -177,5 +177,5 @@ def test_without_sample_photographs_there_are_no_examples(tmp_path: Path, monkey
     def absent() -> None:
         raise MissingExtraError("Scoring the sample photographs", "samples")
 
-    monkeypatch.setattr("perceptmetrics.apps.demo.examples.sample_photographs", absent)
+    monkeypatch.setattr("perceptmetrics.apps.demo.app.sample_photographs", absent)
     assert write_examples(tmp_path) == []

@@ -12,8 +12,7 @@ import pytest
 
 import perceptmetrics
 from perceptmetrics.images.examples import sample_photographs
-from perceptmetrics.metrics.registry import _specs
-from tests.support.registered_metrics import build
+from tests.support.registered_metrics import build, temporary_metrics
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -76,12 +75,8 @@ def test_python_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.Monke
         photograph.resize((120, 90)).save(Path("photos", f"{name}.jpg"))
     Path("photos", "chelsea.jpg").rename("photo.jpg")
     monkeypatch.setattr(perceptmetrics, "create_metric", partial(create_tiny, perceptmetrics.create_metric))
-    before = dict(_specs)
-    try:
+    with temporary_metrics():
         exec(compile(block, "documentation", "exec"), {"__name__": "documentation"})
-    finally:
-        _specs.clear()
-        _specs.update(before)
 
 
 def create_tiny(create: object, name: str, **options: object) -> object:

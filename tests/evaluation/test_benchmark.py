@@ -73,18 +73,18 @@ def test_a_good_metric_has_a_positive_srcc_whatever_its_direction(higher_is_bett
     done = benchmark(metric, rated(), intervals=False, scorer=scorer(scores))
     (result,) = done.ratings
     assert result.predictions == pytest.approx(NOISY)
-    assert result.figures.srcc == pytest.approx(spearmanr(NOISY, TRUTH).statistic)
-    assert result.figures.rmse == pytest.approx(100 * math.sqrt(np.mean((NOISY - TRUTH) ** 2)))
+    assert result.statistics.srcc == pytest.approx(spearmanr(NOISY, TRUTH).statistic)
+    assert result.statistics.rmse == pytest.approx(100 * math.sqrt(np.mean((NOISY - TRUTH) ** 2)))
     assert done.predictions.of("tiny") == pytest.approx(scores)
 
 
 def test_a_metric_without_ends_has_no_error_before_the_fit():
     metric = tiny_metric(lower=None, upper=None, higher_is_better=False)
     (result,) = benchmark(metric, rated(), intervals=False, scorer=scorer(-5 * NOISY)).ratings
-    assert result.figures.srcc == pytest.approx(spearmanr(NOISY, TRUTH).statistic)
-    assert math.isnan(result.figures.rmse)
-    assert math.isnan(result.figures.mse)
-    assert 0 < result.figures.rmse_logistic4 < 20
+    assert result.statistics.srcc == pytest.approx(spearmanr(NOISY, TRUTH).statistic)
+    assert math.isnan(result.statistics.rmse)
+    assert math.isnan(result.statistics.mse)
+    assert 0 < result.statistics.rmse_logistic4 < 20
 
 
 def test_medians_are_those_of_the_test_parts():
@@ -92,9 +92,9 @@ def test_medians_are_those_of_the_test_parts():
     dataset = rated()
     (result,) = benchmark(tiny_metric(), dataset, splits, scorer=scorer(NOISY)).ratings
     expected = [spearmanr(NOISY[split.test], TRUTH[split.test]).statistic for split in splits]
-    assert [figures.srcc for figures in result.on_tests] == pytest.approx(expected)
+    assert [statistics.srcc for statistics in result.on_tests] == pytest.approx(expected)
     assert result.medians["srcc"] == pytest.approx(np.median(expected))
-    assert result.figures.srcc_interval is not None
+    assert result.statistics.srcc_interval is not None
     assert result.on_tests[0].srcc_interval is None
     assert benchmark(tiny_metric(), dataset, intervals=False, scorer=scorer(NOISY)).ratings[0].medians == {}
 
@@ -112,7 +112,7 @@ def test_ratings_go_with_the_labels_they_are_called_like():
         ("beauty", "tiny.Valence"),
         ("beauty", "tiny.arousal"),
     ]
-    assert done.ratings[0].figures.srcc == pytest.approx(1)
+    assert done.ratings[0].statistics.srcc == pytest.approx(1)
     single = benchmark(tiny_metric(), dataset, intervals=False, scorer=scorer(NOISY))
     assert [result.rating for result in single.ratings] == ["arousal", "valence", "beauty"]
 
@@ -125,7 +125,7 @@ def test_failed_images_and_holes_are_left_out_and_named():
     assert [row.name for row in done.predictions.failed] == ["2.png", "3.png"]
     assert done.predictions.failed[0].error == "it is broken"
     (result,) = done.ratings
-    assert (result.figures.n, result.on_tests[0].n) == (COUNT - 3, 7)
+    assert (result.statistics.n, result.on_tests[0].n) == (COUNT - 3, 7)
     kept = [0, 1, 4, 5, 6, 8, 9]
     assert result.on_tests[0].srcc == pytest.approx(spearmanr(NOISY[kept], TRUTH[kept]).statistic)
 
@@ -140,7 +140,7 @@ def test_each_image_is_scored_once():
     ("failed", "test", "message"),
     [
         (tuple(range(COUNT)), part(0), "photos: none of 40 images could be scored. The first failed because: it is"),
-        ((4,), part(4), "photos: not one image of the test part of split 0 has a score and a rating 'mos'"),
+        ((4,), part(4), "photos: no image of the test part of split 0 has a score and a rating 'mos'"),
     ],
 )
 def test_nothing_to_evaluate_is_an_error(failed, test, message):
@@ -154,15 +154,15 @@ def test_ratings_that_rank_within_groups_are_compared_there():
     level = np.repeat(np.random.default_rng(2).uniform(0, 50, 5), 8)
     dataset = rated(groups=groups, ranks_within_groups=True)
     (result,) = benchmark(tiny_metric(), dataset, intervals=False, scorer=scorer(level + TRUTH)).ratings
-    assert result.figures.srcc == pytest.approx(1)
-    assert math.isnan(result.figures.plcc_logistic4)
+    assert result.statistics.srcc == pytest.approx(1)
+    assert math.isnan(result.statistics.plcc_logistic4)
 
 
 def test_a_replaced_curve_is_a_warning(caplog):
     splits = [Split(train=part(0), validation=part(1), test=np.arange(start, start + 4)) for start in (0, 4)]
     with caplog.at_level(logging.WARNING):
         benchmark(tiny_metric(), rated(), splits, intervals=False, scorer=scorer(NOISY))
-    assert "the logistic of 4 parameters is replaced on 2 of 2 test parts." in caplog.text
+    assert "the 4-parameter logistic is replaced on 2 of 2 test parts." in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         benchmark(tiny_metric(), rated(), intervals=False, scorer=scorer(-NOISY))
@@ -171,7 +171,7 @@ def test_a_replaced_curve_is_a_warning(caplog):
 
 LABELS = ("awe", "fear", "joy")
 CLASSES = np.random.default_rng(3).integers(0, 3, COUNT)
-SHARES = np.random.default_rng(4).dirichlet((1, 1, 1), COUNT) * 0.5 + 0.5 * np.eye(3)[CLASSES]
+PROBABILITIES = np.random.default_rng(4).dirichlet((1, 1, 1), COUNT) * 0.5 + 0.5 * np.eye(3)[CLASSES]
 
 
 def classified(labels=LABELS):
@@ -185,21 +185,23 @@ def classified(labels=LABELS):
 def test_classes_are_found_by_name():
     metric = tiny_metric(labels=("Joy", "awe", "fear"), map=SoftmaxMap())
     splits = [Split(train=part(0), validation=part(1), test=np.arange(start, start + 20)) for start in (0, 20)]
-    shuffled = [SHARES[:, place] for place in (2, 0, 1)]
+    shuffled = [PROBABILITIES[:, index] for index in (2, 0, 1)]
     done = benchmark(metric, classified(), splits, intervals=False, scorer=scorer(*shuffled, failed=(5,)))
     (result,) = done.classes
     assert done.ratings == ()
     kept = np.arange(COUNT) != 5
-    assert result.figures.accuracy == pytest.approx(accuracy_score(CLASSES[kept], SHARES[kept].argmax(axis=1)))
-    assert result.figures.n == COUNT - 1
-    assert result.figures.binary_accuracy > 0.6
+    assert result.statistics.accuracy == pytest.approx(
+        accuracy_score(CLASSES[kept], PROBABILITIES[kept].argmax(axis=1))
+    )
+    assert result.statistics.n == COUNT - 1
+    assert result.statistics.binary_accuracy > 0.6
     assert result.medians["macro_f1"] == pytest.approx(np.median([row.macro_f1 for row in result.on_tests]))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "gives no probabilities of labels, and feelings has classes"),
+        ({}, "predicts no probabilities of labels, and feelings has classes"),
         (
             {"labels": ("awe", "fear"), "map": "softmax"},
             "predicts awe, fear, and feelings has the classes awe, fear, j",
@@ -255,7 +257,7 @@ def test_the_file_of_predictions_has_a_row_for_each_image(tmp_path):
     splits = [Split(train=np.arange(20), validation=np.arange(20, 25), test=np.arange(25, COUNT))]
     first = benchmark(tiny_metric(), dataset, splits, intervals=False, scorer=scorer(NOISY, failed=(2,)))
     metric = tiny_metric(labels=LABELS, map=SoftmaxMap())
-    second = benchmark(metric, classified(), intervals=False, scorer=scorer(*SHARES.T))
+    second = benchmark(metric, classified(), intervals=False, scorer=scorer(*PROBABILITIES.T))
     write_predictions(tmp_path / "new" / "predictions.csv", [first, second])
     content = (tmp_path / "new" / "predictions.csv").read_bytes()
     assert content == predictions_csv([first, second])
@@ -263,12 +265,12 @@ def test_the_file_of_predictions_has_a_row_for_each_image(tmp_path):
     assert len(rows) == 2 * COUNT
     assert [rows[place]["part"] for place in (0, 22, 39)] == ["train", "validation", "test"]
     assert float(rows[5]["score.tiny"]) == pytest.approx(NOISY[5], abs=1e-6)
-    assert float(rows[5]["share.mos"]) == pytest.approx(TRUTH[5], abs=1e-6)
+    assert float(rows[5]["fraction.mos"]) == pytest.approx(TRUTH[5], abs=1e-6)
     assert float(rows[5]["rating.mos"]) == pytest.approx(5 - 4 * TRUTH[5], abs=1e-5)
     assert (rows[2]["score.tiny"], rows[2]["error"], rows[7]["rating.mos"]) == ("", "it is broken", "")
     assert (rows[COUNT]["dataset"], rows[COUNT]["class"]) == ("feelings", LABELS[CLASSES[0]])
     assert rows[COUNT]["score.tiny"] == rows[COUNT]["rating.mos"] == ""
-    assert float(rows[COUNT]["score.tiny.fear"]) == pytest.approx(SHARES[0, 1], abs=1e-6)
+    assert float(rows[COUNT]["score.tiny.fear"]) == pytest.approx(PROBABILITIES[0, 1], abs=1e-6)
 
 
 def thinned(dataset, step):
@@ -288,7 +290,7 @@ def test_lite_iqa_agrees_with_real_ratings():
     biq = thinned(load_dataset("csv", data_folder("biq2021"), **options), 50)
     (seen,) = benchmark(metric, livec).ratings
     (unseen,) = benchmark(metric, biq, intervals=False).ratings
-    assert 0.9 < seen.figures.srcc < 0.99
-    assert 0.45 < unseen.figures.srcc < 0.8
-    assert 3 < seen.figures.rmse < 8
-    assert seen.figures.srcc_interval[0] > 0.8
+    assert 0.9 < seen.statistics.srcc < 0.99
+    assert 0.45 < unseen.statistics.srcc < 0.8
+    assert 3 < seen.statistics.rmse < 8
+    assert seen.statistics.srcc_interval[0] > 0.8

@@ -1,4 +1,4 @@
-"""Figures of classes against scikit-learn."""
+"""Statistics of classes against scikit-learn."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def predictions(seed=0, count=120):
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), classes
 
 
-def test_figures_equal_scikit_learns():
+def test_statistics_equal_scikit_learns():
     probabilities, classes = predictions()
-    figures = evaluate_classes(probabilities, classes, LABELS, PLEASANT)
+    statistics = evaluate_classes(probabilities, classes, LABELS, PLEASANT)
     predicted = probabilities.argmax(axis=1)
-    assert (figures.n, figures.labels) == (120, LABELS)
-    assert figures.accuracy == pytest.approx(reference.accuracy_score(classes, predicted))
-    assert figures.macro_f1 == pytest.approx(reference.f1_score(classes, predicted, average="macro"))
-    assert figures.weighted_f1 == pytest.approx(reference.f1_score(classes, predicted, average="weighted"))
-    assert figures.mean_average_precision == pytest.approx(
+    assert (statistics.n, statistics.labels) == (120, LABELS)
+    assert statistics.accuracy == pytest.approx(reference.accuracy_score(classes, predicted))
+    assert statistics.macro_f1 == pytest.approx(reference.f1_score(classes, predicted, average="macro"))
+    assert statistics.weighted_f1 == pytest.approx(reference.f1_score(classes, predicted, average="weighted"))
+    assert statistics.mean_average_precision == pytest.approx(
         reference.average_precision_score(np.eye(4)[classes], probabilities, average="macro")
     )
-    assert np.array_equal(figures.confusion, reference.confusion_matrix(classes, predicted))
+    assert np.array_equal(statistics.confusion, reference.confusion_matrix(classes, predicted))
     pleasant = probabilities[:, :2].sum(axis=1) > 0.5
-    assert figures.binary_accuracy == pytest.approx(reference.accuracy_score(classes < 2, pleasant))
+    assert statistics.binary_accuracy == pytest.approx(reference.accuracy_score(classes < 2, pleasant))
     exact = binomtest(int((predicted == classes).sum()), 120).proportion_ci(0.95, "exact")
-    assert figures.accuracy_interval == pytest.approx((exact.low, exact.high))
+    assert statistics.accuracy_interval == pytest.approx((exact.low, exact.high))
 
 
 def test_without_positive_labels_there_is_no_binary_accuracy():
@@ -48,8 +48,8 @@ def test_without_positive_labels_there_is_no_binary_accuracy():
 def test_probabilities_that_are_no_numbers_make_every_figure_undefined():
     probabilities, classes = predictions()
     probabilities[3, 1] = math.nan
-    figures = evaluate_classes(probabilities, classes, LABELS, PLEASANT)
-    assert all(map(math.isnan, (figures.accuracy, figures.macro_f1, figures.mean_average_precision)))
+    statistics = evaluate_classes(probabilities, classes, LABELS, PLEASANT)
+    assert all(map(math.isnan, (statistics.accuracy, statistics.macro_f1, statistics.mean_average_precision)))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Figures of ratings against SciPy and scikit-learn, in the unit of the rating, and honest where a fit is not."""
+"""Statistics of ratings against SciPy and scikit-learn, in the unit of the rating, and honest where a fit is not."""
 
 from __future__ import annotations
 
@@ -33,31 +33,34 @@ def five(x, b1, b2, b3, b4, b5):
     return b1 * (1 / 2 - 1 / (1 + np.exp(b2 * (x - b3)))) + b4 * x + b5
 
 
-def test_figures_equal_those_of_other_libraries():
+def test_statistics_equal_those_of_other_libraries():
     predictions, ratings = curved()
-    figures = evaluate_ratings(predictions, ratings)
-    assert figures.n == 200
-    assert figures.srcc == pytest.approx(spearmanr(predictions, ratings).statistic)
-    assert figures.plcc == pytest.approx(pearsonr(predictions, ratings).statistic)
-    assert figures.krcc == pytest.approx(kendalltau(predictions, ratings).statistic)
-    assert figures.mse == pytest.approx(mean_squared_error(ratings, predictions))
-    assert figures.rmse == pytest.approx(root_mean_squared_error(ratings, predictions))
+    statistics = evaluate_ratings(predictions, ratings)
+    assert statistics.n == 200
+    assert statistics.srcc == pytest.approx(spearmanr(predictions, ratings).statistic)
+    assert statistics.plcc == pytest.approx(pearsonr(predictions, ratings).statistic)
+    assert statistics.krcc == pytest.approx(kendalltau(predictions, ratings).statistic)
+    assert statistics.mse == pytest.approx(mean_squared_error(ratings, predictions))
+    assert statistics.rmse == pytest.approx(root_mean_squared_error(ratings, predictions))
     fitted4 = four(predictions, *curve_fit(four, predictions, ratings, p0=(1, 0, 0.5, 0.1))[0])
-    assert figures.plcc_logistic4 == pytest.approx(pearsonr(fitted4, ratings).statistic, abs=1e-6)
-    assert figures.rmse_logistic4 == pytest.approx(root_mean_squared_error(ratings, fitted4), rel=1e-5)
+    assert statistics.plcc_logistic4 == pytest.approx(pearsonr(fitted4, ratings).statistic, abs=1e-6)
+    assert statistics.rmse_logistic4 == pytest.approx(root_mean_squared_error(ratings, fitted4), rel=1e-5)
     fitted5 = five(predictions, *curve_fit(five, predictions, ratings, p0=(0.8, 10, 0.5, 0, 0.5))[0])
-    assert figures.plcc_logistic5 == pytest.approx(pearsonr(fitted5, ratings).statistic, abs=1e-6)
-    assert (figures.curve4.kind, figures.curve5.kind) == ("logistic4", "logistic5")
-    assert figures.curve4.fallback == figures.curve5.fallback == ""
+    assert statistics.plcc_logistic5 == pytest.approx(pearsonr(fitted5, ratings).statistic, abs=1e-6)
+    assert (statistics.curve4.kind, statistics.curve5.kind) == ("logistic4", "logistic5")
+    assert statistics.curve4.fallback == statistics.curve5.fallback == ""
 
 
-def test_intervals_hold_the_figures_and_are_left_out_when_not_wanted():
+def test_intervals_hold_the_statistics_and_are_left_out_when_not_wanted():
     predictions, ratings = curved(60, noise=0.2)
-    figures = evaluate_ratings(predictions, ratings, seed=3)
-    for value, (low, high) in ((figures.srcc, figures.srcc_interval), (figures.plcc, figures.plcc_interval)):
+    statistics = evaluate_ratings(predictions, ratings, seed=3)
+    for value, (low, high) in (
+        (statistics.srcc, statistics.srcc_interval),
+        (statistics.plcc, statistics.plcc_interval),
+    ):
         assert value - 0.2 < low < value < high < 1
-    assert figures == evaluate_ratings(predictions, ratings, seed=3)
-    assert figures.srcc_interval != evaluate_ratings(predictions, ratings, seed=4).srcc_interval
+    assert statistics == evaluate_ratings(predictions, ratings, seed=3)
+    assert statistics.srcc_interval != evaluate_ratings(predictions, ratings, seed=4).srcc_interval
     assert evaluate_ratings(predictions, ratings, intervals=False).srcc_interval is None
 
 
@@ -65,42 +68,42 @@ def test_intervals_hold_the_figures_and_are_left_out_when_not_wanted():
 def test_errors_are_in_the_unit_of_the_scale(higher_is_better):
     predictions, ratings = curved()
     scale = Scale(lower=1, upper=5, higher_is_better=higher_is_better)
-    figures = evaluate_ratings(predictions, ratings, scale=scale, intervals=False)
+    statistics = evaluate_ratings(predictions, ratings, scale=scale, intervals=False)
     native = scale.restore(predictions), scale.restore(ratings)
-    assert figures.rmse == pytest.approx(root_mean_squared_error(*native))
-    assert figures.mse == pytest.approx(mean_squared_error(*native))
-    fitted = scale.restore(figures.curve4(predictions))
-    assert figures.rmse_logistic4 == pytest.approx(root_mean_squared_error(fitted, native[1]))
-    assert figures.srcc == pytest.approx(abs(spearmanr(*native).statistic))
+    assert statistics.rmse == pytest.approx(root_mean_squared_error(*native))
+    assert statistics.mse == pytest.approx(mean_squared_error(*native))
+    fitted = scale.restore(statistics.curve4(predictions))
+    assert statistics.rmse_logistic4 == pytest.approx(root_mean_squared_error(fitted, native[1]))
+    assert statistics.srcc == pytest.approx(abs(spearmanr(*native).statistic))
 
 
 def test_images_without_a_rating_are_left_out():
     predictions, ratings = curved(50)
     holes = np.where(np.arange(50) % 5 == 0, np.nan, ratings)
-    figures = evaluate_ratings(predictions, holes, intervals=False)
+    statistics = evaluate_ratings(predictions, holes, intervals=False)
     kept = ~np.isnan(holes)
-    assert figures == evaluate_ratings(predictions[kept], ratings[kept], intervals=False)
-    assert figures.n == 40
+    assert statistics == evaluate_ratings(predictions[kept], ratings[kept], intervals=False)
+    assert statistics.n == 40
 
 
 @pytest.mark.parametrize(
     ("predictions", "kind", "reason"),
     [
-        ([0.1, 0.2, 0.3, 0.5], "linear", "4 different scores do not determine it"),
-        ([0.1, 0.2, 0.3, 0.5] * 5, "linear", "4 different scores do not determine it"),
+        ([0.1, 0.2, 0.3, 0.5], "linear", "4 distinct scores do not determine it"),
+        ([0.1, 0.2, 0.3, 0.5] * 5, "linear", "4 distinct scores do not determine it"),
         ([0.5] * 20, "none", "no line is determined"),
     ],
-    ids=["four images", "four different scores", "constant"],
+    ids=["four images", "four distinct scores", "constant"],
 )
 def test_what_determines_no_logistic_curve_falls_back(predictions, kind, reason, caplog):
     ratings = np.random.default_rng(0).uniform(size=len(predictions))
     with caplog.at_level(logging.WARNING):
-        figures = evaluate_ratings(predictions, ratings, intervals=False)
-    assert figures.curve4.kind == figures.curve5.kind == kind
-    assert reason in figures.curve4.fallback
-    assert figures.plcc_logistic4 == pytest.approx(figures.plcc, nan_ok=True)
-    assert math.isnan(figures.plcc) == (kind == "none")
-    assert f"PLCC after logistic4 is that after {kind}" in caplog.text
+        statistics = evaluate_ratings(predictions, ratings, intervals=False)
+    assert statistics.curve4.kind == statistics.curve5.kind == kind
+    assert reason in statistics.curve4.fallback
+    assert statistics.plcc_logistic4 == pytest.approx(statistics.plcc, nan_ok=True)
+    assert math.isnan(statistics.plcc) == (kind == "none")
+    assert f"PLCC after logistic4 uses {kind} instead" in caplog.text
 
 
 def test_a_metric_against_the_ratings_is_not_flattered():
@@ -117,9 +120,9 @@ def test_a_curve_that_turns_back_is_not_used():
     """The worst images score in the middle: a curve of five parameters goes down and up again."""
     predictions = np.linspace(0, 1, 60)
     ratings = np.abs(predictions - 0.4) + 0.01 * np.sin(50 * predictions)
-    figures = evaluate_ratings(predictions, ratings, intervals=False)
-    assert figures.curve5.kind != "logistic5"
-    assert "logistic5: it turns back" in figures.curve5.fallback
+    statistics = evaluate_ratings(predictions, ratings, intervals=False)
+    assert statistics.curve5.kind != "logistic5"
+    assert "logistic5: it turns back" in statistics.curve5.fallback
 
 
 def test_a_step_is_not_used():
@@ -134,8 +137,8 @@ def test_noise_is_not_flattered():
     """Of uncorrelated predictions, curves of either direction would on average correlate by more than 0.1."""
     generator = np.random.default_rng(0)
     noise = [(generator.normal(size=60), generator.normal(size=60)) for _ in range(24)]
-    figures = [evaluate_ratings(*pair, intervals=False) for pair in noise]
-    for after in ([row.plcc_logistic4 for row in figures], [row.plcc_logistic5 for row in figures]):
+    statistics = [evaluate_ratings(*pair, intervals=False) for pair in noise]
+    for after in ([row.plcc_logistic4 for row in statistics], [row.plcc_logistic5 for row in statistics]):
         assert abs(float(np.mean(after))) < 0.08
         assert min(after) < -0.1
 
@@ -161,16 +164,23 @@ def test_a_curve_gives_ratings_of_new_scores():
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
 def test_a_prediction_that_is_no_number_makes_every_figure_undefined(broken):
     predictions, ratings = curved(20)
-    figures = evaluate_ratings([broken, *predictions[1:]], ratings)
-    numbers = (figures.srcc, figures.plcc, figures.krcc, figures.rmse, figures.mse, *figures.srcc_interval)
+    statistics = evaluate_ratings([broken, *predictions[1:]], ratings)
+    numbers = (
+        statistics.srcc,
+        statistics.plcc,
+        statistics.krcc,
+        statistics.rmse,
+        statistics.mse,
+        *statistics.srcc_interval,
+    )
     assert all(map(math.isnan, numbers))
-    assert math.isnan(figures.plcc_logistic4)
+    assert math.isnan(statistics.plcc_logistic4)
 
 
 def test_one_image_has_errors_and_no_correlation():
-    figures = evaluate_ratings([0.4], [0.6])
-    assert figures.rmse == pytest.approx(0.2)
-    assert math.isnan(figures.srcc)
+    statistics = evaluate_ratings([0.4], [0.6])
+    assert statistics.rmse == pytest.approx(0.2)
+    assert math.isnan(statistics.srcc)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +188,7 @@ def test_one_image_has_errors_and_no_correlation():
     [
         ([1, 2], [1, 2, 3], r"got shapes \(2,\) and \(3,\)"),
         ([[1, 2]], [[1, 2]], r"got shapes \(1, 2\) and \(1, 2\)"),
-        ([1, 2], [math.nan, math.nan], "Not one of 2 images has a rating"),
+        ([1, 2], [math.nan, math.nan], "None of 2 images has a rating"),
     ],
 )
 def test_what_does_not_go_together_is_refused(predictions, ratings, message):
@@ -192,12 +202,12 @@ def test_within_groups_the_levels_of_the_groups_do_not_matter():
     level = np.repeat(generator.uniform(0, 100, 8), 5)
     ratings = np.tile([0.1, 0.3, 0.5, 0.6, 0.9], 8)
     predictions = level + ratings + generator.normal(0, 0.15, 40)
-    figures = evaluate_within_groups(predictions, ratings, groups)
+    statistics = evaluate_within_groups(predictions, ratings, groups)
     parts = [slice(start, start + 5) for start in range(0, 40, 5)]
-    assert figures.srcc == pytest.approx(np.mean([spearmanr(predictions[p], ratings[p]).statistic for p in parts]))
-    assert figures.plcc == pytest.approx(np.mean([pearsonr(predictions[p], ratings[p]).statistic for p in parts]))
-    assert figures.krcc == pytest.approx(np.mean([kendalltau(predictions[p], ratings[p]).statistic for p in parts]))
-    assert figures.srcc > 0.8 > abs(spearmanr(predictions, ratings).statistic)
-    assert figures.srcc_interval[0] < figures.srcc < figures.srcc_interval[1]
-    assert math.isnan(figures.rmse)
-    assert figures.curve4.kind == "none"
+    assert statistics.srcc == pytest.approx(np.mean([spearmanr(predictions[p], ratings[p]).statistic for p in parts]))
+    assert statistics.plcc == pytest.approx(np.mean([pearsonr(predictions[p], ratings[p]).statistic for p in parts]))
+    assert statistics.krcc == pytest.approx(np.mean([kendalltau(predictions[p], ratings[p]).statistic for p in parts]))
+    assert statistics.srcc > 0.8 > abs(spearmanr(predictions, ratings).statistic)
+    assert statistics.srcc_interval[0] < statistics.srcc < statistics.srcc_interval[1]
+    assert math.isnan(statistics.rmse)
+    assert statistics.curve4.kind == "none"

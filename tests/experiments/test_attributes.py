@@ -46,7 +46,7 @@ def test_labels_carry_the_name_of_their_metric_when_there_are_several_metrics(im
 
 
 def test_a_single_score_makes_no_profile(images):
-    with pytest.raises(InvalidOptionError, match=r"got one: tiny. Give a metric with several labels"):
+    with pytest.raises(InvalidOptionError, match=r"got one: tiny. Use a metric with several labels"):
         attribute_profiles([metric()], images)
 
 

@@ -76,7 +76,7 @@ def test_a_pair_with_a_broken_image_does_not_count(tmp_path):
     ("files_a", "files_b", "message"),
     [
         (["one.png"], ["two.png"], "No image of .* has a partner .* got 'one.png' and 'two.png'"),
-        (["one.png", "one.jpg"], ["one.png"], "differ in the suffix alone"),
+        (["one.png", "one.jpg"], ["one.png"], "differ only in their suffix"),
     ],
 )
 def test_folders_that_cannot_be_paired_are_refused(tmp_path, files_a, files_b, message):

@@ -112,10 +112,10 @@ def test_tabs_marks_and_other_name_columns_are_understood(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no ratings"),
-        ("image,mos\n", "holds no ratings"),
+        ("", "contains no ratings"),
+        ("image,mos\n", "contains no ratings"),
         ("photo,mos\na.png,1\n", "no column of image names: .* got photo, mos"),
-        ("image,word\na.png,good\n", "no column of numbers beside 'image': image, word"),
+        ("image,word\na.png,good\n", "no column of numbers besides 'image': image, word"),
         ("image,mos\na.png,1\na.png,2\n", "rates 'a.png' in more than one row"),
         ("image,mos\nz.png,1\n", "None of the 1 images .*'z.png'.* is in the folder"),
     ],
@@ -150,7 +150,7 @@ def test_ratings_that_nothing_can_correlate_with_are_refused(tmp_path, numbers, 
 def test_a_path_that_does_not_exist_is_not_another_file_of_that_name(tmp_path):
     touch(tmp_path, "b/1.png", "b/2.png")
     (tmp_path / "labels.csv").write_text("image,mos\na/1.png,1\nb/1.png,2\nb/2.png,3\n2.png,4\n")
-    with pytest.raises(DatasetError, match=r"'b/2.png' and '2.png' both stand for"):
+    with pytest.raises(DatasetError, match=r"'b/2.png' and '2.png' both refer to"):
         read_ratings(tmp_path / "labels.csv", tmp_path)
     (tmp_path / "labels.csv").write_text("image,mos\na/1.png,1\nb/1.png,2\nb/2.png,3\n")
     assert read_ratings(tmp_path / "labels.csv", tmp_path).missing == ("a/1.png",)

@@ -65,8 +65,8 @@ def test_the_ladder_of_a_metric_that_sees_brightness(photograph):
     """The scorer gives the mean of the pixels, so that the correlation must be perfect."""
 
     def scorer(metrics, sources):
-        for place, image in enumerate(sources):
-            yield ScoredImage(f"image {place}", {"tiny": float(np.asarray(image).mean())})
+        for index, image in enumerate(sources):
+            yield ScoredImage(f"image {index}", {"tiny": float(np.asarray(image).mean())})
 
     result = climb_ladders(metric(), [photograph, photograph], ["brightness", "colour"], steps=5, scorer=scorer)
     brightness, colour = result.ladders
@@ -80,8 +80,8 @@ def test_the_ladder_of_a_metric_that_sees_brightness(photograph):
 
 def test_scores_go_to_their_own_photograph_and_step():
     def scorer(metrics, sources):
-        for place, _ in enumerate(sources):
-            yield ScoredImage(f"image {place}", {"tiny": float(place)})
+        for index, _ in enumerate(sources):
+            yield ScoredImage(f"image {index}", {"tiny": float(index)})
 
     pictures = [Image.new("RGB", (40, 40), colour) for colour in ("red", "green")]
     first, second = climb_ladders(metric(), pictures, ["noise", "contrast"], steps=3, scorer=scorer).ladders
@@ -91,8 +91,8 @@ def test_scores_go_to_their_own_photograph_and_step():
 
 def test_a_score_that_does_not_change_has_no_correlation():
     def scorer(metrics, sources):
-        for place, _ in enumerate(sources):
-            yield ScoredImage(f"image {place}", {"tiny": 0.5})
+        for index, _ in enumerate(sources):
+            yield ScoredImage(f"image {index}", {"tiny": 0.5})
 
     (ladder,) = climb_ladders(metric(), [Image.new("RGB", (40, 40))], ["noise"], scorer=scorer).ladders
     assert math.isnan(ladder.climbs[0].srcc)
@@ -127,7 +127,7 @@ def test_images_that_cannot_be_used_are_left_out_with_their_reason(photograph, t
 
 @pytest.mark.parametrize(
     ("attributes", "steps", "message"),
-    [([], 7, "one or more"), (["noise", "noise"], 7, "different"), (["noise"], 2, "3 steps")],
+    [([], 7, "one or more"), (["noise", "noise"], 7, "distinct"), (["noise"], 2, "3 steps")],
 )
 def test_requests_without_a_meaning_are_refused(photograph, attributes, steps, message):
     with pytest.raises(InvalidOptionError, match=message):

@@ -14,21 +14,21 @@ from matplotlib.colors import to_hex
 from perceptmetrics.reports.plots import (
     ConfusionPanel,
     CurvePanel,
+    FractionBar,
     GalleryImage,
     HistogramPanel,
     RadarAxis,
     ScatterPanel,
-    ShareBar,
     StepPanel,
     TrainingCurve,
     caption,
     draw_confusion,
     draw_curves,
+    draw_fractions,
     draw_gallery,
     draw_histograms,
     draw_radar,
     draw_scatter,
-    draw_shares,
     draw_steps,
     draw_strips,
     figure_bytes,
@@ -66,8 +66,8 @@ FIGURES = {
         [0.9, 0.8], [0.1, 0.3], names=("a", "b"), score_name="tiny", difference_interval=(0.5, 0.8), note="A wins"
     ),
     "steps": lambda: draw_steps([STEPS, STEPS]),
-    "shares": lambda: draw_shares(
-        [ShareBar(name="all", share=0.8, interval=(0.7, 0.9), count=20)], axis_name="agreement"
+    "fractions": lambda: draw_fractions(
+        [FractionBar(name="all", fraction=0.8, interval=(0.7, 0.9), count=20)], axis_name="agreement"
     ),
     "curves": lambda: draw_curves([CURVES, CURVES]),
     "histogram": lambda: draw_histograms([HISTOGRAM] * 4),
@@ -86,7 +86,7 @@ def test_figures_are_reproducible_and_leave_no_settings_behind(name):
     assert dict(mpl.rcParams) == before
 
 
-@pytest.mark.parametrize("name", ["scatter", "strips", "steps", "shares", "curves", "histogram", "confusion"])
+@pytest.mark.parametrize("name", ["scatter", "strips", "steps", "fractions", "curves", "histogram", "confusion"])
 def test_every_axis_has_a_title(name):
     for axes in FIGURES[name]().axes:
         if axes.get_visible():
@@ -95,7 +95,7 @@ def test_every_axis_has_a_title(name):
 
 
 def test_pdf_files_hold_no_date():
-    first = figure_bytes(FIGURES["shares"](), "pdf")
+    first = figure_bytes(FIGURES["fractions"](), "pdf")
     assert first.startswith(b"%PDF")
     assert b"CreationDate" not in first
 

@@ -21,7 +21,7 @@ def names(rows):
 
 def test_the_best_come_first_and_equal_scores_in_alphabetical_order():
     assert names(ranked().images) == "bcdae"
-    assert [row.place for row in ranked().images] == [1, 2, 3, 4, 5]
+    assert [row.rank for row in ranked().images] == [1, 2, 3, 4, 5]
 
 
 def test_the_best_has_the_lowest_score_where_lower_is_better():
@@ -55,5 +55,5 @@ def test_a_metric_with_labels_needs_a_label():
         rank_images(labelled, ["a"], scorer=scorer)
     with pytest.raises(InvalidOptionError, match="Did you mean 'calm'"):
         rank_images(labelled, ["a"], label="clam", scorer=scorer)
-    with pytest.raises(InvalidOptionError, match="gives a single score"):
+    with pytest.raises(InvalidOptionError, match="has a single score"):
         rank_images(metric(), ["a"], label="calm", scorer=scorer)

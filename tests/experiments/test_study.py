@@ -21,7 +21,7 @@ from perceptmetrics.experiments import (
     score_study,
     write_pairs,
 )
-from perceptmetrics.experiments.pairs import MAX_CANDIDATES, choose_pairs
+from perceptmetrics.experiments.study import MAX_CANDIDATES, choose_pairs
 from perceptmetrics.functional.stats import binomial_interval
 from tests.experiments.stand_in import known_scores, metric
 
@@ -121,7 +121,7 @@ def test_agreement_counts_decided_choices_on_decided_pairs():
         FOUR, [*answer(FOUR, ["left", "right", "right", "left"]), *answer(FOUR, ["left", "same"], "q")]
     )
     assert (result.overall.agreed, result.overall.count) == (3, 4)
-    assert result.overall.share == 0.75
+    assert result.overall.fraction == 0.75
     assert result.overall.interval == binomial_interval(3, 4)
     assert (result.undecided, result.ties) == (1, 1)
     assert {share.name: (share.agreed, share.count) for share in result.participants} == {"p": (2, 3), "q": (1, 1)}
@@ -202,13 +202,13 @@ def test_choices_that_do_not_fit_are_refused(tmp_path):
         read_choices([tmp_path / "f.csv"], FOUR)
 
 
-def test_damaged_pairs_are_refused(tmp_path):
+def test_corrupt_pairs_are_refused(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_bytes(write_pairs(FOUR).replace(b"0.900000", b"high"))
-    with pytest.raises(DatasetError, match=r"damaged.*'high'"):
+    with pytest.raises(DatasetError, match=r"corrupt.*'high'"):
         read_pairs(path)
     path.write_bytes(write_pairs(FOUR).splitlines(keepends=True)[0])
-    with pytest.raises(DatasetError, match="holds no pair"):
+    with pytest.raises(DatasetError, match="contains no pairs"):
         read_pairs(path)
 
 

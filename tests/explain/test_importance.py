@@ -11,7 +11,7 @@ from PIL import Image
 from perceptmetrics import create_metric, head_importance
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain import Head, HeadImportance
-from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled, transformer_of
+from perceptmetrics.models.encoders import ClipVisionTransformer, TimmPooled
 from perceptmetrics.models.lora import merge_lora
 from tests.explain.brute_force import changes
 from tests.explain.cases import CLIP_CASES, TIMM_CASES, metric_and_reference
@@ -25,7 +25,9 @@ def image(seed=0, height=64, width=96):
 
 
 def brute_force(metric, reference, attentions, picture):
-    return changes(reference, attentions, lambda groups: metric.rate(groups, 1)[0], metric.views(picture[None]))
+    return changes(
+        reference, attentions, lambda groups: metric.score_features(groups, 1)[0], metric.views(picture[None])
+    )
 
 
 @pytest.mark.parametrize("name", CLIP_CASES + TIMM_CASES)
@@ -50,7 +52,7 @@ def test_scores_are_the_metrics_own(name):
 def test_parts_of_any_size_give_the_same(monkeypatch):
     metric, *_ = metric_and_reference("perceptclip_iqa")
     whole = head_importance(metric, image()).changes
-    monkeypatch.setattr(type(metric.backbone), "cache_sized_part", lambda *_: 1)
+    monkeypatch.setattr(type(metric.encoder), "cache_sized_part", lambda *_: 1)
     torch.testing.assert_close(head_importance(metric, image()).changes, whole, rtol=1e-3, atol=1e-6)
 
 
@@ -90,7 +92,7 @@ def test_estimates_follow_the_class_token_and_take_the_patches_to_the_first_orde
     found = head_importance(metric, image(), method="gradient")
     frozen = Frozen(reference, attentions, [group.requires_grad_() for group in metric.views(image()[None])])
     features, own = frozen.run()
-    scores = metric.rate(features, 1)[0]
+    scores = metric.score_features(features, 1)[0]
     flat = [read for group in own for read in group]
     gradients = [torch.autograd.grad(score, flat, retain_graph=True) for score in scores]
     frozen.recording = False
@@ -101,7 +103,7 @@ def test_estimates_follow_the_class_token_and_take_the_patches_to_the_first_orde
                 attention.uniform = head
                 features, reads = frozen.run()
                 attention.uniform = None
-                expected[layer, head] = metric.rate(features, 1)[0] - scores
+                expected[layer, head] = metric.score_features(features, 1)[0] - scores
                 now = [read for group in reads for read in group]
                 moved = [(new - old)[:, 1:] for new, old in zip(now, flat, strict=True)]
                 for label, row in enumerate(gradients):
@@ -136,8 +138,8 @@ def test_screening_measures_the_strongest_eighth():
 def test_adapters_may_be_attached_or_merged():
     encoder, _ = adapted_encoders.clip()
     metric = build("perceptclip_mem")
-    metric.backbone = encoder.requires_grad_(False)
-    metric.backbone.mode = "interpolate"
+    metric.encoder = encoder.requires_grad_(False)
+    metric.encoder.mode = "interpolate"
     attached = head_importance(metric, image()).changes
     merge_lora(encoder)
     torch.testing.assert_close(head_importance(metric, image()).changes, attached, rtol=1e-2, atol=1e-6)
@@ -148,9 +150,9 @@ def test_the_attention_pool_of_a_resnet_is_a_layer_of_heads():
     model = small_clip.build(small_clip.RESNET)
     pool, metric = model.visual.attnpool, build("clipiqa")
     weights = {name: tensor.clone() for name, tensor in pool.state_dict().items()}
-    metric.backbone = type(metric.backbone)(model.visual, "drop").requires_grad_(False)
+    metric.encoder = type(metric.encoder)(model.visual, "drop").requires_grad_(False)
     found = head_importance(metric, image(), method="exact")
-    feature_map = metric.backbone.feature_map(metric.views(image()[None])[0])
+    feature_map = metric.encoder.feature_map(metric.views(image()[None])[0])
     tokens = feature_map.flatten(2)[0].T
     tokens = torch.cat([tokens.mean(0, keepdim=True), tokens])
     query, key, value = (
@@ -163,7 +165,7 @@ def test_the_attention_pool_of_a_resnet_is_a_layer_of_heads():
 
     def score(rows):
         attended = (rows @ value)[:, 0].flatten()
-        return metric.rate([(attended @ weights["c_proj.weight"].T + weights["c_proj.bias"])[None]], 1)[0]
+        return metric.score_features([(attended @ weights["c_proj.weight"].T + weights["c_proj.bias"])[None]], 1)[0]
 
     for head in range(pool.num_heads):
         changed = rows.clone()
@@ -238,9 +240,9 @@ def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     found = head_importance(metric, tmp_path)
     assert found.images == (str(tmp_path / "good.png"),)
-    ((name, reason),) = found.failed
-    assert name == str(tmp_path / "bad.png")
-    assert "bad.png" in reason
+    (failed,) = found.failed
+    assert failed.name == str(tmp_path / "bad.png")
+    assert "bad.png" in failed.error
     with pytest.raises(InvalidImageError, match=r"no readable image.*bad"):
         head_importance(metric, tmp_path / "bad.png")
 
@@ -261,7 +263,7 @@ def test_metrics_without_heads_say_what_explains_them():
 def test_other_transformers_are_refused(architecture, message):
     network = timm_network(architecture, num_classes=0)
     with pytest.raises(InvalidOptionError, match=message):
-        transformer_of(TimmPooled(network, convolutional=False, any_size=False))
+        TimmPooled(network, convolutional=False, any_size=False).transformer()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_other_transformers_are_refused(architecture, message):
         ({"method": "guess"}, "method must be one of"),
         ({"heads": [Head(3, 0)]}, r"no head 3\.0: the encoder has layers 0 to 2 with heads 0 to 1"),
         ({"heads": [Head(0, 2)]}, r"no head 0\.2"),
-        ({"heads": []}, "names no head"),
+        ({"heads": []}, "heads= is empty"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
@@ -289,7 +291,7 @@ def test_quantised_metrics_are_measured_but_not_differentiated():
 def test_walking_through_the_blocks_is_encoding():
     backbone = ClipVisionTransformer(small_clip.build(small_clip.VIT).visual, "interpolate")
     pixels = torch.randn(2, 3, 80, 100, generator=torch.Generator().manual_seed(0))
-    steps = transformer_of(backbone)
+    steps = backbone.transformer()
     tokens = steps.embed(pixels)
     for block in steps.blocks:
         tokens = block.through(tokens)
@@ -307,10 +309,10 @@ def test_full_size_heads_agree_with_a_pass_for_each():
     found = head_importance(metric, image(0, 300, 300), heads=wanted)
     group = metric.views(image(0, 300, 300)[None])[0]
     with torch.no_grad():
-        own = metric.rate([reference(group)], 1)[0]
+        own = metric.score_features([reference(group)], 1)[0]
         for head in wanted:
             attentions[head.layer].uniform = head.number
-            changed = metric.rate([reference(group)], 1)[0]
+            changed = metric.score_features([reference(group)], 1)[0]
             attentions[head.layer].uniform = None
             torch.testing.assert_close(found.changes[0][head], changed - own, rtol=1e-2, atol=1e-5)
     assert found.importance.nan_to_num().max() > 1e-3

@@ -1,4 +1,4 @@
-"""Pages, pictures and tables of explanations."""
+"""Pages, figures and tables of explanations."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_pages_need_nothing_from_elsewhere(hostile):
 
 
 def test_a_page_shows_each_head_with_what_it_was_before(transformer, hostile):
-    other = metric_and_reference("perceptclip_emo")[0].backbone
+    other = metric_and_reference("perceptclip_emo")[0].encoder
     heads = [Head(1, 1), Head(0, 0)]
-    found = explain_images(transformer, hostile, methods=["attention"], heads=heads, untouched=other, show=2)
+    found = explain_images(transformer, hostile, methods=["attention"], heads=heads, pretrained=other, show=2)
     assert len(found.images) == 2
     assert len(found.left_out) == len(HOSTILE) - 2
     page = Tags(explain_page(found))
     assert [tag for tag, _ in page.tags].count("img") == 2 * (1 + 2 * 3)
-    for text in ("head 1.1, perceptclip_emo", "head 1.1, before training", "head 0.0, difference", "even spread"):
+    for text in ("head 1.1, perceptclip_emo", "head 1.1, before training", "head 0.0, difference", "uniform attention"):
         assert text in page.text
     alone = explain_images(transformer, hostile, methods=["attention"], heads=heads, show=1)
     assert [tag for tag, _ in Tags(explain_page(alone)).tags].count("img") == 1 + 2
@@ -132,8 +132,8 @@ def test_large_images_are_shrunk_for_their_saliency_and_it_is_said(tmp_path):
     assert "90 x 30 pixels" in Tags(explain_page(found)).text
 
 
-def test_one_picture_is_of_one_image(hostile, tmp_path):
-    with pytest.raises(InvalidOptionError, match="one picture, but there are 2 images"):
+def test_one_figure_is_of_one_image(hostile, tmp_path):
+    with pytest.raises(InvalidOptionError, match="one figure, but there are 2 images"):
         check_explain_output(tmp_path / "a.png", 2)
     with pytest.raises(InvalidOptionError, match="ends in"):
         check_explain_output(tmp_path / "a.xlsx", 1)

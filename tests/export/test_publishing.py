@@ -165,7 +165,7 @@ def test_a_folder_that_is_not_whole_is_refused(hub, folder, encoder, tmp_path):
     assert_refused(hub, folder, encoder, WeightsError, r"golden\.safetensors missing")
     (folder / "model.safetensors").unlink()
     assert_refused(hub, folder, encoder, WeightsError, r"model\.safetensors missing")
-    assert_refused(hub, tmp_path / "nowhere", encoder, WeightsError, "is no folder")
+    assert_refused(hub, tmp_path / "nowhere", encoder, WeightsError, "is not a folder")
 
 
 def test_a_specification_that_cannot_be_read_is_refused(hub, folder, encoder):
@@ -178,19 +178,19 @@ def test_a_metric_that_does_not_give_its_golden_scores_is_refused(hub, folder, e
     document = json.loads((folder / "spec.json").read_text())
     document["score"]["shift"] += 0.5
     (folder / "spec.json").write_text(json.dumps(document))
-    assert_refused(hub, folder, encoder, WeightsError, "does not give its golden scores")
+    assert_refused(hub, folder, encoder, WeightsError, "does not reproduce its golden scores")
 
 
 @pytest.mark.parametrize("name", ["mine", "a/b/c", "hub:me/mine", "me/", "me/mi ne", "../x"])
 def test_a_repository_has_an_owner_and_a_name(hub, folder, name):
-    with pytest.raises(InvalidOptionError, match="A repository is named 'organisation/name'"):
+    with pytest.raises(InvalidOptionError, match="Expected a repository 'organisation/name'"):
         publish(folder, name)
 
 
 def test_weights_in_half_precision_may_differ_a_little(hub, folder, encoder):
     golden = load_file(folder / "golden.safetensors")
     save_file(golden | {"scores": golden["scores"] + 1e-3}, folder / "golden.safetensors")
-    assert_refused(hub, folder, encoder, WeightsError, "does not give its golden scores")
+    assert_refused(hub, folder, encoder, WeightsError, "does not reproduce its golden scores")
     tensors = load_file(folder / "model.safetensors")
     save_file({name: tensor.half() for name, tensor in tensors.items()}, folder / "model.safetensors")
     assert publish(folder, REPO, dry_run=True, encoder=encoder).deviation == pytest.approx(1e-3, abs=1e-4)
@@ -202,7 +202,7 @@ def test_weights_in_half_precision_may_differ_a_little(hub, folder, encoder):
 def test_without_a_token_nothing_is_tried(hub, folder, encoder, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("perceptmetrics.export.publish.get_token", lambda: None)
-    assert_refused(hub, folder, encoder, PublishingError, "set HF_TOKEN to a token with the right to write")
+    assert_refused(hub, folder, encoder, PublishingError, "set HF_TOKEN to a token with write access")
 
 
 def test_offline_nothing_is_tried(hub, folder, encoder, monkeypatch):
@@ -212,13 +212,13 @@ def test_offline_nothing_is_tried(hub, folder, encoder, monkeypatch):
 
 def test_a_token_that_is_not_accepted_is_named(hub, folder, encoder, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(PublishingError, match="it does not accept the token: check HF_TOKEN"):
+    with pytest.raises(PublishingError, match="the Hub rejected the token: check HF_TOKEN"):
         publish(folder, REPO, encoder=encoder)
 
 
 def test_a_token_that_may_not_write_is_named(hub, folder, encoder):
     hub.uploads.read_only = True
-    with pytest.raises(PublishingError, match="the token may not write there"):
+    with pytest.raises(PublishingError, match="the token has no write access"):
         publish(folder, REPO, encoder=encoder)
 
 
@@ -240,7 +240,7 @@ def run(monkeypatch, capsys):
 
 
 def test_the_command_prints_address_and_loading_line(hub, folder, encoder, run):
-    result = run("push", folder, REPO, "--private", "--backbone-checkpoint", encoder)
+    result = run("publish", folder, REPO, "--private", "--backbone-checkpoint", encoder)
     assert result.returncode == 0
     commit = hub.repositories[REPO].branches["main"]
     assert f"Published at {hub.endpoint}/{REPO}" in result.stdout
@@ -250,13 +250,13 @@ def test_the_command_prints_address_and_loading_line(hub, folder, encoder, run):
 
 
 def test_the_command_tries_without_the_hub(hub, folder, encoder, run):
-    result = run("push", folder, REPO, "--dry-run", "--backbone-checkpoint", encoder)
+    result = run("publish", folder, REPO, "--dry-run", "--backbone-checkpoint", encoder)
     assert result.returncode == 0
     assert "Would be published at" in result.stdout
     assert hub.take_requests() == []
 
 
 def test_the_command_says_what_is_wrong(hub, folder, run):
-    result = run("push", folder, "mine", "--dry-run")
+    result = run("publish", folder, "mine", "--dry-run")
     assert result.returncode == 2
-    assert "A repository is named 'organisation/name', got 'mine'" in result.stderr
+    assert "Expected a repository 'organisation/name', got 'mine'" in result.stderr

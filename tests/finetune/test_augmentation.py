@@ -8,10 +8,9 @@ import torch
 from scipy.stats import ks_2samp
 from torchvision.transforms import RandomResizedCrop
 
-from perceptmetrics.finetune import feeds
-from perceptmetrics.finetune.feeds import TrainingViews, draw_sides, mirror_images
+from perceptmetrics.finetune.feeds import TrainingViews, draw_flip, possible_flips
 from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
-from perceptmetrics.models.views import Views
+from perceptmetrics.models.views import Views, whole
 from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
@@ -23,7 +22,7 @@ def training_views(view, **options):
 
 
 def coordinates(height=HEIGHT, width=WIDTH, dtype=torch.uint8):
-    """Pixels that tell their place: red the row, green the column."""
+    """Pixels that encode their position: red the row, green the column."""
     rows = torch.arange(height, dtype=dtype)[:, None].expand(height, width)
     columns = torch.arange(width, dtype=dtype)[None].expand(height, width)
     return torch.stack([rows, columns, torch.zeros_like(rows)])
@@ -84,11 +83,11 @@ def test_images_are_mirrored_as_asked_half_of_the_time(horizontal, vertical):
     assert (0.4 < upside_down < 0.6) if vertical else upside_down == 0
 
 
-def test_drawn_mirror_images_are_those_that_are_kept():
+def test_drawn_possible_flips_are_those_that_are_kept():
     for across, upside_down in [(False, False), (True, False), (False, True), (True, True)]:
         recipe = AugmentationRecipe(horizontal_flip=across, vertical_flip=upside_down)
-        drawn = {draw_sides(recipe, np.random.default_rng(seed)) for seed in range(64)}
-        kept = mirror_images(recipe)
+        drawn = {draw_flip(recipe, np.random.default_rng(seed)) for seed in range(64)}
+        kept = possible_flips(recipe)
         assert kept[0] == ()
         assert drawn == set(kept)
         assert len(kept) == len(drawn)
@@ -118,7 +117,7 @@ def test_random_crop_is_cut_from_a_crop_view_at_its_size():
 def test_random_square_has_the_scale_of_scoring():
     """Of an image that scoring shrinks to a half, the square must be cut from the half."""
     image = torch.zeros(3, 120, 160, dtype=torch.uint8)
-    image[:, :, 80:] = 255  # an edge whose place is seen in every shrunken row
+    image[:, :, 80:] = 255  # an edge whose position is seen in every shrunken row
     views = training_views(WholeView(max_long_side=80), random_crop=60)
     shrunken = views.fixed(image)[0]
     shown = views.draw(image, (0,))[0]
@@ -133,7 +132,7 @@ def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
     image = torch.empty(1, height, width)
     ours = []
     monkeypatch.setattr(
-        feeds, "resize", lambda part, _: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
+        whole, "resize", lambda part, _: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
     )
 
     def measure(part, height, width):
@@ -150,6 +149,6 @@ def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
         assert 0 <= left <= width - part_width
     for one, other in zip(np.array(ours).T, np.array(theirs).T, strict=True):
         assert ks_2samp(one, other).pvalue > 1e-3
-    shares = [part_height * part_width / (height * width) for _, _, part_height, part_width in ours]
-    assert min(shares) > 0.05
-    assert max(shares) <= 1
+    fractions = [part_height * part_width / (height * width) for _, _, part_height, part_width in ours]
+    assert min(fractions) > 0.05
+    assert max(fractions) <= 1

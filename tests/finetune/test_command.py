@@ -77,8 +77,8 @@ def test_dry_run_names_images_on_which_another_data_set_trains(run, tmp_path, pi
     result = run(*words, *roots, "--option", "csv.lower=0", "--option", "csv.upper=1", root=None)
     assert result.exit_code == 0, result.output
     text = " ".join(result.output.split())
-    assert re.search(r"csv is tested with \d images on which ladders trains \(split 0: \d+\.png, \.\.\.\)", text)
-    assert re.search(r"ladders is tested with \d+ images on which csv trains \(split 0: \d+\.png/whole/blur/\d", text)
+    assert re.search(r"csv is tested on \d images that ladders trains on \(split 1: \d+\.png, \.\.\.\)", text)
+    assert re.search(r"ladders is tested on \d+ images that csv trains on \(split 1: \d+\.png/whole/blur/\d", text)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The cache of features: keyed by what they depend on, and never trusted when damaged."""
+"""The cache of features: keyed by what they depend on, and never trusted when corrupt."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make(recipe, encoder, own_data, processes, tmp_path):
             metric,
             Views(shown, seed),
             augmentation,
-            identity=encoder_identity(spec.backbone, source),
+            identity=encoder_identity(spec.encoder, source),
             processes=processes,
             folder=tmp_path / "features",
             observe=lambda done, total: None,
@@ -111,7 +111,7 @@ def test_other_weights_are_encoded_again(make, encoder, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut off", "empty", "garbled"])
-def test_damaged_file_is_made_anew(damage, make, tmp_path):
+def test_corrupt_file_is_written_again(damage, make, tmp_path):
     sound, _, _ = make()
     (path,) = (tmp_path / "features").rglob("*.safetensors")
     if damage == "garbled":

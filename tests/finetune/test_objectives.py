@@ -176,13 +176,13 @@ def test_cross_entropy_equals_its_formula():
     assert float(Objective(dataset, "cross_entropy")(outputs, INDICES)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_figure_of_classes_is_the_accuracy():
+def test_selection_statistic_of_classes_is_the_accuracy():
     dataset = classes_set([0, 1, 2, 0])
     outputs = np.array([[3.0, 1, 2], [1, 0, 2], [0, 1, 2], [5, 1, 2]])
     assert selection_statistic(dataset, outputs, np.arange(4)) == 0.75
 
 
-def test_figure_of_ratings_is_the_mean_of_their_srcc(with_gaps):
+def test_selection_statistic_of_ratings_is_the_mean_of_their_srcc(with_gaps):
     outputs = outputs_for(with_gaps).numpy()
     expected = []
     for column in range(2):  # the third has too few ratings
@@ -192,7 +192,7 @@ def test_figure_of_ratings_is_the_mean_of_their_srcc(with_gaps):
     assert selection_statistic(with_gaps, outputs, np.array(INDICES)) == pytest.approx(np.mean(expected))
 
 
-def test_figure_within_groups_is_the_share_of_pairs_in_order():
+def test_selection_statistic_within_groups_is_the_fraction_of_pairs_in_order():
     dataset = ratings_set([[0.1], [0.9], [0.3], [0.4], [0.5]], groups=("a", "b", "a", "b", "a"), within=True)
     outputs = np.array([[0.0], [9.0], [2.0], [9.5], [1.0]])  # right: 0 < 2, 0 < 4; wrong: 2 < 4, 3 < 1
     assert selection_statistic(dataset, outputs, np.arange(5)) == 0.5
@@ -200,7 +200,7 @@ def test_figure_within_groups_is_the_share_of_pairs_in_order():
 
 @pytest.mark.parametrize("bad", [NAN, float("inf")])
 @pytest.mark.parametrize("kind", ["ratings", "classes", "groups"])
-def test_figure_of_outputs_that_are_not_finite_is_undefined(kind, bad):
+def test_selection_statistic_of_outputs_that_are_not_finite_is_undefined(kind, bad):
     made = {
         "ratings": lambda: ratings_set(np.random.default_rng(0).random((6, 3))),
         "classes": lambda: classes_set([0] * 6),

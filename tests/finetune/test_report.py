@@ -162,7 +162,7 @@ def test_the_page_shows_for_each_split_what_was_chosen(tmp_path):
 def test_several_data_sets_have_sections_stages_and_metrics_of_their_own(tmp_path):
     result = several_sets(tmp_path)
     tags = Tags(finetune_report(replace(result, metrics={"first": tmp_path / "x", "second": tmp_path / "y"})))
-    for shown in ("first: quality", "second: quality", "Heads first, the encoder as it was", "Head of second alone"):
+    for shown in ("first: quality", "second: quality", "Heads first, with the encoder frozen", "Head of second alone"):
         assert shown in tags.text
     assert "Trained metric of second" in tags.text
     described = [attributes["alt"] for tag, attributes in tags.tags if tag == "img"]
@@ -213,7 +213,7 @@ def test_training_on_all_images_has_a_curve_without_validation(tmp_path):
     assert np.isnan(validation.curves[-1].values).all()
 
 
-def test_the_kept_epoch_is_never_one_without_a_figure():
+def test_the_kept_epoch_is_never_one_without_a_statistic():
     def kept(*figures, keep="best", validated=True):
         records = [
             EpochRecord(
@@ -291,7 +291,7 @@ def test_the_worst_errors_are_those_of_the_largest_difference_after_the_curve(tm
     up, down = worst_errors(result, dataset, "quality", 2)
     assert (up.heading, down.heading) == ("Predicted higher than people rated", "Predicted lower than people rated")
     for kind, expected in ((up, high), (down, low)):
-        assert [(image.place, image.predicted, image.truth) for image in kind.images] == [
+        assert [(image.index, image.predicted, image.truth) for image in kind.images] == [
             (on_test.images[row], f"predicted {predicted[row]:.2f}", f"rated {said[row]:.2f}") for row in expected
         ]
     assert 4 in on_test.images[high if higher_is_better else low]
@@ -301,8 +301,8 @@ def test_an_image_that_was_tested_twice_counts_once_with_its_mean_error(tmp_path
     dataset = rated(tmp_path)
     result = run_result(tmp_path / "run", [dataset])
     images = [image for kind in worst_errors(result, dataset, "quality", 40) for image in kind.images]
-    assert len({image.place for image in images}) == len(images) == 21
-    (shown,) = [image.predicted for image in images if image.place == 4]
+    assert len({image.index for image in images}) == len(images) == 21
+    (shown,) = [image.predicted for image in images if image.index == 4]
     tests = [split.data_sets[0] for split in result.splits]
     fitted = [one.statistics["quality"].curve4(one.scores[one.images == 4, 0]) for one in tests]
     assert shown == f"predicted {100 * np.mean(fitted):.1f}"
@@ -320,7 +320,7 @@ def test_the_worst_mistakes_are_the_most_confident(tmp_path):
 
     result = run_result(tmp_path / "run", [dataset], scores=scores)
     (kind,) = worst_errors(result, dataset, "classes", 2)
-    assert [(image.place, image.predicted, image.truth) for image in kind.images] == [
+    assert [(image.index, image.predicted, image.truth) for image in kind.images] == [
         (4, "predicted joy (90%)", "labelled fear"),
         (3, "predicted fear (70%)", "labelled awe"),
     ]

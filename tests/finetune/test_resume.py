@@ -172,7 +172,7 @@ def other_groups(data):
 
 @pytest.mark.parametrize("change", [other_ratings, other_names, other_groups])
 def test_other_data_do_not_resume(change, started, train, recipe, data):
-    with pytest.raises(WeightsError, match=r"of another training.*data"):
+    with pytest.raises(WeightsError, match=r"another training.*data"):
         train(recipe(), [change(data)], started, resume=True)
 
 
@@ -181,11 +181,11 @@ def test_other_encoder_does_not_resume(started, train, recipe, data, encoder, tm
     content = bytearray(Path(encoder).read_bytes())
     content[-3] ^= 1
     changed.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"of another training.*encoder"):
+    with pytest.raises(WeightsError, match=r"another training.*encoder"):
         train(recipe(), [data], started, resume=True, backbone_checkpoint=changed)
 
 
-def test_damaged_state_is_named(train, recipe, data, tmp_path):
+def test_corrupt_state_is_named(train, recipe, data, tmp_path):
     with pytest.raises(InterruptedRunError):
         train(recipe(), [data], tmp_path / "run", observer=Interrupter(5))
     (state,) = (tmp_path / "run" / "state").glob("*.safetensors")

@@ -71,7 +71,7 @@ def test_both_passes_of_a_part_have_the_same_dropout(train, recipe, data, tmp_pa
 
 
 @pytest.mark.parametrize("flips", ["{}", "{horizontal_flip: true, vertical_flip: true, replicas: 2}"])
-def test_cached_features_train_what_encoding_anew_does(flips, train, recipe, data, tmp_path, monkeypatch):
+def test_cached_features_train_what_encoding_again_does(flips, train, recipe, data, tmp_path, monkeypatch):
     settings = (*SGD, f"augmentation={flips}", "epochs=2")
     cached = train(recipe(*settings), [data], tmp_path / "cached")
     monkeypatch.setattr(trial, "can_cache_features", lambda _: False)
@@ -83,7 +83,7 @@ def test_cached_features_train_what_encoding_anew_does(flips, train, recipe, dat
     assert_close(weights_of(cached), weights_of(anew), rtol=1e-4, atol=1e-5)
 
 
-def test_selection_prefers_any_figure_to_an_undefined_one():
+def test_selection_prefers_any_statistic_to_an_undefined_one():
     def records(*figures, validated=True):
         return [
             EpochRecord(
@@ -139,7 +139,7 @@ def test_metrics_say_the_rate_of_the_last_step(train, recipe, data, tmp_path):
     assert [line["lr"] for line in epochs_of(result.folder)] == pytest.approx(expected)
 
 
-def test_encoder_takes_its_own_share_of_the_rate(train, recipe, data, tmp_path, encoder):
+def test_encoder_has_its_own_fraction_of_the_learning_rate(train, recipe, data, tmp_path, encoder):
     result = train(recipe("train=full", *SGD, "encoder_lr_factor=1e-12", "epochs=1"), [data], tmp_path / "run")
     trained, start = weights_of(result), load_file(encoder)
     moved = [
@@ -193,7 +193,7 @@ def test_features_of_a_tuned_encoder_do_not_stay(train, recipe, pictures, few_pi
             ],
             "share a head need the same labels",
         ),
-        ((TWO,), lambda one, two: [one, replace(two, name=one.name)], "names of their own"),
+        ((TWO,), lambda one, two: [one, replace(two, name=one.name)], "different names"),
         ((TWO,), lambda one, two: [one], "names 2 data sets, got 1"),
         (("loss=cross_entropy",), lambda one, two: [one], "need another loss"),
     ],

@@ -17,9 +17,8 @@ from perceptmetrics import create_metric, list_metrics, metric_info, register_me
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, MissingExtraError  # noqa: E402
 from perceptmetrics.images.examples import sample_photographs  # noqa: E402
 from perceptmetrics.integrations.pyiqa import register_with_pyiqa  # noqa: E402
-from perceptmetrics.metrics.registry import _specs  # noqa: E402
 from tests.support import small_clip  # noqa: E402
-from tests.support.registered_metrics import tiny  # noqa: E402
+from tests.support.registered_metrics import temporary_metrics, tiny  # noqa: E402
 
 IMAGES = torch.rand((2, 3, 48, 64), generator=torch.Generator().manual_seed(0))
 THEIRS = dict(DEFAULT_CONFIGS)
@@ -27,11 +26,9 @@ THEIRS = dict(DEFAULT_CONFIGS)
 
 @pytest.fixture(autouse=True)
 def registries_as_they_were():
-    ours = dict(_specs)
     only_theirs()
-    yield
-    _specs.clear()
-    _specs.update(ours)
+    with temporary_metrics():
+        yield
     only_theirs()
 
 

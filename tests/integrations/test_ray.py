@@ -118,14 +118,21 @@ def test_a_killed_worker_loses_nothing(metric: Metric, paths: list[str], tmp_pat
 
 
 def worker_processes() -> list[int]:
+    """The workers of this process's own cluster; another run of these tests may have workers on this machine too."""
     found = []
     for process in Path("/proc").iterdir():
         try:
-            if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
+            if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker") and os.getpid() in ancestors(process):
                 found.append(int(process.name))
         except OSError:
             continue
     return found
+
+
+def ancestors(process: Path) -> Iterator[int]:
+    while (parent := int((process / "stat").read_text().rpartition(")")[2].split()[1])) > 0:
+        yield parent
+        process = process.with_name(str(parent))
 
 
 def test_known_images_are_neither_read_nor_scored_again(metric: Metric, paths: list[str]) -> None:

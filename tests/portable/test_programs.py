@@ -71,8 +71,8 @@ def test_adapters_are_merged_for_the_program_and_stay_apart_in_the_metric(tmp_pa
     metric = build("perceptclip_mem")
     images = photographs(230, 240)[:2]
     without = metric(images).detach()
-    attach_lora(metric.backbone, LoraSpec(rank=2, alpha=4.0, dropout=0.0, targets=("q", "v")))
-    adapted_encoders.switch_on(metric.backbone)
+    attach_lora(metric.encoder, LoraSpec(rank=2, alpha=4.0, dropout=0.0, targets=("q", "v")))
+    adapted_encoders.switch_on(metric.encoder)
     assert float((metric(images).detach() - without).abs().max()) > 1e-3
     checked = export_onnx(metric, tmp_path / "metric.onnx", size=(230, 240))
     assert has_lora(metric)
@@ -107,14 +107,16 @@ def test_labels_are_named_in_order(tmp_path):
     checked = export_onnx(metric, tmp_path / "emotion.onnx", size=(224, 224))
     stated = {entry.key: entry.value for entry in onnx.load(checked.path).metadata_props}
     assert json.loads(stated["perceptmetrics.labels"]) == list(metric.labels)
-    assert stated["perceptmetrics.output"] == "float32, shape (N, 8): one score a label"
+    assert stated["perceptmetrics.output"] == "float32, shape (N, 8): one score per label"
 
 
 def test_a_program_that_scores_otherwise_is_not_left_behind(tmp_path, monkeypatch):
     metric = build("perceptclip_mem")
     monkeypatch.setitem(TOLERANCES, "float32", 0.0)
     monkeypatch.setattr(
-        type(metric), "rows", lambda self, images: self.rate(self.encode(self.views(images)), len(images)) + 1
+        type(metric),
+        "forward_batch",
+        lambda self, images: self.score_features(self.encode(self.views(images)), len(images)) + 1,
     )
     with pytest.raises(WeightsError, match="Nothing was written"):
         export_onnx(metric, tmp_path / "metric.onnx", size=(224, 224))
@@ -126,7 +128,7 @@ def test_a_program_that_scores_otherwise_is_not_left_behind(tmp_path, monkeypatc
 def test_what_cannot_be_exported_is_refused(tmp_path, lite):
     (tmp_path / "there.onnx").write_text("something")
     for path, options, message in (
-        ("there.onnx", {}, "exists already"),
+        ("there.onnx", {}, "already exists"),
         ("metric.pt", {}, r"ends in \.onnx"),
         ("metric.onnx", {"opset": 17}, "opset must be from 18"),
         ("metric.onnx", {"precision": "int4"}, "float32, int8, got 'int4'"),

@@ -117,7 +117,7 @@ def test_a_data_set_is_split_as_its_card_says(name: str) -> None:
     assert recipe.task == info.task
     assert splits.count == info.split_count
     if info.name not in ("lamem", "sun", "emoset"):  # whose splits are published
-        assert (splits.test, splits.validation) == pytest.approx((info.test_share, info.validation_share))
+        assert (splits.test, splits.validation) == pytest.approx((info.test_fraction, info.validation_fraction))
 
 
 def test_every_data_set_of_the_paper_has_a_recipe() -> None:
@@ -226,9 +226,9 @@ def test_an_encoder_by_its_name_alone_replaces_the_whole_section() -> None:
         (
             "perceptclip_koniq10k_mae",
             "https://arxiv.org/abs/2503.13260",
-            "vit_large_patch16_224.mae has terms of its own",
+            "vit_large_patch16_224.mae has its own terms",
         ),
-        ("lite_livec", "none", "tf_efficientnet_lite0 has terms of its own"),
+        ("lite_livec", "none", "tf_efficientnet_lite0 has its own terms"),
     ],
 )
 def test_the_card_names_the_paper_and_the_terms_of_the_encoder(name: str, url: str, terms: str) -> None:

@@ -107,5 +107,5 @@ def test_missing_weights_are_an_error_before_it_listens(
 def test_an_address_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InvalidOptionError, match=f"127.0.0.1:{port} cannot be listened on"):
+        with pytest.raises(InvalidOptionError, match=f"Cannot listen on 127.0.0.1:{port}"):
             serve([tiny_metric()], ServiceSettings(), port=port)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 import huggingface_hub
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 from tests.support.hub_uploads import LARGE, Uploads, answer
 
@@ -39,6 +39,15 @@ Failure = Literal[
 ]
 
 _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+
+
+def replace_endpoint(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Let `huggingface_hub` in this process ask another address than the Hub's."""
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    # Before version 1, the module that downloads has a copy of its own.
+    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
 
 
 @dataclass
@@ -110,9 +119,7 @@ class HubStandIn:
 
     def replace_hub(self, monkeypatch: pytest.MonkeyPatch, cache_dir: Path) -> None:
         """Let `huggingface_hub` in this process ask the stand-in, without waiting between attempts."""
-        monkeypatch.setattr(constants, "ENDPOINT", self.endpoint)
-        template = self.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        replace_endpoint(monkeypatch, self.endpoint)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache_dir))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
@@ -216,6 +223,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/large/"):
             data = self._hub.find_large(path.removeprefix("/large/"))
             self._error(404, "EntryNotFound") if data is None else self._send(data, {})
+            return
+        if path.startswith("/api/models/") and path.endswith("?expand=xetEnabled"):  # asked for before version 1
+            self._send(b'{"id": "stand/in", "xetEnabled": false}', {"Content-Type": "application/json"})
             return
         match = _RESOLVE.fullmatch(path)
         found = self._hub.find(match["repo"], match["revision"], match["file"]) if match else "EntryNotFound"

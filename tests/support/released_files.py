@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from perceptmetrics import metric_info, register_metric
+from perceptmetrics import metric_info
 from perceptmetrics.spec import HubFile, MlpHeadSpec
 from tests.support import small_clip
-from tests.support.registered_metrics import tiny
+from tests.support.registered_metrics import temporary_metrics, tiny
 
 NAMES = ("perceptclip_iqa", "perceptclip_mem", "perceptclip_emo")
 OUTPUTS = {"perceptclip_iqa": 1, "perceptclip_mem": 1, "perceptclip_emo": 8}
@@ -34,14 +34,8 @@ def registered(folder: Path) -> Iterator[None]:
     """The three PerceptCLIP metrics on a tiny CLIP, under their real names, with their real Hub files."""
     folder.mkdir(parents=True, exist_ok=True)
     small_clip.register(folder)
-    specs = [metric_info(name) for name in NAMES]
-    for spec in specs:
-        register_metric(tiny(spec), replace=True)
-    try:
+    with temporary_metrics(*(tiny(metric_info(name)) for name in NAMES)):
         yield
-    finally:
-        for spec in specs:
-            register_metric(spec, replace=True)
 
 
 def hub_file(name: str) -> HubFile:

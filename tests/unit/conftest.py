@@ -8,23 +8,21 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from perceptmetrics.metrics import BUILTIN_SPECS, registry
+from perceptmetrics.metrics import BUILTIN_SPECS
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests.support import released_files, small_clip
-from tests.support.registered_metrics import tiny
+from tests.support.registered_metrics import temporary_metrics, tiny
 
 
 @pytest.fixture
-def tiny_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Let every registered metric with a CLIP take a tiny one, start with an empty cache; gives a ResNet's file."""
     small_clip.register(tmp_path)
-    for spec in BUILTIN_SPECS:
-        if spec.backbone.library == "open_clip":
-            monkeypatch.setitem(registry._specs, spec.name, tiny(spec))
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     path = tmp_path / "clip.safetensors"
     save_file(small_clip.state(small_clip.build(small_clip.RESNET)), path)
-    return path
+    with temporary_metrics(*(tiny(spec) for spec in BUILTIN_SPECS if spec.encoder.library == "open_clip")):
+        yield path
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 
 from perceptmetrics import create_metric, metric_info
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.metrics import registry
 from perceptmetrics.models.encoders import TextEncoder
 from perceptmetrics.models.encoders.clip_text import class_length, tokenize_with_context
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.layouts import read_prompts
 from tests.support import small_clip
 from tests.support.hub_server import HubStandIn
+from tests.support.registered_metrics import temporary_metrics
 from tests.support.small_clip import RESNET
 
 CLASSES = ["Good photo.", "Bad photo."]
@@ -233,7 +233,7 @@ def hub(tiny_clips, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_published_prompts_are_downloaded_and_verified(hub, tiny_clips, tmp_path, monkeypatch, right):
+def test_published_prompts_are_downloaded_and_verified(hub, tiny_clips, tmp_path, right):
     path = write(tmp_path / "published.safetensors", random(16, WIDTH))
     content, spec = path.read_bytes(), metric_info("clipiqa+")
     source = replace(spec.head.context.weights, filename="prompts.safetensors")
@@ -241,11 +241,11 @@ def test_published_prompts_are_downloaded_and_verified(hub, tiny_clips, tmp_path
         source = replace(source, sha256=hashlib.sha256(content).hexdigest())
     hub.commit(source.repo, {source.filename: content}, branch=source.revision)
     context = replace(spec.head.context, weights=source)
-    monkeypatch.setitem(registry._specs, spec.name, replace(spec, head=replace(spec.head, context=context)))
-    if not right:
-        with pytest.raises(WeightsError, match=f"is not the expected file: .* expects {source.sha256}"):
-            create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
-        return
-    metric = create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
-    expected = create_metric("clipiqa+", backbone_checkpoint=tiny_clips, checkpoint=path)
+    with temporary_metrics(replace(spec, head=replace(spec.head, context=context))):
+        if not right:
+            with pytest.raises(WeightsError, match=f"is not the expected file: .* expects {source.sha256}"):
+                create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
+            return
+        metric = create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
+        expected = create_metric("clipiqa+", backbone_checkpoint=tiny_clips, checkpoint=path)
     assert torch.equal(metric.head.text_features, expected.head.text_features)

@@ -12,14 +12,15 @@ from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownM
 from perceptmetrics.metrics import BUILTIN_SPECS, registry
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.registry import list_metrics, list_models, metric_info, register_metric
+from tests.support.registered_metrics import temporary_metrics
 
 BUILTIN = sorted(spec.name for spec in BUILTIN_SPECS)
 
 
 @pytest.fixture(autouse=True)
-def _restored_registry(monkeypatch):
-    list_metrics()  # entry points are read once
-    monkeypatch.setattr(registry, "_specs", dict(registry._specs))
+def _restored_registry():
+    with temporary_metrics():
+        yield
 
 
 def test_every_built_in_metric_is_found_by_its_name():
@@ -143,7 +144,7 @@ def test_metrics_of_installed_packages_are_known_and_broken_ones_only_warn(tmp_p
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text(f"[{registry.ENTRY_POINT_GROUP}]\n{entries}\n")
-    paths = [str(tmp_path), str(registry.__file__).removesuffix("perceptmetrics/registry.py")]
+    paths = [str(tmp_path), str(registry.__file__).removesuffix("perceptmetrics/metrics/registry.py")]
     program = f"import sys; sys.path[:0] = {paths!r}\n{PROGRAM}"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == [*sorted([*BUILTIN, *added]), "quality"]

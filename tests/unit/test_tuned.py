@@ -240,8 +240,8 @@ def test_a_slim_file_that_does_not_fit(slim, change):
 
 def test_a_merged_file_makes_no_slim_one(tmp_path):
     source = write_released(tmp_path / "source.pth", METRIC)
-    merged = convert(source, tmp_path / "merged", metric=METRIC, form="merged").folder
-    with pytest.raises(InvalidOptionError, match="holds no adapters"):
+    merged = convert(source, tmp_path / "merged", metric=METRIC, format="merged").folder
+    with pytest.raises(InvalidOptionError, match="contains no adapters"):
         convert(merged, tmp_path / "again")
 
 

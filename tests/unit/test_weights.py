@@ -11,8 +11,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
+from packaging.version import Version
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import MissingExtraError, WeightsError
@@ -21,7 +23,7 @@ from perceptmetrics.weights import cache
 from perceptmetrics.weights import resolve as weights
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, find_cached, resolve, source_url
-from tests.support.hub_server import HubStandIn
+from tests.support.hub_server import HubStandIn, replace_endpoint
 
 REPO = "organisation/encoder"
 LARGE = "open_clip_model.safetensors"
@@ -199,11 +201,17 @@ def test_a_branch_that_moves_is_noticed(hub, source):
     assert "was recorded" in message_of(branch)
 
 
-def test_each_file_and_revision_has_a_record_of_its_own(hub, source):
+def test_each_file_and_revision_has_a_record_of_its_own(hub, source, tmp_path):
     resolve(replace(source, sha256=None), OPTIONS)
     resolve(replace(source, sha256=None, filename=SMALL), OPTIONS)
     other = hub.commit(REPO, {LARGE: b"newer weights"})
     resolve(replace(source, sha256=None, revision=other), OPTIONS)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "records" / "first-seen").iterdir()]
+    assert {record["file"]: record["sha256"] for record in records} == {
+        f"{REPO}@{source.revision}/{LARGE}": sha256(CONTENT),
+        f"{REPO}@{source.revision}/{SMALL}": sha256(FILES[SMALL]),
+        f"{REPO}@{other}/{LARGE}": sha256(b"newer weights"),
+    }
 
 
 def hash_field(record):
@@ -287,7 +295,7 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
         ("gated", "request access on the Hub, then set HF_TOKEN"),
         ("unauthorised", "no such repository, or it is private"),
         ("server error", r"the Hub cannot be reached \(.*500"),
-        ("no metadata", "does not seem to be served by a Hugging Face Hub"),
+        ("no metadata", r"does not seem to be (served by a Hugging Face Hub|on huggingface\.co)"),
         ("hang up", r"the download failed \(|the Hub cannot be reached \("),
         ("cut", r"the download failed \("),
     ],
@@ -317,9 +325,8 @@ def test_what_the_hub_does_not_have_is_named(hub, source, change, sentence):
 
 
 def test_a_hub_that_nobody_answers_for_is_out_of_reach(hub, source, monkeypatch):
-    nobody = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nobody)
-    assert "the Hub cannot be reached ([Errno" in message_of(source)
+    replace_endpoint(monkeypatch, "http://127.0.0.1:9")
+    assert re.search(r"the Hub cannot be reached \(.*\[Errno", message_of(source))
 
 
 @pytest.mark.parametrize("filename", [LARGE, SMALL])
@@ -336,8 +343,11 @@ def test_an_interrupted_download_is_never_taken_for_a_whole_file(hub, source, fi
 def test_an_interrupted_download_is_resumed(hub, source, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)  # what is kept of a cut body are whole chunks
     hub.failure = "cut once"
+    if Version(huggingface_hub.__version__) < Version("1.24"):  # which leaves it to the next call
+        message_of(source)
     assert resolve(source, OPTIONS).read_bytes() == CONTENT
-    assert [request.range for request in hub.take_downloads()] == [None, None, f"bytes={len(CONTENT) // 2}-"]
+    read = [request.range for request in hub.take_downloads() if request.method == "GET"]
+    assert read == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 # Files of packages

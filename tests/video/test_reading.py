@@ -93,28 +93,28 @@ def test_frames_before_the_end_of_a_truncated_file_are_given_and_then_an_error(t
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     decoded = []
-    with pytest.raises(InvalidImageError, match=r"cut short|damaged"):
+    with pytest.raises(InvalidImageError, match=r"truncated|corrupt"):
         iter_into(decoded, path)
     assert 10 < len(decoded) < 30
     np.testing.assert_array_equal(np.stack([frame.pixels for frame in decoded]), frames[: len(decoded)])
 
 
-@pytest.mark.parametrize("damaged", [6, 10, 15])
+@pytest.mark.parametrize("corrupt", [6, 10, 15])
 @pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "libx264"), ("clip.mkv", "libx264"), ("clip.mp4", "mpeg4")])
-def test_frames_before_a_damaged_one_are_given_and_then_an_error(tmp_path, name, codec, damaged):
+def test_frames_before_a_corrupt_one_are_given_and_then_an_error(tmp_path, name, codec, corrupt):
     """The beginning of a packet is erased: no decoder can take it for a picture, whatever the encoder made of it."""
     path = write(tmp_path / name, noise(20), codec=codec, pixel_format="yuv420p")
     whole = all_frames(path)
     content = path.read_bytes()
     with av.open(str(path)) as container:
-        packet = bytes([*container.demux(video=0)][damaged])
+        packet = bytes([*container.demux(video=0)][corrupt])
     assert content.count(packet) == 1
     erased = min(len(packet), 400)
     path.write_bytes(content.replace(packet, bytes(erased) + packet[erased:]))
     decoded = []
-    with pytest.raises(InvalidImageError, match="damaged after"):
+    with pytest.raises(InvalidImageError, match="corrupt after"):
         iter_into(decoded, path)
-    assert damaged - 5 < len(decoded) <= damaged  # frames that wait for their turn may be lost with it
+    assert corrupt - 5 < len(decoded) <= corrupt  # frames that wait for their turn may be lost with it
     for frame in decoded:
         np.testing.assert_array_equal(frame.pixels, whole[frame.number].pixels)
 
@@ -127,8 +127,8 @@ def iter_into(decoded, path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no video that can be read: Invalid data found when processing input.$"),
-        (b"no video" * 999, "no video that can be read: Invalid data found when processing input.$"),
+        (b"", "not a readable video: Invalid data found when processing input.$"),
+        (b"no video" * 999, "not a readable video: Invalid data found when processing input.$"),
         (None, "does not exist"),
     ],
 )

@@ -72,10 +72,10 @@ def test_the_frames_before_a_defect_are_kept_and_the_defect_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     scored = score_video(tiny_metric(), path, sampling=FrameSampling(every=1))
     assert 10 < len(scored.frames) < 30
-    assert "cut short or damaged after" in scored.error
+    assert "truncated or corrupt after" in scored.error
     assert scored.summary["tiny"].mean == pytest.approx(np.mean([f.scores["tiny"] for f in scored.frames]))
     path.write_bytes(b"nothing")
-    with pytest.raises(InvalidImageError, match="no video"):
+    with pytest.raises(InvalidImageError, match="not a readable video"):
         score_video(tiny_metric(), path)
 
 
@@ -119,7 +119,7 @@ def test_the_command_writes_a_row_a_video_and_its_frames_and_a_plot(command):
     assert [(row["frame"], float(row["seconds"])) for row in frames] == [(str(5 * n), 0.5 * n) for n in range(5)]
     mean = np.mean([float(row["lite_iqa"]) for row in frames])
     assert float(rows[0]["lite_iqa"]) == pytest.approx(mean, abs=2e-6)
-    assert "cut short" in rows[2]["error"]
+    assert "truncated" in rows[2]["error"]
     assert float(rows[2]["lite_iqa"]) > 0  # of the frames before the defect
     assert sorted(path.name for path in Path("scores_frames").iterdir()) == [
         f"{stem}{suffix}" for stem in ("broken", "clip-2", "clip") for suffix in (".csv", ".png", ".summary.csv")

@@ -1,74 +1,99 @@
-"""`list`, `info` and `fetch`: what there is, and getting it."""
+"""The commands `list`, `info` and `fetch`: which metrics there are, what they mean, and their weights."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.table import Table
+import typer
 
-from perceptmetrics.apps.cli.console import printable, results
-from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
-from perceptmetrics.metrics.registry import list_metrics, metric_info
-from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, find_cached, resolve, source_url
+from perceptmetrics.apps.cli.console import new_table, printable, property_table, results
+from perceptmetrics.apps.cli.options import CacheDir, command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from perceptmetrics.spec import MetricSpec
 
-__all__ = ["fetch_and_print", "print_card", "print_list"]
+__all__ = ["fetch", "info", "list_metrics"]
 
 
-def print_list(pattern: str, cache_dir: Path | None) -> None:
-    """Print a table of the metrics whose names match a pattern."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("metric", "task", "range", "better", "size", "cached", "weights' licence"):
-        table.add_column(heading, justify="right" if heading == "size" else "left")
+@command
+def list_metrics(
+    pattern: Annotated[str, typer.Argument(help="Shell-style pattern, such as 'clip*'.", show_default=False)] = "",
+    cache_dir: CacheDir = None,
+) -> None:
+    """List the metrics: task, range, direction, licence, size, and whether their weights are on this machine."""
+    from perceptmetrics.metrics.registry import list_metrics, metric_info
+    from perceptmetrics.weights.resolve import find_cached
+
+    table = new_table(
+        ("metric", "task", "range", "better", "size", "cached", "weights' licence"), right=("size",), whole=("metric",)
+    )
     for name in list_metrics(pattern):
         spec = metric_info(name)
+        cached = [find_cached(source, cache_dir) for source in spec.weight_sources]
         table.add_row(
             name,
             spec.task,
             spec.score.range_text,
             _better(spec),
-            _total_size(spec, cache_dir),
-            "yes" if _is_cached(spec, cache_dir) else "no",
+            _total_size(spec, cached),
+            "yes" if all(cached) else "no",
             spec.card.licence,
         )
     results.print(table)
 
 
-def print_card(name: str, cache_dir: Path | None) -> None:
-    """Print everything about one metric."""
+@command
+def info(
+    name: Annotated[str, typer.Argument(help="A metric, as named by `perceptmetrics list`.", show_default=False)],
+    cache_dir: CacheDir = None,
+) -> None:
+    """Show a metric's card: what its score means, paper, training data, limits, licence, files."""
+    from perceptmetrics.metrics.registry import metric_info
+    from perceptmetrics.weights.resolve import find_cached, source_url
+
     spec = metric_info(name)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    labels = ", ".join(spec.score.labels)
     rows = {
         "metric": spec.name,
         "score": spec.card.summary,
         "task": spec.task,
         "range": f"{spec.score.range_text}, {_better(spec)} is better",
-        "labels": labels,
-        "encoder": f"{spec.backbone.architecture} ({spec.backbone.library})",
+        "labels": ", ".join(spec.score.labels),
+        "encoder": f"{spec.encoder.architecture} ({spec.encoder.library})",
         "paper": f"{spec.card.paper}. {spec.card.paper_url}",
         "trained on": spec.card.training_data,
         "limits": spec.card.limits,
         "licence": spec.card.licence,
     }
-    for key, value in rows.items():
-        if value:
-            table.add_row(key, value)
+    shown = [(key, value) for key, value in rows.items() if value]
     for source in spec.weight_sources:
         cached = find_cached(source, cache_dir)
-        table.add_row("file", f"{source_url(source)} ({_megabytes(source.size)})")
-        table.add_row("", f"at {cached}" if cached else f"not on this machine: perceptmetrics fetch {spec.name}")
-    results.print(table)
+        shown.append(("file", f"{source_url(source)} ({_megabytes(source.size)})"))
+        shown.append(("", f"at {cached}" if cached else f"not on this machine: perceptmetrics fetch {spec.name}"))
+    results.print(property_table(shown))
 
 
-def fetch_and_print(names: list[str], backbone: str | None, revision: str | None, cache_dir: Path | None) -> None:
-    """Download and verify the files of metrics."""
+@command
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Metrics whose weights to download.", show_default=False)],
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Encoder to use with backbone= later, such as ViT-L-14.", show_default=False),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Another revision of the metric's Hub repository.", show_default=False)
+    ] = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Download the weights of metrics, verify them, and print address, size and sha256.
+
+    Afterwards the metrics work offline. Set HF_ENDPOINT to download from a mirror.
+    """
+    from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
+    from perceptmetrics.metrics.registry import metric_info
+    from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve, source_url
+
     options_of_metric = {} if backbone is None else {"backbone": backbone}
     specs = [pin_revision(apply_options(metric_info(name), options_of_metric), revision) for name in names]
     for spec in specs:
@@ -80,15 +105,9 @@ def fetch_and_print(names: list[str], backbone: str | None, revision: str | None
             results.print(f"  {path.stat().st_size} bytes, sha256 {file_sha256(path)}", soft_wrap=True)
 
 
-def _is_cached(spec: MetricSpec, cache_dir: Path | None) -> bool:
-    return all(find_cached(source, cache_dir) for source in spec.weight_sources)
-
-
-def _total_size(spec: MetricSpec, cache_dir: Path | None) -> str:
-    sizes = []
-    for source in spec.weight_sources:
-        cached = find_cached(source, cache_dir)
-        sizes.append(cached.stat().st_size if cached else source.size)
+def _total_size(spec: MetricSpec, cached: list[Path | None]) -> str:
+    found = zip(spec.weight_sources, cached, strict=True)
+    sizes = [path.stat().st_size if path else source.size for source, path in found]
     return _megabytes(None if None in sizes else sum(size for size in sizes if size is not None))
 
 

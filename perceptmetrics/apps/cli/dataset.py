@@ -1,46 +1,63 @@
-"""`perceptmetrics dataset`: what data sets there are, and whether one on this disk is sound."""
+"""The commands `dataset list` and `dataset check`: which data sets there are, and whether a copy on disk is sound."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.text import Text
 
-from perceptmetrics.apps.cli.console import fail
+from perceptmetrics.apps.cli.console import (
+    foreign,
+    messages,
+    name_some,
+    new_table,
+    printable,
+    property_table,
+    results,
+)
+from perceptmetrics.apps.cli.options import DatasetOptions, Seed, command, parse_dataset_options
 
-__all__ = ["dataset_app"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
-dataset_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+    from perceptmetrics.datasets import DatasetReport
+
+__all__ = ["check", "list_datasets"]
 
 
-@dataset_app.command("list")
-def list_command() -> None:
+@command
+def list_datasets() -> None:
     """List the data sets: task, official size, paper, licence, how to obtain them."""
-    from perceptmetrics.apps.cli.dataset_runs import print_datasets
+    from perceptmetrics.datasets import dataset_info, list_datasets
 
-    print_datasets()
+    headings = ("data set", "task", "images", "paper", "licence", "obtain")
+    table = new_table(headings, right=("images",), folded=headings)
+    for name in list_datasets():
+        info = dataset_info(name)
+        images = "" if info.images is None else f"{info.images:,}"
+        table.add_row(name, info.task, images, info.paper, info.licence, info.obtain)
+    results.print(table)
 
 
-@dataset_app.command()
+@command
 def check(
     name: Annotated[str, typer.Argument(help="A data set, as named by `perceptmetrics dataset list`.")],
-    root: Annotated[Path, typer.Argument(help="The folder into which it was unpacked.")],
+    root: Annotated[Path, typer.Argument(help="Folder of the unpacked data set.")],
     missing: Annotated[
         Literal["error", "skip"], typer.Option(help="Whether labelled images without a file are a problem.")
     ] = "error",
-    option: Annotated[
-        list[str] | None,
+    option: DatasetOptions = None,
+    splits: Annotated[
+        int | None,
         typer.Option(
-            "--option",
-            help="NAME=VALUE: an option of this data set; repeat for another, or for a list of values.",
-            show_default=False,
+            min=1, help="Number of splits to check. Default: as in the data set's papers.", show_default=False
         ),
     ] = None,
-    splits: Annotated[
-        int | None, typer.Option(min=1, help="How many splits to look at. Default: as many as the papers.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of drawn splits.")] = 0,
-) -> None:
-    """Check a data set: counts, labels and their range, sizes, damaged files, duplicates, leaks between splits.
+    seed: Seed = 0,
+) -> int:
+    """Check a data set: counts, labels and their range, sizes, corrupt files, duplicates, leaks between splits.
 
     The exit status is 1 when there are problems. Examples:
 
@@ -48,10 +65,58 @@ def check(
 
     - `perceptmetrics dataset check csv photos/ --option columns=mos --option lower=1 --option upper=5`
     """
-    from perceptmetrics.apps.cli.dataset_runs import run_check
+    from rich.progress import Progress
 
-    try:
-        status = run_check(name, root, option or [], accept_missing=missing == "skip", count=splits, seed=seed)
-    except KeyboardInterrupt:
-        fail("Interrupted.", status=130)
-    raise typer.Exit(status)
+    from perceptmetrics.datasets import check_dataset, dataset_info, load_dataset, make_splits
+
+    dataset = load_dataset(name, root, missing="skip", **parse_dataset_options(option or []))
+    info = dataset_info(name)
+    parts = make_splits(
+        dataset, splits or info.split_count, seed=seed, test=info.test_fraction, validation=info.validation_fraction
+    )
+    with Progress(console=messages, transient=True) as bar:
+        task = bar.add_task("checking", total=len(dataset))
+        report = check_dataset(dataset, parts, accept_missing=missing == "skip", progress=lambda: bar.advance(task))
+    results.print(property_table((key, foreign(value)) for key, value in _rows(report)))
+    for problem in report.problems:
+        results.print(Text("Problem: ", style="bold red"), Text(problem), sep="", soft_wrap=True)
+    for what, names in _named(report):
+        results.print(Text(f"{what}: {printable(name_some(names))}"), soft_wrap=True)
+    return 1 if report.problems else 0
+
+
+def _rows(report: DatasetReport) -> Iterator[tuple[str, str]]:
+    yield "data set", f"{report.name} ({report.task})"
+    official = "" if report.expected_images is None else f" of {report.expected_images:,}"
+    yield "images", f"{report.images:,}{official}, {len(report.missing):,} missing"
+    for rating in report.ratings:
+        scale = rating.scale
+        better = "higher" if scale.higher_is_better else "lower"
+        span = f"{rating.least:g} to {rating.greatest:g}, mean {rating.mean:.4g}"
+        ends = f"scale {scale.lower:g} to {scale.upper:g}, {better} is better"
+        yield rating.label, f"{span} ({ends}), {rating.images:,} images"
+    if report.class_counts:
+        yield "classes", ", ".join(f"{label} {count:,}" for label, count in report.class_counts.items())
+    if report.groups is not None:
+        yield "groups", f"{report.groups:,}"
+    if report.sizes is not None:
+        sizes = report.sizes
+        (width, height), (small, low), (wide, high) = sizes.most_frequent, sizes.fewest_pixels, sizes.most_pixels
+        yield (
+            "sizes",
+            f"{sizes.distinct} different, {sizes.fraction:.1%} {width}x{height}, from {small}x{low} to {wide}x{high}",
+        )
+    if report.rendered:
+        yield "not files", f"{report.rendered:,}"
+    yield "splits", f"{report.splits}, {len(report.leaks)} leaks"
+
+
+def _named(report: DatasetReport) -> Iterator[tuple[str, Sequence[str]]]:
+    if report.missing:
+        yield "Missing", report.missing
+    if report.unreadable:
+        yield "Unreadable", [f"{name} ({reason})" for name, reason in report.unreadable]
+    if report.duplicates:
+        yield "Identical", [" = ".join(names) for names in report.duplicates]
+    for leak in report.leaks:
+        yield f"In {' and '.join(leak.parts)} of split {leak.split} ({leak.what})", leak.names

@@ -1,4 +1,6 @@
-"""The command `demo`. What needs PyTorch is imported when it runs."""
+"""The command `demo`: a page to try metrics on in the browser."""
+
+from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
@@ -6,32 +8,31 @@ from typing import Annotated
 import typer
 
 from perceptmetrics.apps.cli.console import messages
+from perceptmetrics.apps.cli.options import CacheDir, Device, Host, command
 
 __all__ = ["demo"]
 
 
+@command
 def demo(
     folder: Annotated[
         list[Path] | None, typer.Argument(help="Folders of exported metrics to offer as well.", show_default=False)
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine only.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 7860,
-    max_file_mb: Annotated[float, typer.Option(min=0.001, help="Most megabytes of an image file.")] = 20.0,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image.")] = 25_000_000,
-    max_images: Annotated[int, typer.Option(min=1, help="Most images at a time.")] = 8,
-    device: Annotated[str, typer.Option(help="'auto' (a CUDA GPU if there is one), 'cpu', 'cuda:1', 'mps'.")] = "auto",
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free port.")] = 7860,
+    max_file_mb: Annotated[float, typer.Option(min=0.001, help="Maximum size of an image file, in megabytes.")] = 20.0,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Maximum number of pixels per image.")] = 25_000_000,
+    max_images: Annotated[int, typer.Option(min=1, help="Maximum number of images at a time.")] = 8,
+    device: Device = "auto",
+    cache_dir: CacheDir = None,
 ) -> None:
     """Open a page to try metrics on in the browser: scores, explanations, two images side by side.
 
     It works offline, with the metrics whose weights are on this machine.
     """
-    from perceptmetrics.apps.cli.experiment_metrics import chosen_device
+    from perceptmetrics.apps.cli.metrics import chosen_device
     from perceptmetrics.apps.demo import DemoLimits, Studio, offers
-    from perceptmetrics.apps.demo.run import run_demo
+    from perceptmetrics.apps.demo.app import run_demo
 
     limits = DemoLimits(max_bytes=int(max_file_mb * 1e6), max_pixels=max_pixels, max_images=max_images)
     studio = Studio(offers(folder or [], cache_dir), limits, chosen_device(device))

@@ -1,36 +1,35 @@
-"""The command `export`. What needs PyTorch is imported when it runs."""
+"""The command `export`: a metric as an ONNX model or a PyTorch program, by `perceptmetrics.export.programs`."""
 
-from enum import Enum
+from __future__ import annotations
+
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from perceptmetrics.apps.cli.console import messages, printable, results
+from perceptmetrics.apps.cli.options import BackboneCheckpoint, CacheDir, Checkpoint, Overwrite, command
+from perceptmetrics.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from perceptmetrics.export.programs import CheckedProgram
+    from perceptmetrics.models.metric import Metric
+
 __all__ = ["export"]
 
-
-class ProgramFormat(str, Enum):
-    """What runs the program."""
-
-    onnx = "onnx"
-    pt2 = "pt2"
+_SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 
 
-class ProgramPrecision(str, Enum):
-    """Precision of its weights."""
-
-    float32 = "float32"
-    int8 = "int8"
-
-
+@command
 def export(
     metric: Annotated[
         str,
         typer.Argument(help="A metric, as named by `perceptmetrics list`, or the folder of one.", show_default=False),
     ],
     form: Annotated[
-        ProgramFormat, typer.Option("--format", help="onnx: for onnxruntime and others. pt2: for PyTorch.")
-    ] = ProgramFormat.onnx,
+        Literal["onnx", "pt2"], typer.Option("--format", help="onnx: for ONNX Runtime and others. pt2: for PyTorch.")
+    ] = "onnx",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write. Default: METRIC.onnx or METRIC.pt2.", show_default=False),
@@ -40,32 +39,25 @@ def export(
         typer.Option(metavar="HxW", help="Fix height and width of the images, such as 480x640.", show_default=False),
     ] = None,
     precision: Annotated[
-        ProgramPrecision,
-        typer.Option(help="ONNX only. int8: integers in the encoder; scores shift."),
-    ] = ProgramPrecision.float32,
-    opset: Annotated[int, typer.Option(help="ONNX only: version of its operators.")] = 18,
+        Literal["float32", "int8"],
+        typer.Option(help="ONNX only. int8: integer arithmetic in the encoder; scores change."),
+    ] = "float32",
+    opset: Annotated[int, typer.Option(help="ONNX only: operator set version.")] = 18,
     calibration: Annotated[
         list[str] | None,
         typer.Option(
-            help="For int8 on a convolutional encoder: images, folders or patterns; repeat.", show_default=False
+            help="For int8 with a convolutional encoder: images, folders or patterns; repeat.", show_default=False
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="The metric's own trained weights, file or folder.", show_default=False)
-    ] = None,
-    backbone_checkpoint: Annotated[
-        Path | None, typer.Option(help="CLIP weights from a file or folder instead of the Hub.", show_default=False)
-    ] = None,
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
-    ] = None,
+    overwrite: Overwrite = False,
+    checkpoint: Checkpoint = None,
+    backbone_checkpoint: BackboneCheckpoint = None,
+    cache_dir: CacheDir = None,
 ) -> None:
-    """Write a metric as a program that runs without this package: an ONNX model, or a PyTorch program (.pt2).
+    """Export a metric as a program that runs without this package: an ONNX model, or a PyTorch program (.pt2).
 
-    It takes RGB images in [0, 1], any number at once, and does all that the metric does with them. It is run beside the
-    metric, and appears only if scores agree. To store or publish trained weights see `convert` and `push`. Examples:
+    The program takes batches of RGB images in [0, 1] and does all that the metric does. It is written only if its
+    scores agree with the metric's. To store or share trained weights, see `convert` and `publish`. Examples:
 
     - `perceptmetrics export lite_iqa`
 
@@ -73,20 +65,48 @@ def export(
 
     - `perceptmetrics export clipiqa --format pt2 --size 384x512`
     """
-    from perceptmetrics.apps.cli.export_run import export_and_print
+    from perceptmetrics.export.programs import DEFAULT_OPSET, export_onnx, export_pt2
+    from perceptmetrics.factory.create import create_metric
+    from perceptmetrics.images.find import find_images
 
-    export_and_print(
-        metric,
-        form=form.value,
-        output=output,
-        size=size,
-        precision=precision.value,
-        opset=opset,
-        calibration=calibration or [],
-        overwrite=overwrite,
-        create_options={
-            "checkpoint": checkpoint,
-            "backbone_checkpoint": backbone_checkpoint,
-            "cache_dir": cache_dir,
-        },
+    fixed = _parse_size(size)
+    if form == "pt2" and (precision != "float32" or calibration or opset != DEFAULT_OPSET):
+        raise InvalidOptionError("--precision, --opset and --calibration are for --format onnx. Leave them out.")
+    images = list(find_images(calibration)) if calibration else None
+    created = create_metric(metric, checkpoint=checkpoint, backbone_checkpoint=backbone_checkpoint, cache_dir=cache_dir)
+    path = output or Path(f"{created.metric_name}.{form}")
+    with messages.status(f"Exporting {printable(created.metric_name)}"):
+        if form == "pt2":
+            checked = export_pt2(created, path, size=fixed, overwrite=overwrite)
+        else:
+            checked = export_onnx(
+                created,
+                path,
+                size=fixed,
+                precision=precision,
+                opset=opset,
+                calibration=images,
+                overwrite=overwrite,
+            )
+    _print(created, checked)
+
+
+def _print(metric: Metric, checked: CheckedProgram) -> None:
+    dynamic = "any number of images of any size"
+    if checked.size is not None:
+        dynamic = f"any number of images of {checked.size[0]} x {checked.size[1]} pixels"
+    results.print(f"{printable(str(checked.path))}  {checked.bytes / 1e6:.3f} MB", markup=False, soft_wrap=True)
+    results.print(
+        f"{metric.metric_name}, {checked.precision}, {dynamic}: its scores differ from the metric's by at most "
+        f"{checked.largest_difference:.1e} on {sum(count for count, _, _ in checked.shapes)} images.",
+        markup=False,
     )
+
+
+def _parse_size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    matched = _SIZE.fullmatch(text.lower())
+    if matched is None:
+        raise InvalidOptionError(f"--size takes height x width in pixels, such as 480x640; got {text!r}.")
+    return int(matched[1]), int(matched[2])

@@ -1,25 +1,50 @@
-"""The command `finetune`. What needs PyTorch is imported when it runs."""
+"""The command `finetune`: train a metric on human labels."""
 
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.text import Text
 
-from perceptmetrics.apps.cli.console import fail
+from perceptmetrics.apps.cli.console import fail, messages, new_table, printable, results
+from perceptmetrics.apps.cli.options import (
+    BackboneCheckpoint,
+    CacheDir,
+    command,
+    parse_options_of_several,
+)
+from perceptmetrics.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perceptmetrics.datasets import LabelledImages
+    from perceptmetrics.finetune import EpochRecord, Plan, Recipe, RunResult, StageName
 
 __all__ = ["finetune"]
 
 
+@command
 def finetune(
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe, see --list, or a YAML file of your own.", show_default=False)
+        str | None, typer.Argument(help="A recipe (see --list), or a YAML file of your own.", show_default=False)
     ] = None,
     root: Annotated[
         list[str] | None,
-        typer.Option(help="Folder of the data set; with several, NAME=FOLDER for each.", show_default=False),
+        typer.Option(
+            "--root",
+            "-r",
+            help="Folder of the data set; with several data sets, NAME=FOLDER for each.",
+            show_default=False,
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the run.", show_default=False)
+        Path | None, typer.Option("--output", "-o", help="Folder for the run.", show_default=False)
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -27,41 +52,41 @@ def finetune(
     ] = None,
     dataset: Annotated[
         list[str] | None,
-        typer.Option(help="Train on this data set instead of the recipe's; repeat for several.", show_default=False),
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="Train on this data set instead of the recipe's; repeat for several.",
+            show_default=False,
+        ),
     ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME=VALUE: an option of the data set, such as columns=mos; repeat for another, or for a list of "
-            "values. Of one data set among several: DATASET.NAME=VALUE.",
+            help="NAME=VALUE: option of the data set, such as columns=mos; repeat for more, or for a list of values. "
+            "DATASET.NAME=VALUE sets it for one data set of several.",
             show_default=False,
         ),
     ] = None,
     missing: Annotated[
-        Literal["error", "skip"], typer.Option(help="Whether labelled images without a file are an error.")
+        Literal["error", "skip"], typer.Option(help="What to do about labelled images without a file.")
     ] = "error",
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan of the run and exit.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     plots: Annotated[
         list[str] | None,
         typer.Option(
-            help="Write the report's plots into plots/ of the run's folder as well: png, svg or pdf; repeat.",
+            help="Also write the report's plots to plots/ in the run's folder: png, svg or pdf; repeat.",
             show_default=False,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'mps'.")] = "auto",
-    backbone_checkpoint: Annotated[
-        Path | None, typer.Option(help="The encoder's weights from a file or folder.", show_default=False)
-    ] = None,
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
-    ] = None,
+    device: Annotated[str, typer.Option(help="'auto' (a GPU if there is one), 'cpu', 'cuda' or 'mps'.")] = "auto",
+    backbone_checkpoint: BackboneCheckpoint = None,
+    cache_dir: CacheDir = None,
 ) -> None:
-    """Train a metric on human labels: a published recipe, or one's own.
+    """Train a metric on human labels, by a published recipe or your own.
 
-    Several processes share the work when `torchrun` or `accelerate launch` starts them. Examples:
+    Runs on several processes when started by `torchrun` or `accelerate launch`. Examples:
 
     - `perceptmetrics finetune --list`
 
@@ -69,28 +94,192 @@ def finetune(
 
     - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --option columns=mos -o runs/mine`
     """
-    from perceptmetrics.apps.cli.finetune_run import print_recipes, run_finetune
+    from perceptmetrics.datasets import load_dataset
+    from perceptmetrics.finetune import finetune as run_finetune
+    from perceptmetrics.finetune import load_recipe, make_plan
+    from perceptmetrics.reports.finetune import check_plot_formats, write_finetune_report
 
     if list_recipes:
-        print_recipes()
+        _print_recipes()
         return
     if recipe is None:
         fail("Name a recipe (perceptmetrics finetune --list shows them), or a YAML file.")
+    check_plot_formats(plots or [])
+    changes = [*([_data_setting(recipe, dataset)] if dataset else []), *(settings or [])]
+    chosen = _with_options(load_recipe(recipe, changes), option or [])
+    folders = _folders(chosen, root or [])
+    datasets = [load_dataset(one.name, folders[one.name], missing=missing, **one.options) for one in chosen.data]
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        _print_plan(make_plan(chosen, datasets, int(os.environ.get("WORLD_SIZE", "1"))))
+    if dry_run:
+        return
+    if output is None:
+        raise InvalidOptionError("Name the folder of the run: --output runs/NAME.")
     try:
-        run_finetune(
-            recipe,
-            roots=root or [],
-            output=output,
-            settings=settings or [],
-            names=dataset or [],
-            options=option or [],
-            missing=missing,
-            dry_run=dry_run,
-            resume=resume,
-            plots=plots or [],
-            device=None if device == "auto" else device,
-            backbone_checkpoint=backbone_checkpoint,
-            cache_dir=cache_dir,
-        )
+        with _Bars(enabled=first) as bars:
+            result = run_finetune(
+                chosen,
+                datasets,
+                output,
+                device=None if device == "auto" else device,
+                backbone_checkpoint=backbone_checkpoint,
+                cache_dir=cache_dir,
+                resume=resume,
+                observer=bars,
+            )
     except KeyboardInterrupt:
-        fail("Interrupted. The run goes on from where it was with --resume.", status=130)
+        fail("Interrupted. Continue the run with --resume.", status=130)
+    if first:
+        _print_result(result, datasets)
+        page, *_ = write_finetune_report(result, plots=plots or [])
+        results.print(f"report: {printable(str(page))}", highlight=False, soft_wrap=True)
+
+
+def _print_recipes() -> None:
+    """Print the recipes that the package contains, in groups."""
+    from perceptmetrics.finetune import recipe_groups
+
+    table = new_table(("recipe", "trains", "what it is"), whole=("recipe", "trains"))
+    for title, recipes in recipe_groups().items():
+        table.add_row()
+        table.add_row(Text(title, style="bold"))
+        for recipe in recipes:
+            table.add_row(recipe.name, recipe.train, recipe.summary)
+    results.print(table)
+
+
+def _data_setting(recipe: str, names: Sequence[str]) -> str:
+    """The setting that replaces the data sets of a recipe; those that the recipe names keep its options."""
+    import json
+
+    from perceptmetrics.finetune import load_recipe
+    from perceptmetrics.spec.plain import to_plain
+
+    known = {entry.name: to_plain(entry) for entry in load_recipe(recipe).data}
+    return f"data={json.dumps([known.get(name, {'name': name}) for name in names])}"
+
+
+def _with_options(recipe: Recipe, options: Sequence[str]) -> Recipe:
+    """Add options to those of a recipe's data sets, or override them."""
+    own = parse_options_of_several(options, [entry.name for entry in recipe.data])
+    return replace(recipe, data=tuple(replace(entry, options=entry.options | own[entry.name]) for entry in recipe.data))
+
+
+def _folders(recipe: Recipe, roots: Sequence[str]) -> dict[str, str]:
+    """The folder of each data set."""
+    names = [entry.name for entry in recipe.data]
+    if len(set(names)) < len(names):
+        raise InvalidOptionError(
+            f"The command takes each data set once, got {', '.join(names)}. In Python, give several of a kind names of "
+            "their own: dataclasses.replace(data, name=...)."
+        )
+    if len(names) == 1 and len(roots) == 1:
+        return {names[0]: roots[0].removeprefix(f"{names[0]}=")}
+    folders = dict(root.partition("=")[::2] for root in roots)
+    missing = [name for name in names if not folders.get(name)]
+    if missing or len(folders) != len(names):
+        raise InvalidOptionError(
+            f"Expected --root NAME=FOLDER for each of {', '.join(names)}, got {', '.join(roots) or 'none'}."
+        )
+    return folders
+
+
+def _print_plan(plan: Plan) -> None:
+    lines = [
+        f"{name}: {train} images for training, {validation} for validation, {test} for test"
+        for name, (train, validation, test) in plan.images.items()
+    ]
+    lines += [
+        f"{one.tested} is tested on {len(one.names)} images that {one.trained} trains on (split {one.split + 1}: "
+        f"{one.names[0]}, ...): its results will be too good. Leave these images out of one of the two, or split both "
+        "in the same way"
+        for one in plan.overlaps
+    ]
+    cached = "; the encoder's features are computed once" if plan.cached else ""
+    lines += [
+        f"{plan.splits} splits, {plan.models} models to train, up to {plan.epochs} epochs of {plan.steps} steps",
+        f"{plan.trained:,} of {plan.weights:,} weights are trained{cached}",
+        f"about {plan.memory / 2**30:.2f} GiB per process, {plan.activations / 2**30:.2f} GiB of it activations",
+    ]
+    for line in lines:
+        messages.print(printable(line))
+
+
+def _print_result(result: RunResult, datasets: Sequence[LabelledImages]) -> None:
+    numbers = ("median", "lowest", "highest")
+    table = new_table(("data set", "label", "splits", "statistic", *numbers), right=numbers)
+    for dataset in datasets:
+        shown = ("accuracy", "macro_f1") if dataset.classes is not None else ("srcc", "plcc_logistic4", "rmse")
+        for label in ("classes",) if dataset.classes is not None else dataset.labels:
+            for statistic in shown:
+                values = result.values(dataset.name, label, statistic)
+                if not all(map(math.isnan, values)):
+                    summary = (result.median(dataset.name, label, statistic), min(values), max(values))
+                    cells = [f"{value:.3f}" for value in summary]
+                    table.add_row(dataset.name, label, str(len(values)), statistic, *cells)
+    results.print(table)
+    for name, folder in result.metrics.items():
+        results.print(f'{name}: create_metric("{folder}")', highlight=False)
+
+
+class _Bars:
+    """Progress bars that show the loss and the best validation result so far."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=messages,
+            transient=True,
+            disable=not enabled,
+        )
+        self._encoding = self._progress.add_task("features", total=None, visible=False, note="")
+        self._epoch = self._progress.add_task("epoch", total=None, visible=False, note="")
+        self._best = ""
+        self._writes_lines = enabled and not messages.is_terminal
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def encoding(self, data_set: str, done: int, total: int) -> None:
+        """See `finetune.Observer`."""
+        description = f"features of {printable(data_set)}"
+        self._progress.update(
+            self._encoding, description=description, completed=done, total=total, visible=done < total
+        )
+
+    def step(self, stage: StageName, epoch: int, step: int, steps: int, loss: float) -> None:
+        """See `finetune.Observer`."""
+        self._progress.update(
+            self._epoch,
+            description=f"{stage}, epoch {epoch + 1}",
+            completed=step,
+            total=steps,
+            visible=True,
+            note=f"loss {loss:.4f}{self._best}",
+        )
+
+    def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
+        """See `finetune.Observer`."""
+        best = "best" if record.epoch == best_epoch else f"best in epoch {best_epoch + 1}"
+        self._best = "" if math.isnan(record.selection) else f", validation {record.selection:.4f} ({best})"
+        if self._writes_lines:
+            messages.print(f"{stage}, epoch {record.epoch + 1}: loss {record.loss:.4f}{self._best}")

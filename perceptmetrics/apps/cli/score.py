@@ -1,142 +1,136 @@
-"""`score` and its options."""
+"""The command `score`: images and videos in, a table or a file of scores out."""
 
-from enum import Enum
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from perceptmetrics.apps.cli.arguments import Precision
-from perceptmetrics.apps.cli.console import fail, messages
+from perceptmetrics.apps.cli.console import messages, printable
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, BatchSize, EncoderOptions, MetricNames, Workers, command
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
+    from perceptmetrics.apps.cli.score_work import Work
     from perceptmetrics.integrations.ray import Actors
+    from perceptmetrics.scoring.results import Format, TextFormat
 
 __all__ = ["score"]
 
-
-class OutputFormat(str, Enum):
-    """How results are printed or written."""
-
-    table = "table"
-    csv = "csv"
-    jsonl = "jsonl"
-    parquet = "parquet"
+_WINDOWS_PER_PART = 2
 
 
-class Engine(str, Enum):
-    """What scores."""
+@dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """What is scored."""
 
-    local = "local"
-    ray = "ray"
-
-
-def score(
     paths: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        list[str] | None,
         typer.Argument(
-            help="Images, folders, patterns such as 'photos/**/*.jpg', videos, tar and Parquet files, addresses such "
-            "as s3://...",
+            help="Images, folders, patterns such as 'photos/**/*.jpg', videos, tar, Parquet and CSV files, addresses "
+            "such as s3://...",
             show_default=False,
         ),
-    ] = None,
-    metric: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option("--metric", "-m", help="Metric to score with; repeat for several. Default: lite_iqa."),
-    ] = None,
+    ] = None
     samples: Annotated[
-        bool, typer.Option("--samples", help="Score sample photographs beside degraded copies of them.")
-    ] = False,
-    form: Annotated[
-        Optional[OutputFormat],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option("--format", help="Default: by the suffix of --output, else a table.", show_default=False),
-    ] = None,
+        bool, typer.Option("--samples", help="Score sample photographs and degraded copies of them.")
+    ] = False
+    recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True
+    image_column: Annotated[
+        str | None,
+        typer.Option(help="Parquet, CSV: column with the images. Default: detected.", show_default=False),
+    ] = None
+    key_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Parquet, CSV: column with their names. Default: the row number, in a CSV the path.",
+            show_default=False,
+        ),
+    ] = None
+    prompt_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Parquet, CSV: column with the text of each image, for metrics that compare them. Default: 'prompt', "
+            "'caption' or 'text'.",
+            show_default=False,
+        ),
+    ] = None
+    fps: Annotated[
+        float | None, typer.Option(help="Videos: frames per second to score. Default: 1.", show_default=False)
+    ] = None
+    every: Annotated[int | None, typer.Option(help="Videos: score every n-th frame.", show_default=False)] = None
+    frames: Annotated[
+        int | None, typer.Option(help="Videos: number of frames to score, evenly spaced in time.", show_default=False)
+    ] = None
+    scenes: Annotated[bool, typer.Option("--scenes", help="With --frames: that number from each scene.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultOptions:
+    """Where the scores go."""
+
     output: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option("--output", "-o", help="File to write: .csv, .jsonl, .parquet.", show_default=False),
-    ] = None,
+        Path | None,
+        typer.Option("--output", "-o", help="File to write: .csv, .jsonl or .parquet.", show_default=False),
+    ] = None
+    form: Annotated[
+        Literal["table", "csv", "jsonl", "parquet"] | None,
+        typer.Option("--format", help="Default: by the suffix of --output, else a table.", show_default=False),
+    ] = None
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the interrupted run that wrote --output, or add to it.")
-    ] = False,
-    recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True,
-    device: Annotated[str, typer.Option(help="'auto' (a CUDA GPU if there is one), 'cpu', 'cuda:1', 'mps'.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Most images of one size to score together.")] = 8,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Most pixels to score together; a larger image goes alone.")
-    ] = 4_000_000,
-    workers: Annotated[
-        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(
-            min=0, help="Threads that decode images. Default: one per processor, at most 8.", show_default=False
-        ),
-    ] = None,
-    image_column: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="Column of a Parquet table with the images. Default: found.", show_default=False),
-    ] = None,
-    key_column: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="Column with their keys. Default: the number of the row.", show_default=False),
-    ] = None,
-    fps: Annotated[
-        Optional[float],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="Videos: frames a second to score. Default: 1.", show_default=False),
-    ] = None,
-    every: Annotated[
-        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="Videos: score every n-th frame.", show_default=False),
-    ] = None,
-    frames: Annotated[
-        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="Videos: number of frames to score, evenly in time.", show_default=False),
-    ] = None,
-    scenes: Annotated[bool, typer.Option("--scenes", help="With --frames: as many from each scene.")] = False,
+    ] = False
     frames_output: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        Path | None,
         typer.Option(
-            help="Videos: folder for each frame's scores, summary and plot. Default: OUTPUT_frames beside --output.",
+            help="Videos: folder for frame scores, summary and plot of each. Default: OUTPUT_frames beside --output.",
             show_default=False,
         ),
-    ] = None,
-    engine: Annotated[Engine, typer.Option(help="ray: on a cluster, or with several processes here.")] = Engine.local,
-    actors: Annotated[
-        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(min=1, help="Processes of --engine ray. Default: as many as fit.", show_default=False),
-    ] = None,
-    cpus_per_actor: Annotated[
-        Optional[int],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(min=1, help="Processors of each. Default: 1.", show_default=False),
-    ] = None,
-    gpus_per_actor: Annotated[
-        Optional[float],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(min=0, help="GPUs of each; 0.5 puts two on one. Default: none.", show_default=False),
-    ] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first unreadable image.")] = False,
-    backbone_checkpoint: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="CLIP weights from a file or folder instead of the Hub.", show_default=False),
-    ] = None,
+    ] = None
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first unreadable image.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(EncoderOptions):
+    """What scores, and how."""
+
+    metric: MetricNames = None
     checkpoint: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads this at run time on Python 3.10
+        list[str] | None,
         typer.Option(
-            help="A metric's own trained weights, file or folder: PATH, or with several metrics METRIC=PATH; repeat.",
+            help="The metric's own trained weights: a local file or folder. With several metrics METRIC=PATH; repeat.",
             show_default=False,
         ),
-    ] = None,
-    precision: Annotated[
-        Optional[Precision],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="int8: faster on a processor, scores shift a little.", show_default=False),
-    ] = None,
-    cache_dir: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this at run time on Python 3.10
-        typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
-    ] = None,
-) -> None:
+    ] = None
+    batch_size: BatchSize = 8
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Maximum number of pixels per batch; a larger image is scored alone.")
+    ] = 4_000_000
+    workers: Workers = None
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="ray: on a cluster, or in several processes on this machine.")
+    ] = "local"
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Ray: number of processes. Default: as many as fit.", show_default=False)
+    ] = None
+    cpus_per_actor: Annotated[
+        int | None, typer.Option(min=1, help="Ray: CPU cores per process. Default: 1.", show_default=False)
+    ] = None
+    gpus_per_actor: Annotated[
+        float | None,
+        typer.Option(min=0, help="Ray: GPUs per process; 0.5 puts two on one GPU. Default: none.", show_default=False),
+    ] = None
+
+
+@command
+def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) -> int:
     """Score images with one or several metrics.
 
     Unreadable images are reported and the others scored; the exit status is then 1. Large images are scored alone, at
-    native size where the metric asks for it. Examples:
+    their native size if the metric uses it. Examples:
 
     - `perceptmetrics score --samples`
 
@@ -148,47 +142,164 @@ def score(
 
     - `perceptmetrics score 'shard-{0000..0099}.tar' --output scores.parquet --engine ray`
     """
-    from perceptmetrics.apps.cli.score_run import Request, run
-    from perceptmetrics.images.sources import ReadOptions
+    from perceptmetrics.apps.cli.score_tables import print_samples
+    from perceptmetrics.apps.cli.score_work import Work, split_videos
+    from perceptmetrics.factory.create import create_metric
+    from perceptmetrics.images.batch import window_size
+    from perceptmetrics.images.sources import ReadOptions, find_parts
     from perceptmetrics.video import FrameSampling
 
-    request = Request(
-        paths=paths or [],
-        metrics=metric or ["lite_iqa"],
-        samples=samples,
-        form=form.value if form else None,
-        output=output,
-        resume=resume,
-        recursive=recursive,
-        device=device,
-        batch_size=batch_size,
-        max_pixels=max_pixels,
-        workers=workers,
-        fail_fast=fail_fast,
-        checkpoints=checkpoint or [],
-        read_options=ReadOptions(image_column=image_column, key_column=key_column),
-        actors=_actors(engine, actors, cpus_per_actor, gpus_per_actor),
-        sampling=FrameSampling(fps=fps, every=every, frames=frames, scenes=scenes),
-        frames_output=frames_output,
-        create_options={
-            "backbone_checkpoint": backbone_checkpoint,
-            "precision": precision.value if precision else None,
-            "cache_dir": cache_dir,
-        },
+    actors = _actors(options)
+    sampling = FrameSampling(fps=inputs.fps, every=inputs.every, frames=inputs.frames, scenes=inputs.scenes)
+    _check(inputs, results, options)
+    form = _format(results)
+    videos, images = split_videos(inputs.paths or [])
+    if videos and actors:
+        raise InvalidOptionError("Videos are scored in this process; leave out --engine ray, or give images.")
+    if not videos and (sampling != FrameSampling() or results.frames_output is not None):
+        raise InvalidOptionError("--fps, --every, --frames, --scenes and --frames-output need a video; none is given.")
+    part_size = _WINDOWS_PER_PART * window_size(options.batch_size)
+    parts = list(find_parts(images, recursive=inputs.recursive, part_size=part_size))
+    keywords = _metric_keywords(options)
+    metrics = [create_metric(name, **own) for name, own in keywords.items()]
+    if inputs.samples:
+        print_samples(metrics, options.batch_size)
+        return 0
+    work = Work(
+        metrics=metrics,
+        keywords=keywords,
+        parts=parts,
+        read_options=ReadOptions(
+            image_column=inputs.image_column, key_column=inputs.key_column, prompt_column=inputs.prompt_column
+        ),
+        actors=actors,
+        batch_size=options.batch_size,
+        max_pixels=options.max_pixels,
+        workers=options.workers,
+        videos=videos,
+        sampling=sampling,
+        frames_folder=_frames_folder(results),
     )
-    try:
-        status = run(request, messages)
-    except KeyboardInterrupt:
-        fail("Interrupted.", status=130)
-    raise typer.Exit(status)
+    return _to_screen(work, results, form) if results.output is None else _to_file(work, results, form)
 
 
-def _actors(engine: Engine, count: int | None, cpus: int | None, gpus: float | None) -> "Actors | None":
-    """The workers of a cluster; None for this process."""
-    from perceptmetrics.integrations.ray import Actors
+def _check(inputs: InputOptions, results: ResultOptions, options: RunOptions) -> None:
+    """Refuse options that contradict each other."""
+    if bool(inputs.paths) == inputs.samples:
+        raise InvalidOptionError("Give either images, folders or patterns to score, or --samples.")
+    if inputs.samples and (results.output or results.form or results.resume):
+        raise InvalidOptionError(
+            "--samples prints a table; --output, --format and --resume go with images of your own."
+        )
+    if options.engine == "ray" and (options.device != "auto" or options.workers is not None):
+        raise InvalidOptionError(
+            "--device and --workers are for this process; with --engine ray use --gpus-per-actor, --cpus-per-actor."
+        )
 
-    if engine is Engine.ray:
+
+def _actors(options: RunOptions) -> Actors | None:
+    """The workers of a cluster; None to score in this process."""
+    count, cpus, gpus = options.actors, options.cpus_per_actor, options.gpus_per_actor
+    if options.engine == "ray":
+        from perceptmetrics.integrations.ray import Actors
+
         return Actors(count=count, cpus=cpus or 1, gpus=gpus or 0.0)
     if (count, cpus, gpus) != (None, None, None):
         raise InvalidOptionError("--actors, --cpus-per-actor and --gpus-per-actor go with --engine ray.")
     return None
+
+
+def _format(results: ResultOptions) -> str:
+    from perceptmetrics.scoring.results import FORMATS
+
+    if results.output is None:
+        if results.resume:
+            raise InvalidOptionError("--resume continues the file of an earlier run; name it with --output.")
+        if results.form == "parquet":
+            raise InvalidOptionError("Parquet cannot be printed; name a file with --output.")
+        return results.form or "table"
+    form = results.form or results.output.suffix.lstrip(".").lower()
+    if form not in FORMATS:
+        raise InvalidOptionError(
+            f"--output writes CSV, JSON Lines or Parquet, got {form or 'no suffix'!r}. Name the file .csv, .jsonl or "
+            ".parquet, or add --format."
+        )
+    return form
+
+
+def _frames_folder(results: ResultOptions) -> Path | None:
+    beside = None if results.output is None else results.output.with_name(f"{results.output.stem}_frames")
+    return results.frames_output or beside
+
+
+def _metric_keywords(options: RunOptions) -> dict[str, dict[str, Any]]:
+    """Keywords of `create_metric` by metric; the processes of a cluster choose their devices themselves."""
+    from perceptmetrics.apps.cli.metrics import encoder_keywords
+
+    names = list(dict.fromkeys(options.metric or [DEFAULT_METRIC]))
+    shared = encoder_keywords(options)
+    if options.engine == "ray":
+        del shared["device"]
+    checkpoints = _checkpoint_of(names, options.checkpoint or [])
+    return {name: {**shared, "checkpoint": checkpoints.get(name)} for name in names}
+
+
+def _checkpoint_of(metrics: list[str], checkpoints: list[str]) -> dict[str, str]:
+    """The checkpoint of each metric: METRIC=PATH, or just PATH for a single metric."""
+    belongs: dict[str, str] = {}
+    for checkpoint in checkpoints:
+        name, _, path = checkpoint.partition("=")
+        if name not in metrics:
+            if len(metrics) > 1:
+                raise InvalidOptionError(
+                    f"--checkpoint {checkpoint} does not say which metric it is for. Write METRIC=PATH, with one of "
+                    f"{', '.join(metrics)}."
+                )
+            name, path = metrics[0], checkpoint
+        if name in belongs:
+            raise InvalidOptionError(f"--checkpoint is given twice for {name}.")
+        belongs[name] = path
+    return belongs
+
+
+def _to_file(work: Work, results: ResultOptions, form: str) -> int:
+    from perceptmetrics.apps.cli.score_tables import Tally
+    from perceptmetrics.scoring.results_file import ResultsFile
+    from perceptmetrics.scoring.stream import score_columns
+
+    output = cast("Path", results.output)
+    file = ResultsFile(output, cast("Format", form), score_columns(work.metrics), resume=results.resume)
+    tally = Tally(work.count, fail_fast=results.fail_fast)
+    try:
+        for row in tally.watch(work.rows(file.done)):
+            file.add(row)
+    except BaseException:
+        tally.stopped = True
+        raise
+    finally:
+        if tally.stopped:
+            file.close()
+            journal = printable(str(file.journal))
+            messages.print(f"Stopped; the scores so far are in {journal}. Continue with --resume.", markup=False)
+    if not tally.stopped:
+        file.finish()
+        messages.print(f"Wrote {printable(str(output))}.", markup=False)
+    return tally.status
+
+
+def _to_screen(work: Work, results: ResultOptions, form: str) -> int:
+    from perceptmetrics.apps.cli.score_tables import Tally, print_table
+    from perceptmetrics.scoring.results import format_row, format_start
+    from perceptmetrics.scoring.stream import score_columns
+
+    columns = score_columns(work.metrics)
+    tally = Tally(work.count, fail_fast=results.fail_fast)
+    rows = tally.watch(work.rows({}))
+    if form == "table":
+        print_table([row for row in rows if row.error is None], work.metrics)
+        return tally.status
+    sys.stdout.write(format_start(columns, cast("TextFormat", form)))
+    for row in rows:
+        sys.stdout.write(format_row(row, columns, cast("TextFormat", form)))
+        sys.stdout.flush()
+    return tally.status

@@ -1,51 +1,49 @@
-"""The command `serve`. What needs PyTorch is imported when it runs."""
+"""The command `serve`: scores over HTTP."""
 
-from pathlib import Path
+from __future__ import annotations
+
 from typing import Annotated
 
 import typer
 
-from perceptmetrics.apps.cli.arguments import MetricNames, Precision
 from perceptmetrics.apps.cli.console import messages
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, CacheDir, Device, Host, MetricNames, Precision, command
 
 __all__ = ["serve"]
 
 
+@command
 def serve(
     metric: MetricNames = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine only.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
-    max_request_mb: Annotated[float, typer.Option(help="Most megabytes of a request.")] = 32.0,
-    max_images: Annotated[int, typer.Option(min=1, help="Most images of a request.")] = 16,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image.")] = 25_000_000,
-    max_waiting: Annotated[int, typer.Option(min=1, help="Most images in work at a time; beyond it: 503.")] = 64,
-    time_limit: Annotated[float, typer.Option(help="Seconds after which a request is given up.")] = 60.0,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free port.")] = 8000,
+    max_request_mb: Annotated[float, typer.Option(help="Maximum size of a request, in megabytes.")] = 32.0,
+    max_images: Annotated[int, typer.Option(min=1, help="Maximum number of images per request.")] = 16,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Maximum number of pixels per image.")] = 25_000_000,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, help="Maximum number of images in progress; more are refused with 503.")
+    ] = 64,
+    time_limit: Annotated[float, typer.Option(help="Timeout of a request, in seconds.")] = 60.0,
     batch_size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Most images of one size to score together. Default: 1 on a processor, where a score is then the same "
-            "to the last bit whatever else is asked, and 8 on a GPU.",
+            help="Maximum number of images (of equal size) per batch. Default: 1 on the CPU, where scores then do not "
+            "depend on other requests, and 8 on a GPU.",
             show_default=False,
         ),
     ] = None,
     max_wait_ms: Annotated[
-        float, typer.Option(min=0, help="Milliseconds for which an image may wait for others to share its batch.")
+        float, typer.Option(min=0, help="How long an image may wait for others to share its batch, in milliseconds.")
     ] = 5.0,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
-    device: Annotated[str, typer.Option(help="'auto' (a CUDA GPU if there is one), 'cpu', 'cuda:1', 'mps'.")] = "auto",
-    precision: Annotated[
-        Precision | None,
-        typer.Option(help="int8: faster on a processor, scores shift a little.", show_default=False),
-    ] = None,
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder of downloaded weights. Default: the Hugging Face cache.", show_default=False),
-    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Decoding threads.")] = 2,
+    device: Device = "auto",
+    precision: Precision = None,
+    cache_dir: CacheDir = None,
 ) -> None:
-    """Serve scores over HTTP: images in by POST, scores out as JSON.
+    """Serve scores over HTTP: POST images, receive scores as JSON.
 
-    SIGTERM or Ctrl-C stops it when the requests that it is answering are finished. Examples:
+    On SIGTERM or Ctrl-C it answers the requests in progress, then stops. Examples:
 
     - `perceptmetrics serve`
 
@@ -53,8 +51,9 @@ def serve(
 
     - `curl -F images=@photo.jpg -F metrics=lite_iqa http://127.0.0.1:8000/score`
     """
-    from perceptmetrics.apps.cli.experiment_metrics import chosen_device
-    from perceptmetrics.apps.service import ServiceSettings, serve
+    from perceptmetrics.apps.cli.metrics import chosen_device
+    from perceptmetrics.apps.service import ServiceSettings
+    from perceptmetrics.apps.service import serve as serve_metrics
     from perceptmetrics.factory.create import create_metric
 
     settings = ServiceSettings(
@@ -68,15 +67,10 @@ def serve(
         workers=workers,
     )
     metrics = [
-        create_metric(
-            name,
-            device=chosen_device(device),
-            precision=precision.value if precision else None,
-            cache_dir=cache_dir,
-        )
-        for name in dict.fromkeys(metric or ["lite_iqa"])
+        create_metric(name, device=chosen_device(device), precision=precision, cache_dir=cache_dir)
+        for name in dict.fromkeys(metric or [DEFAULT_METRIC])
     ]
-    serve(
+    serve_metrics(
         metrics,
         settings,
         host=host,

@@ -1,4 +1,4 @@
-"""A page to try metrics on, in the browser: `perceptmetrics demo`. Needs the extra `demo` to be shown."""
+"""A page to try metrics in the browser: `perceptmetrics demo`. Only the page itself needs the extra `demo`."""
 
 from __future__ import annotations
 

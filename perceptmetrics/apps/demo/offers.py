@@ -1,4 +1,4 @@
-"""Which metrics the page offers, and what is missing for the others."""
+"""The metrics that the page offers, and how to get those that are missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PAPER_ATTRIBUTES", "Offer", "offers"]
 
 PAPER_ATTRIBUTES = ("quality", "brightness", "noisiness", "colorfulness", "sharpness", "contrast")
-"""The attributes of CLIP-IQA's Fig. 1, which a radar shows."""
+"""The attributes of CLIP-IQA's Fig. 1, shown as a radar plot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +28,12 @@ class Offer:
     """A metric on the page.
 
     Attributes:
-        name: What it is called there.
-        metric: Its name for `create_metric`.
-        spec: Its specification.
+        name: Name on the page.
+        metric: Name for `create_metric`.
+        spec: Specification.
         options: Options of `create_metric`.
-        missing: How to get the weights that are not on this machine; empty when they are.
-        about: What its scores say, when that is not what the specification says.
+        missing: How to get the weights if they are not on this machine; empty if they are.
+        about: What its scores mean, if different from the specification's summary.
     """
 
     name: str
@@ -45,19 +45,19 @@ class Offer:
 
     @property
     def summary(self) -> str:
-        """What its scores say."""
+        """What its scores mean."""
         return self.about or self.spec.card.summary
 
 
 def offers(folders: Sequence[Path] = (), cache_dir: Path | None = None) -> list[Offer]:
-    """List the registered metrics, and those of folders.
+    """List the registered metrics and those in folders.
 
     Args:
         folders: Folders of exported metrics.
-        cache_dir: Folder of the Hub's cache; None for its default.
+        cache_dir: Folder for downloaded weights; None for the Hugging Face cache.
 
     Returns:
-        Those that can be used at once come first.
+        The metrics, those that are ready to use first.
 
     Raises:
         WeightsError: A folder holds no metric.
@@ -87,7 +87,7 @@ def _registered(name: str, cache_dir: Path | None) -> list[Offer]:
 
 
 def _missing(source: WeightSource, name: str, cache_dir: Path | None) -> str:
-    """How to get a file that is not on this machine; empty when it is."""
+    """How to get a file if it is not on this machine; empty if it is."""
     if find_cached(source, cache_dir) is not None:
         return ""
     return how_to_get(source, name, cache_dir)

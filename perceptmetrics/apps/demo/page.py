@@ -1,4 +1,4 @@
-"""The page: boxes and buttons around a `Studio`."""
+"""The page in the browser: Gradio components around a `Studio`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEEP_SECONDS = 3600  # uploads
 
 
 def theme() -> Any:
-    """Colours and fonts; none is fetched."""
+    """Colours and fonts; no font is downloaded."""
     return gradio.themes.Default(primary_hue="blue", font=SYSTEM_FONTS, font_mono=_MONOSPACED).set(
         # Gradio's own greys are too faint to read.
         body_text_color_subdued="*neutral_600",
@@ -37,11 +37,11 @@ def theme() -> Any:
 
 
 def build_page(studio: Studio, examples: Sequence[tuple[Path, str]] = ()) -> Any:
-    """Lay the page out.
+    """Build the page.
 
     Args:
-        studio: What answers.
-        examples: Images to click, each with what is written under it.
+        studio: Scores, explains and compares the uploads.
+        examples: Example images to click, with their captions.
 
     Returns:
         `gradio.Blocks`.
@@ -50,7 +50,7 @@ def build_page(studio: Studio, examples: Sequence[tuple[Path, str]] = ()) -> Any
         title="perceptmetrics", analytics_enabled=False, delete_cache=(_KEEP_SECONDS, _KEEP_SECONDS), fill_width=False
     )
     with page:
-        gradio.Markdown("# perceptmetrics\nHow people perceive images: scores, and where they come from.")
+        gradio.Markdown("# perceptmetrics\nScores of how people perceive images, and explanations of them.")
         if not studio.ready:
             gradio.HTML(studio.scores(["none"], []))
         with gradio.Tab("Score"):
@@ -70,7 +70,7 @@ def _score_tab(studio: Studio, examples: Sequence[tuple[Path, str]]) -> None:
     files = gradio.File(label="Images", file_count="multiple", elem_id="score-files", height=160)
     if examples:
         shown = [(str(path), label) for path, label in examples]
-        gradio.Markdown("Or click an example:")
+        gradio.Markdown("Or choose an example:")
         gallery = gradio.Gallery(
             shown,
             show_label=False,
@@ -119,5 +119,5 @@ def _metrics(studio: Studio) -> Any:
         studio.ready,
         value=studio.ready[:1],
         label="Metrics",
-        info="Those whose weights are on this machine; see the tab Metrics for the others.",
+        info="Metrics whose weights are on this machine. The tab Metrics lists the others.",
     )

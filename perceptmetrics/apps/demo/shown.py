@@ -1,4 +1,4 @@
-"""What the page shows of an image's scores: numbers, their place in the range, and what they mean."""
+"""An image's scores as the templates of the page show them: numbers, their position in the range, their meaning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Difference", "ShownImage", "ShownMetric", "ShownValue", "differences", "radar_png", "shown_metrics"]
 
-_SPOKES = 3  # fewer are no radar
+_MIN_SPOKES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +22,16 @@ class ShownValue:
     """A number.
 
     Attributes:
-        label: What it is about; empty for a metric with a single score.
+        label: Its label; empty for a metric with a single score.
         value: The number.
-        text: The number as it is written.
-        share: Where it lies in its range, in [0, 1]; None where the range is open.
+        text: The number, formatted.
+        fraction: Its position in the range, in [0, 1]; None if the range is open.
     """
 
     label: str
     value: float
     text: str
-    share: float | None
+    fraction: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +39,10 @@ class ShownMetric:
     """A metric's values for an image.
 
     Attributes:
-        name: What it is called on the page.
-        summary: What its score says.
+        name: Name on the page.
+        summary: What its score means.
         meaning: Range and direction.
-        values: The numbers; probabilities from the highest to the lowest.
+        values: The numbers; probabilities in descending order.
     """
 
     name: str
@@ -56,11 +56,11 @@ class ShownImage:
     """An image with its scores, or the reason why there are none.
 
     Attributes:
-        name: Name of the file.
-        uri: Thumbnail as a data URI; empty when the image cannot be read.
+        name: File name.
+        uri: Thumbnail as a data URI; empty if the image cannot be read.
         size: Width and height.
         metrics: Its scores.
-        error: Why there are none.
+        error: Why there are no scores.
     """
 
     name: str
@@ -72,15 +72,15 @@ class ShownImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A score of two images.
+    """One score of two images.
 
     Attributes:
-        name: The metric, and the label of one with several.
+        name: The metric, with the label if it has several.
         meaning: Range and direction.
-        first: The first image's score, as it is written.
-        second: The second one's.
-        difference: The second minus the first.
-        better: Which of them is better by this score; empty for labels, of which none is better, and for ties.
+        first: The first image's score, formatted.
+        second: The second image's score, formatted.
+        difference: Second minus first, formatted.
+        better: "first" or "second"; empty for ties and for labels, which have no better end.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Difference:
 
 
 def differences(metrics: Mapping[str, Metric], first: ShownImage, second: ShownImage) -> list[Difference]:
-    """Set the scores of two images beside each other."""
+    """Compare the scores of two images."""
     found = []
     for metric, one, other in zip(metrics.values(), first.metrics, second.metrics, strict=True):
         of_other = {value.label: value for value in other.values}
@@ -118,25 +118,25 @@ def shown_metrics(metrics: Mapping[str, Metric], rows: Mapping[str, Sequence[flo
     """Describe scores.
 
     Args:
-        metrics: The metrics by what they are called on the page.
-        rows: Their scores of an image: one number, or one per label.
+        metrics: The metrics by their names on the page.
+        rows: Their scores for an image: one number, or one per label.
     """
     return tuple(_shown(name, metric, rows[name]) for name, metric in metrics.items())
 
 
 def radar_png(metrics: Mapping[str, Metric], images: Sequence[ShownImage]) -> bytes:
-    """Draw the scores of images over common spokes.
+    """Draw the scores of images as one radar plot.
 
     Args:
-        metrics: The metrics by what they are called on the page.
+        metrics: The metrics by their names on the page.
         images: The images.
 
     Returns:
-        A PNG file; empty when fewer than three scores have a range, or no image has scores.
+        A PNG file; empty if fewer than three scores have a range, or no image has scores.
     """
     axes = [axis for metric in metrics.values() for axis in _axes(metric)]
     scored = [image for image in images if image.metrics]
-    if len(axes) < _SPOKES or not scored:
+    if len(axes) < _MIN_SPOKES or not scored:
         return b""
     rows = {}
     for number, image in enumerate(scored, start=1):
@@ -153,7 +153,7 @@ def _shown(name: str, metric: Metric, row: Sequence[float]) -> ShownMetric:
             label=label,
             value=value,
             text=f"{value:.1%}" if probable else f"{value:.4f}",
-            share=_share(value, score.lower, score.upper),
+            fraction=_fraction(value, score.lower, score.upper),
         )
         for label, value in zip(metric.labels or ("",), row, strict=True)
     ]
@@ -164,7 +164,7 @@ def _shown(name: str, metric: Metric, row: Sequence[float]) -> ShownMetric:
     return ShownMetric(name=name, summary=metric.spec.card.summary, meaning=meaning, values=tuple(values))
 
 
-def _share(value: float, lower: float | None, upper: float | None) -> float | None:
+def _fraction(value: float, lower: float | None, upper: float | None) -> float | None:
     if lower is None or upper is None:
         return None
     return min(1.0, max(0.0, (value - lower) / (upper - lower)))

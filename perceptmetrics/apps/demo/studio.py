@@ -1,4 +1,4 @@
-"""What the page answers to an upload, as fragments of HTML. Nothing here knows how the page is made."""
+"""Answers to uploads as fragments of HTML: scores, explanations, comparisons. Knows nothing of Gradio."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ __all__ = ["DemoLimits", "Studio"]
 _log = logging.getLogger(__name__)
 _THUMBNAIL = 480
 _OVERLAY_SIDE = 640
-_COPIES = 4  # of SmoothGrad: a visitor waits
+_SALIENCY_SAMPLES = 4  # few, because a visitor waits
 
 Arguments = ParamSpec("Arguments")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoLimits:
-    """What a visitor may upload.
+    """Limits of uploads.
 
     Attributes:
-        max_bytes: Most bytes of a file.
-        max_pixels: Most pixels of an image.
-        max_images: Most images at a time.
+        max_bytes: Maximum size of a file, in bytes.
+        max_pixels: Maximum number of pixels per image.
+        max_images: Maximum number of images at a time.
     """
 
     max_bytes: int = 20_000_000
@@ -56,7 +56,7 @@ class DemoLimits:
 def _explained(
     answer: Callable[Concatenate[Studio, Arguments], str],
 ) -> Callable[Concatenate[Studio, Arguments], str]:
-    """Answer with the reason when something fails; of a fault of ours the visitor learns only that there is one."""
+    """Answer with the reason if something fails; about internal errors, say only that there was one."""
 
     @wraps(answer)
     def answered(studio: Studio, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> str:
@@ -66,8 +66,8 @@ def _explained(
             return _problem(str(error))
         except PerceptMetricsError:
             _log.exception("A metric cannot be used.")
-            return _problem("This metric cannot be used at the moment. The reason is in the log of the demo.")
-        except Exception:  # noqa: BLE001 - a visitor is not to see it, the log is
+            return _problem("This metric is not available at the moment. The reason is in the log of the demo.")
+        except Exception:  # noqa: BLE001 - for the log, not for visitors
             _log.exception("The demo failed.")
             return _problem("Something went wrong here. The reason is in the log of the demo.")
 
@@ -79,8 +79,8 @@ class Studio:
 
     Args:
         offers: The metrics of the page; see `offers.offers`.
-        limits: What may be uploaded.
-        device: Where the metrics are put; None for the CPU.
+        limits: Limits of uploads; None for the defaults.
+        device: Device of the metrics; None for the CPU.
     """
 
     def __init__(self, offers: Sequence[Offer], limits: DemoLimits | None = None, device: str | None = None) -> None:
@@ -104,7 +104,7 @@ class Studio:
             chosen: Names of metrics.
 
         Returns:
-            HTML: each image with its scores, or why it has none; and the attributes of all as a radar.
+            HTML: each image with its scores or the reason why it has none, and a radar plot.
         """
         if not paths:
             return ""
@@ -116,15 +116,15 @@ class Studio:
 
     @_explained
     def comparison(self, first: str | Path | None, second: str | Path | None, chosen: Sequence[str]) -> str:
-        """Set two images side by side.
+        """Compare two images.
 
         Args:
             first: An uploaded file.
-            second: Another one.
+            second: Another uploaded file.
             chosen: Names of metrics.
 
         Returns:
-            HTML: both images, each score of both and the difference.
+            HTML: both images, their scores and the differences.
         """
         if first is None or second is None:
             return _hint("Choose two images.")
@@ -138,7 +138,7 @@ class Studio:
 
     @_explained
     def explanation(self, path: str | Path | None, name: str) -> str:
-        """Show where a score comes from.
+        """Explain a score.
 
         Args:
             path: An uploaded file.
@@ -150,7 +150,7 @@ class Studio:
         if path is None:
             return _hint("Choose an image.")
         (metric,) = self._chosen([name]).values()
-        load_pixels(self._content(path))  # an error then names no path
+        load_pixels(self._content(path))  # here, errors do not contain the path
         with self._lock:
             found = explain_images(
                 metric,
@@ -158,7 +158,7 @@ class Studio:
                 methods=("saliency",),
                 max_side=_OVERLAY_SIDE,
                 saliency_side=_OVERLAY_SIDE,
-                samples=_COPIES,
+                samples=_SALIENCY_SAMPLES,
             )
         ((photograph, saliency),) = panel_rows(found, found.images[0])
         return _rendered(
@@ -173,7 +173,7 @@ class Studio:
         )
 
     def catalogue(self) -> str:
-        """HTML: all metrics, and how to get the weights of those that cannot be chosen."""
+        """HTML: all metrics, and how to get the weights of those that are not ready."""
         return _rendered("demo_metrics.html", offers=self.offers)
 
     def _scored(self, paths: Sequence[str | Path], chosen: Sequence[str]) -> tuple[dict[str, Metric], list[ShownImage]]:
@@ -196,7 +196,7 @@ class Studio:
         return ShownImage(name=_shown_name(path), uri=jpeg_uri(small), size=size, metrics=shown_metrics(metrics, rows))
 
     def _content(self, path: str | Path) -> bytes:
-        """The file, if it is an image that is allowed; errors then name no path."""
+        """The content of an allowed image; errors do not contain its path."""
         file, name = Path(path), _shown_name(path)
         if file.stat().st_size > self.limits.max_bytes:
             raise InvalidImageError(f"{name} has more than {self.limits.max_bytes / 1e6:g} MB. Send a smaller file.")
@@ -205,11 +205,11 @@ class Studio:
         return content
 
     def _chosen(self, names: Sequence[str]) -> dict[str, Metric]:
-        """The metrics of these names, loaded when they are first asked for."""
+        """The metrics of these names, each created when it is first needed."""
         by_name = {offer.name: offer for offer in self.offers if not offer.missing}
         unknown = [name for name in names if name not in by_name]
         if unknown or not names:
-            raise InvalidOptionError("Choose at least one of the metrics that are on this machine.")
+            raise InvalidOptionError("Choose at least one metric that is on this machine.")
         with self._lock:
             for name in names:
                 if name not in self._metrics:

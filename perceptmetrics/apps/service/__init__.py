@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from perceptmetrics.apps.service.app import create_app
-from perceptmetrics.apps.service.run import serve
+from perceptmetrics.apps.service.app import create_app, serve
 from perceptmetrics.apps.service.settings import ServiceSettings
 
 __all__ = ["ServiceSettings", "create_app", "serve"]

@@ -1,4 +1,4 @@
-"""The HTTP application: addresses and what they answer."""
+"""The HTTP application: its routes, and `serve`, which runs it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from perceptmetrics._util.text import printable
 from perceptmetrics._util.version import __version__
-from perceptmetrics.apps.service.admission import Admission
+from perceptmetrics.apps.server import run_server
 from perceptmetrics.apps.service.documents import ImageScores, MetricCard, Problem, ScoreAnswer, State, card_of
 from perceptmetrics.apps.service.guard import Guard
 from perceptmetrics.apps.service.problems import Refused, answer_problems
 from perceptmetrics.apps.service.queue import Scores, ScoringQueue
-from perceptmetrics.apps.service.reading import area_of, decode, image_refused
 from perceptmetrics.apps.service.settings import ServiceSettings
+from perceptmetrics.apps.service.uploads import Admission, area_of, decode, image_refused
 from perceptmetrics.errors import InvalidImageError, MissingExtraError
 from perceptmetrics.reports.pages import render_page
 
@@ -26,32 +26,33 @@ except ImportError as error:
     raise MissingExtraError("The HTTP service", "serve") from error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from concurrent.futures import Future
 
     from perceptmetrics.models.metric import Metric
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "serve"]
 
 _PROBLEMS = {
-    400: "The body is no form.",
-    408: "The request came too slowly.",
-    413: "The request, or an image of it, is too large.",
-    422: "An image cannot be decoded or scored, or a metric is not served.",
-    503: "Too much to do; try again after `Retry-After` seconds.",
+    400: "The body is not a form.",
+    408: "The request arrived too slowly.",
+    413: "The request or one of its images is too large.",
+    422: "An image cannot be decoded or scored, or the service does not offer a metric.",
+    503: "The service is busy; try again after `Retry-After` seconds.",
 }
-_NAME_SHOWN = 120
+_NAME_LENGTH = 120
+_STOP_SECONDS = 5
 
 
 def create_app(metrics: Sequence[Metric], settings: ServiceSettings | None = None) -> FastAPI:
-    """Make the application.
+    """Create the application.
 
     Args:
         metrics: The metrics to serve; the first is the default.
-        settings: Limits; None for the usual ones.
+        settings: Limits; None for the defaults.
 
     Returns:
-        An ASGI application. A thread that scores is started and stopped by its lifespan.
+        An ASGI application. Its lifespan starts and stops the scoring thread.
 
     Raises:
         InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices.
@@ -93,8 +94,34 @@ def create_app(metrics: Sequence[Metric], settings: ServiceSettings | None = Non
     return app
 
 
+def serve(
+    metrics: Sequence[Metric],
+    settings: ServiceSettings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    on_listening: Callable[[str], None] | None = None,
+) -> None:
+    """Serve metrics over HTTP until SIGTERM or SIGINT; requests in progress are answered first.
+
+    Args:
+        metrics: The metrics; the first is the default.
+        settings: Limits.
+        host: Address to listen on. The default accepts connections from this machine only. There is no encryption and
+            no authentication, so put a proxy that provides them in front before you open any other address.
+        port: Port to listen on; 0 for any free port.
+        on_listening: Called with the URL of the service once it listens.
+
+    Raises:
+        InvalidOptionError: The address is not available, or see `create_app`.
+    """
+    app = create_app(metrics, settings)
+    stop_seconds = int(settings.time_limit) + _STOP_SECONDS
+    run_server(app, host=host, port=port, stop_seconds=stop_seconds, on_listening=on_listening)
+
+
 class _Service:
-    """The queue and the addresses around it."""
+    """The scoring queue and the handlers of the routes."""
 
     def __init__(self, metrics: Sequence[Metric], settings: ServiceSettings) -> None:
         self.settings = settings
@@ -109,13 +136,13 @@ class _Service:
         self._admission = Admission(settings.max_waiting_images, settings.max_waiting_pixels)
 
     def add_routes(self, app: FastAPI) -> None:
-        """Bind the methods below to their addresses."""
+        """Register the methods below as handlers."""
         problems: dict[int | str, dict[str, Any]] = {
             status: {"model": Problem, "description": text} for status, text in _PROBLEMS.items()
         }
-        app.get("/health", summary="Whether the process answers")(self.health)
-        app.get("/ready", summary="Whether the models are warm", responses={503: problems[503]})(self.ready)
-        app.get("/metrics", summary="The metrics: range, direction, labels, card")(self.list_cards)
+        app.get("/health", summary="Is the process alive?")(self.health)
+        app.get("/ready", summary="Are the models warm?", responses={503: problems[503]})(self.ready)
+        app.get("/metrics", summary="List the metrics: range, direction, labels, card")(self.list_cards)
         app.post("/score", summary="Score images", responses=problems)(self.score)
 
     async def health(self) -> State:
@@ -125,9 +152,9 @@ class _Service:
         if not self.queue.is_warm:
             raise Refused(
                 503,
-                expected="warm models",
-                got="models that are warming up",
-                fix="Ask again a little later.",
+                expected="models that are warm",
+                got="models that are still warming up",
+                fix="Ask again shortly.",
                 retry_after=1,
             )
         return State(status="ready")
@@ -137,9 +164,9 @@ class _Service:
 
     async def score(
         self,
-        images: Annotated[list[UploadFile], File(description="One or several images.", min_length=1)],
+        images: Annotated[list[UploadFile], File(description="One or more images.", min_length=1)],
         metrics: Annotated[
-            list[str] | None, Form(description="Metrics to score with, see /metrics; without it, the first.")
+            list[str] | None, Form(description="Metrics to score with, see /metrics. Default: the first.")
         ] = None,
     ) -> ScoreAnswer:
         """Score all images of a request, or none of them."""
@@ -147,11 +174,11 @@ class _Service:
         if len(images) > self.settings.max_images:
             raise Refused(
                 413,
-                expected=f"at most {self.settings.max_images} images in a request",
+                expected=f"at most {self.settings.max_images} images per request",
                 got=f"{len(images)}",
                 fix="Send several requests.",
             )
-        names = [_name(upload, place) for place, upload in enumerate(images)]
+        names = [_name(upload, index) for index, upload in enumerate(images)]
         areas = [
             await to_thread.run_sync(area_of, upload.file, name, self.settings.max_pixels, limiter=self._decoders)
             for upload, name in zip(images, names, strict=True)
@@ -165,14 +192,14 @@ class _Service:
             if name not in self.queue.names:
                 raise Refused(
                     422,
-                    expected=f"metrics among {', '.join(self.queue.names)}",
-                    got=printable(name)[:_NAME_SHOWN],
+                    expected=f"metrics from {', '.join(self.queue.names)}",
+                    got=printable(name)[:_NAME_LENGTH],
                     fix="GET /metrics describes them.",
                 )
         return list(metrics or self.queue.names[:1])
 
     async def _rows(self, images: Sequence[UploadFile], names: Sequence[str], chosen: Sequence[str]) -> list[Scores]:
-        """Decode and score; an image is scored while the next is decoded."""
+        """Decode and score; each image is scored while the next one is decoded."""
         futures: list[Future[Scores]] = []
         rows = []
         try:
@@ -185,10 +212,10 @@ class _Service:
                 except InvalidImageError as error:
                     raise image_refused(name, error) from error
         finally:
-            for future in futures:  # of no use once one has failed, or when nobody waits any more
+            for future in futures:  # useless once one has failed, or once nobody waits for them
                 future.cancel()
         return rows
 
 
-def _name(upload: UploadFile, place: int) -> str:
-    return printable(upload.filename or f"image {place}")[:_NAME_SHOWN]
+def _name(upload: UploadFile, index: int) -> str:
+    return printable(upload.filename or f"image {index}")[:_NAME_LENGTH]

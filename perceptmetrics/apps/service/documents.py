@@ -1,4 +1,4 @@
-"""The forms of the answers, from which the OpenAPI description follows."""
+"""Schemas of the answers, from which FastAPI derives the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ __all__ = ["ImageScores", "MetricCard", "Problem", "ProblemDetail", "ScoreAnswer
 
 
 class ImageScores(BaseModel):
-    """An image with its scores."""
+    """One image with its scores."""
 
-    name: str = Field(description="Name of the file as it was sent.")
+    name: str = Field(description="File name as sent.")
     scores: dict[str, float | dict[str, float]] = Field(
-        description="By metric: a number, or numbers by label for a metric with labels."
+        description="By metric: a number, or numbers by label for metrics with labels."
     )
 
 
 class ScoreAnswer(BaseModel):
-    """The scores of all images of a request, in the order in which they were sent."""
+    """Scores of all images of a request, in the order sent."""
 
     images: list[ImageScores]
 
 
 class MetricCard(BaseModel):
-    """What the scores of a metric mean."""
+    """What a metric's scores mean."""
 
     name: str
     task: str
     summary: str
-    lower: float | None = Field(description="Lowest score; null when it is unbounded.")
-    upper: float | None = Field(description="Highest score; null when it is unbounded.")
-    strict_range: bool = Field(description="Whether no score can lie outside.")
+    lower: float | None = Field(description="Lowest score; null if unbounded.")
+    upper: float | None = Field(description="Highest score; null if unbounded.")
+    strict_range: bool = Field(description="Whether scores cannot lie outside the range.")
     higher_is_better: bool
-    labels: list[str] = Field(description="Names of the scores of a metric with several; else empty.")
-    are_probabilities: bool = Field(description="Whether the labels share a probability of 1.")
+    labels: list[str] = Field(description="Names of the scores, for metrics with several; else empty.")
+    are_probabilities: bool = Field(description="Whether the scores are probabilities that sum to 1.")
     licence: str
     paper: str
     paper_url: str
@@ -52,7 +52,7 @@ class MetricCard(BaseModel):
 
 
 class State(BaseModel):
-    """How the service is."""
+    """State of the service."""
 
     status: Literal["ok", "ready"]
 
@@ -66,7 +66,7 @@ class ProblemDetail(BaseModel):
 
 
 class Problem(BaseModel):
-    """The answer to a request that is not carried out."""
+    """Answer to a refused request."""
 
     error: ProblemDetail
 

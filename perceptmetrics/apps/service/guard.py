@@ -1,4 +1,4 @@
-"""What is checked while a request is still being read: its size, its time, and how many there are."""
+"""Limits that apply while a request is still being read: size, time, and number of requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SKIP_SECONDS = 5.0
 
 
 class Guard:
-    """Limits of requests with a body; others pass.
+    """ASGI middleware that limits requests with a body; others pass.
 
     Args:
         app: The application.
@@ -32,7 +32,7 @@ class Guard:
         self._requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
@@ -60,7 +60,7 @@ class Guard:
                 503,
                 expected=f"at most {limit} requests at a time",
                 got="one more",
-                fix="Send the request again a little later.",
+                fix="Send the request again shortly.",
                 retry_after=1,
             )
 
@@ -75,7 +75,7 @@ class Guard:
             )
         return Refused(
             503,
-            expected=f"to have the scores within {seconds}",
+            expected=f"scores within {seconds}",
             got="no scores yet",
             fix="Send fewer or smaller images, or try again later.",
             retry_after=1,
@@ -83,7 +83,7 @@ class Guard:
 
 
 class _Watched:
-    """A request whose bytes are counted as they come."""
+    """A request whose bytes are counted as they arrive."""
 
     def __init__(self, receive: Receive, send: Send, limit: int) -> None:
         self._receive = receive
@@ -94,20 +94,20 @@ class _Watched:
         self.answered = False
 
     def check_announced(self, scope: Scope) -> None:
-        """Refuse a body that announces itself as too large."""
+        """Refuse a body whose announced length is too large."""
         announced = dict(scope["headers"]).get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self._limit:
             raise self._too_large(f"{int(announced)} bytes")
 
     async def receive(self) -> Message:
-        """The next part of the request, as long as it is not too large."""
+        """The next part of the request, unless it has become too large."""
         message = await self._next()
         if self.size > self._limit:
             raise self._too_large(f"more than {self._limit} bytes")
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass an answer on; a client that sends before it listens is to get it, not a reset."""
+        """Send an answer, after reading the rest: a client that sends first must get the answer, not a reset."""
         if not self.answered and not self.complete:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._skip_rest(), _SKIP_SECONDS)

@@ -1,4 +1,4 @@
-"""Every answer that is no score: what was expected, what came, what to do. No path, no traceback."""
+"""Answers to requests that fail: what was expected, what was received, what to do. No paths, no tracebacks."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["Refused", "answer_problems", "problem_response"]
 
 _log = logging.getLogger(__name__)
-_SHOWN = 200
+_LENGTH = 200
 
 
 class Refused(HTTPException):
-    """A request that is not carried out.
+    """A refused request.
 
     Args:
         status: HTTP status.
         expected: What was expected.
-        got: What came.
+        got: What was received.
         fix: What to do.
-        retry_after: Seconds after which it is worth trying again, or None.
+        retry_after: Seconds after which to try again, or None.
     """
 
     def __init__(self, status: int, *, expected: str, got: str, fix: str, retry_after: int | None = None) -> None:
@@ -43,12 +43,12 @@ class Refused(HTTPException):
 
 
 def problem_response(refused: Refused) -> JSONResponse:
-    """The answer to a request that is refused."""
+    """The answer to a refused request."""
     return JSONResponse({"error": refused.problem}, refused.status_code, headers=refused.headers)
 
 
 def answer_problems(app: FastAPI) -> None:
-    """Let an application answer everything that goes wrong in this form."""
+    """Make an application answer every error in this form."""
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> JSONResponse:
@@ -64,21 +64,21 @@ def answer_problems(app: FastAPI) -> None:
         return problem_response(
             Refused(
                 500,
-                expected="to score the images",
-                got="an error of the service itself",
-                fix="Tell whoever runs it; the reason is in its log.",
+                expected="the images to be scored",
+                got="an internal error",
+                fix="Tell the operator of the service; the log has the reason.",
             )
         )
 
 
 def _plain(request: Request, error: HTTPException) -> Refused:
-    """What Starlette refuses: unknown addresses, other methods, bodies that are no form."""
-    what = f"{request.method} {printable(request.url.path)}"[:_SHOWN]
+    """What Starlette refuses: unknown addresses, other methods, bodies that are not forms."""
+    what = f"{request.method} {printable(request.url.path)}"[:_LENGTH]
     if error.status_code in (404, 405):
         expected, got, fix = "an address of this service", what, "GET / lists them."
     else:
         expected = "a form (multipart/form-data) with the images"
-        got, fix = printable(str(error.detail))[:_SHOWN], "GET / shows an example."
+        got, fix = printable(str(error.detail))[:_LENGTH], "GET / shows an example."
     refused = Refused(error.status_code, expected=expected, got=got, fix=fix)
     refused.headers = error.headers
     return refused
@@ -89,7 +89,7 @@ def _form(error: RequestValidationError) -> Refused:
     field = ".".join(printable(str(part)) for part in first["loc"][1:]) or "body"
     return Refused(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        expected="a form (multipart/form-data) with one or several files named 'images', and names in 'metrics'",
-        got=f"{field}: {printable(str(first['msg']))}"[:_SHOWN],
-        fix="For instance: curl -F images=@photo.jpg -F metrics=lite_iqa ADDRESS/score",
+        expected="a form (multipart/form-data) with one or more files named 'images', optionally names in 'metrics'",
+        got=f"{field}: {printable(str(first['msg']))}"[:_LENGTH],
+        fix="For example: curl -F images=@photo.jpg -F metrics=lite_iqa ADDRESS/score",
     )

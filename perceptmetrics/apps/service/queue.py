@@ -1,7 +1,7 @@
-"""One thread owns the models; it takes what waits, in batches.
+"""The scoring queue: one thread owns the models and scores waiting images in batches.
 
-Requests put decoded images in and get futures. Images that wait at the same time and are asked for the same metrics
-go through the encoders together, as far as their sizes and the batch size allow.
+Requests submit decoded images and receive futures. Images that wait at the same time for the same metrics share a
+batch, as far as their sizes and the batch size allow.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Scores", "ScoringQueue"]
 
 Scores: TypeAlias = "dict[str, float | dict[str, float]]"
-"""The scores of an image by metric; those of a metric with labels by label."""
+"""Scores of an image by metric, and by label for metrics with labels."""
 
 _SUITES = 32
 _WARM_UP_SIDE = 64
@@ -42,14 +42,13 @@ class _Job(NamedTuple):
 
 
 class ScoringQueue:
-    """Scores images that come from many threads.
+    """Scores images submitted by many threads.
 
     Args:
         metrics: The metrics, each name once.
-        batch_size: Most images of one size that go through an encoder together; None for 1 where the metrics are on
-            the processor and 8 elsewhere.
-        batch_pixels: Most pixels that go through it together; a larger image goes alone.
-        max_wait: Seconds for which an image may wait for others to share its batch.
+        batch_size: Maximum number of images (of equal size) per batch; None for 1 on the CPU and 8 elsewhere.
+        batch_pixels: Maximum number of pixels per batch; a larger image is scored alone.
+        max_wait: How long an image may wait for others to share its batch, in seconds.
 
     Attributes:
         names: Names of the metrics, in order.
@@ -81,26 +80,26 @@ class ScoringQueue:
 
     @property
     def is_warm(self) -> bool:
-        """Whether every metric has scored a first image, and the thread goes on."""
+        """Whether every metric has scored a first image, and the thread is alive."""
         return self._warm.is_set() and self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread; it warms the models up first."""
+        """Start the thread, which warms up the models first."""
         self._thread.start()
 
     def submit(self, pixels: Tensor, names: Sequence[str]) -> Future[Scores]:
-        """Have an image scored.
+        """Submit an image.
 
         Args:
-            pixels: Shape (3, H, W), as `io.load_pixels` returns it.
+            pixels: Shape (3, H, W), as `images.load.load_pixels` returns it.
             names: Metrics to score with.
 
         Returns:
-            The scores to come; an image that a metric refuses gives an `InvalidImageError`. Cancel it when nobody
-            waits for it any more.
+            A future of the scores; its exception is an `InvalidImageError` if a metric refuses the image. Cancel it
+            when nobody waits for it any more.
 
         Raises:
-            InvalidOptionError: A metric is not one of those of this queue, or the queue is closed.
+            InvalidOptionError: The queue does not have one of the metrics, or it is closed.
         """
         unknown = [name for name in names if name not in self._metrics]
         if unknown or not names:
@@ -114,7 +113,7 @@ class ScoringQueue:
         return job.answer
 
     def close(self) -> None:
-        """Score what waits, then stop."""
+        """Score the waiting images, then stop."""
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -141,7 +140,7 @@ class ScoringQueue:
         self._warm.set()
 
     def _collect(self) -> tuple[list[_Job], bool]:
-        """Wait for an image, and for those that come soon after it; whether the end has come."""
+        """Wait for an image and those that follow within `max_wait`; also whether the queue has been closed."""
         jobs: list[_Job] = []
         deadline = 0.0
         while len(jobs) < self._batch_size:
@@ -156,13 +155,13 @@ class ScoringQueue:
         return jobs, False
 
     def _score(self, names: tuple[str, ...], jobs: list[_Job]) -> None:
-        places = enumerate(job.pixels for job in jobs)
-        for batch in batches_by_size(places, batch_size=self._batch_size, max_pixels=self._batch_pixels):
-            answers = [jobs[place].answer for place in batch.indices]
+        numbered = enumerate(job.pixels for job in jobs)
+        for batch in batches_by_size(numbered, batch_size=self._batch_size, max_pixels=self._batch_pixels):
+            answers = [jobs[index].answer for index in batch.indices]
             try:
                 suite = self._suite(names)
-                scored = _rows(suite.present(suite.score_batch(batch.images)), self._metrics)
-            except Exception as error:  # noqa: BLE001 - it is the answer of these requests; the others go on
+                scored = _rows(suite.to_output(suite.score_batch(batch.images)), self._metrics)
+            except Exception as error:  # noqa: BLE001 - passed to these requests; the others go on
                 for answer in answers:
                     answer.set_exception(error)
             else:
@@ -179,7 +178,7 @@ class ScoringQueue:
 
 
 def _rows(presented: dict[str, Tensor], metrics: dict[str, Metric]) -> list[Scores]:
-    """Scores by metric, shape (N,) or (N, K), as N answers."""
+    """Turn scores by metric, shape (N,) or (N, K), into N answers."""
     columns: dict[str, list[float | dict[str, float]]] = {}
     for name, scores in presented.items():
         labels, values = metrics[name].labels, scores.tolist()

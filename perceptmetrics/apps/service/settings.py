@@ -1,4 +1,4 @@
-"""What the service allows."""
+"""Limits of the service."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class ServiceSettings:
     """Limits of the service, and how it batches.
 
     Attributes:
-        max_request_bytes: Most bytes of a request's body.
-        max_images: Most images of a request.
-        max_pixels: Most pixels of an image; read from its header, before it is decoded.
-        max_waiting_images: Most images that are decoded, wait or are scored at a time, over all requests.
-        max_waiting_pixels: Most pixels of them together; a single request is never refused for this.
-        max_requests: Most requests that are read or answered at a time.
-        time_limit: Seconds after which a request is given up.
-        batch_size: Most images of one size that go through an encoder together; None for 1 on a processor, where
-            larger batches are no faster, and 8 elsewhere. With 1, a score is that of `metric.score` to the last bit,
-            whatever else is asked at the time; larger batches may round the seventh digit differently.
-        batch_pixels: Most pixels that go through it together; a larger image goes alone.
-        max_wait: Seconds for which an image may wait for others to share its batch.
-        workers: Threads that decode images.
+        max_request_bytes: Maximum size of a request's body, in bytes.
+        max_images: Maximum number of images per request.
+        max_pixels: Maximum number of pixels per image, read from its header before it is decoded.
+        max_waiting_images: Maximum number of images in progress (waiting, being decoded or scored), over all requests.
+        max_waiting_pixels: Maximum number of their pixels; a request that arrives alone is never refused for this.
+        max_requests: Maximum number of requests in progress.
+        time_limit: Timeout of a request, in seconds.
+        batch_size: Maximum number of images (of equal size) per batch; None for 1 on the CPU, where larger batches are
+            no faster, and 8 elsewhere. With 1, a score equals that of `metric.score` to the last bit, whatever other
+            requests there are; larger batches may round the seventh digit differently.
+        batch_pixels: Maximum number of pixels per batch; a larger image is scored alone.
+        max_wait: How long an image may wait for others to share its batch, in seconds.
+        workers: Decoding threads.
 
     Raises:
-        InvalidOptionError: A limit is not positive, or `max_pixels` is above Pillow's own limit.
+        InvalidOptionError: A limit is not positive, or `max_pixels` exceeds Pillow's own limit.
     """
 
     max_request_bytes: int = 32_000_000
@@ -59,5 +59,5 @@ class ServiceSettings:
         if self.max_images > self.max_waiting_images:
             raise InvalidOptionError(
                 f"max_images ({self.max_images}) must be at most max_waiting_images ({self.max_waiting_images}), or a "
-                "full request could never be taken."
+                "full request could never be accepted."
             )

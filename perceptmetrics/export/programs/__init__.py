@@ -1,8 +1,7 @@
-"""Metrics as programs that run without this package: ONNX for onnxruntime and others, `.pt2` for PyTorch.
+"""Export metrics as programs that run without this package: ONNX for onnxruntime and others, `.pt2` for PyTorch.
 
-A program holds everything from pixels to scores: resizing, crops, normalisation, encoder, head, score map. (An
-exported metric, see `perceptmetrics.export.write`, is something else: a folder from which `create_metric` makes the
-metric.)
+A program contains everything from pixels to scores: resizing, crops, normalisation, encoder, head, score map. Programs
+are not exported metrics (see `perceptmetrics.export.write`), which are folders for `create_metric`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a program says about itself: the metric, what its scores mean, and what it is to be fed with."""
+"""Metadata of a program: its metric, the meaning of its scores, and its input."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def program_metadata(metric: Metric, size: tuple[int, int] | None, precision: st
     """Describe a program.
 
     Args:
-        metric: The metric that it was made from.
+        metric: Its metric.
         size: Height and width of its images; None for images of any size.
         precision: `"float32"` or `"int8"`.
 
     Returns:
         Text by key: `metric`, `version` (of this package), `torch`, `task`, `summary`, `range`, `lower`, `upper`
-        (empty where the range is open), `higher_is_better`, `labels` (a JSON list, empty for a single score),
-        `licence`, `paper`, `precision`, `input`, `output`, `spec` (as `spec.json`).
+        (empty if unbounded), `higher_is_better`, `labels` (a JSON list, empty for a single score), `licence`, `paper`,
+        `precision`, `input`, `output`, `spec` (as in `spec.json`).
     """
     spec, score = metric.spec, metric.spec.score
     return {
@@ -48,7 +48,7 @@ def program_metadata(metric: Metric, size: tuple[int, int] | None, precision: st
         "paper": spec.card.paper,
         "precision": precision,
         "input": input_description(metric, size),
-        "output": f"float32, shape (N, {len(score.labels)}): one score a label"
+        "output": f"float32, shape (N, {len(score.labels)}): one score per label"
         if score.labels
         else "float32, shape (N,)",
         "spec": spec_to_json(spec),
@@ -56,7 +56,7 @@ def program_metadata(metric: Metric, size: tuple[int, int] | None, precision: st
 
 
 def input_description(metric: Metric, size: tuple[int, int] | None) -> str:
-    """The images that a program takes, in one sentence."""
+    """Describe the input of a program in one sentence."""
     if size is not None:
         return f"RGB, float32 in [0, 1], shape (N, 3, {size[0]}, {size[1]}), any N"
-    return f"RGB, float32 in [0, 1], shape (N, 3, H, W), any N, H and W from {metric.backbone.min_size}"
+    return f"RGB, float32 in [0, 1], shape (N, 3, H, W), any N, H and W from {metric.encoder.min_size}"

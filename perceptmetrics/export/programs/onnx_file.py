@@ -1,4 +1,4 @@
-"""A metric as an ONNX model: onnxruntime and others run it, without PyTorch and without this package."""
+"""Export a metric as an ONNX model, for onnxruntime and others, without PyTorch and without this package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["DEFAULT_OPSET", "ProgramPrecision", "export_onnx"]
 
 ProgramPrecision = Literal["float32", "int8"]
 
-DEFAULT_OPSET = 18  # the first in which a resize can be antialiased
+DEFAULT_OPSET = 18  # the first with an antialiased resize
 _LAST_OPSET = 23
 
 
@@ -43,28 +43,26 @@ def export_onnx(
 ) -> CheckedProgram:
     """Write a metric as an ONNX model.
 
-    Its input `images` takes RGB images of shape (N, 3, H, W), float32 in [0, 1]; its output `scores` has shape (N,), or
-    (N, K) for a metric with K labels. What was written is run by onnxruntime and must give the metric's scores at
+    The input `images` takes RGB images of shape (N, 3, H, W), float32 in [0, 1]; the output `scores` has shape (N,), or
+    (N, K) for a metric with K labels. The model is run by onnxruntime and must reproduce the metric's scores for
     several sizes and batches, see `TOLERANCES`; otherwise nothing is left behind.
 
     Args:
         metric: The metric, on the CPU.
         path: File to write, ending in `.onnx`. Weights of more than 2 GB go into `PATH.data` beside it.
         size: Height and width of the images; None for images of any size.
-        precision: `"float32"`; or `"int8"`, which computes the encoder's linear layers, or its convolutions, in
-            integers.
-        opset: Version of ONNX's operators, from 18.
-        calibration: For `"int8"` on a convolutional encoder, which needs them: a few dozen images like those that are
-            to be scored.
-        overwrite: Whether a file that lies there may be replaced.
+        precision: `"float32"`; or `"int8"`, which computes the encoder's linear layers, or its convolutions, in integer
+            arithmetic.
+        opset: ONNX opset version, from 18.
+        calibration: Images for `"int8"` on a convolutional encoder: a few dozen like those to be scored.
+        overwrite: Whether an existing file may be replaced.
 
     Returns:
-        What was written, and how near its scores are.
+        The written model, and how closely it reproduces the scores.
 
     Raises:
-        InvalidOptionError: The file exists, an option is not one of those allowed, or the metric cannot be traced for
-            such images.
-        WeightsError: The model scores otherwise than the metric.
+        InvalidOptionError: The file exists, an option is invalid, or the metric cannot be traced for such images.
+        WeightsError: The model does not reproduce the metric's scores.
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
     path = check_file(path, ".onnx", overwrite=overwrite)
@@ -73,7 +71,7 @@ def export_onnx(
     _check_installed()
     shapes = checked_shapes(metric, size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The weights that lie beside a large model are found by their name, so both are written under their own names.
+    # A large model refers to its weight file by name, so both are written under their final names.
     with merged_lora(metric), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
         written = Path(folder, path.name)
         graph = build_graph(trace(metric, size), opset)
@@ -95,8 +93,8 @@ def export_onnx(
 
 
 def _move(written: Path, path: Path) -> int:
-    """Move a model, and what lies beside it, to its place; returns the number of bytes."""
-    files = sorted(written.parent.iterdir(), key=lambda file: file == written)  # the model last: with it, all is there
+    """Move a model and its weight file to their destination; return their size in bytes."""
+    files = sorted(written.parent.iterdir(), key=lambda file: file == written)  # the model last, when it is complete
     total = sum(file.stat().st_size for file in files)
     for file in files:
         file.replace(path.with_name(file.name))
@@ -110,8 +108,7 @@ def _check_options(precision: str, opset: int) -> None:
         )
     if not DEFAULT_OPSET <= opset <= _LAST_OPSET:
         raise InvalidOptionError(
-            f"opset must be from {DEFAULT_OPSET}, the first in which a resize can be antialiased, to {_LAST_OPSET}, "
-            f"got {opset}."
+            f"opset must be from {DEFAULT_OPSET} (the first with an antialiased resize) to {_LAST_OPSET}, got {opset}."
         )
 
 
@@ -125,13 +122,13 @@ def _check_installed() -> None:
 
 
 def _tolerance(metric: Metric, precision: str) -> str:
-    """Which of `TOLERANCES` holds: an encoder in half precision rounds as such."""
-    exact = next(metric.backbone.parameters()).dtype == torch.float32
+    """Key of `TOLERANCES`: an encoder in half precision has its rounding errors."""
+    exact = next(metric.encoder.parameters()).dtype == torch.float32
     return "float16" if precision == "float32" and not exact else precision
 
 
 def _runner(model: Path) -> Callable[[Tensor], Tensor]:
-    """Run a model by onnxruntime."""
+    """Return a function that runs a model with onnxruntime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -139,7 +136,7 @@ def _runner(model: Path) -> Callable[[Tensor], Tensor]:
     options.log_severity_level = 3
     session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def run(pictures: Tensor) -> Tensor:
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: pictures.numpy()})[0])
+    def run(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
 
     return run

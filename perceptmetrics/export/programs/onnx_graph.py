@@ -1,4 +1,4 @@
-"""From a traced program to a file in ONNX."""
+"""Translate a traced program to ONNX."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Graph", "build_graph", "describe"]
 
-# Names of the symbols of the input's shape.
+# Names of the dimensions of the input.
 _DIMENSIONS = ("batch", "channels", "height", "width")
 _SCOPES = "pkg.torch.onnx.name_scopes"
-_ENCODER = "'metric.backbone"
+_ENCODER = "'metric.encoder"
 
 
 class Graph:
-    """A model in ONNX, in memory.
+    """An ONNX model in memory.
 
     Args:
-        program: What PyTorch's exporter returned.
+        program: The result of PyTorch's exporter.
 
     Attributes:
-        outside_encoder: Names of the nodes that are no part of the encoder: views, head, score map.
+        outside_encoder: Names of the nodes outside the encoder: views, head, score map.
     """
 
     def __init__(self, program: Any) -> None:
@@ -41,12 +41,12 @@ class Graph:
         self.outside_encoder = [node.name for node in nodes if _ENCODER not in node.metadata_props.get(_SCOPES, "")]
         _name_dimensions(program.model.graph)
         for node in nodes:
-            node.metadata_props.clear()  # paths on this machine among them
+            node.metadata_props.clear()  # they contain local paths
         for value in program.model.graph.initializers.values():
             value.metadata_props.clear()
 
     def save(self, path: Path) -> None:
-        """Write it; of more than 2 GB, the weights go into a file beside it."""
+        """Write the model; weights of more than 2 GB go into a file beside it."""
         self._program.save(path)
 
 
@@ -54,14 +54,14 @@ def build_graph(program: ExportedProgram, opset: int) -> Graph:
     """Translate a traced program.
 
     Args:
-        program: What `trace` returned.
-        opset: Version of ONNX's operators.
+        program: The result of `trace`.
+        opset: ONNX opset version.
 
     Returns:
         The model.
 
     Raises:
-        InvalidOptionError: PyTorch's exporter cannot write it.
+        InvalidOptionError: PyTorch's exporter does not support the program.
     """
     with quiet("torch.onnx"):
         try:
@@ -76,7 +76,7 @@ def build_graph(program: ExportedProgram, opset: int) -> Graph:
             )
         except torch.onnx.OnnxExporterError as error:
             raise InvalidOptionError(
-                f"PyTorch's exporter cannot write this metric in opset {opset}: {first_line(error)} Try a fixed "
+                f"PyTorch cannot export this metric in opset {opset}: {first_line(error)} Try a fixed "
                 "--size HEIGHTxWIDTH (size=(height, width)), or --format pt2 (export_pt2)."
             ) from error
     return Graph(exported)
@@ -94,7 +94,7 @@ def describe(path: Path, metadata: Mapping[str, str]) -> None:
 
 
 def _name_dimensions(graph: Any) -> None:
-    """Name the symbols of the input's and the output's shape; what lies between is inferred where it is needed."""
+    """Name the dimensions of input and output; shapes in between are inferred when needed."""
     import onnx_ir as ir
 
     (images,), (scores,) = graph.inputs, graph.outputs

@@ -1,4 +1,4 @@
-"""A metric as a PyTorch program (`.pt2`): `torch.export.load` reads it, without this package."""
+"""Export a metric as a PyTorch program (`.pt2`), which `torch.export.load` reads without this package."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def export_pt2(
 ) -> CheckedProgram:
     """Write a metric as a PyTorch program.
 
-    It takes RGB images of shape (N, 3, H, W), float32 in [0, 1]. What was written is read again and must give the
-    metric's scores at several sizes and batches; otherwise nothing is left behind.
+    It takes RGB images of shape (N, 3, H, W), float32 in [0, 1]. The program is read back and must reproduce the
+    metric's scores for several sizes and batches; otherwise nothing is left behind.
 
     Args:
         metric: The metric, on the CPU.
         path: File to write, ending in `.pt2`. `perceptmetrics.json` inside it describes the metric.
         size: Height and width of the images; None for images of any size.
-        overwrite: Whether a file that lies there may be replaced.
+        overwrite: Whether an existing file may be replaced.
 
     Returns:
-        What was written, and how near its scores are.
+        The written program, and how closely it reproduces the scores.
 
     Raises:
         InvalidOptionError: The file exists, or the metric cannot be traced for such images.
-        WeightsError: The program scores otherwise than the metric.
+        WeightsError: The program does not reproduce the metric's scores.
     """
     path = check_file(path, ".pt2", overwrite=overwrite)
     shapes = checked_shapes(metric, size)
@@ -52,9 +52,9 @@ def export_pt2(
         _save(trace(metric, size), temporary, json.dumps(metadata, indent=2))
         program = torch.export.load(temporary).module()
 
-        def run(pictures: Tensor) -> Tensor:
+        def run(images: Tensor) -> Tensor:
             with torch.inference_mode():
-                scores: Tensor = program(pictures)
+                scores: Tensor = program(images)
             return scores
 
         difference = check_program(metric, run, shapes, "float32")
@@ -70,10 +70,10 @@ def export_pt2(
 
 
 def _save(program: ExportedProgram, path: Path, metadata: str) -> None:
-    """Write a program without the pictures that it was traced with and without paths on this machine."""
+    """Write a program without its example inputs and without local paths."""
     program.example_inputs = None
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about weights that share memory, which are read again and compared
+        warnings.simplefilter("ignore")  # about weights that share memory; the file is checked anyway
         torch.export.save(program, path, extra_files={METADATA_FILE: metadata})

@@ -1,4 +1,4 @@
-"""From a metric to a traced program (`torch.export`)."""
+"""Trace a metric to a program with `torch.export`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = ["INPUT", "OUTPUT", "check_exportable", "merged_lora", "trace"]
 INPUT = "images"
 OUTPUT = "scores"
 
-# Sizes by which a program is traced; one for which nothing is resized or cropped would be a special case.
+# Shape of the example input; a size at which nothing is resized or cropped would be specialised.
 _EXAMPLE = (2, 3, 500, 420)
 
 
 class _Program(nn.Module):
-    """A metric on float32 pixels, and nothing of what it does for its users."""
+    """A metric on float32 pixels, without its checks and conversions of input."""
 
     def __init__(self, metric: Metric) -> None:
         super().__init__()
@@ -40,17 +40,17 @@ class _Program(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Score images of shape (N, 3, H, W): shape (N,) or (N, K), float32."""
         metric = self.metric
-        dtype = next(metric.backbone.parameters()).dtype
-        # The encoder's own check of the size would branch on it.
-        features = [metric.backbone.encode(group.to(dtype)).float() for group in metric.views(images)]
-        return metric.present(metric.rate(features, images.shape[0]))
+        dtype = next(metric.encoder.parameters()).dtype
+        # The encoder's check of the size would branch on it.
+        features = [metric.encoder.encode(group.to(dtype)).float() for group in metric.views(images)]
+        return metric.to_output(metric.score_features(features, images.shape[0]))
 
 
 class _StridedSame(nn.Module):
-    """A convolution of stride 2 that pads as TensorFlow does, for pictures whose size is not known.
+    """A convolution of stride 2 with TensorFlow's padding, for views of unknown size.
 
-    timm's layer computes the padding from formulas of the size, which pile up from layer to layer. Here each layer's
-    size is a symbol of its own: n = ceil(x / 2), and what is padded is 2 n + kernel - 2 long.
+    timm's layer computes the padding from expressions in the size, which grow from layer to layer. Here the size of
+    each layer is a new symbol: n = ceil(x / 2), and the padded length is 2 n + kernel - 2.
 
     Args:
         convolution: timm's layer.
@@ -72,27 +72,27 @@ class _StridedSame(nn.Module):
 
     @staticmethod
     def _padding(length: int, kernel: int) -> tuple[int, int]:
-        """Zeros before and after a side; of an odd number of them, the larger half after it."""
+        """Zeros before and after a side; if their number is odd, there is one more after it."""
         before = (kernel - 3) // 2 + length % 2
         padded = 2 * own_symbol((length + 1) // 2) + kernel - 2
         return before, padded - length - before
 
 
 def check_exportable(metric: Metric) -> None:
-    """Check that a metric can become a program.
+    """Check that a metric can be exported as a program.
 
     Raises:
-        InvalidOptionError: It is not on the CPU, or was quantised.
+        InvalidOptionError: The metric is not on the CPU, or is quantised.
     """
     if metric.device.type != "cpu":
         raise InvalidOptionError(
-            f"Programs are traced on the CPU, and this metric is on {metric.device}. Create it without device=; the "
-            "program runs anywhere."
+            f"Programs are traced on the CPU, but this metric is on {metric.device}. Create it without device=; the "
+            "program runs on any device."
         )
     if any(type(parameter.data) is not Tensor for parameter in metric.parameters()):
         raise InvalidOptionError(
-            "A metric that was created with precision='int8' cannot be traced. Create it without, and ask for int8 "
-            "when you export it as ONNX."
+            "A metric that was created with precision='int8' cannot be traced. Create it without precision=, and "
+            "choose int8 when you export it as ONNX."
         )
 
 
@@ -100,14 +100,14 @@ def trace(metric: Metric, size: tuple[int, int] | None) -> ExportedProgram:
     """Trace a metric for any number of images.
 
     Args:
-        metric: The metric, on the CPU. What trains it (LoRA) must be merged, see `merged_lora`.
+        metric: The metric, on the CPU. Its LoRA adapters must be merged, see `merged_lora`.
         size: Height and width of the images; None for images of any size.
 
     Returns:
         The program, from images of shape (N, 3, H, W), RGB float32 in [0, 1], to scores of shape (N,) or (N, K).
 
     Raises:
-        InvalidOptionError: The metric cannot see images of this size, or cannot be traced for images of any size.
+        InvalidOptionError: The metric does not accept images of this size, or cannot be traced for images of any size.
     """
     check_exportable(metric)
     example = torch.rand(_EXAMPLE[:2] + (size or _EXAMPLE[2:]), generator=torch.Generator().manual_seed(0))
@@ -115,7 +115,7 @@ def trace(metric: Metric, size: tuple[int, int] | None) -> ExportedProgram:
     dynamic = {0: any_length} if size is not None else {0: any_length, 2: any_length, 3: any_length}
     if size is not None:
         _check_size(metric, example[:1])
-    with evaluating(metric), _sizes_as_symbols(metric.backbone), torch.no_grad():
+    with evaluating(metric), _sizes_as_symbols(metric.encoder), torch.no_grad():
         try:
             return torch.export.export(_Program(metric), (example,), dynamic_shapes=({**dynamic},))
         except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
@@ -133,7 +133,7 @@ def _refusal(metric: Metric, size: tuple[int, int] | None, reason: str) -> str:
 
 
 def _check_size(metric: Metric, example: Tensor) -> None:
-    """Check that the metric itself takes images of a size."""
+    """Check that the metric accepts images of a size."""
     try:
         with torch.inference_mode():
             metric(example)
@@ -144,7 +144,7 @@ def _check_size(metric: Metric, example: Tensor) -> None:
 
 @contextmanager
 def merged_lora(metric: Metric) -> Iterator[None]:
-    """A metric with its adapters merged; afterwards they are as they were."""
+    """Merge the adapters of a metric, and restore them afterwards."""
     merged = [module for module in metric.modules() if getattr(module, "merged", False)]
     merge_lora(metric)
     try:
@@ -156,7 +156,7 @@ def merged_lora(metric: Metric) -> Iterator[None]:
 
 @contextmanager
 def _sizes_as_symbols(encoder: nn.Module) -> Iterator[None]:
-    """An encoder whose strided convolutions take pictures of unknown size; afterwards it is as it was."""
+    """Let the strided convolutions of an encoder accept views of unknown size, and restore them afterwards."""
     replaced = [
         (parent, name, layer)
         for parent in encoder.modules()
@@ -173,6 +173,6 @@ def _sizes_as_symbols(encoder: nn.Module) -> Iterator[None]:
 
 
 def _pads_as_tensorflow(layer: nn.Conv2d) -> bool:
-    """Whether a layer is timm's `Conv2dSame`, as `_StridedSame` computes it."""
+    """Whether a layer is a `Conv2dSame` of timm that `_StridedSame` can replace."""
     odd = all(kernel % 2 and kernel > 1 for kernel in layer.kernel_size)
     return type(layer).__name__ == "Conv2dSame" and layer.stride == (2, 2) and layer.dilation == (1, 1) and odd

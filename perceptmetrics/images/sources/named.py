@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import ImageSource
 
-__all__ = ["NamedImage", "ReadOptions"]
+__all__ = ["PROMPT_COLUMNS", "NamedImage", "ReadOptions"]
+
+PROMPT_COLUMNS = ("prompt", "caption", "text")
+"""Columns of tables that are taken for the texts of images, the first that is there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +22,13 @@ class NamedImage:
         source: What to decode; or the error if there is nothing to decode; or None if it is not to be read because its
             score is known.
         container: The file of many images that it lies in; None if it is a file itself.
+        prompt: The text that belongs to it, for metrics that compare each image with a text; None for none.
     """
 
     name: str
     source: ImageSource | InvalidImageError | None
     container: str | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +36,11 @@ class ReadOptions:
     """How to read files that hold many images.
 
     Attributes:
-        image_column: Column of a Parquet file with the images; None to guess it.
+        image_column: Column of a table with the images; None to guess it.
         key_column: Column with their keys; None to use the row number.
+        prompt_column: Column with the text that belongs to each image; None to guess it, if there is one.
     """
 
     image_column: str | None = None
     key_column: str | None = None
+    prompt_column: str | None = None

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from perceptmetrics.errors import InvalidImageError, MissingExtraError, first_line
 from perceptmetrics.images.addresses import is_address, open_location
-from perceptmetrics.images.sources.named import NamedImage, ReadOptions
+from perceptmetrics.images.sources.named import PROMPT_COLUMNS, NamedImage, ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from perceptmetrics.images.load import ImageSource
 
-__all__ = ["PARQUET_SUFFIXES", "read_parquet"]
+__all__ = ["PARQUET_SUFFIXES", "read_parquet", "resolve_cell"]
 
 PARQUET_SUFFIXES = (".parquet",)
 _ROWS = 32
@@ -49,14 +49,15 @@ def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> 
     count = 0
     try:
         with open_location(location) as stream, ParquetFile(stream, pre_buffer=False) as table:
-            columns = _columns(table.schema_arrow, options)
+            image, key, prompt = _columns(table.schema_arrow, options)
+            columns = list(dict.fromkeys(column for column in (image, key, prompt) if column is not None))
             for rows in table.iter_batches(batch_size=_ROWS, columns=columns):
-                for row in range(rows.num_rows):
-                    key = rows.column(columns[1])[row].as_py() if len(columns) > 1 else count
-                    name = f"{location}/{key}"
-                    cell = None if name in known else _source(rows.column(columns[0])[row].as_py(), location)
+                for row in rows.to_pylist():
+                    name = f"{location}/{count if key is None else row[key]}"
+                    cell = None if name in known else resolve_cell(row[image], location)
+                    text = None if prompt is None or row[prompt] is None else str(row[prompt])
                     count += 1
-                    yield NamedImage(name, cell, location)
+                    yield NamedImage(name, cell, location, text)
         reason = "" if count else "it has no rows"
     except FileNotFoundError:
         reason = "it does not exist"
@@ -68,15 +69,15 @@ def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> 
         yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
 
 
-def _columns(schema: Any, options: ReadOptions) -> list[str]:
-    """The column of images and, if one is named, the column of keys."""
+def _columns(schema: Any, options: ReadOptions) -> tuple[str, str | None, str | None]:
+    """The column of images and, if there are any, the columns of keys and of prompts."""
     names = list(schema.names)
     image = options.image_column or _guessed_image_column(schema)
-    columns = [image] if options.key_column is None else [image, options.key_column]
-    for column in columns:
-        if names.count(column) != 1:
+    for column in (image, options.key_column, options.prompt_column):
+        if column is not None and names.count(column) != 1:
             raise InvalidImageError(f"it has no column {column!r}; its columns are {', '.join(map(repr, names))}")
-    return columns
+    usual = [name for wanted in PROMPT_COLUMNS for name in names if name.lower() == wanted]
+    return image, options.key_column, options.prompt_column or next(iter(usual), None)
 
 
 def _guessed_image_column(schema: Any) -> str:
@@ -93,7 +94,7 @@ def _guessed_image_column(schema: Any) -> str:
     )
 
 
-def _source(cell: Any, location: str) -> ImageSource | InvalidImageError:
+def resolve_cell(cell: Any, location: str) -> ImageSource | InvalidImageError:
     """The content of a cell: encoded bytes, a path, or a struct of both, whose bytes take precedence."""
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")

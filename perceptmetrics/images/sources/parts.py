@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.images.addresses import find_at_address, is_address
 from perceptmetrics.images.find import IMAGE_SUFFIXES, find_images
+from perceptmetrics.images.sources.csv_table import CSV_SUFFIXES, read_csv
 from perceptmetrics.images.sources.named import NamedImage, ReadOptions
 from perceptmetrics.images.sources.parquet import PARQUET_SUFFIXES, read_parquet
 from perceptmetrics.images.sources.tar import TAR_SUFFIXES, read_tar
@@ -26,6 +27,7 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _READERS: dict[str, Callable[[str, ReadOptions, Container[str]], Iterator[NamedImage]]] = {
     **dict.fromkeys(TAR_SUFFIXES, read_tar),
     **dict.fromkeys(PARQUET_SUFFIXES, read_parquet),
+    **dict.fromkeys(CSV_SUFFIXES, read_csv),
 }
 """Readers of files that hold many images, by suffix."""
 
@@ -54,9 +56,9 @@ def find_parts(
     """Divide what paths stand for into parts of the work.
 
     Args:
-        paths: What `find_images` takes, and: tar and Parquet files; numbered ones such as
-            `shard-{0000..0099}.tar`; folders that hold such files and no images; addresses of files, folders and
-            patterns, such as `s3://bucket/photos`.
+        paths: What `find_images` takes, and: tar and Parquet files, CSV tables of paths; numbered ones such as
+            `shard-{0000..0099}.tar`; folders that hold tar or Parquet files and no images; addresses of files, folders
+            and patterns, such as `s3://bucket/photos`.
         recursive: Whether to search folders to any depth.
         part_size: Largest number of image files in a part.
 
@@ -126,10 +128,12 @@ def find_sources(
 
 
 def _files(paths: Iterable[str | os.PathLike[str]], *, recursive: bool) -> Iterator[str]:
-    containers = tuple(_READERS)
+    containers = tuple(suffix for suffix in _READERS if suffix not in CSV_SUFFIXES)  # a CSV in a folder may be anything
     for path in paths:
         for name in _numbered(os.fspath(path)):
-            if is_address(name):
+            if name.lower().endswith(CSV_SUFFIXES):
+                yield name
+            elif is_address(name):
                 yield from find_at_address(name, (tuple(IMAGE_SUFFIXES), containers), recursive=recursive)
             else:
                 yield from map(str, find_images([name], recursive=recursive, fallback=containers))

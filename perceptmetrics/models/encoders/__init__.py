@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perceptmetrics.models.encoders.attention import FusedAttention
-from perceptmetrics.models.encoders.base import Backbone
+from perceptmetrics.models.encoders.base import Encoder
 from perceptmetrics.models.encoders.build import (
     EncoderWeights,
     ImageAndText,
@@ -24,13 +24,13 @@ from perceptmetrics.models.encoders.kinds import EncoderBuilder, register_encode
 from perceptmetrics.models.encoders.layout import is_folded, library_state
 from perceptmetrics.models.encoders.timm_pooled import TimmPooled
 from perceptmetrics.models.encoders.timm_stages import TimmStages
-from perceptmetrics.models.encoders.transformer import Transformer, TransformerBlock, transformer_of
+from perceptmetrics.models.encoders.transformer import Transformer, TransformerBlock
 
 __all__ = [
-    "Backbone",
     "ClipBuilder",
     "ClipResNet",
     "ClipVisionTransformer",
+    "Encoder",
     "EncoderBuilder",
     "EncoderWeights",
     "FusedAttention",
@@ -52,5 +52,4 @@ __all__ = [
     "load_image_encoder",
     "read_encoder_weights",
     "register_encoder",
-    "transformer_of",
 ]

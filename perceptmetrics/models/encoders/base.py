@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Backbone"]
+    from perceptmetrics.models.encoders.clip_resnet import MeanTokenAttentionPool
+    from perceptmetrics.models.encoders.transformer import Transformer
+
+__all__ = ["Encoder"]
 
 _CACHED_PIXELS_PER_THREAD = 200_000
 
 
-class Backbone(nn.Module, ABC):
+class Encoder(nn.Module, ABC):
     """An encoder. It sees pixels and nothing else: no metric's name, no prompt, no score.
 
     Attributes:
@@ -79,6 +82,24 @@ class Backbone(nn.Module, ABC):
                 "or use a vision transformer."
             )
 
+    @property
+    def attention_pool(self) -> MeanTokenAttentionPool | None:
+        """The attention pool that ends a convolutional CLIP; None for other encoders."""
+        return None
+
+    @property
+    def quantizable(self) -> nn.Module | None:
+        """The part whose linear layers can compute in int8; None for an encoder without one."""
+        return None
+
+    def transformer(self) -> Transformer:
+        """The encoder as a vision transformer, step by step, with its very weights.
+
+        Raises:
+            InvalidOptionError: It is none, or is not read off by a class token.
+        """
+        raise InvalidOptionError(f"{type(self).__name__} is no vision transformer, so it has no blocks to look into.")
+
     @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pictures that are large enough.
@@ -124,7 +145,7 @@ class Backbone(nn.Module, ABC):
         return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // (height * width))
 
 
-def _separate(backbone: Backbone, state: Mapping[str, object], prefix: str, *_: object) -> None:
+def _separate(encoder: Encoder, state: Mapping[str, object], prefix: str, *_: object) -> None:
     """Loading weights into one encoder must not change another."""
     if any(name.startswith(prefix) for name in state):
-        backbone.shared.separate(backbone)
+        encoder.shared.separate(encoder)

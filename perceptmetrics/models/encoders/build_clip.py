@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from perceptmetrics.models.encoders.base import Backbone
+    from perceptmetrics.models.encoders.base import Encoder
 
 __all__ = ["ClipBuilder"]
 
@@ -54,7 +54,7 @@ class ClipBuilder(EncoderBuilder[ClipEncoderSpec]):
         network: nn.Module = _random_clip(spec, seed).visual
         return network
 
-    def wrap(self, network: nn.Module, spec: ClipEncoderSpec) -> Backbone:
+    def wrap(self, network: nn.Module, spec: ClipEncoderSpec) -> Encoder:
         """At any image size."""
         encoder = ClipResNet if isinstance(network, ModifiedResNet) else ClipVisionTransformer
         return encoder(network, spec.positional_embedding).eval()

@@ -13,16 +13,16 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import Attention, Block, VisionTransformer  # type: ignore[attr-defined]
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
-from perceptmetrics.models.encoders.timm_pooled import TimmPooled
 
 if TYPE_CHECKING:
     from open_clip.transformer import ResidualAttentionBlock
     from torch import Tensor
 
-    from perceptmetrics.models.encoders.base import Backbone
+    from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
+    from perceptmetrics.models.encoders.timm_pooled import TimmPooled
 
-__all__ = ["Transformer", "TransformerBlock", "transformer_of"]
+
+__all__ = ["ClipTransformer", "TimmTransformer", "Transformer", "TransformerBlock"]
 
 
 class TransformerBlock(ABC):
@@ -102,25 +102,6 @@ class Transformer(ABC):
         return height // self.patch_size, width // self.patch_size
 
 
-def transformer_of(backbone: Backbone) -> Transformer:
-    """Take an encoder as a vision transformer.
-
-    Args:
-        backbone: The encoder; adapters of its attention may be attached.
-
-    Returns:
-        Its steps, which use its very weights.
-
-    Raises:
-        InvalidOptionError: It is none, or is not read off by a class token.
-    """
-    if isinstance(backbone, ClipVisionTransformer):
-        return _ClipTransformer(backbone)
-    if isinstance(backbone, TimmPooled):
-        return _TimmTransformer(backbone)
-    raise InvalidOptionError(f"{type(backbone).__name__} is no vision transformer, so it has no blocks to look into.")
-
-
 class _ClipBlock(TransformerBlock):
     def __init__(self, block: ResidualAttentionBlock) -> None:
         self._block = block
@@ -137,19 +118,27 @@ class _ClipBlock(TransformerBlock):
         return outputs
 
 
-class _ClipTransformer(Transformer):
+class ClipTransformer(Transformer):
+    """The image encoder of a ViT CLIP, with or without adapters of its attention.
+
+    Args:
+        encoder: The encoder.
+    """
+
     prefix = 1
 
-    def __init__(self, backbone: ClipVisionTransformer) -> None:
-        self._backbone = backbone
-        self.patch_size = backbone.patch_size
-        self.blocks = tuple(_ClipBlock(block) for block in backbone.visual.transformer.resblocks)
+    def __init__(self, encoder: ClipVisionTransformer) -> None:
+        self._encoder = encoder
+        self.patch_size = encoder.patch_size
+        self.blocks = tuple(_ClipBlock(block) for block in encoder.visual.transformer.resblocks)
 
     def embed(self, pixels: Tensor) -> Tensor:
-        return self._backbone.embed(pixels)
+        """See `Transformer.embed`."""
+        return self._encoder.embed(pixels)
 
     def read(self, class_token: Tensor) -> Tensor:
-        return self._backbone.read(class_token)
+        """See `Transformer.read`."""
+        return self._encoder.read(class_token)
 
 
 class _TimmBlock(TransformerBlock):
@@ -171,9 +160,18 @@ class _TimmBlock(TransformerBlock):
         return outputs
 
 
-class _TimmTransformer(Transformer):
-    def __init__(self, backbone: TimmPooled) -> None:
-        network: Any = backbone.network
+class TimmTransformer(Transformer):
+    """A vision transformer of timm that is read off by its class token.
+
+    Args:
+        encoder: The encoder; adapters of its attention may be attached.
+
+    Raises:
+        InvalidOptionError: It consists of other blocks than these steps compute exactly.
+    """
+
+    def __init__(self, encoder: TimmPooled) -> None:
+        network: Any = encoder.network
         _check(network)
         self._network = network
         self.prefix = int(network.num_prefix_tokens)
@@ -181,6 +179,7 @@ class _TimmTransformer(Transformer):
         self.blocks = tuple(_TimmBlock(block) for block in network.blocks)
 
     def embed(self, pixels: Tensor) -> Tensor:
+        """See `Transformer.embed`."""
         size = self.patch_size
         whole = pixels[..., : pixels.shape[-2] // size * size, : pixels.shape[-1] // size * size]
         tokens = self._network._pos_embed(self._network.patch_embed(whole))  # noqa: SLF001 - it has no other name
@@ -188,6 +187,7 @@ class _TimmTransformer(Transformer):
         return embedded
 
     def read(self, class_token: Tensor) -> Tensor:
+        """See `Transformer.read`."""
         normalised = self._network.norm(class_token[:, None])
         features: Tensor = self._network.forward_head(normalised, pre_logits=True)
         return features

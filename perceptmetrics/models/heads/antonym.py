@@ -86,7 +86,7 @@ class AntonymHead(Head):
     @classmethod
     def options(cls, metric: MetricSpec) -> tuple[MetricOption, ...]:
         """Other prompts and another CLIP, where neither was trained; how several views are put together."""
-        if metric.head.is_trained:
+        if not metric.head.takes_prompts:
             return ()
         return (*prompt_options(), *(pool_options() if len(metric.views.views) > 1 else ()))
 

@@ -1,9 +1,12 @@
-"""The report of a finetuning run as a page and plots; needs the extra `finetune`."""
+"""Report a finetuning run as a page and plots; knows finished runs, not how they train.
+
+Needs the extra `finetune`.
+"""
 
 from __future__ import annotations
 
 from perceptmetrics.reports.finetune.errors import ErrorImage, WorstErrors, worst_errors
-from perceptmetrics.reports.finetune.files import check_plot_forms, run_plots, write_finetune_report
+from perceptmetrics.reports.finetune.files import check_plot_formats, run_plots, write_finetune_report
 from perceptmetrics.reports.finetune.page import finetune_report
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
@@ -15,7 +18,7 @@ from perceptmetrics.reports.finetune.panels import (
 __all__ = [
     "ErrorImage",
     "WorstErrors",
-    "check_plot_forms",
+    "check_plot_formats",
     "confusion_panel",
     "curve_panels",
     "finetune_report",

@@ -1,4 +1,4 @@
-"""The report of a run as files: the page, and its plots for papers."""
+"""Write the report of a run: the page, and its plots for papers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics._util.atomic import write_whole
 from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.reports.finetune.errors import gallery_sections
 from perceptmetrics.reports.finetune.page import finetune_report
 from perceptmetrics.reports.finetune.panels import confusion_panel, curve_panels, histogram_panel, scatter_panel
-from perceptmetrics.reports.finetune.pictures import gallery_sections
 from perceptmetrics.reports.plots import (
-    PLOT_FORMS,
+    PLOT_FORMATS,
     draw_confusion,
     draw_curves,
     draw_gallery,
@@ -30,53 +30,53 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune import RunResult
 
-__all__ = ["check_plot_forms", "run_plots", "write_finetune_report"]
+__all__ = ["check_plot_formats", "run_plots", "write_finetune_report"]
 
 REPORT_FILE = "report.html"
 PLOT_FOLDER = "plots"
 
 
-def check_plot_forms(forms: Sequence[str]) -> None:
-    """Refuse forms of plots that there are not, before hours are spent on training.
+def check_plot_formats(formats: Sequence[str]) -> None:
+    """Refuse unknown formats of plots before hours are spent on training.
 
     Raises:
-        InvalidOptionError: There is no such form.
+        InvalidOptionError: A format is unknown.
     """
-    unknown = [form for form in forms if form not in PLOT_FORMS]
+    unknown = [suffix for suffix in formats if suffix not in PLOT_FORMATS]
     if unknown:
-        raise InvalidOptionError(f"Plots are made as {', '.join(PLOT_FORMS)}, got {unknown[0]!r}.")
+        raise InvalidOptionError(f"Plots can be written as {', '.join(PLOT_FORMATS)}, got {unknown[0]!r}.")
 
 
 def write_finetune_report(result: RunResult, *, plots: Sequence[str] = ()) -> list[Path]:
     """Write `report.html` into the folder of a run, and its plots into `plots/`.
 
     Args:
-        result: What `finetune` returned.
-        plots: Forms of the plots: any of `"png"`, `"svg"` and `"pdf"`; none for the page alone.
+        result: The result of `finetune`.
+        plots: Formats of the plots: any of `"png"`, `"svg"` and `"pdf"`; empty for the page only.
 
     Returns:
-        The files, the page first.
+        The written files, the page first.
 
     Raises:
-        InvalidOptionError: There is no such form.
+        InvalidOptionError: A format is unknown.
 
     Example:
         >>> from perceptmetrics.reports.finetune import write_finetune_report
         >>> write_finetune_report(result, plots=["svg"])  # doctest: +SKIP
     """
-    check_plot_forms(plots)
+    check_plot_formats(plots)
     files = [result.folder / REPORT_FILE]
     write_whole(files[0], finetune_report(result))
     for name, draw in run_plots(result).items() if plots else ():
         figure = draw()
-        for form in plots:
-            files.append(result.folder / PLOT_FOLDER / f"{name}.{form}")
-            write_whole(files[-1], figure_bytes(figure, form))
+        for suffix in plots:
+            files.append(result.folder / PLOT_FOLDER / f"{name}.{suffix}")
+            write_whole(files[-1], figure_bytes(figure, suffix))
     return files
 
 
 def run_plots(result: RunResult) -> dict[str, Callable[[], Figure]]:
-    """What draws each plot of a run, by file name without suffix."""
+    """Functions that draw the plots of a run, by file name without suffix."""
     plots: dict[str, Callable[[], Figure]] = {
         _filename("curves", stage): partial(draw_curves, panels)
         for stage, panels in curve_panels(result).items()

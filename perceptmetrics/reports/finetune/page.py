@@ -1,12 +1,12 @@
-"""The page of a run."""
+"""Render the page of a run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perceptmetrics.evaluation import RatingFigures
+from perceptmetrics.evaluation import RatingStatistics
 from perceptmetrics.finetune import recipe_to_yaml
-from perceptmetrics.reports.finetune.errors import worst_errors
+from perceptmetrics.reports.finetune.errors import WORST, small_image, worst_errors
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
     curve_panels,
@@ -15,8 +15,7 @@ from perceptmetrics.reports.finetune.panels import (
     scatter_panel,
     selection_name,
 )
-from perceptmetrics.reports.finetune.pictures import WORST, small_picture
-from perceptmetrics.reports.finetune.tables import count_rows, figure_tables, figures_of, split_table, training_time
+from perceptmetrics.reports.finetune.tables import count_rows, label_keys, split_table, statistics_tables, training_time
 from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page
 from perceptmetrics.reports.plots import draw_confusion, draw_curves, draw_histograms, draw_scatter, figure_bytes
 
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["finetune_report"]
 
-_STAGES = {"main": "Training", "head_first": "Heads first, the encoder as it was"}
+_STAGES = {"main": "Training", "head_first": "Heads first, with the encoder frozen"}
 
 
 def finetune_report(result: RunResult) -> bytes:
-    """A self-contained page about a run: figures, plots, worst errors, training curves, data, recipe, environment.
+    """Render a self-contained page: statistics, plots, worst errors, training curves, data, recipe, environment.
 
     Args:
-        result: What `finetune` returned.
+        result: The result of `finetune`.
 
     Returns:
         HTML in UTF-8.
@@ -51,8 +50,8 @@ def finetune_report(result: RunResult) -> bytes:
         splits=len(result.splits),
         time=training_time(result),
         metrics={name: folder.as_posix() for name, folder in result.metrics.items()},
-        tables=figure_tables(result),
-        sections=[_section(result, one, label) for one in result.datasets for label in figures_of(one)],
+        tables=statistics_tables(result),
+        sections=[_section(result, one, label) for one in result.datasets for label in label_keys(one)],
         stages=_stages(result),
         rated=any(dataset.ratings is not None for dataset in result.datasets),
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
@@ -65,28 +64,28 @@ def finetune_report(result: RunResult) -> bytes:
 
 
 def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str, object]:
-    """What the page shows of a rating of a data set, or of its classes."""
-    figures = results_on(result, dataset)[0].statistics[label]
-    curve = figures.curve4 if isinstance(figures, RatingFigures) else None
+    """The section of a rating of a data set, or of its classes."""
+    found = results_on(result, dataset)[0].statistics[label]
+    curve = found.curve4 if isinstance(found, RatingStatistics) else None
     return {
-        "heading": f"{dataset.name}: {label}" if len(figures_of(dataset)) > 1 else dataset.name,
+        "heading": f"{dataset.name}: {label}" if len(label_keys(dataset)) > 1 else dataset.name,
         "plots": list(_plots(result, dataset, label)),
         "note": f"No logistic curve: {curve.fallback}." if curve is not None and curve.fallback else "",
         "classes": dataset.classes is not None,
         "in_groups": dataset.ranks_within_groups,
         "errors": [
-            {"heading": kind.heading, "images": [_picture(dataset, image) for image in kind.images]}
+            {"heading": kind.heading, "images": [_error(dataset, image) for image in kind.images]}
             for kind in worst_errors(result, dataset, label, WORST)
         ],
     }
 
 
-def _picture(dataset: LabelledImages, image: ErrorImage) -> dict[str, str]:
+def _error(dataset: LabelledImages, image: ErrorImage) -> dict[str, str]:
     return {
-        "uri": jpeg_uri(small_picture(dataset, image.place), quality=80),
+        "uri": jpeg_uri(small_image(dataset, image.index), quality=80),
         "predicted": image.predicted,
         "truth": image.truth,
-        "name": dataset.names[image.place],
+        "name": dataset.names[image.index],
     }
 
 
@@ -105,10 +104,10 @@ def _plots(result: RunResult, dataset: LabelledImages, label: str) -> Iterator[d
 
 
 def _recognised(panel: ConfusionPanel) -> str:
-    """The share of each class that was recognised, for those who cannot see the matrix."""
+    """The percentage of each class that was recognised, for readers who cannot see the matrix."""
     rows = zip(panel.labels, panel.counts, strict=True)
-    shares = [(label, counts[place] / sum(counts)) for place, (label, counts) in enumerate(rows) if sum(counts)]
-    return ", ".join(f"{label} {share:.0%}" for label, share in shares)
+    recalls = [(label, counts[index] / sum(counts)) for index, (label, counts) in enumerate(rows) if sum(counts)]
+    return ", ".join(f"{label} {recall:.0%}" for label, recall in recalls)
 
 
 def _stages(result: RunResult) -> list[dict[str, object]]:

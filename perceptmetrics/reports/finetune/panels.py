@@ -1,4 +1,4 @@
-"""From the results of a run to what plots of it show."""
+"""Turn the results of a run into the panels of its plots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.evaluation import ClassFigures, RatingFigures
+from perceptmetrics.evaluation import ClassStatistics, RatingStatistics
 from perceptmetrics.finetune.results import kept_epoch
 from perceptmetrics.reports.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
 
@@ -24,10 +24,10 @@ Points = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
 
 def curve_panels(result: RunResult) -> dict[str, list[CurvePanel]]:
-    """Loss and validation figures per epoch, by stage.
+    """Loss and validation statistic per epoch, by stage.
 
-    Each learning rate is a curve of its own. The first split stands out, further ones are faint; the epoch whose
-    weights were kept is marked. A panel without any value is left out.
+    Each learning rate has its own curve. The first split is drawn clearly and the others faintly; the epoch whose
+    weights were kept is marked. Panels without values are left out.
     """
     stages: dict[str, list[StageResult]] = {}
     for stage in result.stages:
@@ -65,43 +65,43 @@ def _panel(
 
 
 def selection_name(dataset: LabelledImages) -> str:
-    """What the figure is called by which models are chosen, see `finetune.objectives.selection_statistic`."""
+    """Name of the statistic by which models are selected, see `finetune.objectives.selection_statistic`."""
     if dataset.classes is not None:
         return "accuracy"
     if dataset.ranks_within_groups:
-        return "share of pairs in order"
+        return "fraction of pairs in order"
     return "SRCC" if len(dataset.labels) == 1 else "mean SRCC"
 
 
 def results_on(result: RunResult, dataset: LabelledImages) -> list[DataSetResult]:
-    """The results on a data set, one for each split."""
+    """The results on a data set, one per split."""
     return [one for split in result.splits for one in split.data_sets if one.data_set == dataset.name]
 
 
 def scatter_panel(result: RunResult, dataset: LabelledImages, label: str) -> ScatterPanel | None:
-    """Predictions for the test images of the first split against their ratings, both on the scale of the raters.
+    """Predictions against ratings for the test images of the first split, both on the scale of the raters.
 
-    Test images of further splits stand behind. None when there is no finite prediction.
+    Test images of further splits are drawn behind. None if no prediction is finite.
     """
     first, *others = results_on(result, dataset)
-    figures = first.statistics[label]
+    found = first.statistics[label]
     x, y = _points(dataset, [first], label)
-    if not len(x) or not isinstance(figures, RatingFigures):
+    if not len(x) or not isinstance(found, RatingStatistics):
         return None
     behind_x, behind_y = _points(dataset, others, label)
     column = dataset.labels.index(label)
     scores = first.scores[:, column]
     path = np.linspace(np.nanmin(scores), np.nanmax(scores), 400)
-    drawn, scale = figures.curve4.kind != "none", dataset.scales[column]
+    drawn, scale = found.curve4.kind != "none", dataset.scales[column]
     return ScatterPanel(
         x=x.tolist(),
         y=y.tolist(),
         x_name=f"predicted {label}",
         y_name=f"{dataset.name}: {label}",
-        note=f"N {figures.n}, SRCC {figures.srcc:.3f}\nPLCC {figures.plcc:.3f}, fitted {figures.plcc_logistic4:.3f}",
+        note=f"N {found.n}, SRCC {found.srcc:.3f}\nPLCC {found.plcc:.3f}, fitted {found.plcc_logistic4:.3f}",
         curve_x=scale.restore(path).tolist() if drawn else (),
-        curve_y=scale.restore(figures.curve4(path)).tolist() if drawn else (),
-        curve_name="linear fit" if figures.curve4.kind == "linear" else "logistic fit",
+        curve_y=scale.restore(found.curve4(path)).tolist() if drawn else (),
+        curve_name="linear fit" if found.curve4.kind == "linear" else "logistic fit",
         behind_x=behind_x.tolist(),
         behind_y=behind_y.tolist(),
         names=("split 1", "other splits") if others else ("image", ""),
@@ -109,7 +109,7 @@ def scatter_panel(result: RunResult, dataset: LabelledImages, label: str) -> Sca
 
 
 def histogram_panel(result: RunResult, dataset: LabelledImages, label: str) -> HistogramPanel | None:
-    """Predictions for the test images of all splits beside their ratings; None when there is no finite prediction."""
+    """Predictions and ratings of the test images of all splits; None if no prediction is finite."""
     predicted, rated = _points(dataset, results_on(result, dataset), label)
     if not len(predicted):
         return None
@@ -123,23 +123,21 @@ def histogram_panel(result: RunResult, dataset: LabelledImages, label: str) -> H
 
 def _points(dataset: LabelledImages, results: Sequence[DataSetResult], label: str) -> Points:
     """Finite predictions and their ratings, on the scale of the raters."""
-    place = dataset.labels.index(label)
+    column = dataset.labels.index(label)
     if dataset.ratings is None or not results:
         return np.empty(0), np.empty(0)
-    scores = np.concatenate([one.scores[:, place] for one in results])
-    shares = np.concatenate([dataset.ratings[one.images, place] for one in results])
-    known = np.isfinite(scores) & np.isfinite(shares)
-    scale = dataset.scales[place]
-    return scale.restore(scores[known]), scale.restore(shares[known])
+    scores = np.concatenate([one.scores[:, column] for one in results])
+    ratings = np.concatenate([dataset.ratings[one.images, column] for one in results])
+    known = np.isfinite(scores) & np.isfinite(ratings)
+    scale = dataset.scales[column]
+    return scale.restore(scores[known]), scale.restore(ratings[known])
 
 
 def confusion_panel(result: RunResult, dataset: LabelledImages) -> ConfusionPanel:
-    """Which classes are taken for which, over the test images of all splits."""
-    figures = [
-        figure for one in results_on(result, dataset) if isinstance(figure := one.statistics["classes"], ClassFigures)
-    ]
-    counts = np.sum([np.asarray(one.confusion) for one in figures], axis=0)
-    splits = f" of {len(figures)} splits" if len(figures) > 1 else ""
+    """Confusion matrix over the test images of all splits."""
+    found = [one.statistics["classes"] for one in results_on(result, dataset)]
+    counts = np.sum([np.asarray(one.confusion) for one in found if isinstance(one, ClassStatistics)], axis=0)
+    splits = f" of {len(found)} splits" if len(found) > 1 else ""
     return ConfusionPanel(
         labels=dataset.labels, counts=counts.tolist(), title=f"{dataset.name}: {int(counts.sum())} test images{splits}"
     )

@@ -1,4 +1,4 @@
-"""The tables of the report of a run, as plain cells."""
+"""Make the tables of the report of a run, as plain cells."""
 
 from __future__ import annotations
 
@@ -6,76 +6,76 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from perceptmetrics.reports.figures import CLASS_HEADINGS, RATING_HEADINGS, UNDEFINED, figure_cell, shown_number
 from perceptmetrics.reports.finetune.panels import results_on
+from perceptmetrics.reports.statistics import CLASS_HEADINGS, RATING_HEADINGS, UNDEFINED, shown_number, statistic_cell
 
 if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune import RunResult
 
-__all__ = ["count_rows", "figure_tables", "figures_of", "split_table", "training_time"]
+__all__ = ["count_rows", "label_keys", "split_table", "statistics_tables", "training_time"]
 
 _INTERVALS = ("srcc", "plcc", "accuracy")
 
 
-class FigureRow(TypedDict):
-    """Figures of one rating or of classes."""
+class StatisticsRow(TypedDict):
+    """Statistics of one rating, or of classes."""
 
     name: str
     what: str
     cells: list[dict[str, str]]
 
 
-class FigureTable(TypedDict):
-    """Such rows under their headings."""
+class StatisticsTable(TypedDict):
+    """Rows of statistics with their headings."""
 
     headings: list[str]
-    rows: list[FigureRow]
+    rows: list[StatisticsRow]
 
 
-def figures_of(dataset: LabelledImages) -> tuple[str, ...]:
-    """By what a data set's figures are called in a result."""
+def label_keys(dataset: LabelledImages) -> tuple[str, ...]:
+    """Keys of a data set's statistics in a result."""
     return dataset.labels if dataset.classes is None else ("classes",)
 
 
-def figure_tables(result: RunResult) -> list[FigureTable]:
-    """Figures on the test images: one table of the data sets with ratings, one of those with classes."""
-    tables: list[FigureTable] = []
+def statistics_tables(result: RunResult) -> list[StatisticsTable]:
+    """Statistics on the test images: a table for data sets with ratings, and one for data sets with classes."""
+    tables: list[StatisticsTable] = []
     for headings, classes in ((RATING_HEADINGS, False), (CLASS_HEADINGS, True)):
         datasets = [dataset for dataset in result.datasets if (dataset.classes is not None) == classes]
-        rows = [row for dataset in datasets for label in figures_of(dataset) for row in _rows(result, dataset, label)]
+        rows = [row for dataset in datasets for label in label_keys(dataset) for row in _rows(result, dataset, label)]
         if rows:
             tables.append(_without_empty_columns([*headings.values()], rows))
     return tables
 
 
-def _without_empty_columns(headings: list[str], rows: list[FigureRow]) -> FigureTable:
+def _without_empty_columns(headings: list[str], rows: list[StatisticsRow]) -> StatisticsTable:
     defined = [
         number for number in range(len(headings)) if any(row["cells"][number]["value"] != UNDEFINED for row in rows)
     ]
-    return FigureTable(
+    return StatisticsTable(
         headings=[headings[number] for number in defined],
         rows=[
-            FigureRow(name=row["name"], what=row["what"], cells=[row["cells"][number] for number in defined])
+            StatisticsRow(name=row["name"], what=row["what"], cells=[row["cells"][number] for number in defined])
             for row in rows
         ],
     )
 
 
-def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[FigureRow]:
-    """The median with the lowest and highest over several splits, and the first split with its intervals."""
+def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[StatisticsRow]:
+    """The median with the lowest and highest value over several splits, and the first split with its intervals."""
     first = results_on(result, dataset)[0].statistics[label]
     headings = RATING_HEADINGS if dataset.classes is None else CLASS_HEADINGS
     name = f"{dataset.name}: {label}" if dataset.classes is None else dataset.name
-    rows: list[FigureRow] = []
+    rows: list[StatisticsRow] = []
     if len(result.splits) > 1:
         cells = []
         for key in headings:
             values = result.values(dataset.name, label, key)
-            cells.append(figure_cell(result.median(dataset.name, label, key), (min(values), max(values))))
+            cells.append(statistic_cell(result.median(dataset.name, label, key), (min(values), max(values))))
         rows.append({"name": name, "what": f"median of {len(result.splits)} splits", "cells": cells})
     cells = [
-        figure_cell(getattr(first, key), getattr(first, f"{key}_interval") if key in _INTERVALS else None)
+        statistic_cell(getattr(first, key), getattr(first, f"{key}_interval") if key in _INTERVALS else None)
         for key in headings
     ]
     where = "split 1, " if len(result.splits) > 1 else ""
@@ -83,17 +83,17 @@ def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[Figure
 
 
 def split_table(result: RunResult) -> dict[str, object]:
-    """Each split: what was chosen on its validation images, and the main figure on its test images."""
+    """Each split: the choices made on its validation images, and the main statistic on its test images."""
     rates = result.recipe.optimizer.lr
-    tested = [(dataset, label) for dataset in result.datasets for label in figures_of(dataset)]
+    tested = [(dataset, label) for dataset in result.datasets for label in label_keys(dataset)]
     headings = ["split", "learning rate", "kept epoch", "epochs"]
     headings += [f"validation at {rate:g}" for rate in rates] if len(rates) > 1 else ["validation"]
     for dataset, label in tested:
-        figure, what = ("accuracy", "") if dataset.classes is not None else ("SRCC", f" {label}")
-        headings.append(f"{dataset.name}{what}: {figure}")
+        statistic, what = ("accuracy", "") if dataset.classes is not None else ("SRCC", f" {label}")
+        headings.append(f"{dataset.name}{what}: {statistic}")
     rows = []
     for split in result.splits:
-        figures = {(one.data_set, label): value for one in split.data_sets for label, value in one.statistics.items()}
+        found = {(one.data_set, label): value for one in split.data_sets for label, value in one.statistics.items()}
         epochs = [
             len(stage.records)
             for stage in result.stages
@@ -102,14 +102,14 @@ def split_table(result: RunResult) -> dict[str, object]:
         cells = [str(split.number + 1), f"{split.lr:g}", str(split.best_epoch + 1), str(sum(epochs))]
         cells += [shown_number(split.tried[rate]) for rate in rates]
         for dataset, label in tested:
-            one = figures[dataset.name, label]
+            one = found[dataset.name, label]
             cells.append(shown_number(getattr(one, "srcc" if dataset.classes is None else "accuracy")))
         rows.append(cells)
     return {"headings": headings, "rows": rows}
 
 
 def count_rows(result: RunResult) -> list[list[str]]:
-    """For each data set: images, missing ones, groups, and the parts of the first split."""
+    """For each data set: numbers of images, missing images and groups, and sizes of the parts of the first split."""
     rows = []
     for number, dataset in enumerate(result.datasets):
         split = result.splits[0].parts[number]
@@ -121,7 +121,7 @@ def count_rows(result: RunResult) -> list[list[str]]:
 
 
 def training_time(result: RunResult) -> str:
-    """How long all trainings took together."""
+    """Total time of all trainings."""
     seconds = round(sum(record.seconds for stage in result.stages for record in stage.records))
     hours, minutes = divmod(seconds // 60, 60)
     if hours:

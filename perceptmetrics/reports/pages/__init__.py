@@ -1,4 +1,7 @@
-"""Self-contained HTML pages; they need the extra `plots`. Templates extend `templates/base.html`."""
+"""Render self-contained HTML pages from templates and images; knows nothing of metrics and experiments.
+
+Needs the extra `plots`. Templates extend `templates/base.html`.
+"""
 
 from __future__ import annotations
 

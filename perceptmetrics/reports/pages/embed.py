@@ -1,4 +1,4 @@
-"""Images inside a page, as data URIs."""
+"""Embed images in a page as data URIs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _DISPLAYED = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
 
 def thumbnail(source: ImageSource, max_side: int) -> Image.Image:
-    """Load an image as it is scored (turned upright, over white) and shrink it.
+    """Load an image as it is scored (upright, transparency over white) and shrink it.
 
     Args:
-        source: See `io.load_image`.
-        max_side: Longest side in pixels; smaller images stay as they are.
+        source: See `images.load.load_image`.
+        max_side: Longest side in pixels; smaller images keep their size.
 
     Returns:
         RGB image.
 
     Raises:
-        InvalidImageError: It cannot be read.
+        InvalidImageError: The image cannot be read.
     """
     pixels = load_image(source).mul(255).round().byte()
     image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
@@ -40,7 +40,7 @@ def thumbnail(source: ImageSource, max_side: int) -> Image.Image:
 
 
 def thumbnail_or_grey(source: ImageSource, max_side: int) -> Image.Image:
-    """`thumbnail`, or a grey square for an image that could be read earlier and no longer can."""
+    """Return `thumbnail`, or a grey square if the image can no longer be read."""
     try:
         return thumbnail(source, max_side)
     except InvalidImageError:
@@ -48,29 +48,29 @@ def thumbnail_or_grey(source: ImageSource, max_side: int) -> Image.Image:
 
 
 def jpeg_uri(image: Image.Image, quality: int = 85) -> str:
-    """A data URI of an image as JPEG of the given quality (1 to 95)."""
+    """Encode an image as a data URI of a JPEG of the given quality (1 to 95)."""
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=quality, optimize=True)
     return _uri("image/jpeg", buffer.getvalue())
 
 
 def png_uri(content: bytes) -> str:
-    """A data URI of a PNG file."""
+    """Encode the content of a PNG file as a data URI."""
     return _uri("image/png", content)
 
 
 def faithful_uri(path: str | Path, max_side: int) -> str:
-    """A data URI that shows an image as it is.
+    """Encode an image as a data URI without loss of quality where possible.
 
-    An opaque JPEG, PNG or WebP file that is not larger than `max_side` is taken byte for byte, with whatever
-    information it carries. Anything else becomes a PNG, or a JPEG of quality 95 when it had to be shrunk.
+    An opaque JPEG, PNG or WebP file within `max_side` is embedded byte for byte, metadata included. Anything else
+    becomes a PNG, or a JPEG of quality 95 if it has to be shrunk.
 
     Args:
         path: The file.
         max_side: Longest side in pixels.
 
     Raises:
-        InvalidImageError: It cannot be read.
+        InvalidImageError: The image cannot be read.
     """
     content = Path(path).read_bytes()
     image = Image.open(io.BytesIO(content))

@@ -1,4 +1,4 @@
-"""From a template of this package to a self-contained page: no scripts, fonts or images from elsewhere."""
+"""Render the templates of this package to self-contained pages, without external scripts, fonts or images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["render_page"]
 
 
 def render_page(template: str, **context: Any) -> bytes:
-    """Render a template. Everything that is put into it is escaped.
+    """Render a template; all values are escaped.
 
     Args:
-        template: File name in `templates/`; most extend `base.html`.
-        **context: What the template uses; a name that it uses and that is not given is an error.
+        template: File name in `templates/`.
+        **context: Values for the template; a missing value is an error.
 
     Returns:
         The page in UTF-8.

@@ -1,4 +1,4 @@
-"""How trainings went, epoch by epoch."""
+"""Training curves, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.ticker import MaxNLocator
 
-from perceptmetrics.reports.plots.panels import panel_grid
+from perceptmetrics.reports.plots.panels import draw_panels
 from perceptmetrics.reports.plots.style import LINES, PALETTE, caption, styled
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ _FAINT, _CLEAR = 0.3, 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCurve:
-    """One training.
+    """The curve of one training.
 
     Attributes:
-        name: What the legend calls it; curves of the same name look the same and are named once.
+        name: Name in the legend; curves of the same name look the same and have one entry.
         values: A value for each epoch; NaN leaves a gap.
-        best: Place of the epoch that is marked; None for none.
-        faint: Whether it stands in the background.
+        best: Index of the epoch to mark; None for none.
+        faint: Whether to draw it in the background.
     """
 
     name: str
@@ -42,9 +42,9 @@ class CurvePanel:
     """One panel.
 
     Attributes:
-        curves: The trainings.
+        curves: The curves.
         y_name: Title of the vertical axis.
-        title: What stands above.
+        title: Title of the panel.
     """
 
     curves: Sequence[TrainingCurve]
@@ -54,11 +54,8 @@ class CurvePanel:
 
 @styled
 def draw_curves(panels: Sequence[CurvePanel]) -> Figure:
-    """Draw up to three panels in a row; a dot marks an epoch of each training."""
-    figure, grid = panel_grid(len(panels), (3.5, 3.0), (4.2, 3.3))
-    for axes, panel in zip(grid, panels, strict=True):
-        _draw_panel(axes, panel)
-    return figure
+    """Draw up to three panels in a row; a dot marks the best epoch of each curve."""
+    return draw_panels(_draw_panel, panels, (3.5, 3.0), (4.2, 3.3))
 
 
 def _draw_panel(axes: Axes, panel: CurvePanel) -> None:
@@ -79,7 +76,7 @@ def _draw_curve(axes: Axes, curve: TrainingCurve, number: int) -> None:
     epochs = range(1, len(curve.values) + 1)
     alpha, width = (_FAINT, 0.9) if curve.faint else (_CLEAR, 1.8)
     marked = [] if curve.best is None else [curve.best]
-    single = [0] if len(curve.values) == 1 else []  # a line needs two points to be seen
+    single = [0] if len(curve.values) == 1 else []  # a line needs two points to be visible
     axes.plot(
         epochs,
         curve.values,
@@ -93,5 +90,5 @@ def _draw_curve(axes: Axes, curve: TrainingCurve, number: int) -> None:
 
 
 def _look(number: int) -> dict[str, Any]:
-    """A colour and a kind of line."""
+    """Colour and line style of the n-th curve."""
     return {"color": PALETTE[number % len(PALETTE)], "linestyle": LINES[number % len(LINES)]}

@@ -1,4 +1,4 @@
-"""Images in rows with a line of text under each."""
+"""A gallery: images in rows, each with a line of text."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _TALLEST = 1.25  # height over width; taller images are drawn narrower
 
 @dataclass(frozen=True, kw_only=True)
 class GalleryImage:
-    """One picture.
+    """One image of a gallery.
 
     Attributes:
         pixels: Shape (H, W, 3), uint8.
-        text: First line under it.
-        name: Second line.
+        text: First line below it.
+        name: Second line below it.
     """
 
     pixels: NDArray[np.uint8]
@@ -43,7 +43,7 @@ def draw_gallery(sections: Sequence[tuple[str, Sequence[GalleryImage]]], title: 
     Args:
         sections: Heading and images, in order; empty sections are left out.
         title: Title of the figure.
-        columns: Images in a row.
+        columns: Largest number of images in a row.
 
     Returns:
         The figure.
@@ -57,8 +57,8 @@ def draw_gallery(sections: Sequence[tuple[str, Sequence[GalleryImage]]], title: 
     figure.set_layout_engine("none")
     figure.text(0.5, 1 - 0.1 / height, caption(title, 80), fontsize=11, ha="center", va="top")
     top = height - _TITLE
-    for place, ((heading, _), section) in enumerate(zip(sections, rows, strict=True)):
-        colour = PALETTE[place % len(PALETTE)]
+    for number, ((heading, _), section) in enumerate(zip(sections, rows, strict=True)):
+        colour = PALETTE[number % len(PALETTE)]
         figure.text(_GAP / width, (top - 0.06) / height, heading, fontsize=10, color=colour, weight="bold", va="top")
         top -= _HEADING
         for row in section:
@@ -69,15 +69,15 @@ def draw_gallery(sections: Sequence[tuple[str, Sequence[GalleryImage]]], title: 
 
 
 def _height(row: Sequence[GalleryImage]) -> float:
-    """Inches that the images of a row need."""
+    """Height of a row of images in inches."""
     tallest: float = max(image.pixels.shape[0] / image.pixels.shape[1] for image in row)
     return _WIDTH * min(_TALLEST, tallest)
 
 
 def _draw_row(figure: Figure, row: Sequence[GalleryImage], bottom: float) -> None:
     width, height = figure.get_size_inches()
-    for place, image in enumerate(row):
-        left = _GAP + place * (_WIDTH + _GAP)
+    for column, image in enumerate(row):
+        left = _GAP + column * (_WIDTH + _GAP)
         axes = figure.add_axes((left / width, bottom / height, _WIDTH / width, _height(row) / height))
         axes.set_axis_off()
         axes.imshow(image.pixels, interpolation="antialiased")

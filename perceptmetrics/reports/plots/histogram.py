@@ -1,4 +1,4 @@
-"""How often values occur, as outlines over each other."""
+"""Histograms of several samples as overlaid outlines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.reports.plots.panels import panel_grid
+from perceptmetrics.reports.plots.panels import draw_panels
 from perceptmetrics.reports.plots.style import LINES, PALETTE, caption, styled
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class HistogramPanel:
     """One panel.
 
     Attributes:
-        samples: Finite values by what the legend calls them.
+        samples: Name in the legend and finite values of each sample.
         x_name: Title of the horizontal axis.
-        title: What stands above.
+        title: Title of the panel.
     """
 
     samples: Sequence[tuple[str, Sequence[float]]]
@@ -38,11 +38,8 @@ class HistogramPanel:
 
 @styled
 def draw_histograms(panels: Sequence[HistogramPanel]) -> Figure:
-    """Draw up to three panels in a row; the samples of a panel share their bins."""
-    figure, grid = panel_grid(len(panels), (3.5, 3.2), (4.2, 3.7))
-    for axes, panel in zip(grid, panels, strict=True):
-        _draw_panel(axes, panel)
-    return figure
+    """Draw up to three panels in a row; the samples of a panel have common bins."""
+    return draw_panels(_draw_panel, panels, (3.5, 3.2), (4.2, 3.7))
 
 
 def _draw_panel(axes: Axes, panel: HistogramPanel) -> None:
@@ -61,5 +58,5 @@ def _draw_panel(axes: Axes, panel: HistogramPanel) -> None:
         )
     axes.legend(loc="best")
     axes.set_xlabel(caption(panel.x_name, 48))
-    axes.set_ylabel("share of images (%)")
+    axes.set_ylabel("percentage of images")
     axes.set_title(caption(panel.title, 60), loc="left", fontsize=8.5)

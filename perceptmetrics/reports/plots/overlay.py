@@ -1,4 +1,4 @@
-"""Maps over images: their colours, and figures of several."""
+"""Maps painted over images, and figures of several such overlays."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 __all__ = ["ColourScale", "OverlayPanel", "draw_overlays", "paint"]
 
 _STOPS = 9
-_UNSEEN = 0.4  # how much of the light remains where a map has no values
+_UNSEEN = 0.4  # brightness where a map has no values
 _WIDTH, _ROW_TEXT, _TITLE = 2.5, 0.62, 0.4  # inches
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColourScale:
-    """What colours mean.
+    """The colour scale of a map.
 
     Attributes:
         lower: Value of the first colour.
-        upper: Value of the last one.
-        diverging: Whether 0, in the middle, is neutral: blue below, red above. Otherwise bright is much.
-        unit: What the values are.
+        upper: Value of the last colour.
+        diverging: Whether 0, in the middle, is neutral, with blue below and red above. Otherwise brighter is more.
+        unit: Unit of the values.
     """
 
     lower: float
@@ -45,29 +45,29 @@ class ColourScale:
 
     @property
     def colours(self) -> Colormap:
-        """Matplotlib's colours."""
+        """The colour map of Matplotlib."""
         return colormaps["RdBu_r" if self.diverging else "inferno"]
 
     @property
     def stops(self) -> list[str]:
-        """Colours from the lowest to the highest value, for a page."""
+        """Colours from the lowest to the highest value, for a CSS gradient."""
         return [to_hex(self.colours(step / (_STOPS - 1))) for step in range(_STOPS)]
 
-    def share(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where values lie between the first colour (0) and the last (1)."""
+    def fraction(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Position of values between the first colour (0) and the last (1)."""
         width = self.upper - self.lower
-        shares: NDArray[np.float64] = np.clip((values - self.lower) / (width or 1.0), 0, 1)
-        return shares
+        fractions: NDArray[np.float64] = np.clip((values - self.lower) / (width or 1.0), 0, 1)
+        return fractions
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlayPanel:
-    """One picture.
+    """One image of a figure.
 
     Attributes:
-        pixels: Shape (H, W, 3), uint8, painted already.
-        title: What stands above.
-        scale: What its colours mean; None for a photograph.
+        pixels: Shape (H, W, 3), uint8, with the map already painted.
+        title: Title of the panel.
+        scale: Colour scale of the map; None for a photograph.
     """
 
     pixels: NDArray[np.uint8]
@@ -76,21 +76,21 @@ class OverlayPanel:
 
 
 def paint(pixels: NDArray[np.uint8], values: NDArray[np.float64], scale: ColourScale) -> NDArray[np.uint8]:
-    """Lay a map over an image in grey.
+    """Paint a map over an image in grey.
 
     Args:
         pixels: Shape (H, W, 3), uint8.
-        values: Shape (H, W); NaN where there are none, which becomes dark.
-        scale: Its colours.
+        values: Shape (H, W); NaN where the map has no value, which is drawn dark.
+        scale: Colour scale of the map.
 
     Returns:
         Shape (H, W, 3), uint8.
     """
     grey = (pixels @ np.array([0.299, 0.587, 0.114]))[..., None].repeat(3, axis=-1) / 255
     known = np.isfinite(values)
-    share = scale.share(np.where(known, values, scale.lower))
-    colours = scale.colours(share)[..., :3]
-    strength = 0.9 * np.abs(2 * share - 1) if scale.diverging else 0.35 + 0.4 * share
+    fraction = scale.fraction(np.where(known, values, scale.lower))
+    colours = scale.colours(fraction)[..., :3]
+    strength = 0.9 * np.abs(2 * fraction - 1) if scale.diverging else 0.35 + 0.4 * fraction
     strength = strength[..., None]
     painted = np.where(known[..., None], (1 - strength) * (0.1 + 0.85 * grey) + strength * colours, _UNSEEN * grey)
     result: NDArray[np.uint8] = (painted * 255).round().astype(np.uint8)
@@ -99,7 +99,7 @@ def paint(pixels: NDArray[np.uint8], values: NDArray[np.float64], scale: ColourS
 
 @styled
 def draw_overlays(rows: Sequence[Sequence[OverlayPanel]], title: str) -> Figure:
-    """Draw rows of pictures of one image, each with the bar of its colours."""
+    """Draw rows of overlays of one image, each with its colour bar."""
     columns = max(len(row) for row in rows)
     height, width = rows[0][0].pixels.shape[:2]
     panel_height = _WIDTH * min(1.5, height / width)
@@ -128,5 +128,5 @@ def _draw_panel(axes: Axes, panel: OverlayPanel) -> None:
     bar.ax.set_xticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], fontsize=6.5)
     bar.set_label(scale.unit, fontsize=6.5, labelpad=1)
     bar.outline.set_visible(False)
-    if panel.scale is None:  # it only takes the place of a bar, so that all pictures of a row lie alike
+    if panel.scale is None:  # an invisible bar keeps the images of a row aligned
         bar.ax.tick_params(colors="none", labelcolor="none")

@@ -1,45 +1,52 @@
-"""Panels in rows, of which the last need not be full."""
+"""Lay out equal panels in rows; the last row may be incomplete."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from perceptmetrics.reports.plots.style import new_figure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["panel_grid"]
+__all__ = ["draw_panels"]
+
+Panel = TypeVar("Panel")
 
 
-def panel_grid(
-    count: int,
+def draw_panels(
+    draw: Callable[[Axes, Panel], None],
+    panels: Sequence[Panel],
     cell: tuple[float, float],
     single: tuple[float, float] | None = None,
     *,
     columns: int = 3,
     **options: Any,
-) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each of `count` things.
+) -> Figure:
+    """Draw each panel into its own axes.
 
     Args:
-        count: Number of panels, at least 1.
+        draw: Draws one panel.
+        panels: The panels, at least one.
         cell: Width and height of a panel in inches.
-        single: Those of a panel that is alone; None for the same.
-        columns: Most panels in a row.
+        single: Width and height of a panel that is alone; None for `cell`.
+        columns: Largest number of panels in a row.
         **options: Further arguments of `Figure.subplots`.
 
     Returns:
-        The figure and its panels, row by row; what is left of the last row is invisible.
+        The figure, its axes row by row; unused axes of the last row are invisible.
     """
-    columns = min(columns, count)
-    rows = math.ceil(count / columns)
+    columns = min(columns, len(panels))
+    rows = math.ceil(len(panels) / columns)
     width, height = cell if columns > 1 else single or cell
     figure = new_figure(width * columns, height * rows)
-    grid = figure.subplots(rows, columns, squeeze=False, **options)
-    panels = list(grid.flat)
-    for axes in panels[count:]:
+    grid = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+    for axes, panel in zip(grid, panels, strict=False):
+        draw(axes, panel)
+    for axes in grid[len(panels) :]:
         axes.set_visible(False)
-    return figure, panels[:count]
+    return figure

@@ -1,4 +1,4 @@
-"""Attributes of images in polar coordinates, as CLIP-UIQA (2024) draws them; bars where there are only two."""
+"""Attributes of images in polar coordinates, as CLIP-UIQA (2024) plots them; bars if there are only two."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class RadarAxis:
     """One spoke.
 
     Attributes:
-        name: What is drawn along it.
-        lower: Value in the centre.
+        name: Name of the attribute.
+        lower: Value at the centre.
         upper: Value at the rim.
-        note: A further line under the name.
+        note: A line below the name.
     """
 
     name: str
@@ -36,8 +36,8 @@ class RadarAxis:
     upper: float
     note: str = ""
 
-    def share(self, value: float) -> float:
-        """Where a value lies between centre (0) and rim (1)."""
+    def fraction(self, value: float) -> float:
+        """Position of a value between the centre (0) and the rim (1)."""
         return (value - self.lower) / (self.upper - self.lower)
 
 
@@ -46,8 +46,8 @@ def draw_radar(axes: Sequence[RadarAxis], rows: Mapping[str, Sequence[float]], t
     """Overlay rows of values on common spokes.
 
     Args:
-        axes: The spokes; two of them become bars, since a radar needs three.
-        rows: One value per spoke by the name of the row.
+        axes: The spokes; fewer than three are drawn as bars.
+        rows: One value per spoke, by the name of the row.
         title: Title.
 
     Returns:
@@ -55,15 +55,15 @@ def draw_radar(axes: Sequence[RadarAxis], rows: Mapping[str, Sequence[float]], t
     """
     common = len({(axis.lower, axis.upper) for axis in axes}) == 1
     names = [_name(axis, with_range=not common) for axis in axes]
-    shares = {
-        caption(name, 40): [axis.share(v) for axis, v in zip(axes, row, strict=True)] for name, row in rows.items()
+    fractions = {
+        caption(name, 40): [axis.fraction(v) for axis, v in zip(axes, row, strict=True)] for name, row in rows.items()
     }
     rings = [f"{axes[0].lower + step * (axes[0].upper - axes[0].lower) / 4:g}" if common else "" for step in range(5)]
     figure = new_figure(5.2, 4.6 + 0.18 * math.ceil(len(rows) / 2))
     if len(axes) < 3:
-        _draw_bars(figure.add_subplot(), names, shares, rings)
+        _draw_bars(figure.add_subplot(), names, fractions, rings)
     else:
-        _draw_spokes(figure.add_subplot(projection="polar"), names, shares, rings)
+        _draw_spokes(figure.add_subplot(projection="polar"), names, fractions, rings)
     if title:
         figure.suptitle(title, fontsize=11)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -87,20 +87,20 @@ def _draw_spokes(
         sideways = math.sin(angle)
         label.set_horizontalalignment("center" if abs(sideways) < 0.1 else "left" if sideways > 0 else "right")
     closed = np.append(angles, angles[0])
-    for place, (name, row) in enumerate(rows.items()):
-        colour = PALETTE[place % len(PALETTE)]
-        line, marker = LINES[place % len(LINES)], MARKERS[place % len(MARKERS)]
+    for number, (name, row) in enumerate(rows.items()):
+        colour = PALETTE[number % len(PALETTE)]
+        line, marker = LINES[number % len(LINES)], MARKERS[number % len(MARKERS)]
         polar.plot(closed, [*row, row[0]], color=colour, linestyle=line, marker=marker, markersize=4, label=name)
         polar.fill(closed, [*row, row[0]], color=colour, alpha=0.08)
 
 
 def _draw_bars(axes: Axes, names: Sequence[str], rows: Mapping[str, Sequence[float]], rings: Sequence[str]) -> None:
     width = 0.8 / len(rows)
-    places = np.arange(len(names))
+    centres = np.arange(len(names))
     for number, (name, row) in enumerate(rows.items()):
         offset = (number - (len(rows) - 1) / 2) * width
-        axes.bar(places + offset, row, width * 0.92, color=PALETTE[number % len(PALETTE)], label=name)
-    axes.set_xticks(places, names)
+        axes.bar(centres + offset, row, width * 0.92, color=PALETTE[number % len(PALETTE)], label=name)
+    axes.set_xticks(centres, names)
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], rings if rings[0] else ["lower end", "", "", "", "upper end"])
     axes.set_ylabel("score")

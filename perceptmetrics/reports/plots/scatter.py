@@ -1,4 +1,4 @@
-"""Scores against ratings, one panel for each pair, with the fitted curve."""
+"""Scatter plots of scores and ratings, one panel per pair, with the fitted curve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perceptmetrics.reports.plots.panels import panel_grid
+from perceptmetrics.reports.plots.panels import draw_panels
 from perceptmetrics.reports.plots.style import GREY, PALETTE, caption, styled
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ class ScatterPanel:
         x_name: Title of the horizontal axis.
         y_name: Title of the vertical axis.
         note: Coefficients, written above the points.
-        curve_x: Points of a curve through them; may be empty.
-        curve_y: Its values.
-        curve_name: What the curve is.
-        behind_x: Further points that stand faintly behind the others; may be empty.
-        behind_y: Their values.
-        names: What the legend calls the points, and those behind.
+        curve_x: Points of the fitted curve; may be empty.
+        curve_y: Values of the fitted curve at these points.
+        curve_name: Name of the curve in the legend.
+        behind_x: Further points, drawn faintly behind the others; may be empty.
+        behind_y: Values of these points.
+        names: Names in the legend of the points and of those behind.
     """
 
     x: Sequence[float]
@@ -52,10 +52,7 @@ class ScatterPanel:
 @styled
 def draw_scatter(panels: Sequence[ScatterPanel]) -> Figure:
     """Draw up to three panels in a row."""
-    figure, grid = panel_grid(len(panels), (3.5, 3.2), (4.2, 3.7))
-    for axes, panel in zip(grid, panels, strict=True):
-        _draw_panel(axes, panel)
-    return figure
+    return draw_panels(_draw_panel, panels, (3.5, 3.2), (4.2, 3.7))
 
 
 def _draw_panel(axes: Axes, panel: ScatterPanel) -> None:

@@ -1,4 +1,4 @@
-"""Two sets of paired scores: every pair as a line, and the differences with their mean."""
+"""Strip plots of two sets of paired scores: each pair as a line, and the differences with their mean."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def draw_strips(
     difference_interval: tuple[float, float],
     note: str,
 ) -> Figure:
-    """Draw a strip of points for each set and one for the differences.
+    """Draw a strip of points for each set, and one for the differences.
 
     Args:
         scores_a: N scores of the first set.
-        scores_b: Their N partners.
+        scores_b: The N scores of their partners.
         names: Names of the two sets.
         score_name: Title of the score axis.
         difference_interval: Interval of the mean of A minus B.
-        note: Result in a line, the title.
+        note: The result in one line, used as the title.
 
     Returns:
         The figure.
@@ -58,19 +58,19 @@ def _draw_pairs(
 ) -> None:
     alpha = min(0.5, max(0.06, 20 / len(first)))
     axes.plot(np.stack([sideways, 1 + sideways]), np.stack([first, second]), color=GREY, alpha=alpha, linewidth=0.7)
-    for place, scores in enumerate((first, second)):
-        colour, marker = PALETTE[place], MARKERS[place]
-        axes.scatter(place + sideways, scores, s=16, color=colour, marker=marker, alpha=0.7, linewidths=0)
-        _draw_mean(axes, place, float(scores.mean()))
+    for x, scores in enumerate((first, second)):
+        colour, marker = PALETTE[x], MARKERS[x]
+        axes.scatter(x + sideways, scores, s=16, color=colour, marker=marker, alpha=0.7, linewidths=0)
+        _draw_mean(axes, x, float(scores.mean()))
     axes.set_xlim(-0.65, 1.65)
     axes.grid(visible=False, axis="x")
 
 
-def _draw_mean(axes: Axes, place: float, mean: float) -> None:
-    axes.hlines(mean, place - 0.22, place + 0.22, color="black", linewidth=2, zorder=4)
-    side = -1 if place == 0 else 1
-    align = "right" if place == 0 else "left"
-    axes.annotate(f"mean\n{mean:.3g}", (place + side * 0.25, mean), fontsize=8, ha=align, va="center")
+def _draw_mean(axes: Axes, x: float, mean: float) -> None:
+    axes.hlines(mean, x - 0.22, x + 0.22, color="black", linewidth=2, zorder=4)
+    side = -1 if x == 0 else 1
+    align = "right" if x == 0 else "left"
+    axes.annotate(f"mean\n{mean:.3g}", (x + side * 0.25, mean), fontsize=8, ha=align, va="center")
 
 
 def _draw_differences(

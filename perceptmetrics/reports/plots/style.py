@@ -1,7 +1,6 @@
-"""One look for all plots: sizes, fonts, a palette that colour-blind readers can tell apart, and how files are made.
+"""The common style of all plots: sizes, fonts, a colour-blind-safe palette, and encoding of files.
 
-Figures are objects of their own; Matplotlib's global state (`pyplot`) is never used, so plots can be drawn on any
-thread and beside a program's own.
+Matplotlib's global state (`pyplot`) is never used, so plots can be drawn on any thread and do not affect the caller's.
 """
 
 from __future__ import annotations
@@ -10,16 +9,12 @@ import io
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from perceptmetrics._util.text import printable
-from perceptmetrics.errors import MissingExtraError
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
-try:
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.font_manager import findfont, get_font
-except ImportError as error:
-    raise MissingExtraError("Drawing a plot", "plots") from error
+from perceptmetrics._util.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +24,7 @@ __all__ = [
     "LINES",
     "MARKERS",
     "PALETTE",
-    "PLOT_FORMS",
+    "PLOT_FORMATS",
     "caption",
     "figure_bytes",
     "new_figure",
@@ -40,7 +35,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#6B7280"
-PLOT_FORMS = ("png", "svg", "pdf")
+PLOT_FORMATS = ("png", "svg", "pdf")
 RESOLUTION = 200  # dots per inch of PNG files
 
 _FONT = "DejaVu Sans"  # comes with Matplotlib, so plots look the same everywhere
@@ -78,7 +73,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Draw a figure in the style of this package and leave Matplotlib's settings as they were."""
+    """Decorate a function so that it draws in the style of this package without changing Matplotlib's settings."""
 
     @wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
@@ -89,7 +84,7 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, not known to `pyplot`.
+    """Create an empty figure that `pyplot` does not know of.
 
     Args:
         width: Inches; 3.5 fills a column of a paper, 7 a page.
@@ -100,22 +95,22 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def figure_bytes(figure: Figure, form: str) -> bytes:
-    """Encode a figure; the same figure gives the same bytes.
+def figure_bytes(figure: Figure, suffix: str) -> bytes:
+    """Encode a figure reproducibly: equal figures give equal bytes.
 
     Args:
         figure: The figure.
-        form: `"png"`, `"svg"` or `"pdf"`.
+        suffix: `"png"`, `"svg"` or `"pdf"`.
     """
     buffer = io.BytesIO()
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with mpl.rc_context(_STYLE):
-        figure.savefig(buffer, format=form, dpi=RESOLUTION, metadata=dates.get(form, {}))
+        figure.savefig(buffer, format=suffix, dpi=RESOLUTION, metadata=dates.get(suffix, {}))
     return buffer.getvalue()
 
 
 def caption(text: str, length: int = 32) -> str:
-    """Foreign text as a plot can show it: at most `length` characters, with those that the font lacks as `?`."""
+    """Shorten text to at most `length` characters for a plot; characters that the font lacks become `?`."""
     shown = "".join(character if ord(character) in _glyphs() else "?" for character in printable(text))
     if len(shown) <= length:
         return shown

@@ -1,4 +1,4 @@
-"""Scores over the time of a video, one panel below the other."""
+"""Scores of a video over time, one panel per score."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _DOTS_UP_TO = 60  # frames
 
 @dataclass(frozen=True, kw_only=True)
 class TimelinePanel:
-    """One score.
+    """The panel of one score.
 
     Attributes:
         score_name: Title of the score axis.
-        times: Seconds since the beginning.
-        scores: Score at each.
+        times: Seconds since the beginning of the video.
+        scores: Score at each of these times.
         mean: Mean score.
         percentile_5: See `video.VideoSummary`.
-        worst_start: Where the worst second begins.
+        worst_start: Start of the worst second, in seconds.
     """
 
     score_name: str
@@ -40,7 +40,7 @@ class TimelinePanel:
 
 @styled
 def draw_timeline(panels: Sequence[TimelinePanel], title: str = "") -> Figure:
-    """Draw the scores with their mean, their 5th percentile and their worst second."""
+    """Draw the scores with their mean, 5th percentile and worst second."""
     figure = new_figure(7.0, 0.6 + 1.9 * len(panels))
     grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True)
     for axes, panel in zip(grid.flat, panels, strict=True):

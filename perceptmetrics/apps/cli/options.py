@@ -1,0 +1,245 @@
+"""Options that several commands share, each declared once, and `command`, which turns a function into a command.
+
+Imports nothing heavy, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from perceptmetrics.apps.cli.console import fail
+from perceptmetrics.errors import InvalidOptionError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "DEFAULT_METRIC",
+    "BackboneCheckpoint",
+    "BatchSize",
+    "CacheDir",
+    "Checkpoint",
+    "DatasetOptions",
+    "Device",
+    "EncoderOptions",
+    "Host",
+    "Label",
+    "MetricName",
+    "MetricNames",
+    "MetricOptions",
+    "Output",
+    "Overwrite",
+    "Paths",
+    "Precision",
+    "ScoringOptions",
+    "Seed",
+    "Workers",
+    "command",
+    "parse_dataset_options",
+    "parse_options_of_several",
+    "parse_prompts",
+]
+
+DEFAULT_METRIC = "lite_iqa"
+
+Paths = Annotated[list[str], typer.Argument(help="Images, folders or patterns.", show_default=False)]
+MetricName = Annotated[
+    str, typer.Option("--metric", "-m", help="Metric to score with, or the folder of an exported one.")
+]
+MetricNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        "-m",
+        help=f"Metric to score with, or the folder of an exported one; repeat for several. Default: {DEFAULT_METRIC}.",
+        show_default=False,
+    ),
+]
+Label = Annotated[
+    str | None, typer.Option(help="Label to use, for metrics with several labelled scores.", show_default=False)
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder for all result files, or a single file whose suffix selects the format.",
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
+DatasetOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=VALUE: option of the data set, such as columns=mos; repeat for more, or for a list of values.",
+        show_default=False,
+    ),
+]
+Device = Annotated[str, typer.Option(help="'auto' (a CUDA GPU if there is one), 'cpu', 'cuda:1' or 'mps'.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Maximum number of images (of equal size) per batch.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Decoding threads. Default: one per CPU core, at most 8.", show_default=False),
+]
+Precision = Annotated[
+    Literal["int8"] | None,
+    typer.Option(help="int8: faster on the CPU; scores change slightly.", show_default=False),
+]
+BackboneCheckpoint = Annotated[
+    Path | None,
+    typer.Option(help="Encoder weights: a local file or folder instead of the Hub.", show_default=False),
+]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="The metric's own trained weights: a local file or folder.", show_default=False)
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder for downloaded weights. Default: the Hugging Face cache.", show_default=False),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 accepts connections from this machine only.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """Where encoders run, and where their weights come from."""
+
+    device: Device = "auto"
+    precision: Precision = None
+    backbone_checkpoint: BackboneCheckpoint = None
+    cache_dir: CacheDir = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricOptions(EncoderOptions):
+    """How metrics are created."""
+
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            help="Attributes for metrics that take prompts, such as 'quality,brightness,Cosy photo.|Cold photo.'.",
+            show_default=False,
+        ),
+    ] = None
+    checkpoint: Checkpoint = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions(MetricOptions):
+    """How metrics are created, and how images go through them."""
+
+    batch_size: BatchSize = 8
+    workers: Workers = None
+
+
+def command(function: Callable[..., int | None]) -> Callable[..., None]:
+    """Turn a function into a command.
+
+    A parameter whose type is a dataclass stands for the fields of that class: the command has an option for each field,
+    and the function receives the object. The function returns the exit status; None is 0. Ctrl-C ends a command with
+    status 130.
+    """
+    own = inspect.signature(function, eval_str=True).parameters
+    groups: dict[str, Any] = {
+        name: parameter.annotation for name, parameter in own.items() if is_dataclass(parameter.annotation)
+    }
+    options = {name: _fields(kind) for name, kind in groups.items()}
+
+    @functools.wraps(function)
+    def wrapper(**given: object) -> None:
+        objects = {
+            name: kind(**{option.name: given.pop(option.name) for option in options[name]})
+            for name, kind in groups.items()
+        }
+        try:
+            status = function(**given, **objects)
+        except KeyboardInterrupt:
+            fail("Interrupted.", status=130)
+        raise typer.Exit(status or 0)
+
+    del wrapper.__wrapped__  # Typer must see the signature below
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in own.items():
+        parameters += options[name] if name in groups else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+    wrapper.__signature__ = inspect.Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapper
+
+
+@functools.cache
+def _fields(kind: type) -> list[inspect.Parameter]:
+    """The fields of a dataclass as parameters with evaluated annotations, those of its bases last."""
+    hints = get_type_hints(kind, include_extras=True)
+    parameters = inspect.signature(kind).parameters
+    names = [name for owner in kind.__mro__ for name in inspect.get_annotations(owner)]
+    return [parameters[name].replace(annotation=hints[name]) for name in names]
+
+
+def parse_prompts(text: str) -> list[str | tuple[str, str]]:
+    """Parse `--prompts`: attribute names and pairs `Positive.|Negative.`, separated by commas."""
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    prompts: list[str | tuple[str, str]] = []
+    for item in items:
+        positive, bar, negative = (part.strip() for part in item.partition("|"))
+        prompts.append((positive, negative) if bar else item)
+    return prompts
+
+
+def parse_dataset_options(options: Sequence[str]) -> dict[str, object]:
+    """Parse `NAME=VALUE` options.
+
+    Args:
+        options: Any number of such texts.
+
+    Returns:
+        Values by name: numbers and `true` or `false` as such, everything else as text; repeated names as a list.
+
+    Raises:
+        InvalidOptionError: A text has another form.
+    """
+    values: dict[str, list[object]] = {}
+    for option in options:
+        name, separator, text = option.partition("=")
+        if not separator or not name:
+            raise InvalidOptionError(f"Expected NAME=VALUE after --option, got {option!r}.")
+        values.setdefault(name, []).append(_value(text))
+    return {name: several[0] if len(several) == 1 else several for name, several in values.items()}
+
+
+def parse_options_of_several(options: Sequence[str], datasets: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Parse `NAME=VALUE` for all data sets and `DATASET.NAME=VALUE` for one of them.
+
+    Args:
+        options: Any number of such texts.
+        datasets: Names of the data sets.
+
+    Returns:
+        For each data set, values by name; see `parse_dataset_options`.
+
+    Raises:
+        InvalidOptionError: A text has another form, or names another data set.
+    """
+    of_each: dict[str, list[str]] = {name: [] for name in datasets}
+    for option in options:
+        owner, dot, _ = option.partition("=")[0].partition(".")
+        if dot and owner not in of_each:
+            raise InvalidOptionError(f"{option!r} is for no data set of this run. {nearest_names(owner, datasets)}")
+        for name in [owner] if dot else datasets:
+            of_each[name].append(option.removeprefix(f"{owner}.") if dot else option)
+    return {name: parse_dataset_options(own) for name, own in of_each.items()}
+
+
+def _value(text: str) -> object:
+    import json
+
+    try:
+        value = json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float, str)) else text

@@ -1,0 +1,129 @@
+"""How `score` shows results: tables of scores, and progress with the images that fail."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, results
+from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
+from perceptmetrics.scoring.stream import score_columns, score_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perceptmetrics.models.metric import Metric
+    from perceptmetrics.scoring.results import ScoredImage
+
+__all__ = ["Tally", "print_samples", "print_table"]
+
+
+class Tally:
+    """Count and report rows as they pass: a progress bar on a terminal, failures at once, a summary at the end.
+
+    Args:
+        total: Number of rows; None if it is not known.
+        fail_fast: Whether to stop at the first failure.
+
+    Attributes:
+        status: Exit status so far: 1 once an image has failed.
+        stopped: Whether the rows ended early, at a failure.
+    """
+
+    def __init__(self, total: int | None, *, fail_fast: bool) -> None:
+        self._total = total
+        self._fail_fast = fail_fast
+        self.stopped = False
+        self.status = 0
+
+    def watch(self, rows: Iterator[ScoredImage]) -> Iterator[ScoredImage]:
+        """Pass rows on until the end or, with `fail_fast`, until the first failure."""
+        failed = seen = 0
+        start = time.monotonic()
+        with _progress() as progress:
+            task = progress.add_task("scoring", total=self._total, rate=0.0)
+            for row in rows:
+                seen += 1
+                progress.update(task, completed=seen, rate=seen / (time.monotonic() - start))
+                if row.error is not None:
+                    failed += 1
+                    self.status = 1
+                    print_failure(row.name, row.error)
+                yield row
+                if self._fail_fast and failed:
+                    self.stopped = True
+                    break
+        seconds = time.monotonic() - start
+        if failed or messages.is_terminal:
+            messages.print(f"{seen - failed} scored, {failed} failed in {seconds:.1f} s.")
+
+
+def print_table(rows: Sequence[ScoredImage], metrics: Sequence[Metric]) -> None:
+    """Print scores, one image a row; for labels with probabilities, the most probable one."""
+    if not rows:
+        return
+    headings: list[str] = []
+    for metric in metrics:
+        if _is_distribution(metric):
+            headings.append(f"{metric.metric_name}\n(most probable)")
+        else:
+            headings += [f"{column}\n({_direction(metric)})" for column in score_columns([metric])]
+    table = new_table(("image", *headings), right=headings)
+    for row in rows:
+        table.add_row(foreign(row.name), *_cells(row.scores, metrics))
+    if len(rows) > 1:
+        means = {column: sum(row.scores[column] for row in rows) / len(rows) for column in rows[0].scores}
+        table.add_section()
+        table.add_row(f"mean of {len(rows)}", *_cells(means, metrics), style="bold")
+    results.print(table)
+
+
+def print_samples(metrics: Sequence[Metric], batch_size: int) -> None:
+    """Score sample photographs and degraded copies of them; print one table for each score."""
+    scored: dict[str, list[ScoredImage]] = {}
+    for name, photograph in sample_photographs().items():
+        versions = [photograph, *(degrade(photograph) for degrade in DEGRADATIONS.values())]
+        scored[name] = list(score_images(metrics, versions, batch_size=batch_size))
+    for metric in metrics:
+        for column in score_columns([metric]):
+            table = Table(title=f"{column} ({_direction(metric)})", title_justify="left", box=None, pad_edge=False)
+            for heading in ("photograph", "original", *DEGRADATIONS):
+                table.add_column(heading, justify="left" if heading == "photograph" else "right")
+            for name, rows in scored.items():
+                table.add_row(name, *(f"{row.scores[column]:.3f}" for row in rows))
+            results.print(table)
+
+
+def _direction(metric: Metric) -> str:
+    """Range of a metric, and which end is better."""
+    return f"{metric.spec.score.range_text}, {'lower' if metric.lower_better else 'higher'} is better"
+
+
+def _is_distribution(metric: Metric) -> bool:
+    return metric.spec.score.map.gives_probabilities
+
+
+def _cells(scores: Mapping[str, float], metrics: Sequence[Metric]) -> Iterator[str]:
+    for metric in metrics:
+        columns = score_columns([metric])
+        if _is_distribution(metric):
+            best = max(columns, key=scores.__getitem__)
+            yield f"{metric.labels[columns.index(best)]} {scores[best]:.1%}"
+        else:
+            yield from (f"{scores[column]:.4f}" for column in columns)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f} images/s"),
+        TimeRemainingColumn(),
+        console=messages,
+        disable=not messages.is_terminal,
+        transient=True,
+    )

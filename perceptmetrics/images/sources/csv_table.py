@@ -1,0 +1,73 @@
+"""CSV tables with a column of image paths and, for metrics that compare each image with a text, one of texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any, cast
+
+from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.images.addresses import open_location
+from perceptmetrics.images.sources.named import PROMPT_COLUMNS, NamedImage, ReadOptions
+from perceptmetrics.images.sources.parquet import resolve_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+
+__all__ = ["CSV_SUFFIXES", "read_csv"]
+
+CSV_SUFFIXES = (".csv",)
+_IMAGE_COLUMNS = ("image", "image_path", "path", "file", "filename", "file_name", "image_name", "name", "img", "url")
+
+
+def read_csv(location: str, options: ReadOptions, known: Container[str]) -> Iterator[NamedImage]:
+    """Read the images that a CSV file names, in UTF-8 and with commas.
+
+    Args:
+        location: Path or address; relative paths in it are relative to its folder.
+        options: Which columns hold images, keys and prompts.
+        known: Names of images that are not to be read.
+
+    Yields:
+        Images, named by their path in the table, or by their key. Where the file cannot be read, an image of its name
+        says so, after all that came before it.
+    """
+    count, reason = 0, ""
+    try:
+        with open_location(location) as stream:
+            text = io.TextIOWrapper(cast("Any", stream), encoding="utf-8-sig", newline="")
+            rows = csv.DictReader(text, strict=True)
+            image, key, prompt = _columns(rows.fieldnames or [], options)
+            for row in rows:
+                count += 1
+                if None in row or None in row.values():
+                    raise InvalidImageError(f"row {count} has another number of cells than the header")
+                name = row[key] if key is not None else row[image]
+                source = None if name in known else resolve_cell(row[image], location)
+                yield NamedImage(name, source, location, row[prompt] if prompt is not None else None)
+        reason = "" if count else "it has no rows"
+    except FileNotFoundError:
+        reason = "it does not exist"
+    except (InvalidImageError, csv.Error, UnicodeDecodeError, OSError) as error:
+        reason = str(error)
+    if reason:
+        yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
+
+
+def _columns(header: Sequence[str], options: ReadOptions) -> tuple[str, str | None, str | None]:
+    """The column of images and, if there are any, those of keys and of prompts."""
+    image = options.image_column or _first(header, _IMAGE_COLUMNS)
+    if image is None:
+        raise InvalidImageError(
+            "which of its columns holds the images? Name it with --image-column (image_column=): "
+            f"{', '.join(map(repr, header))}"
+        )
+    for column in (image, options.key_column, options.prompt_column):
+        if column is not None and list(header).count(column) != 1:
+            raise InvalidImageError(f"it has no column {column!r}; its columns are {', '.join(map(repr, header))}")
+    return image, options.key_column, options.prompt_column or _first(header, PROMPT_COLUMNS)
+
+
+def _first(header: Sequence[str], usual: Sequence[str]) -> str | None:
+    """The first of the usual names that a table has."""
+    return next((name for wanted in usual for name in header if name.lower() == wanted), None)
