@@ -25,7 +25,7 @@ from perceptmetrics.weights.layouts import (
     TrainedWeights,
     check_shapes,
     is_released_perceptclip,
-    read_image_tower,
+    read_image_encoder,
     read_released_perceptclip,
     read_trained,
     write_trained,
@@ -253,7 +253,7 @@ def _is_intact(tower: Path, base: str) -> bool:
     if not tower.is_file():
         return False
     try:
-        intact = fingerprint(digests_of(read_image_tower(tower), tower)) == base
+        intact = fingerprint(digests_of(read_image_encoder(tower), tower)) == base
     except WeightsError:
         intact = False
     if not intact:

@@ -17,7 +17,7 @@ from perceptmetrics.models.encoders import load_image_encoder
 from perceptmetrics.models.lora import attach_lora, bake_lora, load_lora, lora_state, merge_lora, unmerge_lora
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.fingerprints import digests_of, fingerprint
-from perceptmetrics.weights.layouts import read_image_tower, write_trained
+from perceptmetrics.weights.layouts import read_image_encoder, write_trained
 from tests.support import small_clip
 from tests.support.adapted_encoders import spec_of, switch_on
 from tests.support.every_encoder import VIT, assembled, clip_spec, timm_network, timm_spec, with_head, write
@@ -102,7 +102,7 @@ def test_the_encoder_that_a_head_was_trained_on_is_recorded(tmp_path, kind):
     spec = with_head(ENCODERS[kind]())
     encoder = encoder_file(spec.encoder, tmp_path)
     weights = trained_weights_of(assembled(spec, encoder))
-    tower = read_image_tower(encoder) if spec.encoder.library == "open_clip" else load_file(encoder)
+    tower = read_image_encoder(encoder) if spec.encoder.library == "open_clip" else load_file(encoder)
     used = {name: tensor for name, tensor in tower.items() if not name.startswith(("head.", "fc."))}
     used = {name: tensor for name, tensor in used.items() if not name.endswith("num_batches_tracked")}
     assert weights.base == fingerprint(digests_of(used, encoder))

@@ -65,7 +65,7 @@ def test_of_converted_folders(released, expected, tmp_path):
         convert(released, tmp_path / form, metric=METRIC, format=form)
         options = {"backbone_checkpoint": base} if form == "merged" else {}
         check(create_pretrained_encoder(tmp_path / form, **options), create_metric(tmp_path / form), expected)
-    with pytest.raises(WeightsError, match=r"not in the cache and downloads are switched off"):
+    with pytest.raises(WeightsError, match=r"not in the cache and downloads are disabled"):
         create_pretrained_encoder(tmp_path / "merged")
 
 

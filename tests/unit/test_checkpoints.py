@@ -215,9 +215,7 @@ def test_an_attention_without_its_values_is_named(tmp_path):
     state = load_file(tmp_path / "model.safetensors")
     del state["vision_model.encoder.layers.1.self_attn.v_proj.bias"]
     save_file(state, tmp_path / "model.safetensors")
-    with pytest.raises(
-        WeightsError, match=r"visual\.transformer\.resblocks\.1\.attn has the bias of \['k', 'q'\] only"
-    ):
+    with pytest.raises(WeightsError, match=r"visual\.transformer\.resblocks\.1\.attn has a bias for \['k', 'q'\] only"):
         read_clip(tmp_path)
 
 
