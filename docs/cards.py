@@ -39,7 +39,7 @@ def licences() -> str:
     """For each metric: its files, their sizes and terms."""
     lines = ["| metric | files | terms |", "|---|---|---|"]
     for spec in map(metric_info, list_metrics()):
-        encoder = None if spec.backbone.lora is not None else spec.backbone.weights  # a released file holds its CLIP
+        encoder = None if spec.encoder.lora is not None else spec.encoder.weights  # a released file holds its CLIP
         files = [file for file in (spec.trained_file, encoder) if file is not None]
         named = "<br>".join(f"`{file.filename}`, {megabytes(file.size)}" for file in files)
         lines.append(f"| `{spec.name}` | {named} | {spec.card.licence} |")

@@ -1,4 +1,4 @@
-"""Small helpers without a subject of their own: atomic writes, seeding, printable text, quiet third parties.
+"""Small helpers without a subject of their own: atomic writes, threads, seeding, printable text, silent third parties.
 
 Knows nothing of images, models or metrics.
 """

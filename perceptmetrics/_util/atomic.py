@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Write files and folders atomically: they appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["replacing", "replacing_folder", "write_whole"]
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file under a temporary name beside it; it takes the file's place when the block ends without error.
+    """Write a file under a temporary name beside it; if the block ends without error, it replaces the file.
 
     Args:
-        path: The file; its folder is made when it is missing.
+        path: The file; its folder is created if it is missing.
 
     Yields:
-        The temporary file's name; nothing lies there yet.
+        The temporary path; no file exists there yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; when this returns it is on the disk."""
+    """Write a file atomically; when this returns it is on the disk."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
         stream.write(content)
         stream.flush()
@@ -44,10 +44,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder under a temporary name beside it; it takes the folder's name when the block ends without error.
+    """Fill a folder under a temporary name beside it; if the block ends without error, it replaces the folder.
 
     Args:
-        path: The folder; what it held before is removed then.
+        path: The folder; its former content is removed at the end.
 
     Yields:
         The temporary folder.
@@ -62,12 +62,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             return
         former = _temporary_name(path)
         path.rename(former)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            former.rename(path)
+            raise
         shutil.rmtree(former)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _temporary_name(path: Path) -> Path:
-    """A name beside the path that nobody else uses."""
+    """An unused name beside the path."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(8)}{path.suffix}")

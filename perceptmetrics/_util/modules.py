@@ -1,4 +1,4 @@
-"""PyTorch modules in another mode for a while."""
+"""Switch the mode of PyTorch modules for a while."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["evaluating"]
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """A module in eval mode; afterwards each of its parts is in the mode that it was in."""
+    """Put a module into eval mode; afterwards each of its parts returns to its former mode."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:

@@ -1,7 +1,8 @@
-"""Drawing from a seed without touching the caller's random state."""
+"""Random numbers from a seed, without touching the caller's random state."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["seeded"]
 
+_LOCK = threading.RLock()
+
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the processor's generator and restore it afterwards; those of GPUs are not touched.
+    """Seed the CPU's generator and restore it afterwards. Generators of GPUs are not touched.
 
-    (`torch.manual_seed` would seed the GPUs too, for good.)
+    (`torch.manual_seed` would seed them too, and they would stay seeded.) All threads share the CPU's generator. Blocks
+    in several threads wait for one another, so each draws the same numbers as it would alone.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _LOCK, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield

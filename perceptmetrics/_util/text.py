@@ -1,4 +1,4 @@
-"""Text that came from elsewhere, such as file names, made fit to be shown."""
+"""Make text from elsewhere, such as file names, fit to be shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["printable"]
 
 
 def printable(text: str) -> str:
-    r"""Spell out what cannot be shown: control and formatting characters and broken UTF-8.
+    r"""Escape what cannot be shown: control and formatting characters and invalid UTF-8.
 
     Example:
         >>> print(printable("one\ntwo, turned round by \u202e"))

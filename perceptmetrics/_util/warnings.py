@@ -1,4 +1,4 @@
-"""Libraries that say more than concerns our users."""
+"""Silence warnings and log output of third-party libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet(logger_name: str) -> Iterator[None]:
-    """Without warnings, and without a logger's lines below errors."""
+    """Suppress all warnings, and the messages of a logger below errors."""
     logger = logging.getLogger(logger_name)
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.images.load import ImageSource
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["AttentionMap", "attention_maps"]
@@ -47,7 +47,7 @@ def attention_maps(
     image: ImageSource,
     heads: Sequence[Head],
     *,
-    encoder: Backbone | None = None,
+    encoder: Encoder | None = None,
     max_side: int = 512,
 ) -> list[AttentionMap]:
     """Map the attention of heads onto an image.
@@ -71,7 +71,7 @@ def attention_maps(
     headed.check(heads)
     pixels = load_pixels(image)
     height, width = pixels.shape[-2:]
-    dtype = next((metric.backbone if encoder is None else encoder).parameters()).dtype
+    dtype = next((metric.encoder if encoder is None else encoder).parameters()).dtype
     views: list[list[ViewValues]] = [[] for _ in heads]
     off_image = []
     for group, windows in zip(metric.views(pixels[None]), metric.views.windows(height, width), strict=True):

@@ -23,7 +23,7 @@ from perceptmetrics.explain.saliency import check_differentiable, saliency_map
 from perceptmetrics.functional.image import resize, shrink_to_long_side
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.load import load_image
-from perceptmetrics.models.encoders import Backbone
+from perceptmetrics.models.encoders import Encoder
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import first_failure
 
@@ -44,7 +44,7 @@ def explain_images(
     *,
     methods: Sequence[ExplainMethod] = METHODS,
     heads: Sequence[Head] | int = 3,
-    pretrained: Backbone | None = None,
+    pretrained: Encoder | None = None,
     label: str | None = None,
     show: int = 12,
     max_side: int = 512,
@@ -107,7 +107,7 @@ class _How:
 
     methods: Sequence[ExplainMethod]
     heads: Sequence[Head]
-    pretrained: Backbone | None
+    pretrained: Encoder | None
     label: str | None
     max_side: int
     saliency_side: int
@@ -215,7 +215,7 @@ def _heads(
     image: ExplainedImage,
     heads: Sequence[Head],
     changes: Tensor,
-    pretrained: Backbone | None,
+    pretrained: Encoder | None,
     side: int,
 ) -> tuple[ExplainedHead, ...]:
     own = attention_maps(metric, image.name, heads, max_side=side)

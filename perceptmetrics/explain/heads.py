@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.models.encoders import Backbone, ClipResNet, Transformer
+    from perceptmetrics.models.encoders import ClipResNet, Encoder, Transformer
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["Head", "HeadedEncoder", "by_layer", "headed_encoder", "parse_heads", "read_heads"]
@@ -160,7 +160,7 @@ def by_layer(heads: Iterable[Head]) -> dict[int, list[int]]:
     return layers
 
 
-def headed_encoder(metric: Metric, encoder: Backbone | None = None) -> HeadedEncoder:
+def headed_encoder(metric: Metric, encoder: Encoder | None = None) -> HeadedEncoder:
     """Give access to the attention heads of a metric's encoder.
 
     Args:
@@ -170,7 +170,7 @@ def headed_encoder(metric: Metric, encoder: Backbone | None = None) -> HeadedEnc
     Raises:
         InvalidOptionError: The encoder has no attention heads, or none that are supported.
     """
-    encoder = metric.backbone if encoder is None else encoder
+    encoder = metric.encoder if encoder is None else encoder
     if encoder.attention_pool is not None:
         return _PoolHeads(cast("ClipResNet", encoder))
     try:
@@ -183,7 +183,7 @@ def headed_encoder(metric: Metric, encoder: Backbone | None = None) -> HeadedEnc
 
 
 class _TransformerHeads(HeadedEncoder):
-    def __init__(self, encoder: Backbone, transformer: Transformer) -> None:
+    def __init__(self, encoder: Encoder, transformer: Transformer) -> None:
         self._encoder, self._transformer = encoder, transformer
         self.num_layers = len(transformer.blocks)
         self.num_heads = transformer.blocks[0].num_heads

@@ -239,7 +239,7 @@ class _Run:
 
     @property
     def _dtype(self) -> torch.dtype:
-        return next(self._metric.backbone.parameters()).dtype
+        return next(self._metric.encoder.parameters()).dtype
 
     @property
     def _shape(self) -> tuple[int, int]:

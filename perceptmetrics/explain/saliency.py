@@ -114,7 +114,7 @@ def check_differentiable(metric: Metric) -> None:
     Raises:
         InvalidOptionError: The encoder is quantised.
     """
-    if any(type(parameter) is not nn.Parameter for parameter in metric.backbone.parameters()):
+    if any(type(parameter) is not nn.Parameter for parameter in metric.encoder.parameters()):
         raise InvalidOptionError(
             f"{metric.metric_name!r} is quantised, so it has no gradients. Create it without precision='int8'."
         )

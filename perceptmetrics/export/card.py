@@ -110,16 +110,16 @@ def _front_matter(spec: MetricSpec, results: Mapping[str, Mapping[str, float]], 
 
 def _tags(spec: MetricSpec) -> list[str]:
     kind = "image-quality-assessment" if spec.task == "quality" else spec.task
-    encoder = "clip" if spec.backbone.reads_text else spec.backbone.library
-    return ["perceptmetrics", "human-perception", kind, encoder, *(["lora"] if spec.backbone.lora else [])]
+    encoder = "clip" if spec.encoder.reads_text else spec.encoder.library
+    return ["perceptmetrics", "human-perception", kind, encoder, *(["lora"] if spec.encoder.lora else [])]
 
 
 def _base_model(spec: MetricSpec) -> dict[str, object]:
     """The encoder's repository, and its relation to the metric."""
-    repo = spec.backbone.weights.hub_repo
+    repo = spec.encoder.weights.hub_repo
     if repo is None:
         return {}
-    relation = "adapter" if spec.backbone.lora is not None else "finetune"
+    relation = "adapter" if spec.encoder.lora is not None else "finetune"
     return {"base_model": repo, "base_model_relation": relation}
 
 
@@ -158,7 +158,7 @@ def _prediction(spec: MetricSpec) -> str:
 
 def _making(spec: MetricSpec, recipe: str) -> str:
     rows = [
-        ("encoder", f"{spec.backbone.architecture} ({spec.backbone.library})"),
+        ("encoder", f"{spec.encoder.architecture} ({spec.encoder.library})"),
         ("trained", _trained(spec)),
         ("training data", spec.card.training_data.strip() or "not recorded"),
     ]
@@ -168,14 +168,14 @@ def _making(spec: MetricSpec, recipe: str) -> str:
 
 def _trained(spec: MetricSpec) -> str:
     """What was trained, in words."""
-    lora, head = spec.backbone.lora, spec.head.describe_training()
+    lora, head = spec.encoder.lora, spec.head.describe_training()
     regressor = "" if spec.pool.regressor is None else "a regressor on the outputs of the prompts"
     parts = [part for part in (head, regressor) if part]
     if lora is not None:
         attention = ", ".join(lora.targets)
         encoder = f"LoRA of rank {lora.rank}, alpha {lora.alpha:g} on {attention} of the encoder's attention"
         return " and ".join([encoder, *parts])
-    if spec.backbone.in_trained_file:
+    if spec.encoder.in_trained_file:
         return " and ".join(["the encoder", *parts])
     return f"{' and '.join(parts)} on the frozen encoder" if parts else "nothing"
 

@@ -28,8 +28,8 @@ def trained_weights_of(
     """Collect what was trained; the specification says which parts a file of it holds.
 
     - the head, or, for a metric with prompts, learned context and regressor;
-    - `backbone.lora`: the adapters, which may be merged at the moment but not baked;
-    - `backbone.in_trained_file`: the encoder. With `backbone.lora` it is stored without the adapters, without it with
+    - `encoder.lora`: the adapters, which may be merged at the moment but not baked;
+    - `encoder.in_trained_file`: the encoder. With `encoder.lora` it is stored without the adapters, without it with
       any adapters in its weights.
 
     Args:
@@ -46,23 +46,23 @@ def trained_weights_of(
         InvalidSpecError: The metric does not hold what the specification says.
     """
     spec = spec or metric.spec
-    backbone = spec.backbone
-    adapted = has_lora(metric.backbone)
-    if backbone.lora is not None and not adapted:
+    encoder = spec.encoder
+    adapted = has_lora(metric.encoder)
+    if encoder.lora is not None and not adapted:
         raise InvalidSpecError(
             f"The specification of {spec.name!r} has LoRA, but its encoder has no adapters (any more). Collect the "
             "weights before the adapters are baked, or state lora=None and in_trained_file=True."
         )
-    if backbone.lora is None and adapted and not backbone.in_trained_file:
+    if encoder.lora is None and adapted and not encoder.in_trained_file:
         raise InvalidSpecError(
             f"The encoder of {spec.name!r} has adapters, which its specification does not mention. State "
-            "backbone.lora, or in_trained_file=True for an encoder that holds them."
+            "encoder.lora, or in_trained_file=True for an encoder that holds them."
         )
     head = _own(_head_parts(metric, spec, context))
-    lora = {} if backbone.lora is None else _own(lora_state(metric.backbone))
-    if backbone.in_trained_file:
-        state = without_lora(metric.backbone, merged=backbone.lora is None)
-        return TrainedWeights(head=head, lora=lora, encoder=_own(library_state(state, backbone)))
+    lora = {} if encoder.lora is None else _own(lora_state(metric.encoder))
+    if encoder.in_trained_file:
+        state = without_lora(metric.encoder, merged=encoder.lora is None)
+        return TrainedWeights(head=head, lora=lora, encoder=_own(library_state(state, encoder)))
     if base is None and not spec.head.needs_text_encoder:
         base = base_fingerprint(metric)
     return TrainedWeights(head=head, lora=lora, base=base)
@@ -75,8 +75,8 @@ def base_fingerprint(metric: Metric) -> str | None:
         64 hexadecimal digits; None where the encoder does not keep the weights of the file as they are: folded batch
         normalisations, or another precision.
     """
-    state = without_lora(metric.backbone, merged=False)
-    spec = metric.spec.backbone
+    state = without_lora(metric.encoder, merged=False)
+    spec = metric.spec.encoder
     if any(tensor.is_floating_point() and tensor.dtype != torch.float32 for tensor in state.values()):
         return None
     if is_folded(state, spec):

@@ -135,20 +135,20 @@ def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[
             f"{tuned.path} contains no adapters (any more), so it cannot be slim. Convert the original file."
         )
     base = trained.base or fingerprint(_encoder_digests(tuned, spec, encoder))
-    slim_spec = replace(spec, backbone=replace(spec.backbone, in_trained_file=False))
+    slim_spec = replace(spec, encoder=replace(spec.encoder, in_trained_file=False))
     return slim_spec, TrainedWeights(head=trained.head, lora=trained.lora, base=base)
 
 
 def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
-    tower = tuned_tower(tuned, spec.backbone, encoder)
-    merged_spec = replace(spec, backbone=replace(spec.backbone, lora=None, in_trained_file=True))
+    tower = tuned_tower(tuned, spec.encoder, encoder)
+    merged_spec = replace(spec, encoder=replace(spec.encoder, lora=None, in_trained_file=True))
     return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=tower.tensors)
 
 
 def _encoder_digests(tuned: TunedWeights, spec: MetricSpec, encoder: Path | None) -> Mapping[str, str]:
     if encoder is None:
         return digests_of(tuned.trained.encoder, tuned.path)
-    return read_encoder_weights(encoder, spec.backbone).digests
+    return read_encoder_weights(encoder, spec.encoder).digests
 
 
 def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.factory.encoder_pair import EncoderPair, Material
 from perceptmetrics.factory.tuned_encoder import TunedWeights, cached_tower, check_base, read_tuned, tuned_tower
-from perceptmetrics.models.encoders import Backbone, Placement, build_image_encoder, load_image_encoder
+from perceptmetrics.models.encoders import Encoder, Placement, build_image_encoder, load_image_encoder
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.models.quantize import Precision, quantise
@@ -93,7 +93,7 @@ def build_metric(
         head = build_head(spec.head, Material(encoders, tensors, origin=origin, seed=seed))
     metric = Metric(spec, Views(spec.views, seed), encoders.image_encoder(), head, pool).to(placement.device)
     if precision is not None:
-        quantise(metric.backbone, precision)
+        quantise(metric.encoder, precision)
     return metric
 
 
@@ -104,7 +104,7 @@ def build_head(spec: HeadSpec, material: Material) -> Head:
 
 
 @torch.inference_mode(mode=False)
-def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Backbone | None:
+def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Encoder | None:
     """Build the encoder of a metric as it was before the metric was trained.
 
     Args:
@@ -118,11 +118,11 @@ def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> 
     Raises:
         WeightsError: A file is missing, or does not fit.
     """
-    is_tuned = spec.backbone.lora is not None or spec.backbone.in_trained_file
+    is_tuned = spec.encoder.lora is not None or spec.encoder.in_trained_file
     tuned = open_trained(spec, files) if is_tuned else None
     if tuned is None:
         return None
-    plain = replace(spec.backbone, lora=None)
+    plain = replace(spec.encoder, lora=None)
     if tuned.trained.lora:
         elsewhere = encoder_file(spec, tuned, files)
         if elsewhere is None and not tuned.trained.encoder:
@@ -130,7 +130,7 @@ def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> 
         return build_image_encoder(plain, tuned_tower(tuned, plain, elsewhere), placement=placement)
     if not tuned.trained.encoder:
         return None
-    file = files.encoder or resolve(spec.backbone.weights, replace(files.lookup, local_files_only=True))
+    file = files.encoder or resolve(spec.encoder.weights, replace(files.lookup, local_files_only=True))
     return load_image_encoder(plain, file, placement=placement)
 
 
@@ -195,7 +195,7 @@ def open_encoders(
     Raises:
         WeightsError: The encoder is another one than was trained with.
     """
-    encoder = spec.backbone
+    encoder = spec.encoder
     weights = None
     if tuned is not None and tuned.trained.encoder:
         weights = tuned_tower(tuned, encoder, file)
@@ -226,4 +226,4 @@ def encoder_file(spec: MetricSpec, tuned: TunedWeights | None, files: Files) -> 
     base = None if tuned is None or spec.head.needs_text_encoder else tuned.trained.base
     cached = None if base is None else cached_tower(base)  # an image encoder alone
     stated = files.encoder or cached
-    return stated if stated is not None or files.random else resolve(spec.backbone.weights, files.lookup)
+    return stated if stated is not None or files.random else resolve(spec.encoder.weights, files.lookup)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Unpack
 
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.models.prompts import PromptsOption
     from perceptmetrics.models.quantize import Precision
@@ -153,7 +153,7 @@ def create_metric(
     spec = pin_revision(apply_options(spec, options), revision)
     metric = build_metric(spec, files, Placement(device, dtype), precision=precision, seed=seed)
     if checkpointing:
-        metric.backbone.checkpointing = True
+        metric.encoder.checkpointing = True
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric
 
 
@@ -198,7 +198,7 @@ def create_pretrained_encoder(
     backbone_checkpoint: PathLike | None = None,
     cache_dir: PathLike | None = None,
     local_files_only: bool = False,
-) -> Backbone | None:
+) -> Encoder | None:
     """Create the encoder of a metric as it was before the metric was trained, such as CLIP without LoRA.
 
     Args:

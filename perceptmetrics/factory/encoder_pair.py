@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.models.encoders import (
-    Backbone,
+    Encoder,
     EncoderWeights,
     ImageAndText,
     Placement,
@@ -76,7 +76,7 @@ class EncoderPair:
             self._built = build_image_and_text(self._spec, self._file, self._seed, self._placement)
         return self._built.text
 
-    def image_encoder(self) -> Backbone:
+    def image_encoder(self) -> Encoder:
         """The image encoder, alone if it can be."""
         if self._built is not None and self._weights is None:
             return self._built.image

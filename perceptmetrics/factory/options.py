@@ -86,8 +86,8 @@ def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
     """
     if revision is None:
         return spec
-    in_own_file = spec.backbone.in_trained_file and spec.has_trained_part
-    source = spec.trained_file if in_own_file else spec.backbone.weights
+    in_own_file = spec.encoder.in_trained_file and spec.has_trained_part
+    source = spec.trained_file if in_own_file else spec.encoder.weights
     other = None if source is None else source.at_revision(revision)
     if other is None:
         where = "lie beside its specification" if source is None else f"come from {source.location}"
@@ -96,7 +96,7 @@ def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
         )
     if in_own_file:
         return replace(spec, head=spec.head.with_trained_file(other))
-    return replace(spec, backbone=replace(spec.backbone, weights=other))
+    return replace(spec, encoder=replace(spec.encoder, weights=other))
 
 
 def fetch_options(backbone: str | None, revision: str | None) -> str:

@@ -20,7 +20,7 @@ from perceptmetrics.models.metric_base import MetricBase
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.views import Views
 
 __all__ = ["MetricSuite"]
@@ -128,12 +128,12 @@ def _same_views(one: Views, other: Views) -> bool:
 
 def _same_encoder(one: Metric, other: Metric) -> bool:
     """Whether two metrics have the same encoder with the same weights, which may lie twice in memory."""
-    if one.backbone is other.backbone:
+    if one.encoder is other.encoder:
         return True
-    return one.spec.backbone.is_built_as(other.spec.backbone) and _same_tensors(one.backbone, other.backbone)
+    return one.spec.encoder.is_built_as(other.spec.encoder) and _same_tensors(one.encoder, other.encoder)
 
 
-def _same_tensors(one: Backbone, other: Backbone) -> bool:
+def _same_tensors(one: Encoder, other: Encoder) -> bool:
     mine, theirs = one.state_dict(), other.state_dict()
     return mine.keys() == theirs.keys() and all(_equal(mine[name], theirs[name]) for name in mine)
 

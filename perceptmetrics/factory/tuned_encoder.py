@@ -25,7 +25,7 @@ from perceptmetrics.weights.layouts import (
     TrainedWeights,
     check_shapes,
     is_released_perceptclip,
-    read_image_tower,
+    read_image_encoder,
     read_released_perceptclip,
     read_trained,
     write_trained,
@@ -193,13 +193,13 @@ def _attention_of(name: str, shape: tuple[int, ...]) -> str | None:
 
 
 def _released(tensors: Mapping[str, Tensor], spec: MetricSpec, origin: str) -> TrainedWeights:
-    if spec.backbone.lora is None:
+    if spec.encoder.lora is None:
         raise WeightsError(f"{origin} is a PerceptCLIP with LoRA, which {spec.name!r} is not.")
     return read_released_perceptclip(
         tensors,
         origin,
-        encoder=encoder_shapes(spec.backbone),
-        lora=_lora_shapes(spec.backbone),
+        encoder=encoder_shapes(spec.encoder),
+        lora=_lora_shapes(spec.encoder),
         head=HEADS.builder_of(spec.head).trained_shapes(spec.head) or {},
     )
 
@@ -210,7 +210,7 @@ def _checked(trained: TrainedWeights, spec: MetricSpec, origin: str) -> TrainedW
     if shapes is not None:
         check_shapes(trained.head, shapes, origin, f"the head of {spec.name!r}")
     merged = trained.encoder and not trained.lora
-    check_shapes(trained.lora, {} if merged else _lora_shapes(spec.backbone), origin, f"the LoRA of {spec.name!r}")
+    check_shapes(trained.lora, {} if merged else _lora_shapes(spec.encoder), origin, f"the LoRA of {spec.name!r}")
     return trained
 
 
@@ -253,7 +253,7 @@ def _is_intact(tower: Path, base: str) -> bool:
     if not tower.is_file():
         return False
     try:
-        intact = fingerprint(digests_of(read_image_tower(tower), tower)) == base
+        intact = fingerprint(digests_of(read_image_encoder(tower), tower)) == base
     except WeightsError:
         intact = False
     if not intact:

@@ -83,10 +83,10 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
     samples = sum(one.replicas * train for one, (train, _, _) in zip(augmentations, images.values(), strict=True))
     steps = -(-samples // recipe.optimizer.batch_size)
     learner = start(recipe, specs, EncoderSource(file=None, counts_only=True), seed=0).to("meta")
-    learner.metric(0).backbone.checkpointing = recipe.checkpointing
+    learner.metric(0).encoder.checkpointing = recipe.checkpointing
     trained = sum(weight.numel() for weight in learner.parameters() if weight.requires_grad)
     weights = sum(weight.numel() for weight in _all_weights(learner))
-    frozen = not any(weight.requires_grad for weight in learner.metric(0).backbone.parameters())
+    frozen = not any(weight.requires_grad for weight in learner.metric(0).encoder.parameters())
     cached = frozen and all(map(can_cache_features, augmentations))
     part = -(-min(samples, recipe.optimizer.batch_size) // (processes * recipe.optimizer.accumulation))
     activations = _activations(recipe, learner, datasets[0], part, cached=cached)

@@ -116,7 +116,7 @@ def finetune(
             specs=tuple(specs),
             source=source,
             folder=folder,
-            identity=run_identity(recipe, datasets, encoder_identity(specs[0].backbone, source)),
+            identity=run_identity(recipe, datasets, encoder_identity(specs[0].encoder, source)),
             processes=processes,
             journal=Journal(folder, writes=processes.is_first),
             observer=observer or NullObserver(),

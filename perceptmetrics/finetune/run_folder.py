@@ -260,7 +260,7 @@ def export_trained(
     metric = learner.metric(index)
     context = None if learner.prompts is None else learner.prompts.context
     learner.install_prompts()
-    base = None if context is None or encoder is None else tower_fingerprint(encoder, spec.backbone)
+    base = None if context is None or encoder is None else tower_fingerprint(encoder, spec.encoder)
     recipe_text = recipe_to_yaml(recipe)
     card = model_card(
         spec,
@@ -279,5 +279,5 @@ def export_trained(
         encoder=encoder,
         overwrite=True,
         keep_others=True,
-        tolerance=EXACT if spec.backbone.lora is None else _MERGED,
+        tolerance=EXACT if spec.encoder.lora is None else _MERGED,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from perceptmetrics.errors import DatasetError, InvalidSpecError
 from perceptmetrics.factory.folder import find_spec
-from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
+from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 from perceptmetrics.models.prompts import resolve_prompts
 from perceptmetrics.spec import (
@@ -98,9 +98,9 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
     labels = _labels_of(dataset)
     if recipe.metric is not None:
         return _further_trained(recipe, dataset, name, labels)
-    encoder = cast("EncoderRecipe", recipe.encoder)  # what recipes without a metric have
-    named = named_encoder(encoder.name, positional_embedding=encoder.positional_embedding, features=encoder.features)
-    backbone = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
+    wanted = cast("EncoderRecipe", recipe.encoder)  # what recipes without a metric have
+    named = named_encoder(wanted.name, positional_embedding=wanted.positional_embedding, features=wanted.features)
+    encoder = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
     head: HeadSpec
     if recipe.prompts is not None:
         head, pool, labels = _prompts(recipe, recipe.prompts, labels)
@@ -113,7 +113,7 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
     return MetricSpec(
         name=name,
         task=recipe.task,
-        backbone=backbone,
+        encoder=encoder,
         views=ViewsSpec(views=recipe.views, mean=named.mean, std=named.std),
         head=head,
         pool=pool,
@@ -126,7 +126,7 @@ def _further_trained(recipe: Recipe, dataset: LabelledImages, name: str, labels:
     """The metric that a recipe trains further, with ratings in [0, 1] for scores."""
     start, _ = find_spec(ResolveOptions(metric=recipe.starts_from))
     recipe.check_augmentation(start.views.views)
-    is_tuned = start.backbone.lora is not None or start.backbone.in_trained_file
+    is_tuned = start.encoder.lora is not None or start.encoder.in_trained_file
     score = _score(recipe, dataset, labels)
     if start.head.is_calibrated:
         score = replace(start.score, lower=0.0, upper=1.0, labels=labels, map=start.score.map.for_unit_ratings())
@@ -134,7 +134,7 @@ def _further_trained(recipe: Recipe, dataset: LabelledImages, name: str, labels:
         start,
         name=name,
         task=recipe.task,
-        backbone=replace(start.backbone, lora=recipe.lora, in_trained_file=is_tuned or recipe.train == "full"),
+        encoder=replace(start.encoder, lora=recipe.lora, in_trained_file=is_tuned or recipe.train == "full"),
         head=start.head.with_trained_file(None),
         score=score,
         card=_card(recipe, dataset),

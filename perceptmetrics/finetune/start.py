@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.recipe_sections import PromptsRecipe
-    from perceptmetrics.models.encoders import Backbone, TextEncoder
+    from perceptmetrics.models.encoders import Encoder, TextEncoder
     from perceptmetrics.models.heads import Head
     from perceptmetrics.spec import AntonymHeadSpec, EncoderSpec
 
@@ -73,7 +73,7 @@ def find_source(recipe: Recipe, spec: MetricSpec, lookup: ResolveOptions, stated
         WeightsError: A file is missing and cannot be fetched.
     """
     if recipe.metric is None:
-        return EncoderSource(file=stated or resolve(spec.backbone.weights, lookup))
+        return EncoderSource(file=stated or resolve(spec.encoder.weights, lookup))
     metric, exported = find_spec(replace(lookup, metric=recipe.metric))
     files = Files(lookup=lookup, trained=exported, encoder=stated)
     is_published = exported is not None or metric.trained_file is not None
@@ -125,7 +125,7 @@ def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, se
     heads = [min(index, len(metrics) - 1) for index in range(len(recipe.data))]
     prompts = None if recipe.prompts is None or text is None else _prompts(specs[0], recipe.prompts, text, seed)
     learner = Learner(metrics, heads, prompts)
-    set_trainable(learner, recipe, encoder=True)
+    set_trainable(learner, recipe)
     if not any(weight.requires_grad for weight in learner.parameters()):
         raise InvalidSpecError(
             f"train: {recipe.train} finds nothing to train in {origin.name!r}: its head has no weights. State train: "
@@ -134,8 +134,8 @@ def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, se
     return learner
 
 
-def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
-    """Make trainable what a recipe trains, and freeze everything else; without `encoder` only the heads are trained."""
+def set_trainable(learner: Learner, recipe: Recipe, *, heads_only: bool = False) -> None:
+    """Make trainable what a recipe trains, and freeze everything else; with `heads_only` no encoder is trained."""
     learner.requires_grad_(False)
     for metric in learner.metrics:
         for weight in cast("Head", metric.head).trained_parameters():
@@ -143,19 +143,19 @@ def set_trainable(learner: Learner, recipe: Recipe, *, encoder: bool) -> None:
         metric.pool.requires_grad_(True)
     if learner.prompts is not None:
         learner.prompts.context.requires_grad_(True)
-    backbone = learner.metric(0).backbone
-    if encoder and recipe.train == "full":
-        backbone.requires_grad_(True)
+    encoder = learner.metric(0).encoder
+    if not heads_only and recipe.train == "full":
+        encoder.requires_grad_(True)
         for part in recipe.frozen_parts:
-            _freeze(backbone, part)
-    if encoder and recipe.train == "lora":
-        for name, parameter in backbone.named_parameters():
+            _freeze(encoder, part)
+    if not heads_only and recipe.train == "lora":
+        for name, parameter in encoder.named_parameters():
             parameter.requires_grad_(".adapters." in name)
 
 
-def _freeze(backbone: Backbone, part: str) -> None:
+def _freeze(encoder: Encoder, part: str) -> None:
     """Freeze one part of the encoder."""
-    names = {name.removeprefix(backbone.library_prefix): weight for name, weight in backbone.named_parameters()}
+    names = {name.removeprefix(encoder.library_prefix): weight for name, weight in encoder.named_parameters()}
     chosen = [weight for name, weight in names.items() if f"{name}.".startswith(f"{part}.")]
     if not chosen:
         parts = {".".join(name.split(".")[:2]) for name in names}

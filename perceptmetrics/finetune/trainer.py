@@ -233,7 +233,7 @@ class Stage:
             yield batch, [list(islice(samples, len(draws))) for draws in part]
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        encoder = {id(weight) for weight in self._learner.metric(0).backbone.parameters()}
+        encoder = {id(weight) for weight in self._learner.metric(0).encoder.parameters()}
         weights = trained_tensors(self._learner).values()
         groups = [
             {"params": [weight for weight in weights if id(weight) not in encoder], "factor": 1.0},

@@ -96,14 +96,14 @@ class Trials:
         learner = start(recipe, self._run.specs, self._run.source, seed[0] + 1000 * seed[1])
         learner.to(self._run.processes.device)
         if recipe.checkpointing:
-            learner.metric(0).backbone.checkpointing = True
+            learner.metric(0).encoder.checkpointing = True
         self._fixed_epochs = dict(epochs or {})
         optimizer = replace(recipe.optimizer, lr=(lr,))
         alone = replace(optimizer, lr=(optimizer.head_lr or lr,), epochs=optimizer.head_epochs or optimizer.epochs)
         if recipe.head_first:
-            set_trainable(learner, recipe, encoder=False)
+            set_trainable(learner, recipe, heads_only=True)
             self._stage(StageName(split=number, lr=alone.lr[0], stage=HEAD_FIRST), learner, splits, alone, (*seed, 1))
-            set_trainable(learner, recipe, encoder=True)
+            set_trainable(learner, recipe)
         name = StageName(split=number, lr=lr, stage=MAIN)
         sets, records = self._stage(name, learner, splits, optimizer, (*seed, 0))
         if recipe.second_stage:
@@ -114,7 +114,7 @@ class Trials:
         self, main: StageName, learner: Learner, splits: Sequence[Split], optimizer: OptimizerRecipe
     ) -> list[TrainingSet]:
         """Train each head alone, on features of the encoder that the main stage has trained."""
-        set_trainable(learner, self._recipe, encoder=False)
+        set_trainable(learner, self._recipe, heads_only=True)
         sets = []
         for index, dataset in enumerate(self._datasets):
             single = Learner([learner.metric(index)], [0])
@@ -170,8 +170,8 @@ class Trials:
             learner: The model.
             pretrained: Whether the encoder still has its pretrained weights, although the recipe trains it later.
         """
-        backbone = learner.metric(0).backbone
-        frozen = not any(weight.requires_grad for weight in backbone.parameters())
+        encoder = learner.metric(0).encoder
+        frozen = not any(weight.requires_grad for weight in encoder.parameters())
         augmentation = self._recipe.augmentation_of(index)
         if pretrained:  # the heads only need a reasonable start, for which the views of scoring suffice
             augmentation = replace(augmentation, random_crop=None, random_resized_crop=False)
@@ -183,7 +183,7 @@ class Trials:
                 self._pixels[index] = PixelFeed(self._datasets[index], views, max_bytes)
             return self._pixels[index]
         tuned = "" if pretrained else _encoder_digest(learner, self._recipe)
-        identity = f"{encoder_identity(self._run.specs[0].backbone, self._run.source)} {tuned}"
+        identity = f"{encoder_identity(self._run.specs[0].encoder, self._run.source)} {tuned}"
         if tuned:
             return self._encoded(index, learner, augmentation, identity, self._tuned_features)
         if index not in self._features:
@@ -213,11 +213,11 @@ class Trials:
 
 def _encoder_digest(learner: Learner, recipe: Recipe) -> str:
     """Hash of the encoder's trained weights; empty if the recipe leaves the encoder as it is."""
-    backbone = learner.metric(0).backbone
+    encoder = learner.metric(0).encoder
     if recipe.train not in ("lora", "full"):
         return ""
     digest = hashlib.sha256()
-    for name, weight in backbone.named_parameters():
+    for name, weight in encoder.named_parameters():
         if recipe.train == "full" or ".adapters." in name:
             digest.update(weight.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()

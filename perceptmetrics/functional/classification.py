@@ -24,40 +24,40 @@ __all__ = [
 
 
 def accuracy(prediction: ArrayLike, target: ArrayLike) -> float:
-    """Share of correct predictions.
+    """Fraction of correct predictions.
 
     Args:
         prediction: N >= 1 classes.
         target: N classes.
 
     Returns:
-        Share in [0, 1].
+        Fraction in [0, 1].
     """
     return float(np.mean(_classes(prediction) == _classes(target)))
 
 
 def binary_accuracy(probabilities: ArrayLike, target: ArrayLike, positive: Collection[int]) -> float:
-    """Share of images on the right side when classes are summed up as positive and negative.
+    """Fraction of images on the right side when classes are grouped into positive and negative.
 
-    An image counts as positive when its positive classes together are more probable than the others, as in
-    `Metric.predict(binary=True)`; that is not always the side of the most probable class.
+    An image counts as positive if its positive classes together are more probable than the others, as in
+    `Metric.predict(binary=True)`. The most probable class may lie on the other side.
 
     Args:
-        probabilities: Shape (N, C), with N >= 1; rows that do not add up to 1 are compared as they are.
+        probabilities: Shape (N, C), with N >= 1; rows need not sum to 1.
         target: N classes.
         positive: The positive classes; all others are negative.
 
     Returns:
-        Share in [0, 1].
+        Fraction in [0, 1].
     """
-    shares = np.asarray(probabilities, dtype=float)
-    is_positive = np.isin(np.arange(shares.shape[1]), list(positive))
-    predicted = shares[:, is_positive].sum(axis=1) > shares[:, ~is_positive].sum(axis=1)
+    rows = np.asarray(probabilities, dtype=float)
+    is_positive = np.isin(np.arange(rows.shape[1]), list(positive))
+    predicted = rows[:, is_positive].sum(axis=1) > rows[:, ~is_positive].sum(axis=1)
     return float(np.mean(predicted == is_positive[_classes(target)]))
 
 
 def confusion_matrix(prediction: ArrayLike, target: ArrayLike, count: int) -> NDArray[np.intp]:
-    """How often each class was taken for each.
+    """Count how often each true class was predicted as each class.
 
     Args:
         prediction: N classes in 0..count-1.
@@ -65,7 +65,7 @@ def confusion_matrix(prediction: ArrayLike, target: ArrayLike, count: int) -> ND
         count: Number C of classes.
 
     Returns:
-        Shape (C, C); rows are true classes, columns predicted ones.
+        Shape (C, C); rows are true classes, columns predicted classes.
 
     Example:
         >>> confusion_matrix([0, 1, 1], [0, 0, 1], 2).tolist()
@@ -77,13 +77,13 @@ def confusion_matrix(prediction: ArrayLike, target: ArrayLike, count: int) -> ND
 
 
 def f1_scores(confusion: ArrayLike) -> NDArray[np.float64]:
-    """Harmonic mean of precision and recall of each class.
+    """F1 score, the harmonic mean of precision and recall, of each class.
 
     Args:
         confusion: Shape (C, C), from `confusion_matrix`.
 
     Returns:
-        Shape (C,), in [0, 1]; NaN for a class that neither occurs nor is predicted.
+        Shape (C,), in [0, 1]; NaN for classes that neither occur nor are predicted.
     """
     matrix = np.asarray(confusion, dtype=float)
     hits, either = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1)
@@ -116,16 +116,16 @@ def weighted_f1(confusion: ArrayLike) -> float:
 
 
 def average_precision(score: ArrayLike, is_class: ArrayLike) -> float:
-    """Area under the steps of the curve of precision against recall.
+    """Area under the step curve of precision against recall.
 
-    The sum over thresholds of precision times the recall gained; images of equal score pass a threshold together.
+    Sum over thresholds of precision times the gain in recall. Images of equal score pass a threshold together.
 
     Args:
-        score: N numbers, higher for images that should belong to the class.
+        score: N numbers, higher for images more likely to belong to the class.
         is_class: N truth values.
 
     Returns:
-        Number in [0, 1]; NaN where no image belongs to the class.
+        Number in [0, 1]; NaN if no image belongs to the class.
     """
     scores, truth = np.asarray(score, dtype=float), np.asarray(is_class, dtype=bool)
     if not truth.any():
@@ -147,9 +147,9 @@ def mean_average_precision(probabilities: ArrayLike, target: ArrayLike) -> float
     Returns:
         Mean in [0, 1].
     """
-    shares, classes = np.asarray(probabilities, dtype=float), _classes(target)
+    rows, classes = np.asarray(probabilities, dtype=float), _classes(target)
     occurring = np.unique(classes)
-    return float(np.mean([average_precision(shares[:, number], classes == number) for number in occurring]))
+    return float(np.mean([average_precision(rows[:, index], classes == index) for index in occurring]))
 
 
 def _classes(values: ArrayLike) -> NDArray[np.intp]:

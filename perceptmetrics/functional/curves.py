@@ -1,4 +1,4 @@
-"""Curves from scores to ratings: the logistic functions that image quality assessment fits before it reports errors."""
+"""Curves from scores to ratings: the logistic functions that image quality assessment fits before reporting errors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_logistic4", "fit_logistic5", "logistic4", "logistic5"]
 
-MOST_EVALUATIONS = 600  # of a curve in one fit
-_LOG_WIDTH = 20.0  # a rise that is narrower or wider than exp of this many deviations of the scores is a step or a line
+MOST_EVALUATIONS = 600  # of the curve, per fit
+_LOG_WIDTH = 20.0  # beyond exp(+-20) standard deviations of the scores, a rise is a step or a line
 
 
 def logistic4(x: ArrayLike, b1: float, b2: float, b3: float, b4: float) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def logistic4(x: ArrayLike, b1: float, b2: float, b3: float, b4: float) -> NDArr
         x: Numbers of any shape.
         b1: Value far to the right.
         b2: Value far to the left.
-        b3: Where the value is half-way.
+        b3: Where the value is half-way between the two.
         b4: Width of the rise in units of `x`; its sign does not matter.
 
     Returns:
@@ -59,8 +59,8 @@ def logistic5(x: ArrayLike, b1: float, b2: float, b3: float, b4: float, b5: floa
 def fit_logistic4(prediction: ArrayLike, target: ArrayLike) -> tuple[float, float, float, float]:
     """Fit `logistic4` by least squares, as image quality assessment does before it reports PLCC and RMSE.
 
-    The curve maps scores to the scale of the ratings, so that a monotone but curved relation is not held against a
-    metric (VQEG, "Final report from the Video Quality Experts Group", phase I, 2000; in this form: PerceptCLIP,
+    The curve maps scores to the scale of the ratings, so that a metric is not penalised for a monotone but curved
+    relation (VQEG, "Final report from the Video Quality Experts Group", phase I, 2000; in this form: PerceptCLIP,
     TMLR 2025).
 
     Args:
@@ -71,7 +71,7 @@ def fit_logistic4(prediction: ArrayLike, target: ArrayLike) -> tuple[float, floa
         `b1, b2, b3, b4`, with b4 > 0; the curve falls when b1 < b2.
 
     Raises:
-        ValueError: There are too few points, or all scores are equal, so that no curve is determined.
+        ValueError: There are too few points or all scores are equal, so that the curve is not determined.
 
     Example:
         >>> curve = fit_logistic4([0, 1, 2, 3, 4, 5], logistic4([0, 1, 2, 3, 4, 5], 90, 10, 2.5, 0.7))
@@ -87,18 +87,18 @@ def fit_logistic4(prediction: ArrayLike, target: ArrayLike) -> tuple[float, floa
 def fit_logistic5(prediction: ArrayLike, target: ArrayLike) -> tuple[float, float, float, float, float]:
     """Fit `logistic5` by least squares.
 
-    Nothing holds the curve to one direction: with weak correlation it may rise and fall.
+    The curve need not be monotone: with weak correlation it may rise and fall.
 
     Args:
         prediction: N >= 6 scores, not all equal.
         target: N ratings.
 
     Returns:
-        `b1, b2, b3, b4, b5`, with b2 > 0. The squared error is never above that of `fit_logistic4`, which is the case
-        b4 = 0, nor above that of a straight line, which is the case b1 = 0.
+        `b1, b2, b3, b4, b5`, with b2 > 0. The squared error is at most that of `fit_logistic4`, the case b4 = 0, and
+        at most that of a straight line, the case b1 = 0.
 
     Raises:
-        ValueError: There are too few points, or all scores are equal, so that no curve is determined.
+        ValueError: There are too few points or all scores are equal, so that the curve is not determined.
 
     Example:
         >>> x = [0, 1, 2, 3, 4, 5, 6, 7]
@@ -162,13 +162,13 @@ def _points(prediction: ArrayLike, target: ArrayLike, fewest: int) -> tuple[NDAr
 
 
 def _standardised(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
-    """Numbers of mean 0 and deviation 1, with the mean and the deviation that they had."""
+    """Numbers standardised to mean 0 and deviation 1; returned with their former mean and deviation."""
     centre, spread = float(x.mean()), float(x.std())
     return (x - centre) / spread, centre, spread
 
 
 def _to_unit(y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
-    """Numbers from 0 to 1, with the lowest that there was and the range."""
+    """Numbers rescaled to [0, 1]; returned with their former minimum and range."""
     low, height = float(y.min()), float(np.ptp(y)) or 1.0
     return (y - low) / height, low, height
 

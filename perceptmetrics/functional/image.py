@@ -1,4 +1,4 @@
-"""Geometry and normalisation of image batches. On floating-point pixels all of it is differentiable."""
+"""Geometry and normalisation of image batches, differentiable for floating-point pixels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor, addcmul
 __all__ = [
     "centre_crop",
     "crops",
-    "draw_places",
+    "draw_fragment_offsets",
     "enlarge_to",
-    "fragment_places",
+    "fragment_origins",
     "fragments",
     "grid_crop_offsets",
     "normalise",
@@ -43,20 +43,20 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     if images.dtype == torch.uint8:
         return torch.stack([_resize_by_pillow(image, size) for image in images])
     if _is_known(*size) and size[1] == 1 < size[0]:
-        # For which PyTorch gives all rows the same value: along the height first, then turned.
+        # Here PyTorch would give all rows the same value. So resize the height first, and transpose for the width.
         along_height = F.interpolate(images, (size[0], images.shape[-1]), mode="bilinear", antialias=True)
         return F.interpolate(along_height.mT, (1, size[0]), mode="bilinear", antialias=True).mT
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _resize_by_pillow(image: Tensor, size: tuple[int, int]) -> Tensor:
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-    resized = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+    pillow_image = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    resized = pillow_image.resize(size[::-1], Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
 
 def resize_short_side(images: Tensor, size: int) -> Tensor:
-    """Resize so that the short side has a given length; the long side is rounded down, as torchvision does.
+    """Resize so that the short side has a given length; the long side is rounded down, as in torchvision.
 
     Args:
         images: Shape (N, C, H, W); see `resize`.
@@ -92,7 +92,7 @@ def shrink_to_long_side(images: Tensor, max_long_side: int) -> Tensor:
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:
-    """Cut out the square in the middle; an odd margin is split as torchvision does.
+    """Cut out the square in the middle; an odd margin is split as in torchvision.
 
     Args:
         images: Shape (N, C, H, W), H and W at least `size`.
@@ -104,12 +104,12 @@ def centre_crop(images: Tensor, size: int) -> Tensor:
     top, left = (_nearest(side - size, 2) for side in images.shape[-2:])
     if _is_known(top, left):
         return images[..., top : top + size, left : left + size]
-    inside = torch.arange(size, device=images.device)  # a slice would ask whether it lies within the image
+    inside = torch.arange(size, device=images.device)  # a slice would check whether it lies within the image
     return images[..., top + inside[:, None], left + inside]
 
 
 def crops(images: Tensor, offsets: list[tuple[int, int]], size: int) -> Tensor:
-    """Cut squares out of each image, all images at the same places.
+    """Cut squares out of each image, at the same positions in all of them.
 
     Args:
         images: Shape (N, C, H, W).
@@ -117,14 +117,14 @@ def crops(images: Tensor, offsets: list[tuple[int, int]], size: int) -> Tensor:
         size: Side of a square in pixels.
 
     Returns:
-        Shape (N * V, C, size, size), the squares of an image next to each other.
+        Shape (N * V, C, size, size), the crops of one image next to each other.
     """
     cut = [images[..., top : top + size, left : left + size] for top, left in offsets]
     return torch.stack(cut, dim=1).flatten(0, 1)
 
 
 def random_crop_offsets(slack: tuple[int, int], count: int, seed: int) -> list[tuple[int, int]]:
-    """Draw places for crops: those that torchvision's `RandomCrop` draws after `torch.manual_seed(seed)`.
+    """Draw positions for crops: those that torchvision's `RandomCrop` draws after `torch.manual_seed(seed)`.
 
     Args:
         slack: How far a crop can move down and to the right, in pixels.
@@ -140,7 +140,7 @@ def random_crop_offsets(slack: tuple[int, int], count: int, seed: int) -> list[t
 
 
 def grid_crop_offsets(slack: tuple[int, int], count: int) -> list[tuple[int, int]]:
-    """Spread places for crops evenly over rows and columns.
+    """Spread crops evenly over rows and columns.
 
     Args:
         slack: How far a crop can move down and to the right, in pixels.
@@ -180,24 +180,24 @@ def enlarge_to(images: Tensor, side: int) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
-def draw_places(grid: int, seed: int) -> Tensor:
-    """Draw where in the fields of a grid cells are to be cut: shape (2, grid, grid), relative, in [0, 1)."""
+def draw_fragment_offsets(grid: int, seed: int) -> Tensor:
+    """Draw where to cut a cell in each field of a grid: relative offsets of shape (2, grid, grid), in [0, 1)."""
     return torch.rand(2, grid, grid, generator=torch.Generator().manual_seed(seed))
 
 
-def fragments(images: Tensor, cell: int, places: Tensor) -> Tensor:
+def fragments(images: Tensor, cell: int, offsets: Tensor) -> Tensor:
     """Cut a cell out of each field of a grid over the image and put the cells together (CLIP-UIQA; FAST-VQA).
 
     Args:
         images: Shape (N, C, H, W), H and W at least `grid * cell`.
         cell: Side of a cell in pixels.
-        places: Shape (2, grid, grid): how far down and to the right a cell lies in its field, in [0, 1).
+        offsets: Shape (2, grid, grid): how far down and to the right a cell lies in its field, in [0, 1).
 
     Returns:
         Shape (N, C, grid * cell, grid * cell), of native pixels only.
     """
-    grid = places.shape[-1]
-    rows, columns = fragment_places(images.shape[-2], images.shape[-1], cell, places)
+    grid = offsets.shape[-1]
+    rows, columns = fragment_origins(images.shape[-2], images.shape[-1], cell, offsets)
     inside = torch.arange(cell)
     # From (grid row, grid column) to (grid row, pixel row, grid column, pixel column).
     rows = (rows[:, None, :, None] + inside[None, :, None, None]).expand(-1, -1, -1, cell)
@@ -207,24 +207,24 @@ def fragments(images: Tensor, cell: int, places: Tensor) -> Tensor:
     return images[..., rows.reshape(side, side).to(device), columns.reshape(side, side).to(device)]
 
 
-def fragment_places(height: int, width: int, cell: int, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Where `fragments` cuts its cells.
+def fragment_origins(height: int, width: int, cell: int, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute where `fragments` cuts its cells.
 
     Args:
         height: Height of the image in pixels.
         width: Its width.
         cell: See `fragments`.
-        places: See `fragments`.
+        offsets: See `fragments`.
 
     Returns:
         First row and first column of the cell of each field, both of shape (grid, grid).
     """
-    grid = places.shape[-1]
-    rows = _cell_places(height, grid, cell, places[0])
-    return rows, _cell_places(width, grid, cell, places[1].T).transpose(0, 1)
+    grid = offsets.shape[-1]
+    rows = _first_pixels(height, grid, cell, offsets[0])
+    return rows, _first_pixels(width, grid, cell, offsets[1].T).transpose(0, 1)
 
 
-def _cell_places(length: int, grid: int, cell: int, drawn: Tensor) -> Tensor:
+def _first_pixels(length: int, grid: int, cell: int, drawn: Tensor) -> Tensor:
     """First pixel of each cell along one side; the rows of `drawn` (in [0, 1)) belong to the fields along it."""
     edges = torch.arange(grid + 1) * length // grid
     slack = edges.diff() - cell
@@ -246,8 +246,8 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return addcmul((-mean * scale)[:, None, None], images, scale[:, None, None])
 
 
-# A program that is traced for images of any size (`torch.export`) has symbols for their height and width. Sizes are
-# computed from them in integers and without a branch, so that the program is right for every size.
+# A program traced for images of any size (`torch.export`) has symbols for their height and width. Sizes are computed
+# from them with integers and without branches, so that the program is right for every size.
 
 
 def _is_known(*lengths: int) -> bool:
@@ -267,7 +267,7 @@ def _most(one: int, other: int) -> int:
 
 
 def _nearest(numerator: int, denominator: int) -> int:
-    """The integer nearest to a fraction, the even one of two, as `round` has it; both positive, or zero above."""
+    """The integer nearest to a non-negative fraction, ties to even like `round`."""
     up = (2 * numerator + denominator) // (2 * denominator)
     down = (2 * numerator + denominator - 1) // (2 * denominator)
     return up - (up - down) * (up % 2)
@@ -276,11 +276,11 @@ def _nearest(numerator: int, denominator: int) -> int:
 def own_symbol(length: int, least: int = 1) -> int:
     """Give a length of a traced program a symbol of its own.
 
-    Otherwise it is a formula of the image's size, which each layer after it makes longer, until tracing takes minutes.
+    Otherwise it stays a formula of the image's size, which grows with every layer, until tracing takes minutes.
 
     Args:
-        length: A number, which is returned, or a symbol.
-        least: What it cannot be below.
+        length: A number, which is returned as it is, or a symbol.
+        least: A lower bound of the length.
 
     Returns:
         The same length.

@@ -1,4 +1,4 @@
-"""Losses: those that train predictors of human ratings, and that of a distribution over labels."""
+"""Losses that train predictors of human ratings, and a loss for distributions over labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ranking_loss(
     Args:
         better: Predictions of the images that should score higher, any shape.
         worse: Predictions of their counterparts, same shape.
-        margin: Difference from which on a pair costs nothing (or, when soft, little).
+        margin: Difference above which a pair costs nothing (or little, if soft).
         softness: Width of the hinge's bend: `softness * softplus((margin - difference) / softness)`; 0 for the
             sharp hinge `max(0, margin - difference)`.
         weight: Weights of the pairs, broadcastable to their shape.
@@ -62,10 +62,10 @@ def charbonnier_loss(prediction: Tensor, target: Tensor, eps: float = 1e-6) -> T
 
 
 def label_divergence(outputs: Tensor, target: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of predicted from wanted probabilities: `sum t log(t / p)`, `p = softmax(outputs)`.
+    """Kullback-Leibler divergence of predicted from target probabilities: `sum t log(t / p)`, `p = softmax(outputs)`.
 
-    It is the cross-entropy less the target's own entropy, so that it is 0 where both agree. From outputs rather than
-    probabilities its gradient stays whole where a wanted label is all but impossible.
+    It is the cross-entropy minus the entropy of the target, so it is 0 where both agree. Computed from outputs rather
+    than probabilities, its gradient does not vanish where a wanted label has almost no probability.
 
     Args:
         outputs: Shape (N, K), before the softmax.

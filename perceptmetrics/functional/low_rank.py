@@ -1,12 +1,12 @@
-"""A linear map with trainable updates of low rank, computed with few copies of what goes in.
+"""A linear map with trainable low-rank updates, computed with few copies of the inputs.
 
-Written out, the outputs of a part p of the map are
+The outputs of a part p of the map are
 
     y_p = W_p x + b_p + scale * U_p D_p (m_p * x)
 
-where m_p is a dropout mask of its own. PyTorch would keep two copies of x in full precision for each part, the mask and
-the product, until the gradient is computed. Here x itself and a byte per element of a mask are kept, and the product is
-computed again.
+where each part has its own dropout mask m_p. Until the backward pass PyTorch would keep two tensors of the size of x in
+full precision for each part: the mask and the product. Here only x and one byte per element of a mask are kept, and the
+product is recomputed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Kept", "draw_kept", "low_rank_linear"]
 
-# Dropout's probability is rounded to multiples of 1 / 65536, so that a random word of 64 bits decides on four elements.
+# Dropout's probability is rounded to multiples of 1 / 65536, so that one random 64-bit word decides four elements.
 _LEVELS = 1 << 16
 _ELEMENTS_PER_WORD = 4
 
@@ -42,15 +42,15 @@ class Kept(NamedTuple):
 
 
 def draw_kept(shape: Sequence[int], probability: float, device: torch.device | str | None = None) -> Kept:
-    """Draw a dropout mask from the device's generator, several times as fast as `torch.Tensor.bernoulli_`.
+    """Draw a dropout mask from the device's generator, several times faster than `torch.Tensor.bernoulli_`.
 
     Args:
         shape: Any.
-        probability: With which an element is zeroed, in [0, 1); it is rounded to a multiple of 1 / 65536.
-        device: Where the mask is wanted.
+        probability: Probability in [0, 1) that an element is zeroed; it is rounded to a multiple of 1 / 65536.
+        device: Device of the mask.
 
     Returns:
-        The mask of this shape, and the factor of kept elements.
+        The mask, and the factor of kept elements.
     """
     dropped = min(round(probability * _LEVELS), _LEVELS - 1)
     count = torch.Size(shape).numel()
@@ -68,7 +68,7 @@ def low_rank_linear(
     scale: float = 1.0,
     kept: Sequence[Kept] = (),
 ) -> Tensor:
-    """Apply a linear map with updates of low rank to some parts of its outputs.
+    """Apply a linear map with low-rank updates of some parts of its outputs.
 
     Differentiable once, in everything but the masks. Within autocast it computes in autocast's precision.
 
@@ -76,10 +76,10 @@ def low_rank_linear(
         inputs: Shape (..., C).
         weight: Shape (O, C).
         bias: Shape (O,), or None.
-        updates: For each part of the outputs that is updated: the number of its first output, the matrices down,
-            shape (rank, C), and up, shape (o, rank), of which the part has o outputs. Parts must not overlap.
+        updates: For each updated part of o outputs: the index of its first output, and the matrices down, shape
+            (rank, C), and up, shape (o, rank). Parts must not overlap.
         scale: Factor of the updates.
-        kept: For each update, what dropout keeps of the inputs: masks of shape (..., C). Empty for no dropout.
+        kept: For each update, the dropout mask of the inputs, shape (..., C). Empty for no dropout.
 
     Returns:
         Shape (..., O).
@@ -158,5 +158,5 @@ class _LowRankLinear(Function):
 
 
 def _as_numbers(mask: Tensor, rows: Tensor) -> Tensor:
-    """A mask (..., C) in the form and type of rows (n, C): a product of different types would be slow."""
+    """A mask (..., C) in the shape and type of rows (n, C); a product of different types would be slow."""
     return mask.view(rows.shape).to(rows.dtype)

@@ -1,4 +1,4 @@
-"""Agreement between predictions and human ratings, and how sure one can be of it."""
+"""Agreement between predictions and human ratings, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 ROUNDING = 1e-13
-"""Numbers that differ by less than this share of themselves count as equal."""
+"""Numbers whose relative difference is below this count as equal."""
 
 
 def srcc(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -36,7 +36,7 @@ def srcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1]; NaN where all numbers of one side are equal or one is not finite.
+        Coefficient in [-1, 1]; NaN if all numbers of one side are equal or one is not finite.
     """
     return _unless_undefined(spearmanr, prediction, target)
 
@@ -49,7 +49,7 @@ def plcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1]; NaN where all numbers of one side are equal or one is not finite.
+        Coefficient in [-1, 1]; NaN if all numbers of one side are equal or one is not finite.
     """
     return _unless_undefined(pearsonr, prediction, target)
 
@@ -62,7 +62,7 @@ def krcc(prediction: ArrayLike, target: ArrayLike) -> float:
         target: N numbers.
 
     Returns:
-        Coefficient in [-1, 1]; NaN where all numbers of one side are equal or one is not finite.
+        Coefficient in [-1, 1]; NaN if all numbers of one side are equal or one is not finite.
     """
     return _unless_undefined(kendalltau, prediction, target)
 
@@ -100,22 +100,22 @@ def bootstrap_interval(
     repeats: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic: rows are drawn with replacement, the same ones from each sample.
+    """Percentile bootstrap interval of a statistic. Rows are drawn with replacement, the same ones from every sample.
 
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. With the same generator
     `scipy.stats.bootstrap(paired=True, method="percentile")` gives the same interval; but it gives NaN as soon as the
     statistic is undefined for a single draw, which is common with few images, and refuses a single row.
 
     Args:
-        statistic: Takes as many arrays as there are samples and returns a number. Draws for which it gives NaN (a
-            correlation of draws that are all equal) are left out.
+        statistic: Takes one array per sample and returns a number. Draws for which it returns NaN (such as the
+            correlation of equal numbers) are ignored.
         *samples: N numbers each, paired.
         level: Coverage, between 0 and 1.
         repeats: Number of draws.
         seed: Seed of the draws; the same seed gives the same interval.
 
     Returns:
-        Lower and upper end; NaN when no draw gave a number.
+        Lower and upper end; NaN if no draw gave a number.
 
     Example:
         >>> low, high = bootstrap_interval(np.mean, [1.0, 2.0, 3.0, 4.0])
@@ -134,11 +134,11 @@ def bootstrap_interval(
 
 
 def binomial_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a proportion (Clopper and Pearson, Biometrika 26, 1934): never too short.
+    """Exact confidence interval of a proportion (Clopper and Pearson, Biometrika 26, 1934), never too short.
 
     Args:
-        successes: How often it happened.
-        trials: How often it could have happened, 1 or more.
+        successes: Number of successes.
+        trials: Number of trials, 1 or more.
         level: Coverage, between 0 and 1.
 
     Returns:
@@ -149,21 +149,21 @@ def binomial_interval(successes: int, trials: int, level: float = 0.95) -> tuple
 
 
 def sign_test(positive: int, negative: int) -> float:
-    """Two-sided exact sign test: were both signs equally likely? Ties are left out beforehand.
+    """Two-sided exact sign test of the hypothesis that both signs are equally likely; drop ties beforehand.
 
     Args:
         positive: Number of positive differences.
         negative: Number of negative differences.
 
     Returns:
-        The p-value; 1 when there is no difference at all.
+        The p-value; 1 without any difference.
     """
     trials = positive + negative
     return float(binomtest(positive, trials).pvalue) if trials else 1.0
 
 
 def _unless_undefined(coefficient: Callable[..., Any], prediction: ArrayLike, target: ArrayLike) -> float:
-    """A correlation without the warning or error that SciPy gives where it is not defined."""
+    """A correlation, without the warning or error of SciPy where it is undefined."""
     x, y = np.asarray(prediction, dtype=float), np.asarray(target, dtype=float)
     if x.shape != y.shape:
         raise ValueError(f"Expected as many predictions as targets, got shapes {x.shape} and {y.shape}.")
@@ -173,5 +173,5 @@ def _unless_undefined(coefficient: Callable[..., Any], prediction: ArrayLike, ta
 
 
 def _is_constant(values: NDArray[np.float64]) -> bool:
-    """Whether the numbers differ by no more than rounding, or are not all finite, so that nothing correlates."""
+    """Whether the numbers differ by no more than rounding or are not all finite, so that no correlation is defined."""
     return not np.isfinite(values).all() or float(np.ptp(values)) <= ROUNDING * float(np.abs(values).max())

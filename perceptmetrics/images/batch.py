@@ -1,11 +1,11 @@
-"""Grouping a stream of images of mixed sizes into batches of one size.
+"""Group a stream of images of mixed sizes into batches of one size.
 
-Scores do not depend on it beyond float32 rounding; speed and memory do. Memory stays bounded however long the stream
-is: a batch holds at most `batch_size` images and, unless a single image is larger, `max_pixels` pixels, and images
-that wait for others of their size are let go when together they exceed `WAITING_BATCHES` such budgets.
+Batching changes speed and memory; scores change by no more than float32 rounding. Memory is bounded however long the
+stream is: a batch holds at most `batch_size` images and, unless a single image is larger, `max_pixels` pixels. Images
+that wait for others of their size are released once together they exceed `WAITING_BATCHES` such budgets.
 
-So that not even rounding depends on where a run was interrupted, or on which machine scored which part, streams are
-cut into windows of `WAITING_BATCHES * batch_size` images, and no batch reaches from one window into the next.
+Streams are cut into windows of `WAITING_BATCHES * batch_size` images, and no batch crosses the end of a window. So not
+even the rounding depends on where a run was interrupted or which machine scored which part.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ WAITING_BATCHES = 8
 
 
 class Batch(NamedTuple):
-    """Images of one size and their places in the stream."""
+    """Images of one size and their indices in the stream."""
 
-    places: list[int]
+    indices: list[int]
     images: Tensor  # (N, 3, H, W), float32 in [0, 1] or uint8
 
 
 class _Group(NamedTuple):
-    places: list[int]
+    indices: list[int]
     pixels: list[Tensor]
 
     @property
@@ -54,19 +54,19 @@ class _Group(NamedTuple):
 
     def to_batch(self) -> Batch:
         stacked = torch.stack(self.pixels) if len(self.pixels) > 1 else self.pixels[0][None]
-        return Batch(self.places, stacked)
+        return Batch(self.indices, stacked)
 
 
 def window_size(batch_size: int) -> int:
-    """Number of consecutive images that no batch reaches beyond."""
+    """Number of consecutive images in a window; no batch crosses the end of one."""
     return WAITING_BATCHES * batch_size
 
 
 class Windows:
-    """Counts the windows of a stream: each begins after `window_size` images, and where another container begins.
+    """Counts the windows of a stream. A window ends after `window_size` images, or where the container changes.
 
     Args:
-        batch_size: Most images in a batch.
+        batch_size: Largest number of images in a batch.
     """
 
     def __init__(self, batch_size: int) -> None:
@@ -76,10 +76,13 @@ class Windows:
         self.number = 0
 
     def begins(self, container: str | None = None) -> bool:
-        """Count the next image; whether a window begins with it, other than the first.
+        """Count the next image.
 
         Args:
-            container: The file that holds it among others; None for a file of its own.
+            container: The file of many images that it lies in; None if it is a file itself.
+
+        Returns:
+            Whether it begins a window other than the first.
         """
         begins = self._count > 0 and (self._count == self._size or container != self._container)
         self._count = 1 if begins else self._count + 1
@@ -92,8 +95,8 @@ class SizeBatcher:
     """Collects images until a batch of one size is full or too many wait.
 
     Args:
-        batch_size: Most images in a batch.
-        max_pixels: Most pixels in a batch, counted over height and width; a larger image goes alone.
+        batch_size: Largest number of images in a batch.
+        max_pixels: Largest number of pixels (height times width) in a batch; a larger image goes alone.
 
     Raises:
         InvalidOptionError: A limit is not positive.
@@ -109,11 +112,11 @@ class SizeBatcher:
         self._waiting: OrderedDict[tuple[torch.Size, torch.dtype], _Group] = OrderedDict()
         self._area = 0
 
-    def add(self, place: int, image: Tensor) -> Iterator[Batch]:
-        """Take an image at a place of the stream (ascending); yields the batches that are due."""
+    def add(self, index: int, image: Tensor) -> Iterator[Batch]:
+        """Add the image with an index in the stream (ascending), and yield the batches that are due."""
         key = (image.shape, image.dtype)
         group = self._waiting.setdefault(key, _Group([], []))
-        group.places.append(place)
+        group.indices.append(index)
         group.pixels.append(image)
         area = image.shape[-2] * image.shape[-1]
         self._area += area
@@ -126,7 +129,7 @@ class SizeBatcher:
             yield oldest.to_batch()
 
     def flush(self) -> Iterator[Batch]:
-        """Yield all that waits, as at the end of a window."""
+        """Yield all waiting images, as at the end of a window."""
         while self._waiting:
             yield self._waiting.popitem(last=False)[1].to_batch()
         self._area = 0
@@ -141,19 +144,19 @@ def batches_by_size(
     """Batch a stream of images.
 
     Args:
-        images: Pairs of place (ascending) and pixels (3, H, W) as `io.load_pixels` returns them.
+        images: Pairs of index (ascending) and pixels (3, H, W), as returned by `load_pixels`.
         batch_size: See `SizeBatcher`.
         max_pixels: See `SizeBatcher`.
 
     Yields:
-        Batches; every image is in exactly one.
+        Batches. Every image is in exactly one of them.
 
     Raises:
         InvalidOptionError: A limit is not positive.
     """
     batcher, windows = SizeBatcher(batch_size, max_pixels), Windows(batch_size)
-    for place, image in images:
+    for index, image in images:
         if windows.begins():
             yield from batcher.flush()
-        yield from batcher.add(place, image)
+        yield from batcher.add(index, image)
     yield from batcher.flush()

@@ -1,4 +1,4 @@
-"""Decoding ahead: threads read and decode the next images while the model scores the current ones."""
+"""Decode ahead: threads read and decode the next images while the model scores the current ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T", bound="ImageSource | NamedImage")
 
 @dataclass(frozen=True, eq=False)
 class Decoded(Generic[T]):
-    """An image, or the reason why there is none; neither, when it was not to be read."""
+    """A decoded image, or the error; neither if the image was not to be read."""
 
     source: T
     pixels: Tensor | None
@@ -36,7 +36,7 @@ class Decoded(Generic[T]):
 
 
 def default_workers() -> int:
-    """Number of decoding threads when none is asked for: the number of processors, at most 8."""
+    """Default number of decoding threads: the number of processors, at most 8."""
     return min(8, os.cpu_count() or 1)
 
 
@@ -44,11 +44,11 @@ def decode_ahead(sources: Iterable[T], workers: int | None = None) -> Iterator[D
     """Decode images in threads, a bounded number ahead.
 
     Args:
-        sources: Anything that `io.load_pixels` takes, bare or with a name; consumed lazily.
-        workers: Number of threads; 0 decodes in the calling thread, None chooses.
+        sources: Anything that `load_pixels` takes, with or without a name; consumed lazily.
+        workers: Number of threads; 0 decodes in the calling thread, None means `default_workers()`.
 
     Yields:
-        One result per source, in order. An image that cannot be read is a result with an error.
+        One result per source, in order. If an image cannot be read, its result holds the error.
 
     Raises:
         InvalidOptionError: `workers` is negative.
@@ -76,5 +76,5 @@ def _decode(source: T) -> Decoded[T]:
     try:
         return Decoded(source, load_pixels(source.source), None)
     except InvalidImageError as error:
-        told = str(error).startswith(source.name)
-        return Decoded(source, None, error if told else InvalidImageError(f"{source.name}: {error}"))
+        has_name = str(error).startswith(source.name)
+        return Decoded(source, None, error if has_name else InvalidImageError(f"{source.name}: {error}"))

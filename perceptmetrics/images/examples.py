@@ -1,6 +1,6 @@
-"""Sample photographs with degraded copies, to see at first sight what a metric does.
+"""Sample photographs and ways to degrade them, for a first look at what a metric does.
 
-The photographs are those that scikit-image carries in its package; nothing is downloaded.
+The photographs come with the package scikit-image; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FILES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "
 
 
 def sample_photographs() -> dict[str, Image.Image]:
-    """Open the photographs.
+    """Load the photographs.
 
     Returns:
         RGB images by name.

@@ -1,4 +1,4 @@
-"""Finding image files: folders, patterns, single files."""
+"""Find image files: folders, patterns, single files."""
 
 from __future__ import annotations
 
@@ -29,23 +29,24 @@ def is_file_pattern(path: str) -> bool:
 
 
 def find_images(
-    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True, otherwise: Sequence[str] = ()
+    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True, fallback: Sequence[str] = ()
 ) -> Iterator[Path]:
     """Find the image files that paths stand for.
 
     Args:
-        paths: Files (taken whatever their suffix), folders (image files in them, see `IMAGE_SUFFIXES`), or
-            patterns with `*`, `?`, `[...]`, and `**` for any depth.
-        recursive: Whether folders are searched to any depth. Links to folders are not followed; folders that cannot
-            be read are logged and left out.
-        otherwise: Suffixes in lower case of the files that a folder without images is searched for.
+        paths: Files (with any suffix), folders (the image files in them, see `IMAGE_SUFFIXES`), or patterns with `*`,
+            `?`, `[...]`, and `**` for any depth.
+        recursive: Whether to search folders to any depth. Links to folders are not followed. Folders that cannot be
+            read are skipped with a warning in the log.
+        fallback: Suffixes in lower case to look for in folders that hold no images.
 
     Yields:
-        Files; those of a pattern in alphabetical order, and those of a folder, before those of its subfolders.
+        Files. The matches of a pattern are in alphabetical order, and so are the files of a folder, before those of
+        its subfolders.
 
     Raises:
-        InvalidImageError: A folder holds no image, or a pattern matches no file. Whether a single file exists and
-            can be read shows when it is loaded.
+        InvalidImageError: A folder holds no image, or a pattern matches no file. A single file is not checked; if it
+            is missing or unreadable, loading it fails.
     """
     for path in paths:
         name = os.fspath(path)
@@ -55,8 +56,8 @@ def find_images(
             files = (match for match in matches if match.is_file())
             nothing = f"No file matches {name!r}."
         elif Path(name).is_dir():
-            files = _walk_first((tuple(IMAGE_SUFFIXES), tuple(otherwise)), Path(name), recursive=recursive)
-            nothing = f"The folder {name!r} holds no image ({', '.join([*sorted(IMAGE_SUFFIXES), *otherwise])})."
+            files = _walk_first((tuple(IMAGE_SUFFIXES), tuple(fallback)), Path(name), recursive=recursive)
+            nothing = f"The folder {name!r} holds no image ({', '.join([*sorted(IMAGE_SUFFIXES), *fallback])})."
         else:
             files = iter([Path(name)])
             nothing = ""
@@ -69,11 +70,11 @@ def find_images(
 
 
 def _report_unreadable(error: OSError) -> None:
-    _log.warning("The folder %s cannot be read and is left out: %s.", error.filename, error.strerror)
+    _log.warning("Skipping the folder %s, which cannot be read: %s.", error.filename, error.strerror)
 
 
 def _walk_first(choices: Sequence[tuple[str, ...]], folder: Path, *, recursive: bool) -> Iterator[Path]:
-    """The files with suffixes of the first choice of which there is a file."""
+    """Files with one of the suffixes of the first choice that matches any file."""
     found = False
     for suffixes in filter(None, choices):
         for file in _walk(folder, suffixes, recursive=recursive):

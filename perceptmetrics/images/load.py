@@ -1,13 +1,13 @@
-"""From whatever holds an image to the canonical tensor: (3, H, W), RGB, float32 in [0, 1].
+"""From any image source to the canonical tensor: (3, H, W), RGB, float32 in [0, 1].
 
-The only module that decodes images. How the oddities of image files are resolved:
+The only module that decodes images. Oddities of image files are resolved as follows:
 
 - EXIF orientation is applied.
 - Transparency is composed over white.
 - Grey becomes three equal channels; palette, CMYK and other colour modes are converted to RGB.
 - 16-bit grey files, 16-bit colour PNG files and uint16 arrays keep their precision; Pillow reads 16-bit
   colour in other formats as 8-bit.
-- Of an animated file the first frame is used, and a warning is logged.
+- The first frame of an animated file is used, and a warning is logged.
 
 Decoded 8-bit images stay uint8 until they are scored (`load_pixels`, then `to_unit_float`), so that a waiting
 image takes 3 bytes a pixel instead of 12.
@@ -67,7 +67,7 @@ def load_image(source: ImageSource) -> Tensor:
         Shape (3, H, W), RGB, float32 in [0, 1].
 
     Raises:
-        InvalidImageError: It cannot be read, or is not an image of that form; the message says why.
+        InvalidImageError: It cannot be read, or is not an image of this kind; the message says why.
         MissingExtraError: It is an address, and the package of its file system is not installed.
 
     Example:
@@ -98,7 +98,7 @@ def load_pixels(source: ImageSource) -> Tensor:
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
-        with _damage_explained("PIL image"):
+        with _explain_corruption("PIL image"):
             return _from_pil(source, "PIL image")
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_encoded(io.BytesIO(source), f"image of {len(source)} bytes")
@@ -121,19 +121,19 @@ def to_unit_float(pixels: Tensor) -> Tensor:
 
 
 def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
-    """Check type and shape of image tensors; their values are not looked at, so no device is waited for.
+    """Check type and shape of image tensors. Values are not read, so this does not wait for the device.
 
     Args:
-        images: What should be of shape (3, H, W) or (N, 3, H, W).
-        dimensions: The numbers of dimensions that are allowed.
+        images: Should have shape (3, H, W) or (N, 3, H, W).
+        dimensions: Allowed numbers of dimensions.
 
     Raises:
         InvalidImageError: It is not a floating-point tensor of such a shape, or has no pixels.
     """
     shape = tuple(images.shape)
     if images.ndim not in dimensions:
-        forms = " or ".join("(N, 3, H, W)" if dimension == 4 else "(3, H, W)" for dimension in dimensions)
-        raise InvalidImageError(f"Expected a tensor of shape {forms}, got {shape}.")
+        shapes = " or ".join("(N, 3, H, W)" if dimension == 4 else "(3, H, W)" for dimension in dimensions)
+        raise InvalidImageError(f"Expected a tensor of shape {shapes}, got {shape}.")
     if images.shape[-3] != 3:
         hint = " It looks like channels-last; use .movedim(-1, -3)." if images.shape[-1] == 3 else ""
         raise InvalidImageError(f"Expected 3 channels (RGB) in dimension {images.ndim - 3}, got shape {shape}.{hint}")
@@ -147,17 +147,17 @@ def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
 
 
 def check_unit_range(images: Tensor) -> None:
-    """Check that all values are finite and in [0, 1], give or take 1e-4 for rounding.
+    """Check that all values are finite and in [0, 1], with a tolerance of 1e-4 for rounding.
 
     Args:
         images: A floating-point tensor of any shape with at least one element.
 
     Raises:
-        InvalidImageError: A value is NaN, infinite or outside; the message says what it looks like.
+        InvalidImageError: A value is NaN, infinite or out of range; the message suggests a remedy.
     """
     low, high = (float(value) for value in torch.aminmax(images.detach()))
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise InvalidImageError("The image holds NaN or infinite values. Look for the step that produced them.")
+        raise InvalidImageError("The image holds NaN or infinite values. Find the step that produced them.")
     if low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
         return
     if low >= 0 and 2 < high <= 255:
@@ -185,7 +185,7 @@ def _from_path(path: Path) -> Tensor:
 
 
 def _from_encoded(stream: IO[bytes], name: str) -> Tensor:
-    with _damage_explained(name):
+    with _explain_corruption(name):
         try:
             image = Image.open(stream)
         except UnidentifiedImageError as error:
@@ -201,8 +201,8 @@ def _from_encoded(stream: IO[bytes], name: str) -> Tensor:
 
 
 @contextlib.contextmanager
-def _damage_explained(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises, and its decoders raise almost anything on damaged files, into one error."""
+def _explain_corruption(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises into one error; its decoders raise almost anything on corrupt files."""
     try:
         yield
     except (InvalidImageError, MemoryError):
@@ -210,7 +210,7 @@ def _damage_explained(name: str) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InvalidImageError(f"{name}: {_BOMB_ADVICE}") from error
     except Exception as error:
-        raise InvalidImageError(f"{name} is truncated or damaged: {error}.") from error
+        raise InvalidImageError(f"{name} is truncated or corrupt: {error}.") from error
 
 
 _BOMB_ADVICE = (

@@ -22,18 +22,18 @@ __all__ = ["is_sixteen_bit_colour_png", "key_to_white", "read_sixteen_bit_png"]
 
 
 def is_sixteen_bit_colour_png(image: Image.Image) -> bool:
-    """Whether Pillow would halve the precision of an opened, not yet decoded file."""
+    """Whether Pillow would drop half of the bits of an opened file that is not decoded yet."""
     return image.format == "PNG" and _raw_mode(image) in ("RGB;16B", "RGBA;16B", "LA;16B")
 
 
 def read_sixteen_bit_png(stream: IO[bytes]) -> NDArray[np.uint16]:
-    """Decode a file of which `is_sixteen_bit_colour_png` is true.
+    """Decode a file for which `is_sixteen_bit_colour_png` is true.
 
     Args:
         stream: The file.
 
     Returns:
-        Shape (H, W, C), C in 2, 3 or 4, upright. A colour that the file declares transparent is white.
+        Shape (H, W, C) with C = 2, 3 or 4, upright. The colour that the file declares transparent becomes white.
     """
     stream.seek(0)
     with Image.open(stream) as image:
@@ -48,7 +48,7 @@ def read_sixteen_bit_png(stream: IO[bytes]) -> NDArray[np.uint16]:
 
 
 def key_to_white(samples: NDArray[np.uint16], key: int | tuple[int, ...]) -> NDArray[np.uint16]:
-    """Make the one colour white that a 16-bit PNG may declare transparent.
+    """Replace the one colour that a 16-bit PNG may declare transparent by white.
 
     Args:
         samples: Shape (H, W) or (H, W, C).

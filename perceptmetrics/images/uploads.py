@@ -1,4 +1,4 @@
-"""Images from people one does not know: which formats are read, and how large they may be, before they are decoded."""
+"""Images from untrusted users: check format and size before decoding."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEB
 
 
 class OversizedImageError(InvalidImageError):
-    """An image has more pixels than is allowed."""
+    """An image has more pixels than allowed."""
 
 
 @functools.cache
 def upload_formats() -> tuple[str, ...]:
-    """The formats that are read, by Pillow's names; Pillow knows more, some of which run other programs."""
+    """The accepted formats, by Pillow's names. Pillow reads more, and runs other programs for some of them."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def upload_area(stream: IO[bytes], name: str, max_pixels: int) -> int:
-    """Read an image's size from its header; nothing is decoded.
+    """Read the size of an image from its header, without decoding it.
 
     Args:
         stream: The file.
         name: What to call it.
-        max_pixels: Most pixels that are allowed.
+        max_pixels: Largest number of pixels allowed.
 
     Returns:
         Number of pixels.
 
     Raises:
         OversizedImageError: It has more pixels.
-        InvalidImageError: It is no image in one of `upload_formats`.
+        InvalidImageError: It is not an image in one of `upload_formats`.
     """
-    too_many = f"{name} has more than the {max_pixels} pixels that are allowed"
+    too_many = f"{name} has more than the {max_pixels} pixels allowed"
     try:
         stream.seek(0)
         with Image.open(stream, formats=upload_formats()) as image:
@@ -49,7 +49,7 @@ def upload_area(stream: IO[bytes], name: str, max_pixels: int) -> int:
         raise OversizedImageError(f"{too_many}. Shrink it first.") from error
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+    except Exception as error:  # Pillow's readers raise almost anything on corrupt files
         raise InvalidImageError(
             f"{name} is not an image that can be read. Send {', '.join(upload_formats())} that opens in a viewer."
         ) from error

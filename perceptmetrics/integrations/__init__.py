@@ -1,1 +1,1 @@
-"""Metrics inside other libraries: each module is named after its library, which nothing else of the package imports."""
+"""Metrics inside other libraries. Each module bears the name of its library, which only it may import."""

@@ -1,4 +1,4 @@
-"""A metric as a loss that BasicSR, and projects made after it, build from a YAML file.
+"""A metric as a loss that BasicSR, and projects modelled on it, build from a YAML file.
 
 ```yaml
 train:
@@ -26,7 +26,7 @@ __all__ = ["LossRegistry", "PerceptMetricsLoss", "register_with_basicsr"]
 
 
 class LossRegistry(Protocol):
-    """What is asked of a registry: BasicSR's, pyiqa's and fvcore's are such."""
+    """The required methods of a registry; those of BasicSR, pyiqa and fvcore have them."""
 
     def register(self, obj: Any) -> Any:
         """Register a class under its own name."""
@@ -38,14 +38,14 @@ class LossRegistry(Protocol):
 
 
 class PerceptMetricsLoss(nn.Module):
-    """`PerceptualLoss` with BasicSR's arguments: to be minimised whatever the metric's direction.
+    """`PerceptualLoss` with BasicSR's arguments, to be minimised whatever the metric's direction.
 
     Args:
         metric: Name of the metric.
         loss_weight: Factor.
         reduction: `"mean"`, `"sum"` or `"none"` over the batch.
-        with_style: Return the loss and None for a style loss, which BasicSR's models expect of a `perceptual_opt`;
-            leave it out under `pixel_opt` and in models of your own.
+        with_style: Return the loss, and None as a style loss. BasicSR's models expect this of a `perceptual_opt`; leave
+            it out under `pixel_opt` and in your own models.
         **options: Options of `perceptmetrics.create_metric`, such as `loss_target` for a metric with labels.
 
     Raises:
@@ -71,10 +71,10 @@ class PerceptMetricsLoss(nn.Module):
 
         Args:
             prediction: Shape (N, 3, H, W), RGB in [0, 1].
-            target: Not looked at: the metrics need no reference.
+            target: Ignored; the metrics need no reference.
 
         Returns:
-            Scalar, or shape (N,) for `reduction="none"`; with None beside it where `with_style` is on.
+            Scalar, or shape (N,) for `reduction="none"`; a pair with None if `with_style`.
         """
         del target
         loss: Tensor = self.loss(prediction)
@@ -82,13 +82,13 @@ class PerceptMetricsLoss(nn.Module):
 
 
 def register_with_basicsr(registry: LossRegistry | None = None) -> None:
-    """Make `PerceptMetricsLoss` known to a registry of losses; once more does no harm.
+    """Register `PerceptMetricsLoss` in a registry of losses; calling this again does nothing.
 
     Args:
-        registry: `LOSS_REGISTRY` of the project; None for that of BasicSR.
+        registry: `LOSS_REGISTRY` of the project; None for BasicSR's.
 
     Raises:
-        InvalidOptionError: BasicSR cannot be imported, the registry has another form, or another class of that name.
+        InvalidOptionError: BasicSR cannot be imported, this is not a registry, or it has another class of that name.
     """
     registry = _registry_of_basicsr() if registry is None else registry
     name = PerceptMetricsLoss.__name__

@@ -1,4 +1,4 @@
-"""Scores as columns of a table: what the integrations with tables have in common."""
+"""Scores as columns of a table: the common part of the integrations with tables."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ MetricsOption: TypeAlias = "PathLike | Metric | Sequence[PathLike | Metric]"
 
 @dataclass(frozen=True, kw_only=True)
 class TableScorer:
-    """Scores the images of a column.
+    """Scores the images in a column.
 
     Attributes:
         metrics: The metrics.
         folder: Where relative paths start, or an address; None for the working directory.
-        batch_size: Most images of equal size that go through an encoder together.
-        max_pixels: Most pixels that go through it together; a larger image goes alone.
+        batch_size: Largest number of images of equal size in one forward pass.
+        max_pixels: Largest number of pixels in one forward pass; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.
     """
 
@@ -47,10 +47,10 @@ class TableScorer:
 
     @classmethod
     def of(cls, metrics: MetricsOption, **limits: Any) -> TableScorer:
-        """Make one from names of metrics, metrics, or a single one of these.
+        """Create one from a metric, the name of one, or several of either.
 
         Raises:
-            InvalidOptionError: There is no metric, something else is among them, or one is given twice.
+            InvalidOptionError: There is no metric, something is not a metric, or a metric is given twice.
         """
         given = [metrics] if isinstance(metrics, (str, os.PathLike, Metric)) else list(metrics)
         made = tuple(create_metric(one) if isinstance(one, (str, os.PathLike)) else one for one in given)
@@ -66,20 +66,20 @@ class TableScorer:
         return score_columns(self.metrics)
 
     def check_columns(self, image_column: str, present: Sequence[object]) -> None:
-        """Check that the images are there and that nothing would be overwritten.
+        """Check that the column of images exists and that no column would be overwritten.
 
         Args:
             image_column: The column of images.
-            present: All columns of the table.
+            present: Names of all columns of the table.
 
         Raises:
-            DatasetError: There is no such column, or a column of results is there already.
+            DatasetError: There is no such column, or a column of results exists already.
         """
         if image_column not in present:
             raise DatasetError(f"No column is named {image_column!r}. {nearest_names(image_column, map(str, present))}")
         taken = [column for column in (*self.score_columns, ERROR_COLUMN) if column in present]
         if taken:
-            raise DatasetError(f"The columns {', '.join(taken)} are there already. Rename or remove them first.")
+            raise DatasetError(f"The columns {', '.join(taken)} exist already. Rename or remove them first.")
 
     def score(self, values: Iterable[object]) -> dict[str, list[Any]]:
         """Score a column of images.
@@ -89,7 +89,7 @@ class TableScorer:
                 with `"bytes"` or `"path"`, or anything else that `Metric.score` takes as a single image.
 
         Returns:
-            Columns of scores, None where an image failed, and the column `score_error` with the reason, else None.
+            Columns of scores, None where an image failed, and the column `score_error` with the reason or None.
         """
         columns: dict[str, list[Any]] = {column: [] for column in (*self.score_columns, ERROR_COLUMN)}
         sources: Any = (self._source(value) for value in values)
@@ -103,7 +103,7 @@ class TableScorer:
         return columns
 
     def _source(self, value: object) -> object:
-        if isinstance(value, float) and math.isnan(value):  # how pandas writes that there is none
+        if isinstance(value, float) and math.isnan(value):  # pandas' missing value
             return None
         if isinstance(value, Mapping):
             value = value.get("path") if value.get("bytes") is None else value["bytes"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["score_dataset"]
 
-_BATCHES_AHEAD = 8  # of a stream, so that images of equal size find each other
+_BATCHES_AHEAD = 8  # of a stream, so that images of equal size meet in a batch
 
 AnyDataset = TypeVar("AnyDataset")
 
@@ -33,16 +33,17 @@ def score_dataset(
 ) -> AnyDataset:
     """Score the images of a data set of the library `datasets`.
 
-    Encoded images are read by this package, as everywhere in it, and not by `datasets`. A streamed data set is scored
+    This package decodes the images, not `datasets`, so scores are the same as elsewhere. A streamed data set is scored
     while it is read.
 
     Args:
         dataset: A `Dataset`, an `IterableDataset`, or a dictionary of one of them by split, as `load_dataset` returns.
         metrics: A metric, a name, or several of them.
-        image_column: Column of images: an `Image` feature, paths, encoded bytes, or in a stream whatever it holds.
+        image_column: Column of images: an `Image` feature, paths, addresses, encoded bytes, or in a stream anything
+            that `Metric.score` takes as a single image.
         folder: Where relative paths start, a path or an address; None for the working directory.
-        batch_size: Most images of equal size that go through an encoder together.
-        max_pixels: Most pixels that go through it together; a larger image goes alone.
+        batch_size: Largest number of images of equal size in one forward pass.
+        max_pixels: Largest number of pixels in one forward pass; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.
 
     Returns:
@@ -50,8 +51,8 @@ def score_dataset(
         labels, `metric.label`; and `score_error`, None or the reason why an image failed.
 
     Raises:
-        DatasetError: There is no such column, or columns of scores are there already.
-        InvalidOptionError: `dataset` is none of these, or `metrics` are no metrics.
+        DatasetError: There is no such column, or columns of scores exist already.
+        InvalidOptionError: `dataset` or `metrics` is something else.
         MissingExtraError: The library `datasets` is not installed.
 
     Example:
@@ -90,7 +91,7 @@ def _score_stored(scorer: TableScorer, dataset: Dataset, image_column: str) -> D
     images = _undecoded(plain.select_columns([image_column]), image_column)
     columns = scorer.score(row[image_column] for row in images)
     features = _score_features(scorer)
-    if len(dataset) == 0:  # to which concatenate_datasets would add nothing
+    if len(dataset) == 0:  # concatenate_datasets would not add columns
         both = Features(plain.features | features)
         scored = Dataset.from_dict({name: [] for name in both}, both)
     else:
@@ -119,7 +120,7 @@ def _score_column(scorer: TableScorer, values: list[object]) -> dict[str, list[A
 
 
 def _undecoded(dataset: Any, image_column: str) -> Any:
-    """The same with the images as they are stored, which keeps all bits and leaves the decoding to threads."""
+    """The same data set with encoded images, which keeps all bits and leaves decoding to threads."""
     from datasets import Image
 
     feature = None if dataset.features is None else dataset.features[image_column]

@@ -1,6 +1,6 @@
-"""Scores as columns of a pandas data frame, by a function or as `frame.perceptmetrics.score(...)`.
+"""Scores as columns of a pandas data frame, by a function or by `frame.perceptmetrics.score(...)`.
 
-Importing this module makes the accessor known to pandas.
+Importing this module registers the accessor with pandas.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def score_frame(
     """Score the images of a data frame.
 
     Args:
-        frame: The frame; it is not changed.
+        frame: The frame. It is not modified.
         metrics: A metric, a name, or several of them.
-        image_column: Column with paths, addresses that fsspec opens, encoded bytes, PIL images, arrays, or
+        image_column: Column with paths, addresses, encoded bytes, PIL images, arrays, or
             dictionaries with `"bytes"` or `"path"`.
         folder: Where relative paths start, a path or an address; None for the working directory.
-        batch_size: Most images of equal size that go through an encoder together.
-        max_pixels: Most pixels that go through it together; a larger image goes alone.
+        batch_size: Largest number of images of equal size in one forward pass.
+        max_pixels: Largest number of pixels in one forward pass; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.
 
     Returns:
@@ -49,8 +49,8 @@ def score_frame(
         labels, `metric.label`; and `score_error`, None or the reason why an image failed.
 
     Raises:
-        DatasetError: There is no such column, it is there twice, or columns of scores are there already.
-        InvalidOptionError: `frame` is no data frame, or `metrics` are no metrics.
+        DatasetError: There is no such column, there are two of them, or columns of scores exist already.
+        InvalidOptionError: `frame` is not a data frame, or `metrics` is something else.
         MissingExtraError: pandas is not installed.
 
     Example:
@@ -76,7 +76,7 @@ def score_frame(
 
 
 class FrameAccessor:
-    """What `frame.perceptmetrics` is.
+    """The accessor `frame.perceptmetrics`.
 
     Args:
         frame: The frame.
@@ -99,7 +99,7 @@ class FrameAccessor:
         return score_frame(self._frame, metrics, image_column, **options)
 
 
-with contextlib.suppress(ModuleNotFoundError):  # without pandas there is no frame that could have an accessor
+with contextlib.suppress(ModuleNotFoundError):  # without pandas there are no frames
     from pandas.api.extensions import register_dataframe_accessor
 
     register_dataframe_accessor("perceptmetrics")(FrameAccessor)

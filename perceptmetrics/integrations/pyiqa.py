@@ -1,6 +1,6 @@
-"""The metrics of this package in pyiqa's registry, for code that is written against `pyiqa.create_metric`.
+"""The metrics of this package in pyiqa's registry, for code that calls `pyiqa.create_metric`.
 
-pyiqa is under a non-commercial licence; installing it is up to its users. Nothing of it is needed elsewhere.
+pyiqa has a non-commercial licence. Only this module needs it, and users install it themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["PerceptMetricsNetwork", "register_with_pyiqa"]
 
 
 class PerceptMetricsNetwork(nn.Module):
-    """A metric in the form that pyiqa expects of its networks: one row of scores per image.
+    """A metric as pyiqa expects its networks: one row of scores per image.
 
     Args:
         metric: Name of the metric.
@@ -33,7 +33,7 @@ class PerceptMetricsNetwork(nn.Module):
         self.metric = create_metric(metric, **options)
 
     def forward(self, images: ImageSource | Tensor, *_: object, **__: object) -> Tensor:
-        """Score images; a reference image and whatever else pyiqa passes to its networks is not looked at.
+        """Score images. A reference image, and anything else that pyiqa passes to its networks, is ignored.
 
         Args:
             images: Shape (N, 3, H, W), RGB in [0, 1].
@@ -49,14 +49,14 @@ _ARCHITECTURE = PerceptMetricsNetwork.__name__
 
 
 def register_with_pyiqa(*, prefix: str = "perceptmetrics/", override: bool = False) -> list[str]:
-    """Make every registered metric known to `pyiqa.create_metric` and `pyiqa.list_models`.
+    """Register every metric with `pyiqa.create_metric` and `pyiqa.list_models`.
 
-    Metrics of other packages are among them; call it again after registering more. Options of
-    `perceptmetrics.create_metric` can be given to `pyiqa.create_metric`.
+    This includes metrics of other packages; call it again after registering more. `pyiqa.create_metric` then takes the
+    options of `perceptmetrics.create_metric`.
 
     Args:
-        prefix: What stands before our names, so that none of pyiqa's own metrics is meant by accident; may be empty.
-        override: Whether metrics of pyiqa that are called the same are replaced.
+        prefix: Prefix of our names, which keeps them apart from pyiqa's own metrics; may be empty.
+        override: Whether to replace pyiqa's metrics of the same names.
 
     Returns:
         The names in pyiqa's registry.
@@ -79,8 +79,8 @@ def register_with_pyiqa(*, prefix: str = "perceptmetrics/", override: bool = Fal
     taken = [name for name in names if name in DEFAULT_CONFIGS and not _is_ours(DEFAULT_CONFIGS[name])]
     if taken and not override:
         raise InvalidOptionError(
-            f"pyiqa has metrics of its own named {', '.join(taken)}. Register ours under names of their own "
-            f"(prefix='perceptmetrics/'), or pass override=True to replace those of pyiqa in this process."
+            f"pyiqa has its own metrics named {', '.join(taken)}. Register ours under other names "
+            f"(prefix='perceptmetrics/'), or pass override=True to replace pyiqa's in this process."
         )
     if _ARCHITECTURE not in ARCH_REGISTRY:
         ARCH_REGISTRY.register(PerceptMetricsNetwork)
@@ -103,6 +103,6 @@ def _config(name: str) -> dict[str, Any]:
 
 
 def _score_range(score: ScoreSpec) -> str:
-    """The range as pyiqa writes it: `"0, 1"`; a tilde for bounds that are not strict, and alone for no bound."""
+    """The range in pyiqa's notation: `"0, 1"`; `~` before a bound that is not strict, and for no bound."""
     about = "" if score.strict_range else "~"
     return ", ".join("~" if bound is None else f"{about}{bound:g}" for bound in (score.lower, score.upper))

@@ -1,8 +1,8 @@
 """Scoring on a cluster with Ray Data (https://docs.ray.io/en/latest/data/data.html): a pool of actors, one model each.
 
-The work is cut into parts (`sources.find_parts`), of which each actor scores one at a time with `scoring.score_images`,
-so scores are those of one process with as many threads. Rows come back in order, so what writes and resumes the file of
-a local run serves here too. A part whose worker dies is given to another one.
+The work is split into parts (`find_parts`). Each actor scores one part at a time with `score_images`, so scores are
+those of one process with as many threads. Rows come back in order, so the code that writes and resumes the files of
+local runs works here too. If a worker dies, another one takes its part.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ MetricOptions = Mapping[str, Mapping[str, Any]]
 
 _OBJECT_STORE_BYTES = 256 * 2**20
 _LOCAL_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone unasked
-    "RAY_worker_niceness": "0",  # else whatever else runs on the machine goes first
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what it would say goes to the logs, and to the terminal as well
+    "RAY_USAGE_STATS_ENABLED": "0",  # report nothing to anyone unasked
+    "RAY_worker_niceness": "0",  # or else all other processes on the machine have priority
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # or else its messages appear on the terminal as well
 }
 
 
@@ -47,12 +47,12 @@ class Actors:
     """The workers of a run.
 
     Attributes:
-        count: How many; None for as many as the cluster has processors, or GPUs, for.
-        cpus: Processors of each: threads of the model and, as many again, threads that decode.
-        gpus: GPUs of each; 0.5 puts two on one, 0 scores on the processor.
+        count: Number of actors; None for as many as fit in the cluster.
+        cpus: CPUs of each, which is its number of threads for the model and also for decoding.
+        gpus: GPUs of each; with 0.5 two share one, with 0 the CPU scores.
 
     Raises:
-        InvalidOptionError: A number is not positive.
+        InvalidOptionError: A number is out of range.
     """
 
     count: int | None = None
@@ -78,23 +78,23 @@ def score_parts(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     known: Mapping[str, ScoredImage] | None = None,
 ) -> Iterator[ScoredImage]:
-    """Score parts on the cluster that is connected to, or `RAY_ADDRESS` names, or else on this machine.
+    """Score parts on the connected cluster, or on the one that `RAY_ADDRESS` names, or else on this machine.
 
     Args:
         metrics: Names of metrics, each with the options of `create_metric`; every actor creates them once.
-        parts: The work. For scores that agree with a local run's to the last digit, `part_size` of `find_parts` is a
-            multiple of `batching.window_size(batch_size)`, and the local run has `actors.cpus` threads.
+        parts: The work. Scores equal a local run's to the last digit if `part_size` of `find_parts` is a multiple of
+            `window_size(batch_size)` and the local run has `actors.cpus` threads.
         actors: The workers.
-        options: How files that hold many images are read.
+        options: How to read files that hold many images.
         batch_size: See `score_images`.
         max_pixels: See `score_images`.
-        known: See `score_images`; parts of which everything is known are not handed out.
+        known: See `score_images`; parts that are known completely are not handed out.
 
     Yields:
         One result per image, in the order of the parts.
 
     Raises:
-        ClusterError: The cluster cannot be started, or a part fails again and again.
+        ClusterError: The cluster cannot be started, or a part fails repeatedly.
         MissingExtraError: Ray is not installed.
     """
     known, actors = known or {}, actors or Actors()
@@ -119,12 +119,12 @@ def score_parts(
 
 
 class ScoreColumn:
-    """Adds columns of scores to a dataset of yours, as the class that `Dataset.map_batches` takes.
+    """Adds columns of scores to a Ray dataset: a class for `Dataset.map_batches`.
 
     Args:
         metrics: Names of metrics, each with the options of `create_metric`.
-        column: Column of images: encoded bytes, paths, or arrays.
-        threads: Threads of the model; None leaves Ray's choice, the actor's number of processors.
+        column: Column of images: encoded bytes, paths, addresses, or arrays.
+        threads: Threads of the model; None for Ray's default, the actor's number of CPUs.
 
     Example:
         ```
@@ -141,7 +141,7 @@ class ScoreColumn:
         self._column = column
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The batch with a column for each score, NaN where an image failed, and `error`, empty where none did."""
+        """Add a column for each score, NaN where an image failed, and `error`, empty where none did."""
         rows = list(score_images(self._metrics, batch[self._column], workers=1))
         scores = {
             column: torch.tensor([row.scores.get(column, float("nan")) for row in rows]).numpy()
@@ -152,7 +152,7 @@ class ScoreColumn:
 
 @dataclass(frozen=True)
 class _Job:
-    """A part that is handed out."""
+    """A part of the work for an actor."""
 
     part: Part
     options: ReadOptions
@@ -160,7 +160,7 @@ class _Job:
 
 
 class _PartScorer:
-    """What lives in an actor. Jobs and rows travel pickled: names of files need not be valid text."""
+    """Runs in an actor. Jobs and rows are pickled, because names of files need not be valid text."""
 
     def __init__(self, metrics: MetricOptions, actors: Actors, batch_size: int, max_pixels: int) -> None:
         torch.set_num_threads(actors.cpus)
@@ -199,23 +199,23 @@ def _run(
             compute=ray.data.ActorPoolStrategy(size=count),
             num_cpus=actors.cpus,
             num_gpus=actors.gpus or None,
-        )  # Ray Data starts actors that died again, and hands their parts out again, unasked
+        )  # Ray Data restarts dead actors and hands out their parts again by itself
         with contextlib.closing(iter(scored.iter_rows())) as rows:
             for row in rows:
                 yield pickle.loads(row["rows"])  # noqa: S301 - written by `_PartScorer`
     except RayError as error:
         raise ClusterError(
-            f"Ray could not finish: {_last_line(error)} What is scored is kept; mend that and go on with --resume."
+            f"Ray could not finish: {_last_line(error)} Finished scores are kept; fix this and continue with --resume."
         ) from error
 
 
 def _last_line(error: Exception) -> str:
-    """What was raised in a worker; before it Ray quotes where."""
+    """The error raised in a worker; Ray puts the traceback before it."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def _count(ray: ModuleType, actors: Actors, jobs: int) -> int:
-    """Number of actors: no more than there are jobs, and none that the cluster could never start."""
+    """Number of actors: at most the number of jobs, and at most what the cluster can start."""
     resources = ray.cluster_resources()
     room = int(resources.get("CPU", 0) // actors.cpus)
     if actors.gpus:
@@ -229,7 +229,7 @@ def _count(ray: ModuleType, actors: Actors, jobs: int) -> int:
 
 
 def _known_by_container(known: Mapping[str, ScoredImage], parts: Sequence[Part]) -> dict[str, set[str]]:
-    """Known names by the container that they lie in."""
+    """Known names by the container that holds them."""
     found: dict[str, set[str]] = {part.container: set() for part in parts if part.container is not None}
     if found:
         for name in known:
@@ -242,7 +242,7 @@ def _known_by_container(known: Mapping[str, ScoredImage], parts: Sequence[Part])
 
 
 def _known_names(part: Part, known: Mapping[str, ScoredImage], known_in: Mapping[str, set[str]]) -> set[str] | None:
-    """Which images of a part are known; None when all are. What a container holds shows when it is read."""
+    """The known images of a part; None if all are known. What a container holds is not known before it is read."""
     if part.container is not None:
         return known_in[part.container]
     names = {file for file in part.files if file in known}
@@ -264,7 +264,7 @@ def _import_ray() -> ModuleType:
 
 @contextlib.contextmanager
 def _cluster(ray: ModuleType) -> Iterator[None]:
-    """Use the cluster that this process is connected to; else connect, and leave at the end."""
+    """Use the cluster that this process is connected to; otherwise connect, and disconnect at the end."""
     if ray.is_initialized():
         yield
         return

@@ -33,27 +33,26 @@ _serial_numbers = itertools.count(1)
 
 
 class PerceptualMetric(torchmetrics.Metric):
-    """Mean score of all images that were seen, or all their scores.
+    """Mean score of all images seen, or the list of their scores.
 
-    The scores are those of the wrapped metric. `forward` returns the value of the batch, with gradients to the pixels.
-    The frozen weights of the wrapped metric are not part of `state_dict` nor of `parameters()`, so that checkpoints
-    of a model stay small and load without them; `.to(device)` moves them, pickling takes them along, and clones
-    share their memory.
+    Scores are those of the wrapped metric. `forward` returns the value of the batch, with gradients to the pixels. The
+    frozen weights of the wrapped metric are neither in `state_dict` nor in `parameters()`, so checkpoints of a model
+    stay small and load without them. `.to(device)` moves them, pickling includes them, and clones share their memory.
 
     Args:
-        metric: A name (see `perceptmetrics.create_metric`), or a metric that exists.
-        reduction: `"mean"` over the images, exact whatever the sizes of batches and the shares of processes; or
-            `"none"`, which keeps every score. With several processes the scores of the first come first.
-        label: For a metric with labels: the one whose scores are wanted; None for all, as a dictionary.
-        check_values: Whether images must be in [0, 1]. Looking at the values waits for the device.
+        metric: A metric, or a name for `perceptmetrics.create_metric`.
+        reduction: `"mean"` over the images, exact for any sizes of batches and any split among processes; or `"none"`,
+            which keeps every score. With several processes the scores of the first come first.
+        label: For a metric with labels: the label to score; None for all of them, as a dictionary.
+        check_values: Whether to check that images are in [0, 1]. Reading the values waits for the device.
         **options: Options of every `torchmetrics.Metric`: `dist_sync_on_step`, `process_group`, `compute_on_cpu`, ...
 
     Attributes:
         metric: The wrapped metric.
 
     Raises:
-        InvalidOptionError: `metric` is no metric, `reduction` or `label` is none of those possible, or torchmetrics
-            does not know one of the options.
+        InvalidOptionError: `metric` is not a metric, `reduction` or `label` is not one of the possible values, or
+            torchmetrics does not know one of the options.
 
     Example:
         >>> import torch
@@ -86,12 +85,12 @@ class PerceptualMetric(torchmetrics.Metric):
             super().__init__(**options)
         except ValueError as error:
             raise InvalidOptionError(
-                f"{error}. Options of the wrapped metric are given where it is made: "
+                f"{error}. Pass options of the wrapped metric to create_metric: "
                 "PerceptualMetric(create_metric(name, ...))."
             ) from error
         made = create_metric(metric) if isinstance(metric, (str, os.PathLike)) else metric
         _check(made, reduction, label)
-        # Past nn.Module's registration, which would put the frozen weights into every state dictionary.
+        # Bypass nn.Module's registration, which would put the frozen weights into every state dictionary.
         object.__setattr__(self, "metric", made)
         self.reduction = reduction
         self.label = label
@@ -102,7 +101,7 @@ class PerceptualMetric(torchmetrics.Metric):
             self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
         else:
             self.add_state("scores", [], dist_reduce_fx="cat")
-        # Collections take metrics with equal states after one batch for the same metric, and go on with one of them.
+        # Collections merge metrics whose states are equal after one batch; a serial number keeps different ones apart.
         self.add_state("identity", torch.tensor(float(next(_serial_numbers))), dist_reduce_fx="max")
         self.to(made.device)
 
@@ -113,39 +112,39 @@ class PerceptualMetric(torchmetrics.Metric):
 
     @property
     def plot_lower_bound(self) -> float | None:  # type: ignore[override]
-        """Lowest possible score; None where it is unbounded."""
+        """Lowest possible score; None if unbounded."""
         return self.metric.score_range[0]
 
     @property
     def plot_upper_bound(self) -> float | None:  # type: ignore[override]
-        """Highest possible score; None where it is unbounded."""
+        """Highest possible score; None if unbounded."""
         return self.metric.score_range[1]
 
     def forward(self, images: Tensor | Sequence[Tensor]) -> Result:
-        """Take in a batch and return its own value, with gradients to the pixels.
+        """Update the state with a batch and return the value of the batch alone, with gradients to the pixels.
 
         Args:
             images: See `update`.
 
         Returns:
-            What `compute` would return if there were this batch alone.
+            What `compute` would return for this batch alone.
         """
         value: Result = super().forward(images)
-        # Or else the graph of the batch would stay, here and in the states.
+        # Or else the graph of the batch would be kept, here and in the states.
         self._forward_cache: Any = _each(torch.detach, value)
         if self.reduction == "none":
             self.scores = [scores.detach() for scores in self.scores]
         return value
 
     def update(self, images: Tensor | Sequence[Tensor]) -> None:
-        """Take in a batch.
+        """Update the state with a batch.
 
         Args:
             images: Shape (N, 3, H, W) or (3, H, W), RGB, floating point in [0, 1], on the metric's device; or a list
                 of tensors (3, H_i, W_i) of any sizes.
 
         Raises:
-            InvalidImageError: They have another form, or `check_values` is on and their values are not in [0, 1].
+            InvalidImageError: Type or shape is wrong, or `check_values` is on and values are not in [0, 1].
         """
         if self.check_values:
             for pixels in [images] if isinstance(images, Tensor) else images:
@@ -158,15 +157,15 @@ class PerceptualMetric(torchmetrics.Metric):
             self.score_sum = self.score_sum + rows.to(self.score_sum.dtype).sum(dim=0)
             self.count = self.count + rows.shape[0]
         else:
-            # In one dimension, so that a process without images can join those that have some.
+            # Flat, so that a process without images can be joined with others.
             self.scores.append(rows.flatten())
 
     def compute(self) -> Result:
-        """Value over all images since the last `reset`, of all processes.
+        """Value over all images of all processes since the last `reset`.
 
         Returns:
-            float32: a scalar, or shape (N,) for `reduction="none"`; for a metric with labels a dictionary of them, by
-            label. Without any image NaN, or nothing.
+            float32: a scalar, or shape (N,) for `reduction="none"`. For a metric with labels a dictionary of these by
+            label. Without any image NaN, or shape (0,).
         """
         if self.reduction == "mean":
             columns = (self.score_sum / self.count).float().unbind()
@@ -211,10 +210,10 @@ class PerceptualMetric(torchmetrics.Metric):
         return compute_in_shape
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> nn.Module:
-        """Move the states, and the wrapped metric to their device; its precision never changes."""
+        """Move the states, and the wrapped metric to the same device. Its precision never changes."""
         try:
             fn(torch.zeros(1, dtype=torch.float64))
-        except (TypeError, RuntimeError):  # Apple's graphics processors have no float64
+        except (TypeError, RuntimeError):  # Apple's GPUs have no float64
             self._narrow_sum()
         moved: nn.Module = super()._apply(fn, exclude_state)
         self.metric.to(self.device)
@@ -226,7 +225,7 @@ class PerceptualMetric(torchmetrics.Metric):
             self._defaults["score_sum"] = self._defaults["score_sum"].to(torch.float32)  # type: ignore[union-attr]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PerceptualMetric:
-        """Copy everything but the memory of the frozen weights."""
+        """Copy everything except the frozen weights, which are shared."""
         for tensor in itertools.chain(self.metric.parameters(), self.metric.buffers()):
             if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
                 memo[id(tensor)] = nn.Parameter(tensor.detach(), requires_grad=False)

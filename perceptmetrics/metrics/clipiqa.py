@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, openai_clip
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
 from perceptmetrics.spec import (
     AntonymHeadSpec,
     CardSpec,
@@ -29,7 +29,7 @@ CLIPIQA_PAIRS = (PromptPair(name="quality", positive="Good photo.", negative="Ba
 CLIPIQA = MetricSpec(
     name="clipiqa",
     task="quality",
-    backbone=openai_clip("RN50", positional_embedding="drop"),
+    encoder=openai_clip("RN50", positional_embedding="drop"),
     views=ViewsSpec(views=(WholeView(),), mean=CLIP_MEAN, std=CLIP_STD),
     head=AntonymHeadSpec(pairs=CLIPIQA_PAIRS),
     score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True),
@@ -49,18 +49,18 @@ _PROMPTS_REPO = "chaofengc/IQA-PyTorch-Weights"
 _PROMPTS_REVISION = "2e0f216cef5664a13537ca44119354535272e4ac"
 
 
-def _with_learned_prompts(name: str, backbone: ClipEncoderSpec, filename: str, size: int, sha256: str) -> MetricSpec:
+def _with_learned_prompts(name: str, encoder: ClipEncoderSpec, filename: str, size: int, sha256: str) -> MetricSpec:
     weights = HubFile(repo=_PROMPTS_REPO, filename=filename, revision=_PROMPTS_REVISION, size=size, sha256=sha256)
     context = ContextSpec(length=16, position="middle", weights=weights)
-    embedding = "without" if backbone.positional_embedding == "drop" else "with a resized"
+    embedding = "without" if encoder.positional_embedding == "drop" else "with a resized"
     return replace(
         CLIPIQA,
         name=name,
-        backbone=backbone,
+        encoder=encoder,
         head=AntonymHeadSpec(pairs=CLIPIQA_PAIRS, context=context),
         card=replace(
             CLIPIQA.card,
-            summary=f"CLIP-IQA+: quality with prompts learned around a frozen {backbone.architecture} "
+            summary=f"CLIP-IQA+: quality with prompts learned around a frozen {encoder.architecture} "
             f"{embedding} positional embedding.",
             licence="Prompts: CC BY-NC-SA 4.0 (not for commercial use); CLIP weights by OpenAI: MIT",
             training_data="KonIQ-10k: photographs with mean opinion scores; the prompts alone were trained.",

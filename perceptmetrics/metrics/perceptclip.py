@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, openai_clip
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
 from perceptmetrics.spec import (
     AffineMap,
     CardSpec,
@@ -43,7 +43,7 @@ _PAPER_URL = "https://arxiv.org/abs/2503.13260"
 _LICENCE = "Not stated by the authors; CLIP weights by OpenAI: MIT"
 
 
-def _backbone() -> EncoderSpec:
+def _encoder() -> EncoderSpec:
     return replace(openai_clip("ViT-L-14", positional_embedding="keep"), lora=_LORA, in_trained_file=True)
 
 
@@ -60,7 +60,7 @@ def _head(repo: str, filename: str, outputs: int) -> MlpHeadSpec:
 PERCEPTCLIP_IQA = MetricSpec(
     name="perceptclip_iqa",
     task="quality",
-    backbone=_backbone(),
+    encoder=_encoder(),
     views=_views(CropsView(height=512, width=384, size=224, count=15)),
     head=_head("PerceptCLIP_IQA", "perceptCLIP_IQA.pth", outputs=1),
     score=ScoreSpec(
@@ -85,7 +85,7 @@ PERCEPTCLIP_IQA = MetricSpec(
 PERCEPTCLIP_MEM = MetricSpec(
     name="perceptclip_mem",
     task="memorability",
-    backbone=_backbone(),
+    encoder=_encoder(),
     views=_views(CentreCropView(size=224)),
     head=_head("PerceptCLIP_Memorability", "perceptCLIP_Memorability.pth", outputs=1),
     score=ScoreSpec(lower=0.0, upper=1.0, strict_range=False, higher_is_better=True),
@@ -103,7 +103,7 @@ PERCEPTCLIP_MEM = MetricSpec(
 PERCEPTCLIP_EMO = MetricSpec(
     name="perceptclip_emo",
     task="emotion",
-    backbone=_backbone(),
+    encoder=_encoder(),
     views=_views(CentreCropView(size=224)),
     head=_head("PerceptCLIP_Emotions", "perceptCLIP_Emotions.pth", outputs=len(EMOTIONS)),
     score=ScoreSpec(

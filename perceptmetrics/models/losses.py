@@ -91,7 +91,7 @@ class PerceptualLoss(nn.Module):
             "distribution", None if distribution is None else distribution.to(metric.device), persistent=False
         )
         if checkpointing:
-            metric.backbone.checkpointing = True
+            metric.encoder.checkpointing = True
         self._absent_prefix: str | None = None
         self.register_load_state_dict_pre_hook(_look_for_weights)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_forgive_absent_weights)  # type: ignore[no-untyped-call]

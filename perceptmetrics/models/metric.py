@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from perceptmetrics.images.load import ImageSource
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.views import Views
     from perceptmetrics.spec import MetricSpec
 
@@ -41,7 +41,7 @@ class Metric(MetricBase[Tensor]):
     Args:
         spec: What the metric is.
         views: How an image is shown to the encoder.
-        backbone: The encoder.
+        encoder: The encoder.
         head: From features to outputs.
         pool: From the outputs of an image's views to its raw outputs; None for their mean.
 
@@ -56,12 +56,12 @@ class Metric(MetricBase[Tensor]):
     """
 
     def __init__(
-        self, spec: MetricSpec, views: Views, backbone: Backbone, head: nn.Module, pool: Pool | None = None
+        self, spec: MetricSpec, views: Views, encoder: Encoder, head: nn.Module, pool: Pool | None = None
     ) -> None:
         super().__init__()
         self.spec = spec
         self.views = views
-        self.backbone = backbone
+        self.encoder = encoder
         self.head = head
         self.pool = Pool(PoolSpec()) if pool is None else pool
         self.requires_grad_(False)
@@ -95,7 +95,7 @@ class Metric(MetricBase[Tensor]):
     @property
     def device(self) -> torch.device:
         """Where the encoder lives."""
-        return next(self.backbone.parameters()).device
+        return next(self.encoder.parameters()).device
 
     @property
     def reads_prompts(self) -> bool:
@@ -135,8 +135,8 @@ class Metric(MetricBase[Tensor]):
         Returns:
             Features of shapes (N * V, D), in float32 unless the encoder's own precision is higher.
         """
-        dtype = next(self.backbone.parameters()).dtype
-        encoded = [self.backbone(group.to(dtype)) for group in groups]
+        dtype = next(self.encoder.parameters()).dtype
+        encoded = [self.encoder(group.to(dtype)) for group in groups]
         return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
 
     def score_features(
@@ -214,7 +214,7 @@ class Metric(MetricBase[Tensor]):
 
     def requires_grad_(self, requires_grad: bool = True) -> Metric:
         """Freeze all weights or let them train; what trains is no longer shared with other metrics."""
-        self.backbone.requires_grad_(requires_grad)
+        self.encoder.requires_grad_(requires_grad)
         return super().requires_grad_(requires_grad)
 
     def train(self, mode: bool = True) -> Metric:

@@ -135,9 +135,9 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
                 yield index, decoded.pixels
 
         for batch in batches_by_size(pixels(), batch_size=batch_size, max_pixels=max_pixels):
-            of_batch = _batched([texts.pop(index) for index in batch.places]) if self.reads_prompts else None
-            with _naming(batch.places):
-                scores.update(zip(batch.places, self.score_batch(batch.images, of_batch), strict=True))
+            of_batch = _batched([texts.pop(index) for index in batch.indices]) if self.reads_prompts else None
+            with _naming(batch.indices):
+                scores.update(zip(batch.indices, self.score_batch(batch.images, of_batch), strict=True))
         if not scores:
             raise InvalidImageError("There is nothing to score: the sequence of images is empty.")
         if given is not None and not isinstance(given, str) and len(given) != len(scores):

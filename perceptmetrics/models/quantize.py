@@ -14,18 +14,18 @@ from perceptmetrics._util.warnings import quiet
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
 
 if TYPE_CHECKING:
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
 
 __all__ = ["Precision", "quantise"]
 
 Precision = Literal["int8"]
 
 
-def quantise(backbone: Backbone, precision: Precision) -> None:
+def quantise(encoder: Encoder, precision: Precision) -> None:
     """Quantise the linear layers of an encoder in place; nothing that other encoders share is changed.
 
     Args:
-        backbone: A CLIP vision transformer in float32 on the CPU.
+        encoder: A CLIP vision transformer in float32 on the CPU.
         precision: `"int8"`.
 
     Raises:
@@ -34,11 +34,11 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
     """
     if precision != "int8":
         raise InvalidOptionError(f"precision= must be 'int8', got {precision!r}. For bfloat16 or float16 pass dtype=.")
-    weight = next(backbone.parameters())
-    if backbone.quantizable is None:
+    weight = next(encoder.parameters())
+    if encoder.quantizable is None:
         raise InvalidOptionError(
             "precision='int8' is for metrics on one of CLIP's vision transformers, got one on a "
-            f"{type(backbone).__name__}. Leave it out."
+            f"{type(encoder).__name__}. Leave it out."
         )
     if weight.device.type != "cpu" or not weight.dtype.itemsize == 4:
         raise InvalidOptionError(
@@ -50,10 +50,10 @@ def quantise(backbone: Backbone, precision: Precision) -> None:
             from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
     except ImportError as error:
         raise MissingExtraError("precision='int8'", "int8") from error
-    quantize_(backbone.quantizable, Int8DynamicActivationInt8WeightConfig())
-    for module in backbone.modules():
+    quantize_(encoder.quantizable, Int8DynamicActivationInt8WeightConfig())
+    for module in encoder.modules():
         module.__dict__.pop("extra_repr", None)  # torchao's own, which cannot be pickled
-    backbone.shared.separate(backbone)  # what little is left, so that nothing of the original stays in memory
+    encoder.shared.separate(encoder)  # what little is left, so that nothing of the original stays in memory
     _return_free_memory()
 
 

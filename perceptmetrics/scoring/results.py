@@ -1,4 +1,4 @@
-"""Rows of scores and how they are written in text."""
+"""Rows of scores, and how they are written as text."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class ScoredImage:
     """One row: an image with its scores, or with the reason why it has none.
 
     Attributes:
-        name: Path of the image as it was given.
-        scores: Score by column; empty when the image failed.
-        error: Why it could not be scored; None when it was.
-        window: Number of the window of the stream it was scored in (see `batching`); None when that does not matter.
+        name: Path of the image as given.
+        scores: Scores by column; empty if the image failed.
+        error: Why it could not be scored; None if it was.
+        window: Index of the window of the stream in which it was scored (see `images.batch`); None if irrelevant.
     """
 
     name: str
@@ -38,23 +38,23 @@ class ScoredImage:
     window: int | None = field(default=None, compare=False)
 
 
-def format_start(columns: Sequence[str], form: TextFormat) -> str:
-    """What stands before the first row of a file: the header of a CSV, nothing in JSON Lines."""
-    return csv_line(["image", *columns, "error"]) if form == "csv" else ""
+def format_start(columns: Sequence[str], file_format: TextFormat) -> str:
+    """The start of a file before its first row: the header of a CSV, nothing in JSON Lines."""
+    return csv_line(["image", *columns, "error"]) if file_format == "csv" else ""
 
 
-def format_row(row: ScoredImage, columns: Sequence[str], form: TextFormat) -> str:
+def format_row(row: ScoredImage, columns: Sequence[str], file_format: TextFormat) -> str:
     """Write one row.
 
     Args:
         row: The scored image.
         columns: Score columns in order.
-        form: `"csv"` (image, columns, error) or `"jsonl"` (an object with the scores or the error).
+        file_format: `"csv"` (image, columns, error) or `"jsonl"` (an object with the scores or the error).
 
     Returns:
-        One line with its end. Scores have six decimals.
+        One line with its line break. Scores have six decimals.
     """
-    if form == "csv":
+    if file_format == "csv":
         scores = [f"{row.scores[column]:.{DECIMALS}f}" if column in row.scores else "" for column in columns]
         return csv_line([row.name, *scores, row.error or ""])
     rounded = {column: round(row.scores[column], DECIMALS) for column in columns if column in row.scores}
@@ -62,14 +62,14 @@ def format_row(row: ScoredImage, columns: Sequence[str], form: TextFormat) -> st
 
 
 def csv_line(cells: Sequence[str]) -> str:
-    """One line of a CSV with its end; whatever would break the line is quoted."""
+    """One line of a CSV with its line break; cells that would break the line are quoted."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerow(cells)  # so that a carriage return in a name is quoted
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)  # so that carriage returns in names are quoted too
     return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A CSV in UTF-8; numbers have six decimals, NaN is an empty cell, broken names stay as they are."""
+    """A CSV in UTF-8. Numbers have six decimals, NaN is an empty cell, names with invalid UTF-8 are kept."""
     lines = [csv_line(list(header)), *(csv_line([_cell(value) for value in row]) for row in rows)]
     return "".join(lines).encode("utf-8", "surrogateescape")
 

@@ -1,11 +1,11 @@
-"""Scores on disk: an append-only journal while a run goes on, one finished file at its end.
+"""Scores on disk: an append-only journal during a run, one finished file at its end.
 
-Rows are appended to the journal `OUTPUT.partial` in input order and flushed, so a killed run loses no more than the
-few images that were in work or waited for their turn. At the end the journal is rendered to a temporary file that
-then takes the place of `OUTPUT`: the finished file is either the old or the new one, never half of it.
+Rows are appended to the journal `OUTPUT.partial` in input order and flushed. So a killed run loses only the few images
+that were being scored or waited for a batch. At the end the journal is rendered to a temporary file that replaces
+`OUTPUT`: there is always either the old or the new finished file, never half of it.
 
 Images are batched within windows of the stream, and the last bits of a score depend on its batch. A resumed run scores
-the last window of the journal once more, from its beginning, so that its batches are those of an uninterrupted run.
+the last window of the journal again from its beginning, so that its batches are those of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ class ResultsFile:
 
     Args:
         output: The finished file.
-        form: Its format.
+        file_format: Its format.
         columns: Score columns.
-        resume: Continue an interrupted run, or add to a finished file: images with a score are not scored again,
-            images that failed are tried again. Rows of images that this run is not given are kept, first. The names
-            and scores of earlier rows are held in memory.
+        resume: Continue an interrupted run, or add to a finished file. Images with a score are not scored again,
+            images that failed are. Rows of images that are not among the images of this run are kept and come first.
+            Names and scores of earlier rows are held in memory.
 
     Attributes:
-        done: Rows of earlier runs by image, without the failed ones.
+        done: Rows of earlier runs by image, without those that failed.
 
     Raises:
-        InvalidOptionError: An interrupted run lies there and `resume` is False, its columns differ, another run is
-            writing the same file, or what lies there is no regular file of scores.
+        InvalidOptionError: There is an interrupted run and `resume` is False, its columns differ, another run is
+            writing the same file, or the path is not a regular file of scores.
     """
 
-    def __init__(self, output: Path, form: Format, columns: Sequence[str], *, resume: bool) -> None:
+    def __init__(self, output: Path, file_format: Format, columns: Sequence[str], *, resume: bool) -> None:
         self.output = output = output.resolve()
         if output.exists() and not output.is_file():
-            raise InvalidOptionError(f"{output} is no regular file; to print the scores leave out --output.")
+            raise InvalidOptionError(f"{output} is not a regular file. To print the scores, leave out --output.")
         self.journal = output.with_name(output.name + ".partial")
-        if form == "parquet":
+        if file_format == "parquet":
             require_pyarrow()
-        self._form = form
+        self._format = file_format
         self._columns = list(columns)
         output.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(output)
@@ -76,7 +76,7 @@ class ResultsFile:
             raise
 
     def add(self, row: ScoredImage) -> None:
-        """Append one row; earlier rows are given again, in their place, when a run is resumed."""
+        """Append one row. A resumed run passes earlier rows again, in order; they are not written twice."""
         if self._order is not None:
             self._order.append(row.name)
         if row.name not in self.done:
@@ -84,7 +84,7 @@ class ResultsFile:
             self._stream.flush()
 
     def close(self) -> None:
-        """Stop without finishing: the journal stays for `resume`."""
+        """Stop without finishing; the journal remains for `resume`."""
         self._stream.close()
         self._unlock()
 
@@ -105,7 +105,7 @@ class ResultsFile:
             given = set(self._order)
             kept = [name for name in self.done if name not in given]
             rows = (by_name[name] for name in [*kept, *self._order])
-        _write_finished(self.output, self._form, rows, self._columns)
+        _write_finished(self.output, self._format, rows, self._columns)
         self.journal.unlink()
 
     def _take_over(self, *, resume: bool) -> dict[str, ScoredImage]:
@@ -129,37 +129,39 @@ class ResultsFile:
 
     def _earlier_rows(self) -> Iterator[ScoredImage]:
         if self.output.exists():
-            yield from _read_finished(self.output, self._form, self._columns)
+            yield from _read_finished(self.output, self._format, self._columns)
         if self.journal.exists():
             with _open(self.journal) as stream:
                 first = _parse_line(stream.readline())
             if "columns" not in first:
-                raise InvalidOptionError(f"{self.journal} is damaged: its first line names no columns. Delete it.")
+                raise InvalidOptionError(
+                    f"{self.journal} is corrupt: its first line does not name the columns. Delete it."
+                )
             _require_same_columns(self.journal, first["columns"], self._columns)
             windows = deque((row.window for row in _read_journal(self.journal)), maxlen=1)
             yield from (row for row in _read_journal(self.journal) if row.window is None or row.window not in windows)
 
 
 def _lock(output: Path) -> FileLock:
-    """Hold a lock beside the output; the system frees it when the process ends, however it ends."""
+    """Take a lock beside the output. The operating system releases it when the process ends, however it ends."""
     lock = FileLock(output.with_name(f".{output.name}.lock"), thread_local=False)  # any thread may close the file
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise InvalidOptionError(
-            f"Another run is writing {output} at this moment. Wait for it, or write to another file."
+            f"Another run is writing {output}. Wait for it to end, or write to another file."
         ) from error
     return lock
 
 
 def _open(path: Path, mode: Literal["r", "w", "a"] = "r") -> TextIO:
-    """Open a text file; names of files that are no UTF-8 survive."""
+    """Open a text file; names of files with invalid UTF-8 are kept."""
     return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
-    """Write a file beside `path`, which takes its place when everything is written."""
+    """Write a file beside `path` that replaces it once everything is written."""
     with replacing(path) as temporary, _open(temporary, "w") as stream:
         yield stream
         stream.flush()
@@ -180,7 +182,7 @@ def _read_journal(path: Path) -> Iterator[ScoredImage]:
 
 
 def _parse_line(line: str) -> dict[str, Any]:
-    """A line of the journal; empty when it is damaged, as a killed run may leave it: its image is scored again."""
+    """Parse a line of the journal; empty if it is corrupt, as a killed run may leave it. Its image is scored again."""
     try:
         record = json.loads(line)
     except ValueError:
@@ -188,37 +190,36 @@ def _parse_line(line: str) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _write_finished(path: Path, form: Format, rows: Iterable[ScoredImage], columns: Sequence[str]) -> None:
-    if form == "parquet":
+def _write_finished(path: Path, file_format: Format, rows: Iterable[ScoredImage], columns: Sequence[str]) -> None:
+    if file_format == "parquet":
         with replacing(path) as temporary:
             write_parquet_rows(temporary, rows, columns)
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
         return
     with _replacing(path) as stream:
-        stream.write(format_start(columns, form))
-        stream.writelines(format_row(row, columns, form) for row in rows)
+        stream.write(format_start(columns, file_format))
+        stream.writelines(format_row(row, columns, file_format) for row in rows)
 
 
-def _read_finished(path: Path, form: Format, columns: Sequence[str]) -> Iterator[ScoredImage]:
+def _read_finished(path: Path, file_format: Format, columns: Sequence[str]) -> Iterator[ScoredImage]:
     try:
-        yield from _finished_rows(path, form, columns)
+        yield from _finished_rows(path, file_format, columns)
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         if isinstance(error, InvalidOptionError):
             raise
         raise InvalidOptionError(
-            f"{path} is not a file of scores as this program writes them ({error!r}). Move it away, or choose "
-            "another name."
+            f"{path} is not a file of scores written by this program ({error!r}). Move it away, or choose another name."
         ) from error
 
 
-def _finished_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[ScoredImage]:
-    if form == "parquet":
+def _finished_rows(path: Path, file_format: Format, columns: Sequence[str]) -> Iterator[ScoredImage]:
+    if file_format == "parquet":
         _require_same_columns(path, read_parquet_columns(path), columns)
         yield from read_parquet_rows(path)
         return
     with _open(path) as stream:
-        yield from _csv_rows(path, stream, columns) if form == "csv" else _json_rows(path, stream, columns)
+        yield from _csv_rows(path, stream, columns) if file_format == "csv" else _json_rows(path, stream, columns)
 
 
 def _csv_rows(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[ScoredImage]:
@@ -241,6 +242,6 @@ def _json_rows(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[S
 def _require_same_columns(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
     if list(found) != list(expected):
         raise InvalidOptionError(
-            f"{path} holds the columns {list(found)}, but this run scores {list(expected)}. "
+            f"{path} has the columns {list(found)}, but this run scores {list(expected)}. "
             "Resume with the same metrics in the same order, or write to another file."
         )

@@ -18,7 +18,7 @@ _ROWS_PER_GROUP = 65_536
 
 
 def require_pyarrow() -> None:
-    """Raise `MissingExtraError` where pyarrow is not installed."""
+    """Raise `MissingExtraError` if pyarrow is not installed."""
     try:
         import pyarrow  # noqa: F401, ICN001 - whether it can be imported is the question
     except ImportError as error:
@@ -26,10 +26,10 @@ def require_pyarrow() -> None:
 
 
 def write_parquet_rows(path: Path, rows: Iterable[ScoredImage], columns: Sequence[str]) -> None:
-    """Write a table, group by group of rows, so that memory does not grow with it.
+    """Write a table in groups of rows, so that memory does not grow with the table.
 
     Args:
-        path: File to write; in place, so give it a temporary name.
+        path: File to write. It is not written atomically, so pass a temporary name.
         rows: The rows.
         columns: Score columns in order.
     """
@@ -56,7 +56,7 @@ def read_parquet_columns(path: Path) -> list[str]:
 
 
 def read_parquet_rows(path: Path) -> Iterator[ScoredImage]:
-    """Read the rows of a table that `write_parquet_rows` wrote, group by group."""
+    """Read the rows of a table written by `write_parquet_rows`, in groups."""
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path) as table:
@@ -67,5 +67,5 @@ def read_parquet_rows(path: Path) -> Iterator[ScoredImage]:
 
 
 def _text(text: str) -> str:
-    """Text that is valid UTF-8; what is not, in names of files, is spelled out."""
+    """Text as valid UTF-8; invalid bytes in names of files are escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,6 +1,6 @@
-"""Scoring many images with one or several metrics: decode ahead, batch by size, results in input order.
+"""Score many images with one or several metrics: decode ahead, batch by size, results in input order.
 
-Memory does not grow with the number of images. An image that cannot be scored is a result with its reason.
+Memory does not grow with the number of images. The result of an image that cannot be scored holds the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NO_PROMPT = (
 __all__ = ["ScoreImages", "first_failure", "namesakes", "score_columns", "score_images"]
 
 ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
-"""How images are scored: `score_images`, or that with other limits or a progress bar around it."""
+"""A way to score images: `score_images`, perhaps with other limits or with a progress bar."""
 
 
 def score_columns(metrics: Sequence[Metric]) -> list[str]:
@@ -47,13 +47,13 @@ def score_columns(metrics: Sequence[Metric]) -> list[str]:
 
 
 def namesakes(label: str, columns: Sequence[str]) -> list[str]:
-    """The score columns that are called like a label; all columns when none is."""
+    """The score columns named like a label; all columns if there is none."""
     same = [column for column in columns if column.rpartition(".")[2].lower() == label.lower()]
     return same or list(columns)
 
 
 def first_failure(failed: Sequence[ScoredImage]) -> str:
-    """Why the first of the images failed, as a further sentence of an error message."""
+    """Why the first image failed, as another sentence of an error message."""
     return f" The first failed because: {failed[0].error}" if failed else ""
 
 
@@ -72,10 +72,10 @@ def score_images(
         metrics: The metrics.
         sources: Images: `sources.find_sources(["photos/", "shard-{0000..0099}.tar"])`, paths, or anything else that
             `Metric.score` takes as a single image. Consumed lazily.
-        batch_size: Most images of equal size that go through an encoder together.
-        max_pixels: Most pixels that go through it together; a larger image goes alone.
+        batch_size: Largest number of images of equal size in one forward pass.
+        max_pixels: Largest number of pixels in one forward pass; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.
-        known: Rows by name that exist; they are given again in their place, and their images are not read.
+        known: Existing rows by name. They are yielded again in order, and their images are not read.
 
     Yields:
         One result per image, in the order of `sources`.
@@ -86,43 +86,43 @@ def score_images(
     ready: dict[int, ScoredImage] = {}
     texts: dict[int, str] = {}
     batcher, windows = SizeBatcher(batch_size, max_pixels), Windows(batch_size)
-    next_place = 0
+    next_index = 0
 
     def score_all(batches: Iterable[Batch]) -> None:
         for batch in batches:
-            prompts = [texts.pop(place) for place in batch.places]
-            rows = _score_batch(suite, columns, batch, [waiting.pop(place) for place in batch.places], prompts)
-            ready.update(zip(batch.places, rows, strict=True))
+            prompts = [texts.pop(index) for index in batch.indices]
+            rows = _score_batch(suite, columns, batch, [waiting.pop(index) for index in batch.indices], prompts)
+            ready.update(zip(batch.indices, rows, strict=True))
 
-    named = (_named(source, place, known) for place, source in enumerate(sources))
-    for place, decoded in enumerate(decode_ahead(named, workers)):
+    named = (_named(source, index, known) for index, source in enumerate(sources))
+    for index, decoded in enumerate(decode_ahead(named, workers)):
         name = decoded.source.name
         if windows.begins(decoded.source.container):
             score_all(batcher.flush())
         prompt = decoded.source.prompt
         if decoded.pixels is not None and suite.reads_prompts and not prompt:
-            ready[place] = ScoredImage(name, error=_NO_PROMPT, window=windows.number)
+            ready[index] = ScoredImage(name, error=_NO_PROMPT, window=windows.number)
         elif decoded.pixels is not None:
-            texts[place] = prompt or ""
-            waiting[place] = ScoredImage(name, window=windows.number)
-            score_all(batcher.add(place, decoded.pixels))
+            texts[index] = prompt or ""
+            waiting[index] = ScoredImage(name, window=windows.number)
+            score_all(batcher.add(index, decoded.pixels))
         elif decoded.error is not None:
-            ready[place] = ScoredImage(name, error=str(decoded.error), window=windows.number)
+            ready[index] = ScoredImage(name, error=str(decoded.error), window=windows.number)
         else:
             nothing = ScoredImage(name, error="Expected an image, got nothing (None).", window=windows.number)
-            ready[place] = known.get(name, nothing)
-        while next_place in ready:
-            yield ready.pop(next_place)
-            next_place += 1
+            ready[index] = known.get(name, nothing)
+        while next_index in ready:
+            yield ready.pop(next_index)
+            next_index += 1
     score_all(batcher.flush())
-    for place in sorted(ready):
-        yield ready[place]
+    for index in sorted(ready):
+        yield ready[index]
 
 
 def _score_batch(
     suite: MetricSuite, columns: list[str], batch: Batch, images: list[ScoredImage], prompts: list[str]
 ) -> list[ScoredImage]:
-    """Complete the rows of a batch's images."""
+    """Add the scores of a batch to the rows of its images."""
     try:
         rows = suite.score_batch(batch.images, prompts if suite.reads_prompts else None).tolist()
     except InvalidImageError as error:
@@ -138,9 +138,9 @@ def _columns_of(metric: Metric) -> list[str]:
     return [f"{metric.metric_name}.{label}" for label in metric.labels]
 
 
-def _named(source: ImageSource | NamedImage, place: int, known: Mapping[str, ScoredImage]) -> NamedImage:
-    """Give an image a name if it has none, and withhold it from the decoder if its score is known."""
+def _named(source: ImageSource | NamedImage, index: int, known: Mapping[str, ScoredImage]) -> NamedImage:
+    """Name an image if it has no name, and do not decode it if its score is known."""
     if not isinstance(source, NamedImage):
-        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {place}"
+        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {index}"
         source = NamedImage(name, source)
     return replace(source, source=None) if source.name in known else source

@@ -103,7 +103,7 @@ HEADS: Family[HeadSpec] = Family("head", HeadSpec, "perceptmetrics.heads")
 
 def _check_no_lora(metric: MetricSpec) -> None:
     require(
-        metric.backbone.lora is None,
+        metric.encoder.lora is None,
         f"{metric.name}: LoRA's weights lie in a trained file with a head of layers, and this metric has prompts.",
     )
 

@@ -110,7 +110,7 @@ class MetricSpec:
     Attributes:
         name: Unique name in the registry.
         task: What is predicted.
-        backbone: The encoder.
+        encoder: The encoder.
         views: How an image is shown to the encoder.
         head: From features to raw outputs.
         score: From raw outputs to scores, and what they mean.
@@ -120,7 +120,7 @@ class MetricSpec:
 
     name: str
     task: Task
-    backbone: EncoderSpec
+    encoder: EncoderSpec
     views: ViewsSpec
     head: HeadSpec
     score: ScoreSpec
@@ -137,9 +137,9 @@ class MetricSpec:
             f"MetricSpec.task must be one of {', '.join(get_args(Task))}, got {self.task!r}.",
         )
         require(
-            self.backbone.reads_text or not self.head.needs_text_encoder,
+            self.encoder.reads_text or not self.head.needs_text_encoder,
             f"{self.name}: images are compared with texts, which needs the encoder of a CLIP, got one of kind "
-            f"{self.backbone.kind!r}.",
+            f"{self.encoder.kind!r}.",
         )
         self._check_outputs()
         self.head.check(self)
@@ -171,7 +171,7 @@ class MetricSpec:
     def weight_sources(self) -> tuple[WeightSource, ...]:
         """Every file that the metric is built from."""
         own = () if self.trained_file is None else (self.trained_file,)
-        return own if own and self.backbone.in_trained_file else (self.backbone.weights, *own)
+        return own if own and self.encoder.in_trained_file else (self.encoder.weights, *own)
 
     @property
     def has_trained_part(self) -> bool:

@@ -1,6 +1,6 @@
-"""This package's own cache: small records about files, and weights in the form in which they load fastest.
+"""This package's cache: small records about files, and weights in the format that loads fastest.
 
-Nothing in it is needed: what cannot be written or read is computed again.
+The cache only saves time: what cannot be read from it or written to it is computed again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def cache_home() -> Path:
 
 
 def read_record(path: Path) -> dict[str, object] | None:
-    """Read a record; None when it is missing or damaged."""
+    """Read a record; None if it is missing or corrupt."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -41,7 +41,7 @@ def read_record(path: Path) -> dict[str, object] | None:
 
 
 def write_record(path: Path, document: dict[str, object]) -> None:
-    """Write a record, whole or not at all; when it cannot be written, only time is lost."""
+    """Write a record atomically. If it cannot be written, only time is lost."""
     try:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(document), encoding="utf-8")
@@ -52,14 +52,14 @@ def write_record(path: Path, document: dict[str, object]) -> None:
 def remember_of_file(kind: str, path: Path, compute: Callable[[], T], is_valid: Callable[[object], bool]) -> T:
     """Compute something about a file's content, or recall it if the file has not changed since.
 
-    Copying tools preserve times, and files of one architecture have one size; so the file's identity and the time of
-    its last change of state count too.
+    Copying tools preserve modification times, and all files of one architecture have the same size. So inode and change
+    time are compared too.
 
     Args:
-        kind: What is computed; a folder of the cache.
+        kind: Kind of value, which is the name of a folder in the cache.
         path: The file.
         compute: Computes a value that JSON can hold.
-        is_valid: Whether a value has the right form; a record with another is replaced.
+        is_valid: Whether a recorded value is well-formed; otherwise it is computed again.
 
     Returns:
         The value.

@@ -1,4 +1,4 @@
-"""Telling weights by their content: the same tensors are recognised in whatever file and layout they come."""
+"""Identify weights by their content: the same tensors have one fingerprint in any file and layout."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def digests_of(tensors: Mapping[str, Tensor], path: Path) -> dict[str, str]:
     """Hash tensors one by one, or recall their hashes if the file they were read from has not changed.
 
     Args:
-        tensors: Tensors by name, on the CPU, as they were read from `path` (in whatever layout it has).
+        tensors: Tensors by name, on the CPU, as read from `path`, in any layout.
         path: The file.
 
     Returns:
-        A sha256 of type, shape and content by name.
+        The sha256 of type, shape and content of each tensor, by name.
     """
 
     def is_valid(value: object) -> bool:
@@ -44,7 +44,7 @@ def digests_of(tensors: Mapping[str, Tensor], path: Path) -> dict[str, str]:
 
 
 def fingerprint(digests: Mapping[str, str]) -> str:
-    """One hash for a whole model: over names and tensors, whatever their order.
+    """One hash for a whole model, over names and tensors, independent of their order.
 
     Args:
         digests: What `digests_of` returned.
@@ -56,7 +56,7 @@ def fingerprint(digests: Mapping[str, str]) -> str:
 
 
 def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
-    """Fingerprint of tensors that were read from no file.
+    """Fingerprint of tensors that do not come from a file.
 
     Args:
         tensors: Tensors by name, on the CPU.
@@ -68,7 +68,7 @@ def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # hashing runs outside of Python's lock
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # hashing releases the GIL
         return dict(zip(tensors, pool.map(_digest, tensors.values()), strict=True))
 
 

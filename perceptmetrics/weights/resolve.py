@@ -1,9 +1,8 @@
 """From a `WeightSource` to a verified local file.
 
-Nothing is ever downloaded when a path is given, when `local_files_only=True`, or when `HF_HUB_OFFLINE` is set.
-Every file whose hash is known is verified; for the others the hash of the first download is recorded and
-later files are held to it. Hashes are remembered by size and modification time, so a large file is read for
-this once.
+Nothing is downloaded if a path is given, with `local_files_only=True`, or if `HF_HUB_OFFLINE` is set. A file whose hash
+is known is verified. Of any other file the hash of the first download is recorded, and later downloads must match it.
+Hashes are remembered as long as a file does not change, so a large file is hashed once.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ class ResolveOptions:
     """How the files of a metric are looked up.
 
     Attributes:
-        metric: Name of the metric, for the advice in error messages.
-        fetch_options: Options of `perceptmetrics fetch` with which it gets the same files, for that advice.
+        metric: Name of the metric, for advice in error messages.
+        fetch_options: Options that make `perceptmetrics fetch` get the same files, for that advice.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download.
     """
@@ -132,7 +131,7 @@ SOURCES.register(_Hub())
 
 
 def resolve(source: WeightSource, options: ResolveOptions) -> Path:
-    """Find the local file of a source, downloading it when that is allowed.
+    """Find the local file of a source, downloading it if allowed.
 
     Args:
         source: Where the weights come from.
@@ -142,7 +141,7 @@ def resolve(source: WeightSource, options: ResolveOptions) -> Path:
         Path of the verified file.
 
     Raises:
-        WeightsError: The file is missing and cannot be fetched, or is not the file that was expected.
+        WeightsError: The file is missing and cannot be downloaded, or is not the expected file.
         MissingExtraError: The package that carries the file is not installed.
     """
     store = SOURCES.builder_of(source)
@@ -154,21 +153,21 @@ def resolve(source: WeightSource, options: ResolveOptions) -> Path:
 
 
 def find_cached(source: WeightSource, cache_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """Find the local file of a source without any download and without reading the file.
+    """Find the local file of a source without a download and without reading it.
 
     Args:
         source: Where the weights come from.
         cache_dir: Folder of the Hub's cache; None for its default.
 
     Returns:
-        Its path, or None when it is not on this machine.
+        Its path, or None if it is not on this machine.
     """
     found: Path | None = SOURCES.builder_of(source).cached(source, cache_dir)
     return found
 
 
 def source_url(source: WeightSource) -> str:
-    """Where a source can be downloaded from, for people to read."""
+    """Human-readable origin of a source."""
     url: str = SOURCES.builder_of(source).url(source)
     return url
 
@@ -180,7 +179,7 @@ def how_to_get(source: WeightSource, metric: str, cache_dir: str | os.PathLike[s
 
 
 def file_sha256(path: Path) -> str:
-    """Hash a file, or recall its hash if size and modification time have not changed.
+    """Hash a file, or recall its hash if the file has not changed.
 
     Args:
         path: The file.
@@ -226,23 +225,23 @@ def _hub_path(source: HubFile, options: ResolveOptions) -> Path:
             )
         )
     except Exception as error:  # huggingface_hub also lets the errors of its HTTP library through
-        reason = "downloads are switched off" if offline else _why(error)
+        reason = "downloads are disabled" if offline else _why(error)
         raise WeightsError(_missing_file(source, options, reason)) from error
 
 
 def _why(error: Exception) -> str:
-    """Why the Hub did not give a file. The kinds of error derive from one another, so the order matters."""
+    """Why the Hub did not deliver a file. These classes of errors derive from one another, so the order matters."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
         return f"the Hub cannot be reached ({first_line(error.__cause__ or error)})"
     if isinstance(error, GatedRepoError):
-        return "the Hub gives it only to accounts that its owner admits: ask for access there, then set HF_TOKEN"
+        return "access to it must be granted by its owner: request access on the Hub, then set HF_TOKEN"
     if isinstance(error, RevisionNotFoundError):
         return "the Hub has no such revision of the repository"
     if isinstance(error, EntryNotFoundError):
         return "the Hub has no such file at that revision"
     if isinstance(error, RepositoryNotFoundError) or status == 401:
-        return "the Hub has no such repository, or only for accounts with access: then set HF_TOKEN"
+        return "the Hub has no such repository, or it is private: then set HF_TOKEN to a token with access"
     return f"the download failed ({first_line(error)})"
 
 
@@ -255,7 +254,7 @@ def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:
     return (
         f"The metric {options.metric!r} needs the file {source.filename!r} ({size}) of the Hub repository "
         f"{source.repo!r} at revision {source.revision!r}; it is not in the cache and {reason}.\n"
-        f"On a machine with a connection run: {command}\n"
+        f"On a machine with internet access run: {command}\n"
         "Then copy the cache, or pass the file itself as backbone_checkpoint=PATH (CLIP weights) or "
         "checkpoint=PATH (the metric's own weights)."
     )
@@ -267,13 +266,13 @@ def _verify(path: Path, source: WeightSource) -> None:
     if source.sha256 is not None and (actual := file_sha256(path)) != source.sha256:
         raise WeightsError(
             f"{path} is not the expected file: its sha256 is {actual}, but this release expects {source.sha256}. "
-            f"It is damaged or was changed at the source. Delete {path.resolve()} and fetch it again; if "
+            f"It is corrupt or was changed at the source. Delete {path.resolve()} and fetch it again; if "
             f"{source_url(source)} was replaced on purpose, pass the file as a path to accept it."
         )
 
 
 def _hold_to_first_seen(path: Path, source: HubFile) -> None:
-    """Record the hash of a file of unknown hash at first sight, and refuse another content later."""
+    """Record the hash of a file when it is first seen, and later refuse any other content."""
     identity = f"{source.repo}@{source.revision}/{source.filename}"
     record = cache_home() / "first-seen" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
     actual, recorded = file_sha256(path), _recorded_sha256(read_record(record))
@@ -281,14 +280,14 @@ def _hold_to_first_seen(path: Path, source: HubFile) -> None:
         write_record(record, {"file": identity, "sha256": actual})
     elif actual != recorded:
         raise WeightsError(
-            f"{path} is not the file of the first download: its sha256 is {actual}, but {recorded} was recorded then. "
-            f"It is damaged or was changed at the source. Delete {path.resolve()} and fetch it again; if "
+            f"{path} is not the file that was first downloaded: its sha256 is {actual}, but {recorded} was recorded. "
+            f"It is corrupt or was changed at the source. Delete {path.resolve()} and fetch it again; if "
             f"{source_url(source)} was replaced on purpose, delete {record} to accept it."
         )
 
 
 def _recorded_sha256(record: dict[str, object] | None) -> str | None:
-    """The hash in a record; None when the record is missing or damaged."""
+    """The hash in a record; None if the record is missing or corrupt."""
     recorded = (record or {}).get("sha256")
     return recorded if isinstance(recorded, str) and _is_sha256(recorded) else None
 

@@ -1,8 +1,8 @@
-"""Reading tensors from files without running anything that the files contain.
+"""Read tensors from files without running any code in them.
 
 `.safetensors` is memory-mapped. So is PyTorch's own format, which is read with `weights_only=True`. OpenAI's CLIP
 files are TorchScript archives: a ZIP with the program, which is ignored, and a pickle of the module tree, which is
-read by an unpickler that knows tensors, containers and nothing else.
+read by an unpickler that accepts nothing but tensors and containers.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             or under the key `state_dict`, `params` or `model`, or a TorchScript archive.
 
     Returns:
-        Tensors by name, on the CPU. A `module.` prefix (DataParallel) is removed; a file that holds a single tensor
-        and no name gives it the name `BARE_TENSOR`.
+        Tensors by name, on the CPU. A `module.` prefix (DataParallel) is removed. A single tensor without a name is
+        called `BARE_TENSOR`.
 
     Raises:
-        WeightsError: The file is missing, damaged, or holds something else.
+        WeightsError: The file is missing or corrupt, or holds something else.
     """
     if not path.is_file():
-        raise WeightsError(f"{path} does not exist or is no file; expected a weight file.")
+        raise WeightsError(f"{path} does not exist or is not a file; expected a weight file.")
     try:
         if path.suffix == ".safetensors":
             tensors = load_file(path)
@@ -62,13 +62,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is not a complete safetensors file: {error}. Fetch it again.") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} cannot be read safely: it is damaged, or holds Python objects beyond tensors. perceptmetrics "
+            f"{path} cannot be read safely: it is corrupt, or holds Python objects other than tensors. perceptmetrics "
             f"never runs code from weight files; convert it to safetensors. ({_refused(error)})"
         ) from error
     except WeightsError:
         raise
-    except Exception as error:  # a damaged pickle can raise anything
-        raise WeightsError(f"{path} is truncated or damaged: {first_line(error)}. Fetch it again.") from error
+    except Exception as error:  # a corrupt pickle can raise anything
+        raise WeightsError(f"{path} is truncated or corrupt: {first_line(error)}. Fetch it again.") from error
     if not tensors:
         raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
@@ -79,11 +79,11 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
 
     Args:
         tensors: Tensors by name.
-        path: File to write; see `atomic.replacing`.
+        path: File to write. It is not written atomically, see `atomic.replacing`.
         metadata: Notes for the header.
 
     Raises:
-        OSError: It cannot be written; safetensors has an error of its own for that.
+        OSError: It cannot be written.
     """
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
@@ -92,20 +92,20 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
 
 
 def check_archive(path: Path) -> None:
-    """Compare the content of a PyTorch file with its checksums, which memory-mapped reading does not do.
+    """Check the content of a PyTorch file against its checksums, which memory-mapped reading does not do.
 
     Args:
-        path: A file. One that is no ZIP archive has no checksums and passes.
+        path: A file. A file that is not a ZIP archive has no checksums and passes.
 
     Raises:
-        WeightsError: A part of the archive is damaged.
+        WeightsError: A part of the archive is corrupt.
     """
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise WeightsError(f"{path} is damaged: its part {damaged!r} does not have its checksum. Fetch it again.")
+        corrupt = archive.testzip()
+    if corrupt is not None:
+        raise WeightsError(f"{path} is corrupt: the checksum of its part {corrupt!r} is wrong. Fetch it again.")
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -115,10 +115,10 @@ def read_metadata(path: Path) -> dict[str, str]:
         path: A file that `read_tensors` can read.
 
     Returns:
-        The notes; empty when there are none or the format has no place for them.
+        The notes; empty if there are none or the format has none.
 
     Raises:
-        WeightsError: The file is damaged.
+        WeightsError: The file is corrupt.
     """
     if path.suffix != ".safetensors":
         return {}
@@ -130,7 +130,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def _refused(error: pickle.UnpicklingError) -> str:
-    """What the unpickler met, without torch's advice to load the file unsafely."""
+    """What the unpickler refused, without torch's advice to load the file unsafely."""
     return first_line(error.__context__ or error).split(". ")[0]
 
 
@@ -153,7 +153,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 class _Module:
-    """Stands for any scripted module or parameter container; keeps its attributes, runs nothing."""
+    """Stands in for any scripted module or parameter container: keeps its attributes, runs nothing."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.attributes = state
@@ -187,7 +187,7 @@ _STORAGE_DTYPES = {
 
 
 def _check_opcodes(program: bytes) -> None:
-    """Refuse what TorchScript does not write; a forged place in the memo would take any amount of memory."""
+    """Refuse opcodes that TorchScript does not write; a forged index into the memo could exhaust the memory."""
     for opcode, argument, _ in pickletools.genops(program):
         far = opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(program)
         if far or opcode.proto > _TORCHSCRIPT_PROTOCOL:

@@ -106,7 +106,7 @@ def report(ours: Metric, ours_pyiqa: Metric, peers: dict[str, Straightforward], 
 
     def trunk(batch: Tensor) -> Tensor:
         pixels = ours.views(batch)[0].contiguous(memory_format=torch.channels_last)
-        features: Tensor = ours.backbone.trunk(pixels)
+        features: Tensor = ours.encoder.trunk(pixels)
         return features
 
     for title, run, count in (

@@ -57,7 +57,7 @@ def ours(file: Path, *, checkpointed: bool) -> tuple[nn.Module, Callable[[Tensor
     metric = unmerged_metric(file, NAME)
     trainable_parameters(metric)
     if checkpointed:
-        metric.backbone.checkpointing = True
+        metric.encoder.checkpointing = True
     return metric.eval(), lambda pixels: metric.head(metric.encode([pixels])[0])[:, 0]
 
 

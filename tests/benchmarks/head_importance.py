@@ -57,7 +57,7 @@ def main() -> None:
 def random_metric(layers: int) -> Metric:
     """Memorability with heads that look somewhere, since random ones hardly do."""
     metric = create_metric("perceptclip_mem", weights=None)
-    visual = metric.backbone.visual
+    visual = metric.encoder.visual
     visual.transformer.resblocks = visual.transformer.resblocks[:layers]
     for block in visual.transformer.resblocks:
         block.attn.in_proj.weight.mul_(2)
@@ -81,14 +81,14 @@ class Loop:
 
     def __init__(self, metric: Metric, images: Sequence[Tensor]) -> None:
         self.metric, self.images = metric, images
-        self.transformer: Transformer = metric.backbone.transformer()
+        self.transformer: Transformer = metric.encoder.transformer()
         self.own = self.scores(None)
 
     @torch.no_grad()
     def scores(self, changed: Head | None) -> Tensor:
         """Scores with the attention of a head uniform in the row of the class token."""
         views = torch.cat([self.metric.views(image[None])[0] for image in self.images])
-        size = self.metric.backbone.cache_sized_part(*views.shape[-2:])
+        size = self.metric.encoder.cache_sized_part(*views.shape[-2:])
         features = [self.encode(some, changed) for some in torch.split(views, size)]
         return self.metric.score_features([torch.cat(features)], len(self.images))
 

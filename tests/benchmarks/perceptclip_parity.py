@@ -30,7 +30,7 @@ from perceptmetrics.models.encoders import EncoderWeights, build_image_encoder
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.lora import attach_lora, load_lora, merge_lora, unmerge_lora
 from perceptmetrics.models.views import Views
-from perceptmetrics.weights.layouts import read_image_tower
+from perceptmetrics.weights.layouts import read_image_encoder
 from tests.benchmarks.perceptclip_files import (
     EMOTION_METRIC,
     MEMORABILITY_METRIC,
@@ -122,9 +122,9 @@ def print_adapters(files: PerceptClipFiles, pictures: list[Image.Image]) -> None
     spec = metric_info(MEMORABILITY_METRIC)
     trained = read_tuned(files.slim[spec.name], spec).trained
     base = cached_tower(trained.base)
-    tensors = EncoderWeights(read_image_tower(base), {}, str(base))
-    backbone = build_image_encoder(replace(spec.backbone, lora=None), tensors)
-    attach_lora(backbone, spec.backbone.lora)
+    tensors = EncoderWeights(read_image_encoder(base), {}, str(base))
+    backbone = build_image_encoder(replace(spec.encoder, lora=None), tensors)
+    attach_lora(backbone, spec.encoder.lora)
     load_lora(backbone, trained.lora)
     head = MlpHead(spec.head)
     head.load_state_dict(trained.head)

@@ -86,7 +86,7 @@ def test_version_and_help(perceptmetrics: Command) -> None:
 
 def test_fetch_downloads_from_the_endpoint_and_refuses_another_file(tmp_path: Path) -> None:
     """The pinned revision is asked for; what comes is not the pinned content, so it is not accepted."""
-    source = metric_info("clipiqa").backbone.weights
+    source = metric_info("clipiqa").encoder.weights
     assert isinstance(source, HubFile)
     with HubStandIn() as hub:
         commit = hub.commit(source.repo, {source.filename: b"not the weights of CLIP"})

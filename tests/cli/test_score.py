@@ -145,7 +145,7 @@ def test_resume_with_other_metrics_is_refused(perceptmetrics: Command, gallery: 
     output.write_text("image,clipiqa,error\nx.png,0.500000,\n")
     result = perceptmetrics("score", gallery / "chelsea.png", "-o", output, "--resume")
     assert result.returncode == 2
-    assert "holds the columns ['clipiqa']" in result.stderr
+    assert "has the columns ['clipiqa']" in result.stderr
     assert output.read_text().startswith("image,clipiqa")
 
 

@@ -79,7 +79,7 @@ def test_an_upload_gets_its_score_and_a_broken_file_its_message(page: Page, uplo
     expect(page.locator("#scores .pm-card")).to_have_count(2)
     score = create_metric("lite_iqa").score(uploads["a.png"]).item()
     expect(page.locator("#scores .pm-value b")).to_have_text(f"{score:.4f}")
-    expect(page.locator("#scores .pm-problem")).to_contain_text("truncated or damaged")
+    expect(page.locator("#scores .pm-problem")).to_contain_text("truncated or corrupt")
     assert "Traceback" not in page.content()
 
 

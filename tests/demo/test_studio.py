@@ -18,7 +18,7 @@ from tests.support.html_pages import Tags, image_of
 BROKEN = {
     "text.png": "not an image",
     "empty.png": "not an image",
-    "cut.png": "truncated or damaged",
+    "cut.png": "truncated or corrupt",
     "wide.png": "more than the 30000 pixels",
     "bomb.png": "more than the 30000 pixels",
     "heavy.png": "more than 0.1 MB",

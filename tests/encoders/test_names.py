@@ -7,7 +7,7 @@ import pytest
 import timm
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS, openai_clip
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS, openai_clip
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 
@@ -52,7 +52,7 @@ def test_networks_of_timm(name, repo, features, pixels, side, width):
 @pytest.mark.parametrize("name", ["timm:tf_efficientnet_lite0", "timm:tf_efficientnet_lite0.in1k"])
 def test_efficientnet_lite0_comes_from_its_package(name):
     encoder = named_encoder(name)
-    assert encoder.spec == LITE_IQA.backbone
+    assert encoder.spec == LITE_IQA.encoder
     assert (encoder.mean, encoder.std) == HALF
     assert named_encoder(name, features="pooled").spec.weights == encoder.spec.weights
     assert encoder_width(named_encoder(name, features="pooled").spec) == 1280

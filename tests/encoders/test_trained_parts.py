@@ -17,7 +17,7 @@ from perceptmetrics.models.encoders import load_image_encoder
 from perceptmetrics.models.lora import attach_lora, bake_lora, load_lora, lora_state, merge_lora, unmerge_lora
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.fingerprints import digests_of, fingerprint
-from perceptmetrics.weights.layouts import read_image_tower, write_trained
+from perceptmetrics.weights.layouts import read_image_encoder, write_trained
 from tests.support import small_clip
 from tests.support.adapted_encoders import spec_of, switch_on
 from tests.support.every_encoder import VIT, assembled, clip_spec, timm_network, timm_spec, with_head, write
@@ -86,7 +86,7 @@ def differ(one, other):
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_a_head_alone_comes_back(tmp_path, images, kind):
     spec = with_head(ENCODERS[kind]())
-    encoder = encoder_file(spec.backbone, tmp_path)
+    encoder = encoder_file(spec.encoder, tmp_path)
     metric = assembled(spec, encoder, seed=1)
     weights = trained_weights_of(metric)
     assert not weights.lora
@@ -100,9 +100,9 @@ def test_a_head_alone_comes_back(tmp_path, images, kind):
 @pytest.mark.parametrize("kind", ["clip vit", "timm vit", "timm unfolded stages"])
 def test_the_encoder_that_a_head_was_trained_on_is_recorded(tmp_path, kind):
     spec = with_head(ENCODERS[kind]())
-    encoder = encoder_file(spec.backbone, tmp_path)
+    encoder = encoder_file(spec.encoder, tmp_path)
     weights = trained_weights_of(assembled(spec, encoder))
-    tower = read_image_tower(encoder) if spec.backbone.library == "open_clip" else load_file(encoder)
+    tower = read_image_encoder(encoder) if spec.encoder.library == "open_clip" else load_file(encoder)
     used = {name: tensor for name, tensor in tower.items() if not name.startswith(("head.", "fc."))}
     used = {name: tensor for name, tensor in used.items() if not name.endswith("num_batches_tracked")}
     assert weights.base == fingerprint(digests_of(used, encoder))
@@ -116,7 +116,7 @@ def test_the_encoder_that_a_head_was_trained_on_is_recorded(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["clip resnet", "timm folded"])
 def test_a_folded_encoder_does_not_know_its_fingerprint_but_takes_one(tmp_path, kind):
     spec = with_head(ENCODERS[kind]())
-    metric = assembled(spec, encoder_file(spec.backbone, tmp_path))
+    metric = assembled(spec, encoder_file(spec.encoder, tmp_path))
     assert base_fingerprint(metric) is None
     assert trained_weights_of(metric).base is None
     assert trained_weights_of(metric, base="0" * 64).base == "0" * 64
@@ -124,8 +124,8 @@ def test_a_folded_encoder_does_not_know_its_fingerprint_but_takes_one(tmp_path, 
 
 def test_an_encoder_in_another_precision_does_not_know_its_fingerprint(tmp_path):
     spec = with_head(ENCODERS["timm vit"]())
-    metric = assembled(spec, encoder_file(spec.backbone, tmp_path))
-    metric.backbone.bfloat16()
+    metric = assembled(spec, encoder_file(spec.encoder, tmp_path))
+    metric.encoder.bfloat16()
     assert base_fingerprint(metric) is None
 
 
@@ -135,12 +135,12 @@ def test_an_encoder_in_another_precision_does_not_know_its_fingerprint(tmp_path)
 def with_adapters(kind, folder, **lora):
     """A metric whose encoder has trained adapters, the specification that says so, and the encoder's file."""
     spec = with_head(ENCODERS[kind]())
-    encoder = encoder_file(spec.backbone, folder)
+    encoder = encoder_file(spec.encoder, folder)
     metric = assembled(spec, encoder, seed=1)
     adapters = spec_of(**lora)
-    attach_lora(metric.backbone, adapters)
-    switch_on(metric.backbone)
-    return metric, replace(spec, backbone=replace(spec.backbone, lora=adapters)), encoder
+    attach_lora(metric.encoder, adapters)
+    switch_on(metric.encoder)
+    return metric, replace(spec, encoder=replace(spec.encoder, lora=adapters)), encoder
 
 
 @pytest.mark.parametrize("targets", [("q", "k", "v"), ("q", "v")])
@@ -166,12 +166,12 @@ def test_adapters_come_back_merged_into_their_encoder(tmp_path, images, kind, ta
 def test_merged_or_not_the_same_weights_are_stored(tmp_path, images, kind):
     metric, spec, _ = with_adapters(kind, tmp_path)
     before, scores = trained_weights_of(metric, spec), metric(images)
-    merge_lora(metric.backbone)
+    merge_lora(metric.encoder)
     torch.testing.assert_close(metric(images), scores, rtol=1e-5, atol=1e-5)
     merged = trained_weights_of(metric, spec)
     assert before.base == merged.base
     assert all(torch.equal(before.lora[name], merged.lora[name]) for name in before.lora | merged.lora)
-    unmerge_lora(metric.backbone)
+    unmerge_lora(metric.encoder)
     assert torch.equal(metric(images), scores)
 
 
@@ -179,10 +179,10 @@ def test_merged_or_not_the_same_weights_are_stored(tmp_path, images, kind):
 def test_stored_adapters_can_be_trained_on(tmp_path, images, kind):
     metric, spec, encoder = with_adapters(kind, tmp_path)
     other = assembled(with_head(ENCODERS[kind]()), encoder, seed=1)
-    attach_lora(other.backbone, spec.backbone.lora)
-    load_lora(other.backbone, trained_weights_of(metric, spec).lora)
+    attach_lora(other.encoder, spec.encoder.lora)
+    load_lora(other.encoder, trained_weights_of(metric, spec).lora)
     assert torch.equal(other(images), metric(images))
-    assert lora_state(other.backbone).keys() == lora_state(metric.backbone).keys()
+    assert lora_state(other.encoder).keys() == lora_state(metric.encoder).keys()
 
 
 @pytest.mark.parametrize("kind", ATTENTION)
@@ -193,7 +193,7 @@ def test_two_metrics_on_one_encoder_share_all_that_lora_left_alone(tmp_path, kin
     other = create_metric(
         exported(tmp_path / "other", replace(spec, name="other"), weights), backbone_checkpoint=encoder
     )
-    mine, theirs = (dict(made.backbone.named_parameters()) for made in (one, other))
+    mine, theirs = (dict(made.encoder.named_parameters()) for made in (one, other))
     own = {name for name in mine if mine[name].data_ptr() != theirs[name].data_ptr()}
     fused = "in_proj.weight" if kind == "clip vit" else "qkv.weight"
     assert own == {name for name in mine if name.endswith(fused)}
@@ -202,7 +202,7 @@ def test_two_metrics_on_one_encoder_share_all_that_lora_left_alone(tmp_path, kin
 @pytest.mark.parametrize("kind", ATTENTION)
 def test_the_adapters_may_lie_in_one_file_with_their_encoder(tmp_path, images, kind):
     metric, spec, _ = with_adapters(kind, tmp_path)
-    alone = replace(spec, backbone=replace(spec.backbone, in_trained_file=True))
+    alone = replace(spec, encoder=replace(spec.encoder, in_trained_file=True))
     weights = trained_weights_of(metric, alone)
     assert weights.lora
     assert weights.encoder
@@ -231,10 +231,10 @@ def test_attention_that_reads_its_weights_past_the_layer_takes_no_adapters():
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_an_encoder_trained_in_full_comes_back_from_the_trained_file_alone(tmp_path, images, kind):
     spec = with_head(ENCODERS[kind]())
-    encoder = encoder_file(spec.backbone, tmp_path)
+    encoder = encoder_file(spec.encoder, tmp_path)
     before = assembled(spec, encoder)(images)
     metric = trained_in_full(assembled(spec, encoder))
-    whole = replace(spec, backbone=replace(spec.backbone, in_trained_file=True))
+    whole = replace(spec, encoder=replace(spec.encoder, in_trained_file=True))
     weights = trained_weights_of(metric, whole)
     assert weights.base is None
     again = create_metric(exported(tmp_path / "out", whole, weights))
@@ -249,8 +249,8 @@ def test_an_encoder_trained_in_full_comes_back_from_the_trained_file_alone(tmp_p
 @pytest.mark.parametrize("kind", ["clip vit", "clip resnet", "timm vit", "timm folded"])
 def test_an_encoder_that_was_not_changed_has_the_scores_of_its_file(tmp_path, images, kind):
     spec = with_head(ENCODERS[kind]())
-    metric = assembled(spec, encoder_file(spec.backbone, tmp_path))
-    whole = replace(spec, backbone=replace(spec.backbone, in_trained_file=True))
+    metric = assembled(spec, encoder_file(spec.encoder, tmp_path))
+    whole = replace(spec, encoder=replace(spec.encoder, in_trained_file=True))
     again = create_metric(exported(tmp_path / "out", whole, trained_weights_of(metric, whole)))
     assert torch.equal(again(images), metric(images))
 
@@ -258,12 +258,12 @@ def test_an_encoder_that_was_not_changed_has_the_scores_of_its_file(tmp_path, im
 @pytest.mark.parametrize("kind", ATTENTION)
 def test_adapters_are_part_of_an_encoder_that_is_stored_without_them(tmp_path, images, kind):
     metric, spec, _ = with_adapters(kind, tmp_path)
-    whole = replace(spec, backbone=replace(spec.backbone, lora=None, in_trained_file=True))
+    whole = replace(spec, encoder=replace(spec.encoder, lora=None, in_trained_file=True))
     weights = trained_weights_of(metric, whole)
     assert not weights.lora
     again = create_metric(exported(tmp_path / "out", whole, weights))
     torch.testing.assert_close(again(images), metric(images), rtol=1e-5, atol=1e-5)
-    bake_lora(metric.backbone)
+    bake_lora(metric.encoder)
     baked = trained_weights_of(metric, whole)
     assert all(torch.equal(baked.encoder[name], weights.encoder[name]) for name in weights.encoder | baked.encoder)
 
@@ -273,7 +273,7 @@ def test_adapters_are_part_of_an_encoder_that_is_stored_without_them(tmp_path, i
 
 def test_what_is_stored_is_no_part_of_the_metric(tmp_path):
     spec = with_head(ENCODERS["timm vit"]())
-    metric = assembled(spec, encoder_file(spec.backbone, tmp_path))
+    metric = assembled(spec, encoder_file(spec.encoder, tmp_path))
     weights = trained_weights_of(metric)
     kept = {name: tensor.clone() for name, tensor in weights.head.items()}
     trained_in_full(metric)
@@ -284,19 +284,17 @@ def test_a_specification_that_disagrees_with_the_metric_is_refused(tmp_path):
     metric, spec, _ = with_adapters("timm vit", tmp_path)
     with pytest.raises(InvalidSpecError, match="has adapters, which its specification does not mention"):
         trained_weights_of(metric)
-    bake_lora(metric.backbone)
+    bake_lora(metric.encoder)
     with pytest.raises(InvalidSpecError, match=r"has LoRA, but its encoder has no adapters \(any more\)"):
         trained_weights_of(metric, spec)
-    other = replace(spec, backbone=timm_spec(VIT.replace("vit", "vit2"), "pooled"))
+    other = replace(spec, encoder=timm_spec(VIT.replace("vit", "vit2"), "pooled"))
     with pytest.raises(WeightsError, match=r"do not fit its specification \(test_vit2\)"):
-        trained_weights_of(metric, replace(other, backbone=replace(other.backbone, in_trained_file=True)))
+        trained_weights_of(metric, replace(other, encoder=replace(other.encoder, in_trained_file=True)))
 
 
 def test_a_head_without_a_published_file_is_asked_for(tmp_path):
     spec = with_head(ENCODERS["timm vit"]())
-    folder = exported(
-        tmp_path / "out", spec, trained_weights_of(assembled(spec, encoder_file(spec.backbone, tmp_path)))
-    )
+    folder = exported(tmp_path / "out", spec, trained_weights_of(assembled(spec, encoder_file(spec.encoder, tmp_path))))
     (folder / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"model\.safetensors missing"):
         create_metric(folder)

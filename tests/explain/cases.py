@@ -43,7 +43,7 @@ def metric_and_reference(name):
 
 def _on_vit(name, backbone):
     metric = build(name, **({"crops": 3} if name == "perceptclip_iqa" else {}))
-    metric.backbone = backbone.requires_grad_(False)
+    metric.encoder = backbone.requires_grad_(False)
     amplify(metric.head)
     return metric
 

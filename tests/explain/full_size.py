@@ -20,6 +20,6 @@ def random_perceptclip():
         block.attn.in_proj_weight.mul_(2)  # heads that look somewhere; of more, 24 layers make a chaos of rounding
     reference, attentions = watched_clip(visual)
     metric = create_metric("perceptclip_mem", weights=None)
-    metric.backbone = ClipVisionTransformer(visual, "keep")
+    metric.encoder = ClipVisionTransformer(visual, "keep")
     amplify(metric.head)
     return metric, reference, attentions

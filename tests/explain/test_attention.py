@@ -133,9 +133,9 @@ def test_a_map_holds_what_its_row_holds(name):
 def test_another_encoder_may_be_looked_into():
     metric, *_ = metric_and_reference("perceptclip_mem")
     other, *_ = metric_and_reference("perceptclip_mem")
-    other.backbone.visual.transformer.resblocks[0].attn.in_proj.weight.data.mul_(2)
+    other.encoder.visual.transformer.resblocks[0].attn.in_proj.weight.data.mul_(2)
     image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
-    (through,) = attention_maps(metric, image, [Head(0, 0)], encoder=other.backbone)
+    (through,) = attention_maps(metric, image, [Head(0, 0)], encoder=other.encoder)
     (direct,) = attention_maps(other, image, [Head(0, 0)])
     (own,) = attention_maps(metric, image, [Head(0, 0)])
     torch.testing.assert_close(through.values, direct.values)

@@ -38,7 +38,7 @@ def test_each_view_is_scored_as_if_it_were_alone(score_map):
     )
     found = view_scores(metric, image())
     groups = metric.views(image()[None])
-    outputs = torch.cat([metric.head(metric.backbone(group)) for group in groups])[:, 0]
+    outputs = torch.cat([metric.head(metric.encoder(group)) for group in groups])[:, 0]
 
     def score(raw):
         return torch.sigmoid(3.0 * raw - 0.2) if score_map == "logistic" else raw

@@ -52,7 +52,7 @@ def test_scores_are_the_metrics_own(name):
 def test_parts_of_any_size_give_the_same(monkeypatch):
     metric, *_ = metric_and_reference("perceptclip_iqa")
     whole = head_importance(metric, image()).changes
-    monkeypatch.setattr(type(metric.backbone), "cache_sized_part", lambda *_: 1)
+    monkeypatch.setattr(type(metric.encoder), "cache_sized_part", lambda *_: 1)
     torch.testing.assert_close(head_importance(metric, image()).changes, whole, rtol=1e-3, atol=1e-6)
 
 
@@ -138,8 +138,8 @@ def test_screening_measures_the_strongest_eighth():
 def test_adapters_may_be_attached_or_merged():
     encoder, _ = adapted_encoders.clip()
     metric = build("perceptclip_mem")
-    metric.backbone = encoder.requires_grad_(False)
-    metric.backbone.mode = "interpolate"
+    metric.encoder = encoder.requires_grad_(False)
+    metric.encoder.mode = "interpolate"
     attached = head_importance(metric, image()).changes
     merge_lora(encoder)
     torch.testing.assert_close(head_importance(metric, image()).changes, attached, rtol=1e-2, atol=1e-6)
@@ -150,9 +150,9 @@ def test_the_attention_pool_of_a_resnet_is_a_layer_of_heads():
     model = small_clip.build(small_clip.RESNET)
     pool, metric = model.visual.attnpool, build("clipiqa")
     weights = {name: tensor.clone() for name, tensor in pool.state_dict().items()}
-    metric.backbone = type(metric.backbone)(model.visual, "drop").requires_grad_(False)
+    metric.encoder = type(metric.encoder)(model.visual, "drop").requires_grad_(False)
     found = head_importance(metric, image(), method="exact")
-    feature_map = metric.backbone.feature_map(metric.views(image()[None])[0])
+    feature_map = metric.encoder.feature_map(metric.views(image()[None])[0])
     tokens = feature_map.flatten(2)[0].T
     tokens = torch.cat([tokens.mean(0, keepdim=True), tokens])
     query, key, value = (

@@ -71,7 +71,7 @@ def test_pages_need_nothing_from_elsewhere(hostile):
 
 
 def test_a_page_shows_each_head_with_what_it_was_before(transformer, hostile):
-    other = metric_and_reference("perceptclip_emo")[0].backbone
+    other = metric_and_reference("perceptclip_emo")[0].encoder
     heads = [Head(1, 1), Head(0, 0)]
     found = explain_images(transformer, hostile, methods=["attention"], heads=heads, pretrained=other, show=2)
     assert len(found.images) == 2

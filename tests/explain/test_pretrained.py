@@ -32,7 +32,7 @@ def released(tmp_path):
 def expected(tmp_path):
     """Features by the same file with adapters that do nothing."""
     state = {name: torch.zeros_like(t) if "lora_B" in name else t for name, t in released_state().items()}
-    return create_metric(METRIC, checkpoint=write(tmp_path / "zeros.pth", state)).backbone(pixels())
+    return create_metric(METRIC, checkpoint=write(tmp_path / "zeros.pth", state)).encoder(pixels())
 
 
 def pixels():
@@ -41,13 +41,13 @@ def pixels():
 
 def check(encoder, metric, expected):
     torch.testing.assert_close(encoder(pixels()), expected)
-    assert (metric.backbone(pixels()) - expected).abs().amax() > 0.1
+    assert (metric.encoder(pixels()) - expected).abs().amax() > 0.1
 
 
 def test_of_a_released_file(released, expected):
     encoder, metric = create_pretrained_encoder(METRIC, checkpoint=released), create_metric(METRIC, checkpoint=released)
     check(encoder, metric, expected)
-    own = {parameter.data_ptr() for parameter in metric.backbone.parameters()}
+    own = {parameter.data_ptr() for parameter in metric.encoder.parameters()}
     shared = [parameter.data_ptr() in own for parameter in encoder.parameters()]
     assert shared.count(False) == released_files.LAYERS  # the projections that LoRA changed
 
@@ -65,7 +65,7 @@ def test_of_converted_folders(released, expected, tmp_path):
         convert(released, tmp_path / form, metric=METRIC, format=form)
         options = {"backbone_checkpoint": base} if form == "merged" else {}
         check(create_pretrained_encoder(tmp_path / form, **options), create_metric(tmp_path / form), expected)
-    with pytest.raises(WeightsError, match=r"not in the cache and downloads are switched off"):
+    with pytest.raises(WeightsError, match=r"not in the cache and downloads are disabled"):
         create_pretrained_encoder(tmp_path / "merged")
 
 

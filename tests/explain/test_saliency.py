@@ -8,7 +8,7 @@ from torch import nn
 
 from perceptmetrics import saliency_map
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.models.encoders import Backbone
+from perceptmetrics.models.encoders import Encoder
 from perceptmetrics.spec import CentreCropView
 from tests.explain.cases import metric_and_reference
 from tests.support.mean_colour_metric import tiny_metric
@@ -19,7 +19,7 @@ def image(height=40, width=60, seed=0):
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-class OfOneRegion(Backbone):
+class OfOneRegion(Encoder):
     """Sees the pixels of one rectangle only."""
 
     feature_size, min_size = 4, 2
@@ -76,7 +76,7 @@ def test_it_is_what_the_score_loses_when_a_pixel_darkens():
 @pytest.mark.parametrize("method", ["gradient_x_input", "smoothgrad"])
 def test_it_is_where_the_score_comes_from(method):
     metric = tiny_metric()
-    metric.backbone = OfOneRegion(slice(5, 15), slice(30, 50)).requires_grad_(False)
+    metric.encoder = OfOneRegion(slice(5, 15), slice(30, 50)).requires_grad_(False)
     values = saliency_map(metric, image(), method=method).values.abs()
     inside, outside = values[5:15, 30:50], values.clone()
     outside[5:15, 30:50] = 0

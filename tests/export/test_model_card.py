@@ -78,7 +78,7 @@ def test_figures_stand_in_a_table():
 def test_what_was_trained_is_said():
     assert "LoRA of rank 16, alpha 8 on q, k, v" in model_card(PERCEPTCLIP_IQA, source="x")
     assert "a head on the frozen encoder" in model_card(LITE_IQA, source="x")
-    whole = replace(LITE_IQA, backbone=replace(LITE_IQA.backbone, in_trained_file=True))
+    whole = replace(LITE_IQA, encoder=replace(LITE_IQA.encoder, in_trained_file=True))
     assert "the encoder and a head" in model_card(whole, source="x")
     assert "```yaml\nlr: 1\n```" in model_card(LITE_IQA, source="x", recipe="lr: 1\n")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, openai_clip
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
 from perceptmetrics.spec import CardSpec, CentreCropView, MetricSpec, PromptHeadSpec, ScoreSpec, ViewsSpec
 
 __all__ = ["CLIP_SCORE"]
@@ -10,7 +10,7 @@ __all__ = ["CLIP_SCORE"]
 CLIP_SCORE = MetricSpec(
     name="clip_score_b32",
     task="attribute",
-    backbone=openai_clip("ViT-B-32", positional_embedding="keep"),
+    encoder=openai_clip("ViT-B-32", positional_embedding="keep"),
     views=ViewsSpec(views=(CentreCropView(size=224),), mean=CLIP_MEAN, std=CLIP_STD),
     head=PromptHeadSpec(weight=100.0),
     score=ScoreSpec(lower=-100.0, upper=100.0, higher_is_better=True),

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptmetrics.functional.image import enlarge_to
-from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, openai_clip
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
 from perceptmetrics.models.heads import Head
 from perceptmetrics.models.views import Rectangle, View, Window
 from perceptmetrics.spec import (
@@ -178,7 +178,7 @@ class ExpectationMap(ScoreMap):
 LIQE = MetricSpec(
     name="liqe",
     task="quality",
-    backbone=openai_clip("ViT-B-32", positional_embedding="keep"),
+    encoder=openai_clip("ViT-B-32", positional_embedding="keep"),
     views=ViewsSpec(views=(StridedPatchesView(),), mean=CLIP_MEAN, std=CLIP_STD),
     head=LevelHeadSpec(texts=tuple(f"a photo with {level} quality" for level in LEVELS)),
     score=ScoreSpec(lower=1.0, upper=5.0, higher_is_better=True, map=ExpectationMap(lowest=1.0, highest=5.0)),

@@ -71,7 +71,7 @@ def by_hand(image, encoder, texts, scale):
 def test_it_computes_its_formula(clip_file, size, patches):
     metric = create_metric("liqe", backbone_checkpoint=clip_file, weights=None)
     spec = metric.spec
-    encoder, text = build_image_and_text(spec.backbone, clip_file)
+    encoder, text = build_image_and_text(spec.encoder, clip_file)
     texts = text.encode(spec.head.texts)
     image = F.interpolate(photographs(96, 128)[:1], size=size, mode="bilinear")[0].clamp(0, 1)
     expected, count = by_hand(image, encoder, texts, text.logit_scale)

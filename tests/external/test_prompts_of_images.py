@@ -45,7 +45,7 @@ def metric(clip_file):
 
 
 def test_each_image_is_compared_with_its_own_prompt(metric, images, clip_file):
-    encoder, text = build_image_and_text(metric.spec.backbone, clip_file)
+    encoder, text = build_image_and_text(metric.spec.encoder, clip_file)
     (views,) = metric.views(images)
     expected = 100 * (F.normalize(encoder(views), dim=-1) * text.encode(PROMPTS)).sum(dim=-1)
     torch.testing.assert_close(metric(images, PROMPTS), expected, rtol=0, atol=1e-4)

@@ -50,7 +50,7 @@ def make(recipe, encoder, own_data, processes, tmp_path):
             metric,
             Views(shown, seed),
             augmentation,
-            identity=encoder_identity(spec.backbone, source),
+            identity=encoder_identity(spec.encoder, source),
             processes=processes,
             folder=tmp_path / "features",
             observe=lambda done, total: None,

@@ -12,7 +12,7 @@ from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.finetune import run as run_module
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
-from perceptmetrics.metrics import clip_backbones
+from perceptmetrics.metrics import clip_encoders
 from perceptmetrics.models.lora import merge_lora, unmerge_lora
 from tests.finetune.cases import TWO, data_sets
 from tests.finetune.tiny import LORA
@@ -24,8 +24,8 @@ TRAINED = {
     "head": ((), {"head"}),
     "standardised head": (STANDARD, {"head"}),
     "lora": (LORA, {"adapters", "head"}),
-    "full": (("train=full",), {"backbone", "head"}),
-    "full after the head": (("train=full", "head_first=true"), {"backbone", "head"}),
+    "full": (("train=full",), {"encoder", "head"}),
+    "full after the head": (("train=full", "head_first=true"), {"encoder", "head"}),
 }
 PROMPTS = (
     "train=prompts",
@@ -39,7 +39,7 @@ PROMPTS = (
 
 
 def part_of(name):
-    return "adapters" if ".adapters." in name else "head" if ".head." in name else "backbone"
+    return "adapters" if ".adapters." in name else "head" if ".head." in name else "encoder"
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_frozen_parts_of_an_encoder_stay_as_they_are(watched, train, recipe, dat
     encoder = f"encoder={{name: 'timm:test_vit', frozen: [{', '.join(frozen)}]}}"
     train(recipe("train=full", encoder, "epochs=1"), [data], tmp_path / "run")
     for name, tensor in watched["before"].items():
-        stays = name.partition("backbone.network.")[2].startswith(tuple(f"{part}." for part in frozen))
+        stays = name.partition("encoder.network.")[2].startswith(tuple(f"{part}." for part in frozen))
         assert stays == tensor.equal(watched["after"][name]), name
 
 
@@ -110,7 +110,7 @@ def test_each_adapter_gets_a_gradient_and_each_trained_weight_one(recipe, data, 
     sample = [learner.metric(0).views(some_pictures()[:1])[0]]
     learner.train()([[sample] * 2])[0].sum().backward()
     for name, weight in learner.named_parameters():
-        assert (weight.grad is not None and bool(weight.grad.abs().max() > 0)) == (part_of(name) != "backbone"), name
+        assert (weight.grad is not None and bool(weight.grad.abs().max() > 0)) == (part_of(name) != "encoder"), name
 
 
 @pytest.fixture
@@ -121,12 +121,12 @@ def lora_run(train, recipe, data, tmp_path):
 def test_merged_equals_unmerged_and_differs_from_the_base(lora_run, watched, train, recipe, data, tmp_path):
     train(recipe(*LORA, "lr=1e-2"), [data], tmp_path / "watched")
     metric = watched["learner"].metric(0)
-    unmerge_lora(metric.backbone)
+    unmerge_lora(metric.encoder)
     unmerged = metric.score_batch(some_pictures())
-    merge_lora(metric.backbone)
+    merge_lora(metric.encoder)
     torch.testing.assert_close(metric.score_batch(some_pictures()), unmerged, rtol=1e-4, atol=1e-5)
-    unmerge_lora(metric.backbone)
-    for name, weight in metric.backbone.named_parameters():
+    unmerge_lora(metric.encoder)
+    for name, weight in metric.encoder.named_parameters():
         if name.endswith("up.weight"):
             weight.data.zero_()
     assert (metric.score_batch(some_pictures()) - unmerged).abs().max() > 1e-3
@@ -136,7 +136,7 @@ def test_merged_equals_unmerged_and_differs_from_the_base(lora_run, watched, tra
 def test_encoder_of_another_metric_is_not_changed_by_training(kind, train, recipe, data, encoder, tmp_path):
     """Both read the same file, so they share its tensors until one is trained."""
     spec = run_specs(recipe(), [data])[0]
-    other = assembled(with_head(spec.backbone), encoder)
+    other = assembled(with_head(spec.encoder), encoder)
     before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
     train(recipe(*TRAINED[kind][0], "epochs=1"), [data], tmp_path / "run")
     for name, tensor in other.state_dict().items():
@@ -148,8 +148,8 @@ def test_heads_of_several_data_sets_share_their_base(train, recipe, pictures, fe
     result = train(recipe(TWO, "epochs=1"), sets, tmp_path / "run")
     assert result.metrics == {"many": tmp_path / "run" / "many", "few": tmp_path / "run" / "few"}
     one, other = (create_metric(path, backbone_checkpoint=encoder) for path in result.metrics.values())
-    shared = {tensor.data_ptr() for tensor in one.backbone.parameters()}
-    assert {tensor.data_ptr() for tensor in other.backbone.parameters()} == shared
+    shared = {tensor.data_ptr() for tensor in one.encoder.parameters()}
+    assert {tensor.data_ptr() for tensor in other.encoder.parameters()} == shared
     heads = [load_file(path / "model.safetensors") for path in result.metrics.values()]
     assert all(not heads[0][name].equal(heads[1][name]) for name in heads[0] if name.startswith("head."))
 
@@ -200,7 +200,7 @@ def test_metric_of_all_images_is_trained_for_the_median_of_the_splits_epochs(tra
 @pytest.fixture
 def tiny_clips(tmp_path, monkeypatch):
     small_clip.register(tmp_path)
-    openai = clip_backbones.OPENAI_CLIP_WEIGHTS
+    openai = clip_encoders.OPENAI_CLIP_WEIGHTS
     monkeypatch.setitem(openai, small_clip.VIT, openai["ViT-B-32"])
     path = tmp_path / "clip.safetensors"
     save_file(small_clip.state(small_clip.build(small_clip.VIT)), path)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptmetrics.functional.image import centre_crop, draw_places, enlarge_to, fragments
+from perceptmetrics.functional.image import centre_crop, draw_fragment_offsets, enlarge_to, fragments
 
 GRID, CELL = 3, 4
 SIDE = GRID * CELL
@@ -28,7 +28,7 @@ def by_cell(image: torch.Tensor, grid: int = GRID, cell: int = CELL) -> torch.Te
 @settings(deadline=None)
 @given(height=SIDES, width=SIDES, seed=st.integers(0, 999))
 def test_each_cell_is_a_square_of_neighbours_from_its_own_field(height: int, width: int, seed: int) -> None:
-    cut = fragments(numbered(height, width), CELL, draw_places(GRID, seed))
+    cut = fragments(numbered(height, width), CELL, draw_fragment_offsets(GRID, seed))
     assert cut.shape == (1, 2, SIDE, SIDE)
     cells = by_cell(cut)
     for row in range(GRID):
@@ -63,7 +63,7 @@ def test_a_place_moves_its_own_cell_and_no_other(axis: int) -> None:
 
 
 def test_every_place_of_a_field_is_drawn_about_as_often() -> None:
-    places = torch.cat([draw_places(12, seed) for seed in range(40)])
+    places = torch.cat([draw_fragment_offsets(12, seed) for seed in range(40)])
     assert places.min() >= 0
     assert places.max() < 1
     counts = torch.histc(places, bins=8, min=0, max=1)
@@ -72,19 +72,19 @@ def test_every_place_of_a_field_is_drawn_about_as_often() -> None:
 
 def test_the_smallest_image_is_taken_whole() -> None:
     image = numbered(SIDE, SIDE)
-    assert torch.equal(fragments(image, CELL, draw_places(GRID, 5)), image)
+    assert torch.equal(fragments(image, CELL, draw_fragment_offsets(GRID, 5)), image)
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 999), other=st.integers(0, 999))
 def test_places_follow_from_the_seed_alone(seed: int, other: int) -> None:
     torch.manual_seed(other)  # whatever else is drawn
-    assert torch.equal(draw_places(GRID, seed), draw_places(GRID, seed))
-    assert torch.equal(draw_places(GRID, seed), draw_places(GRID, other)) is (seed == other)
+    assert torch.equal(draw_fragment_offsets(GRID, seed), draw_fragment_offsets(GRID, seed))
+    assert torch.equal(draw_fragment_offsets(GRID, seed), draw_fragment_offsets(GRID, other)) is (seed == other)
 
 
 def test_places_depend_neither_on_content_nor_on_the_batch() -> None:
-    places = draw_places(GRID, 0)
+    places = draw_fragment_offsets(GRID, 0)
     batch = torch.cat([numbered(20, 30), 7 - 2 * numbered(20, 30), torch.zeros(1, 2, 20, 30)])
     together = fragments(batch, CELL, places)
     assert torch.equal(together, torch.cat([fragments(image[None], CELL, places) for image in batch]))
@@ -93,7 +93,7 @@ def test_places_depend_neither_on_content_nor_on_the_batch() -> None:
 
 def test_gradients_of_fragments_reach_the_pixels_that_are_seen() -> None:
     image = torch.rand(1, 1, 14, 17, dtype=torch.float64, requires_grad=True)
-    places = draw_places(GRID, 0)
+    places = draw_fragment_offsets(GRID, 0)
     torch.autograd.gradcheck(lambda x: fragments(x, CELL, places), image)
     fragments(image, CELL, places).sum().backward()
     assert image.grad is not None

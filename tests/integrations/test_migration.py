@@ -121,7 +121,7 @@ def test_the_prompts_of_pyiqa_are_ours_by_that_name(monkeypatch):
     assert not list(theirs.parameters())
     ours = build("clipiqa", prompts="pyiqa")
     assert ours(IMAGES).shape == (3,)
-    assert any(name.startswith("backbone.") for name in ours.state_dict())
+    assert any(name.startswith("encoder.") for name in ours.state_dict())
 
 
 def test_as_loss_of_pyiqa_is_the_score_itself(psnr):

@@ -141,7 +141,7 @@ def test_images_that_fail_are_rows_with_their_reason(lite, streamed, folder, exp
     for errors in (frame["score_error"].tolist(), [row["score_error"] for row in rows]):
         assert errors[0] is errors[4] is None
         assert "does not exist" in errors[1]
-        assert "truncated or damaged" in errors[2]
+        assert "truncated or corrupt" in errors[2]
         assert "Expected an image, got nothing" in errors[3]
 
 
@@ -252,8 +252,8 @@ TABLES = {
     [
         ({"picture": ["a.png"]}, TINY, DatasetError, "No column is named 'image'. Known: picture."),
         ({"images": ["a.png"]}, TINY, DatasetError, "Did you mean 'images'"),
-        ({"image": ["a.png"], "tiny": [1.0]}, TINY, DatasetError, "tiny are there already"),
-        ({"image": ["a.png"], "score_error": ["x"]}, TINY, DatasetError, "score_error are there already"),
+        ({"image": ["a.png"], "tiny": [1.0]}, TINY, DatasetError, "tiny exist already"),
+        ({"image": ["a.png"], "score_error": ["x"]}, TINY, DatasetError, "score_error exist already"),
         ({"image": ["a.png"]}, [], InvalidOptionError, "got none"),
         ({"image": ["a.png"]}, [torch.nn.Identity()], InvalidOptionError, "got Identity"),
         ({"image": ["a.png"]}, [TINY, TINY], InvalidOptionError, "given once"),

@@ -217,7 +217,7 @@ def test_metrics_that_agree_on_the_first_batch_stay_apart_in_a_collection(reduct
     """torchmetrics takes metrics whose states are equal after one batch for the same metric."""
     one, other = tiny_metric(), tiny_metric()
     with torch.no_grad():
-        other.backbone.linear.weight[:, 0] += 1.0  # red counts more, and the first image has that of the mean
+        other.encoder.linear.weight[:, 0] += 1.0  # red counts more, and the first image has that of the mean
     collection = MetricCollection(
         {"one": PerceptualMetric(one, reduction), "other": PerceptualMetric(other, reduction)}
     )

@@ -56,16 +56,16 @@ def test_weights_that_a_checkpoint_does_hold_are_loaded_and_must_be_whole():
     model = Model(PerceptualLoss(tiny_metric()))
     weights = {f"loss.metric.{name}": torch.zeros_like(value) for name, value in model.loss.metric.state_dict().items()}
     model.load_state_dict(model.state_dict() | weights)
-    assert not model.loss.metric.backbone.linear.weight.any()
-    del weights["loss.metric.backbone.linear.weight"]
-    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "loss.metric.backbone.linear.weight"\. $'):
+    assert not model.loss.metric.encoder.linear.weight.any()
+    del weights["loss.metric.encoder.linear.weight"]
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "loss.metric.encoder.linear.weight"\. $'):
         model.load_state_dict(model.state_dict() | weights)
 
 
 def test_loading_a_network_does_not_copy_the_tensors_that_metrics_share():
     model = Model(PerceptualLoss(tiny_metric()))
     places = [parameter.data_ptr() for parameter in model.loss.parameters()]
-    model.loss.metric.backbone.shared._tensors = list(model.loss.metric.backbone.parameters())
+    model.loss.metric.encoder.shared._tensors = list(model.loss.metric.encoder.parameters())
     model.load_state_dict(model.state_dict())
     assert [parameter.data_ptr() for parameter in model.loss.parameters()] == places
 

@@ -111,7 +111,7 @@ def test_training_mode_of_the_surrounding_model_changes_nothing():
     loss = PerceptualLoss(tiny_metric())
     model = torch.nn.ModuleDict({"loss": loss}).train()
     before = loss(BATCH)
-    assert not loss.metric.backbone.dropout.training
+    assert not loss.metric.encoder.dropout.training
     assert torch.equal(model["loss"](BATCH), before)
     torch.testing.assert_close(before, (1 - tiny_metric()(BATCH)).mean())
 

@@ -66,7 +66,7 @@ def numbers_kept(loss, images):
 @every_kind
 def test_checkpointing_keeps_less_and_changes_nothing_else(name):
     plain, checkpointed = made_loss(name), made_loss(name, checkpointing=True)
-    assert not plain.metric.backbone.checkpointing
+    assert not plain.metric.encoder.checkpointing
     results = []
     for loss in (plain, checkpointed):
         pixels = pictures().requires_grad_()

@@ -184,7 +184,7 @@ def test_merging_equals_that_of_peft(metrics: Metrics, states: dict[str, dict[st
 
 
 def test_one_clip_in_memory_and_in_the_cache(metrics: Metrics, workplace: Path) -> None:
-    first, *others = ({key: part.data_ptr() for key, part in m.backbone.named_parameters()} for m in metrics.values())
+    first, *others = ({key: part.data_ptr() for key, part in m.encoder.named_parameters()} for m in metrics.values())
     tuned = {f"visual.transformer.resblocks.{number}.attn.in_proj.weight" for number in range(LAYERS)}
     for other in others:
         assert {key for key in first if first[key] != other[key]} == tuned

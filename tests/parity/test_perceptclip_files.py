@@ -55,7 +55,7 @@ def test_slim(slim: Converted, scores: Tensor, images: list[Image.Image]) -> Non
 def test_merged(files: dict[str, Path], workplace: Path, scores: Tensor, images: list[Image.Image]) -> None:
     merged = convert(files[METRIC], workplace / "merged", metric=METRIC, format="merged")
     assert merged.deviation <= 1e-5
-    assert merged.spec.backbone.lora is None
+    assert merged.spec.encoder.lora is None
     assert largest(create_metric(merged.folder).score(images) - scores) <= 1e-5
 
 
@@ -179,24 +179,24 @@ def metric(files: dict[str, Path]) -> Metric:
 
 
 def gelu_for_quick_gelu(metric: Metric) -> None:
-    for block in metric.backbone.visual.transformer.resblocks:
+    for block in metric.encoder.visual.transformer.resblocks:
         block.mlp.gelu = nn.GELU()
 
 
 def no_normalisation_after(metric: Metric) -> None:
-    metric.backbone.visual.ln_post = nn.Identity()
+    metric.encoder.visual.ln_post = nn.Identity()
 
 
 def no_normalisation_before(metric: Metric) -> None:
-    metric.backbone.visual.ln_pre = nn.Identity()
+    metric.encoder.visual.ln_pre = nn.Identity()
 
 
 def unit_length(metric: Metric) -> None:
-    metric.backbone.register_forward_hook(lambda _, __, features: F.normalize(features, dim=-1))
+    metric.encoder.register_forward_hook(lambda _, __, features: F.normalize(features, dim=-1))
 
 
 def no_positional_embedding(metric: Metric) -> None:
-    metric.backbone.mode = "drop"
+    metric.encoder.mode = "drop"
 
 
 def mean_and_std_of_imagenet(metric: Metric) -> None:

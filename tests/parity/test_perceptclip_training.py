@@ -63,7 +63,7 @@ def published_names(head_layers: list[int]) -> dict[str, str]:
     names = {}
     for number in range(LAYERS):
         for part in "qkv":
-            ours = f"backbone.visual.transformer.resblocks.{number}.attn.in_proj.adapters.{part}"
+            ours = f"encoder.visual.transformer.resblocks.{number}.attn.in_proj.adapters.{part}"
             theirs = f"{TOWER}.{number}.self_attn.{part}_proj"
             names[f"{ours}.down.weight"] = f"{theirs}.lora_A.default.weight"
             names[f"{ours}.up.weight"] = f"{theirs}.lora_B.default.weight"

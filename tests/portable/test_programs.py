@@ -71,8 +71,8 @@ def test_adapters_are_merged_for_the_program_and_stay_apart_in_the_metric(tmp_pa
     metric = build("perceptclip_mem")
     images = photographs(230, 240)[:2]
     without = metric(images).detach()
-    attach_lora(metric.backbone, LoraSpec(rank=2, alpha=4.0, dropout=0.0, targets=("q", "v")))
-    adapted_encoders.switch_on(metric.backbone)
+    attach_lora(metric.encoder, LoraSpec(rank=2, alpha=4.0, dropout=0.0, targets=("q", "v")))
+    adapted_encoders.switch_on(metric.encoder)
     assert float((metric(images).detach() - without).abs().max()) > 1e-3
     checked = export_onnx(metric, tmp_path / "metric.onnx", size=(230, 240))
     assert has_lora(metric)

@@ -78,7 +78,7 @@ class Held(Metric):
 
     def __init__(self) -> None:
         tiny = tiny_metric()
-        super().__init__(tiny.spec, tiny.views, tiny.backbone, tiny.head)
+        super().__init__(tiny.spec, tiny.views, tiny.encoder, tiny.head)
         self.gate = threading.Event()
         self.gate.set()
         self.reached = threading.Event()

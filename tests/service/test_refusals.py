@@ -38,7 +38,7 @@ def problem(answer: httpx.Response, status: int) -> dict[str, str]:
     [
         pytest.param(b"no image", 422, "which is none", id="text"),
         pytest.param(b"", 422, "which is none", id="empty"),
-        pytest.param(png(height=200, width=200)[:60_000], 422, "truncated or damaged", id="truncated"),
+        pytest.param(png(height=200, width=200)[:60_000], 422, "truncated or corrupt", id="truncated"),
         pytest.param(LARGE, 413, "8000 x 8000", id="too many pixels"),
         pytest.param(HUGE, 413, "has more than the 25000000 pixels", id="a decompression bomb"),
         pytest.param(png(height=1, width=1), 422, "1 x 1", id="too small for the encoder"),

@@ -269,7 +269,7 @@ def test_errors_of_a_file_system_are_told_and_cost_no_more_than_what_follows(tre
         assert 0 < len(before) < 5
         assert f"after {len(before)} images: The line is down" in str(failure.source)
         (failure,) = read_part(Part(container=f"unreliable://{tree}/x.parquet"))
-        assert "it is damaged after 0 images: The line is down" in str(failure.source)
+        assert "it is corrupt after 0 images: The line is down" in str(failure.source)
 
 
 def test_without_addresses_fsspec_is_not_imported(tree: Path) -> None:

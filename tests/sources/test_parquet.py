@@ -74,7 +74,7 @@ def test_paths_stand_as_they_are_or_are_relative_to_the_table(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("columns", "named", "message"),
     [
-        ({"image": [b""], "x": [1]}, "picture", "it has no column 'picture', but 'image', 'x'"),
+        ({"image": [b""], "x": [1]}, "picture", "it has no column 'picture'; its columns are 'image', 'x'"),
         ({"a": [b""], "b": [b""]}, None, "which of its columns holds the images.*'a', 'b'"),
         ({"a": [1]}, None, "which of its columns"),
         ({"image": pa.array([], pa.binary())}, None, "it has no rows"),
@@ -106,10 +106,10 @@ def test_damaged_tables_are_failures_after_what_came_before(tmp_path: Path) -> N
     *images, failure = read(path)
     assert 0 < len(images) < len(PICTURES)
     assert [image.source for image in images] == PICTURES[: len(images)]
-    assert f"damaged after {len(images)} images" in str(failure.source)
+    assert f"corrupt after {len(images)} images" in str(failure.source)
     path.write_bytes(content[:500])
     (failure,) = read(path)
-    assert "damaged after 0 images" in str(failure.source)
+    assert "corrupt after 0 images" in str(failure.source)
     (missing,) = read(tmp_path / "gone.parquet")
     assert "it does not exist" in str(missing.source)
 

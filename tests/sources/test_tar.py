@@ -66,7 +66,7 @@ def test_compressed_archives(tmp_path: Path, suffix: str, compress: object) -> N
     path.write_bytes(whole[: len(whole) // 2])
     last = read(path)[-1]
     assert last.name == str(path)
-    assert "is truncated or damaged" in str(last.source)
+    assert "is truncated or corrupt" in str(last.source)
 
 
 def test_archives_that_webdataset_wrote(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_truncated_archive_loses_nothing_before_the_cut(tmp_path: Path) -> Non
         *images, last = read(path)
         assert isinstance(last.source, InvalidImageError), length
         assert last.name == str(path)
-        assert f"{path} is truncated or damaged after {len(images)} images" in str(last.source)
+        assert f"{path} is truncated or corrupt after {len(images)} images" in str(last.source)
         assert contents(images) == expected(path, {name: FILES[name] for name in names[: len(images)]})
         seen.add(len(images))
     assert seen == set(range(len(FILES) + 1))
@@ -115,7 +115,7 @@ def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is truncated or damaged after 0 images"), (b"no archive" * 200, "is truncated or damaged after 0 images")],
+    [(b"", "is truncated or corrupt after 0 images"), (b"no archive" * 200, "is truncated or damaged after 0 images")],
 )
 def test_what_is_no_archive_is_a_failure(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "a.tar"

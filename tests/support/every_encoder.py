@@ -66,7 +66,7 @@ def with_head(backbone: EncoderSpec, name: str = "tiny", side: int | None = None
     """A metric with a small head on an encoder; `side` is that of the crop it sees, None for the whole image."""
     head = MlpHeadSpec(widths=(encoder_width(backbone), 8, 1), weights=None, activation="gelu")
     view = WholeView() if side is None else CentreCropView(size=side)
-    return replace(LITE_IQA, name=name, backbone=backbone, head=head, views=replace(LITE_IQA.views, views=(view,)))
+    return replace(LITE_IQA, name=name, encoder=backbone, head=head, views=replace(LITE_IQA.views, views=(view,)))
 
 
 def assembled(spec: MetricSpec, encoder: Path, seed: int = 0) -> Metric:
@@ -76,4 +76,4 @@ def assembled(spec: MetricSpec, encoder: Path, seed: int = 0) -> Metric:
 
 
 def clip_spec(architecture: str, positional_embedding: str = "interpolate") -> EncoderSpec:
-    return replace(small_clip.spec(architecture).backbone, positional_embedding=positional_embedding)
+    return replace(small_clip.spec(architecture).encoder, positional_embedding=positional_embedding)

@@ -224,6 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
             data = self._hub.find_large(path.removeprefix("/large/"))
             self._error(404, "EntryNotFound") if data is None else self._send(data, {})
             return
+        if path.startswith("/api/models/") and path.endswith("?expand=xetEnabled"):  # asked for before version 1
+            self._send(b'{"id": "stand/in", "xetEnabled": false}', {"Content-Type": "application/json"})
+            return
         match = _RESOLVE.fullmatch(path)
         found = self._hub.find(match["repo"], match["revision"], match["file"]) if match else "EntryNotFound"
         if match is None or isinstance(found, str):

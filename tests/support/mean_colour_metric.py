@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.models.encoders import Backbone
+from perceptmetrics.models.encoders import Encoder
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.views import Views
@@ -18,7 +18,7 @@ WHOLE = WholeView()
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
 
 
-class MeanColour(Backbone):
+class MeanColour(Encoder):
     """Four numbers from the mean of each channel, after a dropout that only training mode would show."""
 
     feature_size = 4
@@ -56,6 +56,6 @@ def by_hand(metric, image):
     weights = {name: value.double() for name, value in metric.state_dict().items()}
     colour = image.double().mean(dim=(1, 2))
     colour = torch.tensor([(c - m) / s for c, m, s in zip(colour.tolist(), MEAN, STD, strict=True)]).double()
-    features = weights["backbone.linear.weight"] @ colour + weights["backbone.linear.bias"]
+    features = weights["encoder.linear.weight"] @ colour + weights["encoder.linear.bias"]
     hidden = (weights["head.layers.0.weight"] @ features + weights["head.layers.0.bias"]).clamp(min=0)
     return weights["head.layers.2.weight"] @ hidden + weights["head.layers.2.bias"]

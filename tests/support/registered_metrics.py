@@ -34,17 +34,17 @@ def temporary_metrics(*specs: MetricSpec) -> Iterator[None]:
 
 def tiny(spec: MetricSpec) -> MetricSpec:
     """The same metric on a tiny CLIP."""
-    architecture = small_clip.RESNET if spec.backbone.architecture.startswith("RN") else small_clip.VIT_224
+    architecture = small_clip.RESNET if spec.encoder.architecture.startswith("RN") else small_clip.VIT_224
     head = spec.head
     if isinstance(head, MlpHeadSpec):
         head = replace(head, widths=(small_clip.FEATURE_SIZE, *head.widths[1:]))
-    return replace(spec, backbone=replace(spec.backbone, architecture=architecture), head=head)
+    return replace(spec, encoder=replace(spec.encoder, architecture=architecture), head=head)
 
 
 def build(name: str, **options: Any) -> Metric:
     """Create a registered metric; those without CLIP are the real ones."""
     spec = metric_info(name)
-    if not spec.backbone.reads_text:
+    if not spec.encoder.reads_text:
         return create_metric(name, **options)
     with tempfile.TemporaryDirectory() as folder:
         small_clip.register(Path(folder))

@@ -94,9 +94,9 @@ def spec(
 ) -> MetricSpec:
     """`clipiqa` on another backbone."""
     backbone = replace(
-        CLIPIQA.backbone,
+        CLIPIQA.encoder,
         architecture=architecture,
         positional_embedding=positional_embedding,
         quick_gelu=quick_gelu,
     )
-    return replace(CLIPIQA, name=f"clipiqa_{architecture}", backbone=backbone)
+    return replace(CLIPIQA, name=f"clipiqa_{architecture}", encoder=backbone)

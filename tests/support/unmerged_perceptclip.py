@@ -13,7 +13,7 @@ from perceptmetrics.models.encoders import EncoderWeights, build_image_encoder
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.lora import LoraProjection, attach_lora, load_lora
 from perceptmetrics.models.views import Views
-from perceptmetrics.weights.layouts import read_image_tower
+from perceptmetrics.weights.layouts import read_image_encoder
 
 __all__ = ["trainable_parameters", "unmerged_metric"]
 
@@ -30,9 +30,9 @@ def unmerged_metric(file: Path, name: str, *, dropout: float | None = None) -> M
     trained = read_tuned(file, spec).trained
     base = cached_tower(trained.base)
     backbone = build_image_encoder(
-        replace(spec.backbone, lora=None), EncoderWeights(read_image_tower(base), {}, str(base))
+        replace(spec.encoder, lora=None), EncoderWeights(read_image_encoder(base), {}, str(base))
     )
-    attach_lora(backbone, spec.backbone.lora if dropout is None else replace(spec.backbone.lora, dropout=dropout))
+    attach_lora(backbone, spec.encoder.lora if dropout is None else replace(spec.encoder.lora, dropout=dropout))
     load_lora(backbone, trained.lora)
     head = MlpHead(spec.head)
     head.load_state_dict(trained.head)
@@ -45,7 +45,7 @@ def unmerged_metric(file: Path, name: str, *, dropout: float | None = None) -> M
 def trainable_parameters(metric: Metric) -> dict[str, nn.Parameter]:
     """Let adapters and head train, nothing else: their parameters by name."""
     metric.head.requires_grad_(True)
-    for module in metric.backbone.modules():
+    for module in metric.encoder.modules():
         if isinstance(module, LoraProjection):
             module.adapters.requires_grad_(True)
     metric.train()

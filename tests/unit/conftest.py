@@ -21,7 +21,7 @@ def tiny_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     path = tmp_path / "clip.safetensors"
     save_file(small_clip.state(small_clip.build(small_clip.RESNET)), path)
-    with temporary_metrics(*(tiny(spec) for spec in BUILTIN_SPECS if spec.backbone.library == "open_clip")):
+    with temporary_metrics(*(tiny(spec) for spec in BUILTIN_SPECS if spec.encoder.library == "open_clip")):
         yield path
 
 

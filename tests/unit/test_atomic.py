@@ -102,3 +102,20 @@ def test_a_file_that_cannot_take_its_place_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="taken"), replacing(tmp_path / "taken") as temporary:
         Path(temporary).write_text("")
     assert os.listdir(tmp_path) == ["taken"]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    path, rename = tmp_path / "folder", Path.rename
+    path.mkdir()
+    (path / "old").write_text("old")
+
+    def refuse_the_new_one(source, target):
+        if (source / "new").exists():
+            raise OSError("refused")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
+    with pytest.raises(OSError, match="refused"), replacing_folder(path) as temporary:
+        (temporary / "new").write_text("new")
+    assert os.listdir(path) == ["old"]
+    assert os.listdir(tmp_path) == ["folder"]

@@ -226,7 +226,7 @@ def test_a_resnet_equals_its_trunk_and_full_attention_at_any_size(size):
 @pytest.mark.parametrize(("architecture", "size", "said"), [(RESNET, 128, "96 x 96"), (VIT, 80, "64 x 64")])
 def test_a_kept_embedding_takes_the_training_size_only(weights, architecture, size, said):
     path, _ = weights(architecture)
-    encoder = load_image_encoder(small_clip.spec(architecture, "keep").backbone, path)
+    encoder = load_image_encoder(small_clip.spec(architecture, "keep").encoder, path)
     with pytest.raises(InvalidImageError, match=rf"{said} pixels only .*'interpolate'"):
         encoder(random(1, 3, size, size, dtype=torch.float32))
     side = IMAGE_SIZE[architecture]
@@ -237,9 +237,9 @@ def test_a_kept_embedding_takes_the_training_size_only(weights, architecture, si
 @pytest.mark.parametrize(("architecture", "least"), [(RESNET, 32), (VIT, 16), ("lite", 32)])
 def test_images_below_the_smallest_size_are_refused(weights, architecture, least):
     if architecture == "lite":
-        encoder = load_image_encoder(LITE_IQA.backbone, None)
+        encoder = load_image_encoder(LITE_IQA.encoder, None)
     else:
-        encoder = load_image_encoder(small_clip.spec(architecture).backbone, weights(architecture)[0])
+        encoder = load_image_encoder(small_clip.spec(architecture).encoder, weights(architecture)[0])
     assert encoder.min_size == least
     pixels = random(1, 3, least, least + 40, dtype=torch.float32)
     assert encoder(pixels).shape == (1, encoder.feature_size)
@@ -279,7 +279,7 @@ def test_texts_of_different_lengths_are_read_whole(longest):
 def test_text_features_do_not_depend_on_how_the_model_was_loaded(weights):
     """A model that is built without memory has to have its causal mask put back."""
     path, model = weights(VIT)
-    features = build_image_and_text(small_clip.spec(VIT).backbone, path).text.encode(TEXTS)
+    features = build_image_and_text(small_clip.spec(VIT).encoder, path).text.encode(TEXTS)
     torch.testing.assert_close(features, TextEncoder(model).encode(TEXTS), rtol=1e-6, atol=1e-6)
 
 
@@ -296,7 +296,7 @@ def test_a_prompt_is_read_whole_or_refused():
 
 @pytest.mark.parametrize("architecture", [RESNET, VIT, "lite"])
 def test_random_weights_are_seeded_and_leave_the_callers_generator_alone(architecture):
-    backbone = LITE_IQA.backbone if architecture == "lite" else small_clip.spec(architecture).backbone
+    backbone = LITE_IQA.encoder if architecture == "lite" else small_clip.spec(architecture).encoder
     torch.manual_seed(11)
     expected = torch.rand(4)
     torch.manual_seed(11)
@@ -310,7 +310,7 @@ def test_random_weights_are_seeded_and_leave_the_callers_generator_alone(archite
 def test_loading_draws_nothing_and_leaves_nothing_without_memory(weights, architecture):
     path, _ = weights(architecture)
     state = torch.get_rng_state()
-    encoder = build_image_and_text(small_clip.spec(architecture).backbone, path)
+    encoder = build_image_and_text(small_clip.spec(architecture).encoder, path)
     assert torch.equal(torch.get_rng_state(), state)
     tensors = [*encoder.image.parameters(), *encoder.image.buffers()]
     assert all(tensor.device.type == "cpu" for tensor in tensors)
@@ -325,20 +325,20 @@ def test_a_missing_tensor_is_never_replaced_by_a_random_one(tmp_path, architectu
     for name in [*names[::9], "ln_final.weight", "text_projection"]:
         save_file({other: tensor for other, tensor in state.items() if other != name}, tmp_path / "x.safetensors")
         with pytest.raises(WeightsError, match=rf"missing {name}\b"):
-            build_image_and_text(small_clip.spec(architecture).backbone, tmp_path / "x.safetensors")
+            build_image_and_text(small_clip.spec(architecture).encoder, tmp_path / "x.safetensors")
 
 
 def test_a_missing_file_is_never_replaced_by_random_weights(tmp_path):
-    for spec in (small_clip.spec(RESNET).backbone, LITE_IQA.backbone):
+    for spec in (small_clip.spec(RESNET).encoder, LITE_IQA.encoder):
         with pytest.raises(WeightsError, match="does not exist"):
             load_image_encoder(spec, tmp_path / "absent.safetensors")
     with pytest.raises(WeightsError, match="does not exist"):
-        build_image_and_text(small_clip.spec(RESNET).backbone, tmp_path / "absent.safetensors")
+        build_image_and_text(small_clip.spec(RESNET).encoder, tmp_path / "absent.safetensors")
 
 
 def test_an_encoder_of_no_clip_has_no_text_encoder():
     with pytest.raises(InvalidSpecError, match="'tf_efficientnet_lite0' reads no text"):
-        build_image_and_text(LITE_IQA.backbone, None)
+        build_image_and_text(LITE_IQA.encoder, None)
 
 
 # Specifications that contradict the architecture
@@ -357,20 +357,20 @@ def test_an_encoder_of_no_clip_has_no_text_encoder():
 )
 def test_an_architecture_that_does_not_fit_the_specification_is_refused(change, said):
     with pytest.raises(InvalidSpecError, match=said):
-        build_image_and_text(replace(small_clip.spec(RESNET).backbone, **change), None)
+        build_image_and_text(replace(small_clip.spec(RESNET).encoder, **change), None)
 
 
 @pytest.mark.parametrize("name", ["hf-hub:organisation/name", "local-dir:somewhere"])
 def test_open_clip_is_never_let_download_a_configuration(monkeypatch, name):
     monkeypatch.setattr(open_clip.factory, "_get_hf_config", lambda *_, **__: pytest.fail("it was asked for"))
     with pytest.raises(InvalidSpecError, match="open_clip has no architecture"):
-        build_image_and_text(replace(small_clip.spec(RESNET).backbone, architecture=name), None)
+        build_image_and_text(replace(small_clip.spec(RESNET).encoder, architecture=name), None)
 
 
 @pytest.mark.parametrize("architecture", [RESNET, VIT])
 @pytest.mark.parametrize("quick_gelu", [True, False])
 def test_quick_gelu_is_as_stated_and_checked_on_the_built_model(monkeypatch, architecture, quick_gelu):
-    backbone = small_clip.spec(architecture, quick_gelu=quick_gelu).backbone
+    backbone = small_clip.spec(architecture, quick_gelu=quick_gelu).encoder
     for model in (build_clip._random_clip(backbone, 0), build_clip._empty_clip(backbone)):
         assert any(type(module).__name__ == "QuickGELU" for module in model.modules()) == quick_gelu
     if architecture == VIT:
@@ -397,13 +397,13 @@ def test_quick_gelu_is_as_stated_and_checked_on_the_built_model(monkeypatch, arc
 )
 def test_a_timm_architecture_that_does_not_fit_is_refused(change, error, said):
     with pytest.raises(error, match=said):
-        load_image_encoder(replace(LITE_IQA.backbone, **change), None)
+        load_image_encoder(replace(LITE_IQA.encoder, **change), None)
 
 
 def test_a_file_that_does_not_fit_a_timm_architecture_is_refused(tmp_path):
     save_file({"x": torch.ones(1)}, tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match=r"do not fit timm's tf_efficientnet_lite1: missing .*; unexpected x\."):
-        load_image_encoder(replace(LITE_IQA.backbone, architecture="tf_efficientnet_lite1"), tmp_path / "x.safetensors")
+        load_image_encoder(replace(LITE_IQA.encoder, architecture="tf_efficientnet_lite1"), tmp_path / "x.safetensors")
 
 
 def test_vision_transformers_that_pool_otherwise_are_refused():

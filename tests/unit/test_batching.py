@@ -27,14 +27,14 @@ def test_every_image_is_in_one_batch_of_its_size_within_the_limits(sizes, batch_
     seen = []
     for batch in batches_by_size(stream(sizes), batch_size=batch_size, max_pixels=max_pixels):
         count, channels, height, width = batch.images.shape
-        assert (count, channels) == (len(batch.places), 3)
-        assert {sizes[place] for place in batch.places} == {(height, width, batch.images.dtype)}
+        assert (count, channels) == (len(batch.indices), 3)
+        assert {sizes[place] for place in batch.indices} == {(height, width, batch.images.dtype)}
         assert count <= batch_size
         assert count == 1 or count * height * width <= max_pixels
-        assert batch.places == sorted(batch.places)
-        for place, image in zip(batch.places, batch.images, strict=True):
+        assert batch.indices == sorted(batch.indices)
+        for place, image in zip(batch.indices, batch.images, strict=True):
             assert torch.equal(image, dict(stream(sizes))[place]), "pixels come out as they went in"
-        seen += batch.places
+        seen += batch.indices
     assert sorted(seen) == list(range(len(sizes)))
 
 
@@ -42,21 +42,21 @@ def test_every_image_is_in_one_batch_of_its_size_within_the_limits(sizes, batch_
 @given(count=st.integers(1, 30), batch_size=st.integers(1, 7))
 def test_images_of_one_size_fill_their_batches(count, batch_size):
     sizes = [(2, 3, torch.uint8)] * count
-    lengths = [len(batch.places) for batch in batches_by_size(stream(sizes), batch_size=batch_size)]
+    lengths = [len(batch.indices) for batch in batches_by_size(stream(sizes), batch_size=batch_size)]
     full, rest = divmod(count, batch_size)
     assert lengths == [batch_size] * full + [rest] * (rest > 0)
 
 
 def test_the_budget_of_pixels_is_used_to_the_full():
     sizes = [(2, 5, torch.uint8)] * 6
-    assert [len(batch.places) for batch in batches_by_size(stream(sizes), batch_size=9, max_pixels=30)] == [3, 3]
+    assert [len(batch.indices) for batch in batches_by_size(stream(sizes), batch_size=9, max_pixels=30)] == [3, 3]
 
 
 def test_an_image_above_the_budget_goes_alone_at_once():
     images = stream([(1, 2, torch.uint8), (9, 9, torch.uint8), (1, 2, torch.uint8)])
     batches = batches_by_size(images, batch_size=4, max_pixels=10)
-    assert next(batches).places == [1]
-    assert next(batches).places == [0, 2]
+    assert next(batches).indices == [1]
+    assert next(batches).indices == [0, 2]
 
 
 class Tracked:
@@ -103,17 +103,17 @@ def test_batches_are_those_of_each_window_by_itself(sizes, batch_size, max_pixel
     """So a run that begins with any window makes the same batches as one that came by it."""
     limits = {"batch_size": batch_size, "max_pixels": max_pixels}
     start = windows * window_size(batch_size)
-    whole = [batch.places for batch in batches_by_size(stream(sizes), **limits)]
-    later = [batch.places for batch in batches_by_size(stream(sizes[start:]), **limits)]
+    whole = [batch.indices for batch in batches_by_size(stream(sizes), **limits)]
+    later = [batch.indices for batch in batches_by_size(stream(sizes[start:]), **limits)]
     assert [places for places in whole if places[0] >= start] == [[start + place for place in one] for one in later]
 
 
 def test_a_rare_size_waits_until_the_end_of_its_window():
     images = Tracked(itertools.chain([(1, 1)], itertools.repeat((2, 2))))
     for batch in batches_by_size(images, batch_size=4):
-        if 0 in batch.places:
+        if 0 in batch.indices:
             break
-        assert max(batch.places) < window_size(4)
+        assert max(batch.indices) < window_size(4)
     assert images.taken <= window_size(4)
 
 
@@ -138,7 +138,7 @@ def test_batches_fill_again_after_images_were_let_go():
     many = [(1, 1 + width) for width in range(200)]
     few = [(2, 2), (3, 3)] * 40
     images = Tracked(itertools.chain(many, few))
-    lengths = [len(batch.places) for batch in batches_by_size(images, batch_size=4, max_pixels=100)]
+    lengths = [len(batch.indices) for batch in batches_by_size(images, batch_size=4, max_pixels=100)]
     assert lengths.count(4) == 20
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.metrics.clip_backbones import openai_clip
+from perceptmetrics.metrics.clip_encoders import openai_clip
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.models.encoders import build_image_and_text, load_image_encoder
 from perceptmetrics.models.encoders.clip_text import tokenize
@@ -106,7 +106,7 @@ def test_every_layout_gives_the_same_encoder_and_score(tmp_path, architecture, m
     spec = small_clip.spec(architecture, "keep")
     pixels = images(small_clip.IMAGE_SIZE[architecture])
 
-    encoder = build_image_and_text(spec.backbone, tmp_path / layout)
+    encoder = build_image_and_text(spec.encoder, tmp_path / layout)
     torch.testing.assert_close(encoder.image(pixels), model.encode_image(pixels), rtol=1e-4, atol=1e-5)
     assert encoder.text.logit_scale == pytest.approx(float(model.logit_scale.exp()))
 
@@ -185,7 +185,7 @@ def test_a_hugging_face_folder_gives_the_features_of_transformers(tmp_path, form
                 f"{tower}.embeddings.position_ids": torch.arange(5)[None] for tower in ("text_model", "vision_model")
             }
         torch.save(state, tmp_path / "pytorch_model.bin")
-    encoder = build_image_and_text(small_clip.spec(VIT, "keep").backbone, path)
+    encoder = build_image_and_text(small_clip.spec(VIT, "keep").encoder, path)
     assert max(differences_from_transformers(encoder, model, 64)) < 1e-5
     assert encoder.text.logit_scale == pytest.approx(float(model.logit_scale.exp()))
 
@@ -194,7 +194,7 @@ def test_a_hugging_face_folder_gives_the_features_of_transformers(tmp_path, form
 def test_positions_are_interpolated_as_transformers_does(tmp_path, size):
     model = small_hugging_face_clip()
     model.save_pretrained(tmp_path)
-    encoder = load_image_encoder(small_clip.spec(VIT, "interpolate").backbone, tmp_path)
+    encoder = load_image_encoder(small_clip.spec(VIT, "interpolate").encoder, tmp_path)
     pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     expected = pooled(model.get_image_features(pixels, interpolate_pos_encoding=True))
     assert (encoder(pixels) - expected).norm() < 1e-5 * expected.norm()
@@ -215,9 +215,7 @@ def test_an_attention_without_its_values_is_named(tmp_path):
     state = load_file(tmp_path / "model.safetensors")
     del state["vision_model.encoder.layers.1.self_attn.v_proj.bias"]
     save_file(state, tmp_path / "model.safetensors")
-    with pytest.raises(
-        WeightsError, match=r"visual\.transformer\.resblocks\.1\.attn has the bias of \['k', 'q'\] only"
-    ):
+    with pytest.raises(WeightsError, match=r"visual\.transformer\.resblocks\.1\.attn has a bias for \['k', 'q'\] only"):
         read_clip(tmp_path)
 
 
@@ -241,7 +239,7 @@ def test_another_architecture_is_refused_with_the_first_differences(tmp_path, ar
     save_file(small_clip.state(model), tmp_path / "x.safetensors")
     other = RESNET if architecture == VIT else VIT
     with pytest.raises(WeightsError, match=r"do not fit CLIP: missing visual\..* and \d+ more; unexpected visual\."):
-        build_image_and_text(small_clip.spec(other).backbone, tmp_path / "x.safetensors")
+        build_image_and_text(small_clip.spec(other).encoder, tmp_path / "x.safetensors")
 
 
 # Strict loading
@@ -309,7 +307,7 @@ def test_weights_that_fit_are_loaded_without_a_copy(network, with_counter):
 
 @pytest.fixture(scope="module")
 def lite_file():
-    return resolve(LITE_IQA.backbone.weights, ResolveOptions(metric="lite_iqa"))
+    return resolve(LITE_IQA.encoder.weights, ResolveOptions(metric="lite_iqa"))
 
 
 @pytest.fixture(scope="module")
@@ -328,7 +326,7 @@ def test_the_stages_equal_those_of_the_whole_network(lite_file, lite_network):
     for stage in lite_network.forward_intermediates(pixels, intermediates_only=True):
         expected += [stage.mean(dim=(2, 3)), stage.std(dim=(2, 3), correction=0)]
     expected = torch.cat(expected, dim=1)
-    features = load_image_encoder(LITE_IQA.backbone, lite_file)(pixels)
+    features = load_image_encoder(LITE_IQA.encoder, lite_file)(pixels)
     assert features.shape == (2, LITE_IQA.head.widths[0])
     assert (features - expected).norm() < 1e-4 * expected.norm()
     torch.testing.assert_close(features, expected, rtol=1e-2, atol=1e-3)

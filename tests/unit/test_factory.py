@@ -29,7 +29,7 @@ from tests.support.small_clip import RESNET
 
 REPO = "organisation/metric"
 ENCODER_REPO = "organisation/encoder"
-LITE_FILE = resolve(LITE_IQA.backbone.weights, ResolveOptions(metric="lite_iqa"))
+LITE_FILE = resolve(LITE_IQA.encoder.weights, ResolveOptions(metric="lite_iqa"))
 ROOT = Path(__file__).parents[2]
 
 
@@ -79,7 +79,7 @@ def pixels(count=2, height=48, width=64):
 def expected_scores(spec, head):
     """`lite_iqa`'s road, written out."""
     with torch.no_grad():
-        raw = head(load_image_encoder(spec.backbone, LITE_FILE)((pixels() - 0.5) / 0.5))[:, 0]
+        raw = head(load_image_encoder(spec.encoder, LITE_FILE)((pixels() - 0.5) / 0.5))[:, 0]
     return torch.sigmoid(spec.score.map.scale * raw + spec.score.map.shift)
 
 
@@ -222,7 +222,7 @@ def hub_metric(hub, tmp_path):
     revision = hub.commit(ENCODER_REPO, {"model.safetensors": file.read_bytes()})
     spec = small_clip.spec(RESNET, "drop")
     source = HubFile(repo=ENCODER_REPO, filename="model.safetensors", revision=revision, sha256="0" * 64)
-    spec = replace(spec, backbone=replace(spec.backbone, weights=replace(source, sha256=None)))
+    spec = replace(spec, encoder=replace(spec.encoder, weights=replace(source, sha256=None)))
     with temporary_metrics(spec):
         yield spec.name, file, revision
 
@@ -343,7 +343,7 @@ def test_options_reach_the_model(hub_metric):
     assert metric.labels == ("quality", "brightness")
     assert metric(pixels()).shape == (2, 2)
     kept = create_metric(name, backbone_checkpoint=file, positional_embedding="keep")
-    assert kept.spec.backbone.positional_embedding == "keep"
+    assert kept.spec.encoder.positional_embedding == "keep"
     assert not torch.allclose(kept(pixels(1, 96, 96)), metric(pixels(1, 96, 96))[:, 0], atol=1e-4)
 
 
@@ -352,7 +352,7 @@ def test_a_lower_precision_gives_float32_scores_close_to_the_exact_ones(folder, 
     arguments = {"name": folder} if kind == "folder" else {"name": hub_metric[0], "backbone_checkpoint": hub_metric[1]}
     exact = create_metric(**arguments)(pixels())
     metric = create_metric(**arguments, dtype=torch.bfloat16)
-    assert {parameter.dtype for parameter in metric.backbone.parameters()} == {torch.bfloat16}
+    assert {parameter.dtype for parameter in metric.encoder.parameters()} == {torch.bfloat16}
     scores = metric(pixels())
     assert scores.dtype == torch.float32
     assert not torch.equal(scores, exact)
@@ -369,7 +369,7 @@ def test_the_seed_decides_random_weights_and_the_callers_generator_is_left_alone
     state = torch.get_rng_state()
     first, again, other = (create_metric("lite_iqa", weights=None, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), state)
-    for part in ("head", "backbone"):
+    for part in ("head", "encoder"):
         tensors, same, different = (getattr(metric, part).state_dict() for metric in (first, again, other))
         assert all(torch.equal(tensor, same[name]) for name, tensor in tensors.items())
         assert any(not torch.equal(tensor, different[name]) for name, tensor in tensors.items())
@@ -415,10 +415,10 @@ def test_options_of_a_loss_are_refused_where_there_is_none(options, named):
 def test_options_of_a_loss_reach_it():
     loss = create_metric("lite_iqa", as_loss=True, loss_weight=0.5, loss_reduction="sum", loss_sign="raw")
     assert (loss.weight.item(), loss.reduction, loss.sign) == (0.5, "sum", "raw")
-    assert not loss.metric.backbone.checkpointing
+    assert not loss.metric.encoder.checkpointing
 
 
 @pytest.mark.parametrize("as_loss", [False, True])
 def test_checkpointing_reaches_the_encoder(as_loss):
     made = create_metric("lite_iqa", as_loss=as_loss, checkpointing=True)
-    assert (made.metric if as_loss else made).backbone.checkpointing
+    assert (made.metric if as_loss else made).encoder.checkpointing

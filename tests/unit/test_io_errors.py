@@ -15,7 +15,7 @@ from perceptmetrics.images.load import check_tensor, load_image
 from tests.support.encoded_images import encode, noise, png_file, sixteen_bit_png
 
 NO_IMAGE = "is not an image in a format that can be read"
-DAMAGED = "is truncated or damaged"
+DAMAGED = "is truncated or corrupt"
 JPEG = encode(noise(40, 60), "JPEG")
 PNG = encode(noise(40, 60), "PNG")
 PNG16 = sixteen_bit_png(noise(20, 30, dtype=np.uint16))

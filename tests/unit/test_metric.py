@@ -117,7 +117,7 @@ def test_batching_and_threads_do_not_change_scores(limits, workers):
 
 def test_limits_reach_the_encoder():
     metric, sizes = tiny_metric(), []
-    metric.backbone.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    metric.encoder.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
     metric.score(images([(4, 4)] * 7), batch_size=3)
     metric.score(images([(4, 4)] * 4), max_pixels=40)
     assert sizes == [3, 3, 1, 2, 2]
@@ -229,7 +229,7 @@ def test_training_mode_changes_no_score_of_a_frozen_metric():
     before = metric(batch)
     assert metric.train() is metric
     assert metric.training
-    assert not metric.backbone.dropout.training
+    assert not metric.encoder.dropout.training
     assert not metric.head.training
     assert torch.equal(metric(batch), before)
 
@@ -239,7 +239,7 @@ def test_only_parts_that_train_enter_training_mode():
     metric.head.layers[0].weight.requires_grad_()
     metric.train()
     assert metric.head.training
-    assert not metric.backbone.training
+    assert not metric.encoder.training
     assert not metric.eval().head.training
 
 
@@ -312,7 +312,7 @@ def test_autocast_keeps_scores_float32_and_gradients(labels):
 def test_an_encoder_in_another_precision_gives_float32_scores():
     metric, batch = tiny_metric(), torch.stack(images([(6, 8)] * 2))
     expected = metric(batch)
-    metric.backbone.to(torch.bfloat16)
+    metric.encoder.to(torch.bfloat16)
     scores = metric(batch)
     assert scores.dtype == torch.float32
     torch.testing.assert_close(scores, expected, rtol=0, atol=0.05)

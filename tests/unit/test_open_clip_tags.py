@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory.options import apply_options
-from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.models.encoders.open_clip_tags import find_tag
 from perceptmetrics.spec import ClipEncoderSpec, HubFile
@@ -38,14 +38,14 @@ HALF = (0.5, 0.5, 0.5)
 def test_a_tag_is_a_backbone(name, architecture, quick_gelu, repo, mean, std):
     """The activation is the one that the weights were trained with, whatever the architecture's name says."""
     changed = apply_options(CLIPIQA, {"backbone": name})
-    assert changed.backbone == ClipEncoderSpec(
+    assert changed.encoder == ClipEncoderSpec(
         architecture=architecture,
         quick_gelu=quick_gelu,
         weights=HubFile(repo=repo, filename=FILE, revision="main"),
-        positional_embedding=CLIPIQA.backbone.positional_embedding,
+        positional_embedding=CLIPIQA.encoder.positional_embedding,
     )
     assert (changed.views.mean, changed.views.std) == (mean, std)
-    assert replace(changed, backbone=CLIPIQA.backbone, views=CLIPIQA.views) == CLIPIQA
+    assert replace(changed, encoder=CLIPIQA.encoder, views=CLIPIQA.views) == CLIPIQA
     assert spec_from_json(spec_to_json(changed)) == changed
 
 
@@ -54,7 +54,7 @@ def test_options_go_together_with_a_tag():
         CLIPIQA,
         {"backbone": "ViT-B-32/laion2b_s34b_b79k", "positional_embedding": "interpolate", "prompts": "brightness"},
     )
-    assert changed.backbone.positional_embedding == "interpolate"
+    assert changed.encoder.positional_embedding == "interpolate"
     assert changed.head.pairs[0].positive == "Bright photo."
 
 

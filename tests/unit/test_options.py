@@ -8,7 +8,7 @@ import pytest
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.factory.options import apply_options, pin_revision
-from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS
+from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.models.prompts import ATTRIBUTES, PYIQA_PAIRS
@@ -69,17 +69,17 @@ def test_an_attribute_may_not_be_asked_for_twice():
 )
 def test_backbones_by_either_spelling(name, architecture):
     changed = apply_options(CLIPIQA, {"backbone": name})
-    assert changed.backbone.architecture == architecture
-    assert changed.backbone.weights == OPENAI_CLIP_WEIGHTS[architecture]
-    assert changed.backbone.quick_gelu is True
-    assert changed.backbone.positional_embedding == CLIPIQA.backbone.positional_embedding
-    assert replace(changed, backbone=CLIPIQA.backbone) == CLIPIQA
+    assert changed.encoder.architecture == architecture
+    assert changed.encoder.weights == OPENAI_CLIP_WEIGHTS[architecture]
+    assert changed.encoder.quick_gelu is True
+    assert changed.encoder.positional_embedding == CLIPIQA.encoder.positional_embedding
+    assert replace(changed, encoder=CLIPIQA.encoder) == CLIPIQA
 
 
 @pytest.mark.parametrize("mode", ["drop", "keep", "interpolate", "interpolate_table"])
 def test_the_positional_embedding_is_chosen(mode):
     changed = apply_options(CLIPIQA, {"positional_embedding": mode})
-    assert changed == replace(CLIPIQA, backbone=replace(CLIPIQA.backbone, positional_embedding=mode))
+    assert changed == replace(CLIPIQA, encoder=replace(CLIPIQA.encoder, positional_embedding=mode))
 
 
 @pytest.mark.parametrize(
@@ -92,15 +92,15 @@ def test_a_single_prompt_is_compared_by_cosine(options, prompt):
     assert changed.head == CosineHeadSpec(prompt=prompt)
     assert (changed.score.lower, changed.score.upper, changed.score.labels) == (-1.0, 1.0, ())
     assert repr(prompt) in changed.card.summary
-    assert (changed.backbone, changed.views) == (CLIPIQA.backbone, CLIPIQA.views)
+    assert (changed.encoder, changed.views) == (CLIPIQA.encoder, CLIPIQA.views)
 
 
 def test_options_combine():
     changed = apply_options(
         CLIPIQA, {"positional_embedding": "interpolate", "prompts": ["new", "happy"], "backbone": "ViT-B/16"}
     )
-    assert changed.backbone.architecture == "ViT-B-16"
-    assert changed.backbone.positional_embedding == "interpolate"
+    assert changed.encoder.architecture == "ViT-B-16"
+    assert changed.encoder.positional_embedding == "interpolate"
     assert changed.score.labels == ("new", "happy")
 
 
@@ -142,11 +142,11 @@ def test_a_metric_without_prompts_takes_no_options(name):
 
 
 def test_another_revision_forgets_hash_and_size():
-    source = pin_revision(CLIPIQA, "v2").backbone.weights
-    assert source == replace(CLIPIQA.backbone.weights, revision="v2", sha256=None, size=None)
+    source = pin_revision(CLIPIQA, "v2").encoder.weights
+    assert source == replace(CLIPIQA.encoder.weights, revision="v2", sha256=None, size=None)
 
 
-@pytest.mark.parametrize("revision", [None, CLIPIQA.backbone.weights.revision])
+@pytest.mark.parametrize("revision", [None, CLIPIQA.encoder.weights.revision])
 def test_the_same_revision_keeps_its_hash(revision):
     assert pin_revision(CLIPIQA, revision) == CLIPIQA
 

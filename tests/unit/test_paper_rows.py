@@ -75,7 +75,7 @@ def tiny_architectures(tmp_path, monkeypatch):
 def test_a_row_is_one_call(row):
     name, options, texts, architecture, positional = ROWS[row]
     metric = create_metric(name, weights=None, **options)
-    backbone, head = metric.spec.backbone, metric.spec.head
+    backbone, head = metric.spec.encoder, metric.spec.head
     assert (backbone.architecture, backbone.positional_embedding) == (architecture, positional)
     assert backbone.quick_gelu
     if isinstance(head, CosineHeadSpec):

@@ -92,7 +92,7 @@ def test_a_file_that_was_replaced_is_refused(hub, released, images):
     create_metric("perceptclip_iqa")
     repo, file = PUBLISHED["perceptclip_iqa"]
     hub.commit(repo, {file: released["perceptclip_mem"].read_bytes()})
-    with pytest.raises(WeightsError, match="not the file of the first download"):
+    with pytest.raises(WeightsError, match="not the file that was first downloaded"):
         create_metric("perceptclip_iqa")
 
 

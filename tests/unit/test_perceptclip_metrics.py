@@ -20,7 +20,7 @@ from perceptmetrics.metrics.perceptclip import (
     PERCEPTCLIP_MEM,
     PLEASANT_EMOTIONS,
 )
-from perceptmetrics.models.encoders import Backbone
+from perceptmetrics.models.encoders import Encoder
 from perceptmetrics.spec import IdentityMap
 from perceptmetrics.spec.json import spec_from_json, spec_to_json
 from perceptmetrics.weights.cache import CACHE_VARIABLE
@@ -56,7 +56,7 @@ def test_the_three_metrics():
     for spec in SPECS.values():
         assert not spec.lower_better
         assert (spec.score.lower, spec.score.upper) == (0, 1)
-        assert spec.backbone.lora.scale == 0.5
+        assert spec.encoder.lora.scale == 0.5
         assert spec.head.widths[:-1] == (768, 512, 256)
     assert [spec.score.strict_range for spec in SPECS.values()] == [False, False, True]
     assert [spec.score.range_text for spec in SPECS.values()] == ["~0 to ~1", "~0 to ~1", "0 to 1"]
@@ -115,7 +115,7 @@ def test_quality_is_the_mean_over_the_crops(make, images):
     metric = make(IQA, raw=True)
     with torch.no_grad():
         [views] = metric.views(images)
-        one_by_one = metric.head(metric.backbone(views))[:, 0].reshape(3, 15)
+        one_by_one = metric.head(metric.encoder(views))[:, 0].reshape(3, 15)
     assert one_by_one.std(dim=1).min() > 1e-4
     torch.testing.assert_close(metric(images), one_by_one.mean(dim=1))
 
@@ -123,7 +123,7 @@ def test_quality_is_the_mean_over_the_crops(make, images):
 # Crops
 
 
-class Corners(Backbone):
+class Corners(Encoder):
     """Tells where each crop lies."""
 
     feature_size, min_size = 2, 1
@@ -143,7 +143,7 @@ def places(make, **options):
     metric = make(IQA, **options)
     spy = Metric(metric.spec, metric.views, Corners(), torch.nn.Linear(2, 1))
     spy(torch.rand(1, 3, 512, 384, generator=torch.Generator().manual_seed(0)))
-    return spy.backbone.seen
+    return spy.encoder.seen
 
 
 @pytest.mark.parametrize("mode", ["random", "grid"])

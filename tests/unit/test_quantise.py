@@ -56,7 +56,7 @@ def test_every_linear_layer_of_the_blocks_is_quantised(files):
     metric = create_metric(NAMES[1], checkpoint=files[NAMES[1]], precision="int8")
     layers = {
         name: type(module.weight.data) is not torch.Tensor
-        for name, module in metric.backbone.named_modules()
+        for name, module in metric.encoder.named_modules()
         if isinstance(module, torch.nn.Linear)
     }
     assert len(layers) == 4 * released_files.LAYERS
@@ -67,11 +67,11 @@ def test_every_linear_layer_of_the_blocks_is_quantised(files):
 def test_metrics_that_share_tensors_are_left_alone(files, images):
     plain = create_metric(NAMES[1], checkpoint=files[NAMES[1]])
     other = create_metric(NAMES[2], checkpoint=files[NAMES[2]])
-    shared = {parameter.data_ptr() for parameter in plain.backbone.parameters()}
-    assert shared & {parameter.data_ptr() for parameter in other.backbone.parameters()}
+    shared = {parameter.data_ptr() for parameter in plain.encoder.parameters()}
+    assert shared & {parameter.data_ptr() for parameter in other.encoder.parameters()}
     before = [metric(images) for metric in (plain, other)]
     create_metric(NAMES[1], checkpoint=files[NAMES[1]], precision="int8").score(images)
-    quantise(copy.deepcopy(other).backbone, "int8")
+    quantise(copy.deepcopy(other).encoder, "int8")
     assert all(torch.equal(metric(images), scores) for metric, scores in zip((plain, other), before, strict=True))
     again = create_metric(NAMES[1], checkpoint=files[NAMES[1]])
     assert torch.equal(again(images), before[0])
@@ -111,8 +111,8 @@ def test_nobody_is_warned(files, images):
         (lambda: create_metric("lite_iqa", precision="int8"), r"vision transformers, got one on a TimmStages"),
         (lambda: build(NAMES[1], precision="int8", dtype=torch.bfloat16), r"got torch.bfloat16 on 'cpu'"),
         (lambda: build(NAMES[1], precision="int4"), r"must be 'int8', got 'int4'. For bfloat16 or float16 pass dtype="),
-        (lambda: quantise(build(NAMES[1]).to("meta").backbone, "int8"), r"on 'meta'"),
-        (lambda: quantise(tiny_metric().backbone, "int8"), r"got one on a MeanColour"),
+        (lambda: quantise(build(NAMES[1]).to("meta").encoder, "int8"), r"on 'meta'"),
+        (lambda: quantise(tiny_metric().encoder, "int8"), r"got one on a MeanColour"),
     ],
 )
 def test_what_cannot_be_quantised_is_refused(make, said):
@@ -155,7 +155,7 @@ def test_sixteen_bit_encoders_give_float32_scores_nearby(files, images, name, dt
     options = {"checkpoint": files[name]} if name in files else {}
     make = create_metric if name in files else build
     plain, metric = make(name, **options), make(name, dtype=dtype, **options)
-    assert {parameter.dtype for parameter in metric.backbone.parameters()} == {dtype}
+    assert {parameter.dtype for parameter in metric.encoder.parameters()} == {dtype}
     expected, scores = plain(images), metric(images)
     assert scores.dtype == torch.float32
     assert (scores - expected).abs().max() < tolerance * max(expected.std(dim=0).max().item(), 0.02)
@@ -166,5 +166,5 @@ def test_sixteen_bit_encoders_give_float32_scores_nearby(files, images, name, dt
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_encoders_of_one_precision_share_what_they_have_in_common(files, dtype):
     metrics = [create_metric(name, checkpoint=files[name], dtype=dtype) for name in NAMES[1:]]
-    places = [{parameter.data_ptr() for parameter in metric.backbone.parameters()} for metric in metrics]
+    places = [{parameter.data_ptr() for parameter in metric.encoder.parameters()} for metric in metrics]
     assert len(places[0] & places[1]) > len(places[0]) / 2

@@ -83,7 +83,7 @@ def test_an_interrupted_run_is_neither_overwritten_nor_mixed_with_other_metrics(
     before = file.journal.read_text()
     with pytest.raises(InvalidOptionError, match="--resume, or delete it"):
         ResultsFile(path, "csv", COLUMNS, resume=False)
-    with pytest.raises(InvalidOptionError, match="holds the columns"):
+    with pytest.raises(InvalidOptionError, match="has the columns"):
         ResultsFile(path, "csv", ["lite_iqa"], resume=True)
     assert file.journal.read_text() == before
 
@@ -121,7 +121,7 @@ def test_two_runs_on_one_file_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first_line", ["garbage\n", "[]\n", ""])
 def test_a_journal_with_a_damaged_head_is_refused(tmp_path: Path, first_line: str) -> None:
     (tmp_path / "scores.csv.partial").write_text(first_line)
-    with pytest.raises(InvalidOptionError, match="is damaged"):
+    with pytest.raises(InvalidOptionError, match="is corrupt"):
         ResultsFile(tmp_path / "scores.csv", "csv", COLUMNS, resume=True)
 
 
@@ -150,13 +150,13 @@ def test_damaged_lines_of_a_journal_are_scored_again(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_not_resumed_and_not_touched(tmp_path: Path, form: str, content: str) -> None:
     path = tmp_path / f"scores.{form}"
     path.write_text(content)
-    with pytest.raises(InvalidOptionError, match=r"is not a file of scores|holds the columns"):
+    with pytest.raises(InvalidOptionError, match=r"is not a file of scores|has the columns"):
         ResultsFile(path, form, COLUMNS, resume=True)
     assert path.read_text() == content
 
 
 def test_a_folder_or_device_is_no_output(tmp_path: Path) -> None:
-    with pytest.raises(InvalidOptionError, match="no regular file"):
+    with pytest.raises(InvalidOptionError, match="not a regular file"):
         ResultsFile(tmp_path, "csv", COLUMNS, resume=False)
 
 
@@ -190,7 +190,7 @@ def test_a_table_of_other_columns_is_not_resumed(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
     write(path, ROWS, "parquet")
     before = path.read_bytes()
-    with pytest.raises(InvalidOptionError, match="holds the columns"):
+    with pytest.raises(InvalidOptionError, match="has the columns"):
         ResultsFile(path, "parquet", ["lite_iqa"], resume=True)
     path.write_bytes(before[:100])
     with pytest.raises(InvalidOptionError, match="is not a file of scores"):

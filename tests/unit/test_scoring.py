@@ -86,7 +86,7 @@ def test_batch_limits_do_not_change_scores(metric: Metric) -> None:
 
 
 def test_metrics_of_other_names_have_other_columns(metric: Metric) -> None:
-    renamed = Metric(replace(metric.spec, name="other"), metric.views, metric.backbone, metric.head)
+    renamed = Metric(replace(metric.spec, name="other"), metric.views, metric.encoder, metric.head)
     assert score_columns([metric, renamed]) == ["lite_iqa", "other"]
 
 

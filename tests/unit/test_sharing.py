@@ -36,19 +36,19 @@ def metrics(files):
 
 
 def shared_names(one, other):
-    places = dict(other.backbone.named_parameters())
-    return {name for name, tensor in one.backbone.named_parameters() if tensor.data_ptr() == places[name].data_ptr()}
+    places = dict(other.encoder.named_parameters())
+    return {name for name, tensor in one.encoder.named_parameters() if tensor.data_ptr() == places[name].data_ptr()}
 
 
 def own_names(metric):
     """The projections that LoRA changes."""
-    names = {name for name, _ in metric.backbone.named_parameters() if name.endswith("attn.in_proj.weight")}
+    names = {name for name, _ in metric.encoder.named_parameters() if name.endswith("attn.in_proj.weight")}
     assert len(names) == released_files.LAYERS
     return names
 
 
 def all_names(metric):
-    return {name for name, _ in metric.backbone.named_parameters()}
+    return {name for name, _ in metric.encoder.named_parameters()}
 
 
 def state_of(metric):
@@ -129,7 +129,7 @@ def to_bfloat16(metric):
 
 
 def double_the_encoder(metric):
-    metric.backbone.double()
+    metric.encoder.double()
 
 
 def load_noise(metric):
@@ -137,8 +137,8 @@ def load_noise(metric):
 
 
 def load_noise_into_the_encoder(metric):
-    state = metric.backbone.state_dict()
-    metric.backbone.load_state_dict({name: torch.randn_like(tensor) for name, tensor in state.items()})
+    state = metric.encoder.state_dict()
+    metric.encoder.load_state_dict({name: torch.randn_like(tensor) for name, tensor in state.items()})
 
 
 def assign_noise(metric):
@@ -173,7 +173,7 @@ def test_a_change_of_one_leaves_the_others_alone(metrics, images, change):
     was = state_of(changed)
     change(changed)
     assert not shared_names(changed, others[0])
-    assert not any(equal(tensor, was[name]) for name, tensor in changed.backbone.state_dict(prefix="backbone.").items())
+    assert not any(equal(tensor, was[name]) for name, tensor in changed.encoder.state_dict(prefix="encoder.").items())
     for metric, scores, state in zip(others, before, states, strict=True):
         assert torch.equal(metric(images), scores)
         assert all(torch.equal(tensor, state[name]) for name, tensor in metric.state_dict().items())
@@ -204,7 +204,7 @@ def test_copies_stand_alone(metrics, images, copied):
     clone = copied(original)
     assert torch.equal(clone(images), expected)
     assert not shared_names(clone, original)
-    assert clone.backbone.shared._tensors == []  # which would be stored a second time
+    assert clone.encoder.shared._tensors == []  # which would be stored a second time
     load_noise(clone)
     assert torch.equal(original(images), expected)
 
@@ -236,6 +236,6 @@ def test_what_was_changed_in_place_leaves_the_pool(metrics, files, images):
     before = metrics[0](images)
     with torch.no_grad():
         for metric in metrics:
-            for parameter in metric.backbone.parameters():
+            for parameter in metric.encoder.parameters():
                 parameter.add_(1.0)
     assert equal(create_metric(name, checkpoint=files[name])(images), before)

@@ -157,7 +157,7 @@ INVALID = [
     (MetricSpec, {"name": "../x"}, "name must consist of"),
     (MetricSpec, {"task": "beauty"}, "task must be one of quality, memorability, emotion, attribute, got 'beauty'"),
     (MetricSpec, {"head": MlpHeadSpec(widths=(1024, 2), weights=FILE)}, "2 outputs, but the score names 0 labels"),
-    (MetricSpec, {"backbone": LITE_IQA.backbone}, "needs the encoder of a CLIP, got one of kind 'timm'"),
+    (MetricSpec, {"encoder": LITE_IQA.encoder}, "needs the encoder of a CLIP, got one of kind 'timm'"),
     (MetricSpec, {"pool": PoolSpec(regressor=RegressorSpec(widths=(3, 1), weights=None))}, "takes 3 values, .* give 1"),
     (
         MetricSpec,
@@ -166,10 +166,10 @@ INVALID = [
     ),
     (
         MetricSpec,
-        {"backbone": dataclasses.replace(CLIPIQA.backbone, lora=LoraSpec(rank=16, alpha=8.0))},
+        {"encoder": dataclasses.replace(CLIPIQA.encoder, lora=LoraSpec(rank=16, alpha=8.0))},
         "and this metric has prompts",
     ),
-    (MetricSpec, {"head": CosineHeadSpec(prompt="a"), "backbone": LITE_IQA.backbone}, "needs the encoder of a CLIP"),
+    (MetricSpec, {"head": CosineHeadSpec(prompt="a"), "encoder": LITE_IQA.encoder}, "needs the encoder of a CLIP"),
 ]
 
 
@@ -248,15 +248,15 @@ def test_the_trained_file_of_a_metric_with_prompts():
     assert (CLIPIQA.has_trained_part, with_context.has_trained_part) == (False, True)
     assert with_context.trained_file is None
     plus = CLIPIQA_PLUS.head.context.weights
-    assert CLIPIQA_PLUS.weight_sources == (CLIPIQA_PLUS.backbone.weights, plus)
+    assert CLIPIQA_PLUS.weight_sources == (CLIPIQA_PLUS.encoder.weights, plus)
     both = dataclasses.replace(CLIPIQA_PLUS, pool=PoolSpec(regressor=dataclasses.replace(REGRESSOR, weights=FILE)))
     assert both.trained_file == FILE
     assert both.has_trained_part
 
 
 def test_weight_sources_are_all_files_of_a_metric():
-    assert CLIPIQA.weight_sources == (CLIPIQA.backbone.weights,)
-    assert LITE_IQA.weight_sources == (LITE_IQA.backbone.weights, LITE_IQA.head.weights)
+    assert CLIPIQA.weight_sources == (CLIPIQA.encoder.weights,)
+    assert LITE_IQA.weight_sources == (LITE_IQA.encoder.weights, LITE_IQA.head.weights)
 
 
 def test_built_in_names_are_unique():

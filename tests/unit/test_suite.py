@@ -27,7 +27,7 @@ EXACT = {"atol": 1e-6, "rtol": 0.0}
 def renamed(metric, name, seed=None):
     """The same metric under another name; with a seed, its crops lie elsewhere."""
     views = metric.views if seed is None else type(metric.views)(metric.views.spec, seed)
-    return Metric(replace(metric.spec, name=name), views, metric.backbone, metric.head)
+    return Metric(replace(metric.spec, name=name), views, metric.encoder, metric.head)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ class Calls:
     def __init__(self, metrics):
         self.counts = Counter()
         for metric in metrics:
-            for part in ("views", "backbone"):
+            for part in ("views", "encoder"):
                 getattr(metric, part).register_forward_hook(self._hook(metric.metric_name, part))
 
     def _hook(self, name, part):
@@ -111,11 +111,11 @@ def test_metrics_of_all_kinds_go_together(released, prompted, images):
 
 def test_other_prompts_on_the_same_clip_run_it_once(prompted, images):
     """Although the two hold the same weights at two places in memory."""
-    assert prompted[0].backbone is not prompted[1].backbone
+    assert prompted[0].encoder is not prompted[1].encoder
     metrics = copy.deepcopy(prompted)
     suite, calls = MetricSuite(metrics), Calls(metrics)
     scores = suite(images)
-    assert calls.take() == {"views of clipiqa": 1, "backbone of clipiqa": 1}
+    assert calls.take() == {"views of clipiqa": 1, "encoder of clipiqa": 1}
     assert_same(scores, one_by_one(prompted, images))
 
 
@@ -125,8 +125,8 @@ def test_one_view_for_encoders_that_differ(released, images):
     suite(images)
     assert calls.take() == {
         "views of perceptclip_mem": 1,
-        "backbone of perceptclip_mem": 1,
-        "backbone of perceptclip_emo": 1,
+        "encoder of perceptclip_mem": 1,
+        "encoder of perceptclip_emo": 1,
     }
 
 
@@ -139,7 +139,7 @@ def test_crops_at_other_places_are_another_view(released, images, seed):
     metrics[1].views.register_forward_hook(lambda *_: calls.counts.update(["views of again"]))
     scores = suite(images)
     counts = calls.take()
-    assert counts["backbone of perceptclip_iqa"] == 1 + seed
+    assert counts["encoder of perceptclip_iqa"] == 1 + seed
     assert counts.get("views of again", 0) == seed
     assert torch.equal(scores["again"], scores["perceptclip_iqa"]) is (seed == 0)
     assert_same(scores, one_by_one(metrics, images))
@@ -148,10 +148,10 @@ def test_crops_at_other_places_are_another_view(released, images, seed):
 def test_one_changed_weight_is_another_encoder(prompted, images):
     metrics = copy.deepcopy(prompted)
     with torch.no_grad():
-        list(metrics[1].backbone.parameters())[-1][-1].add_(0.1)
+        list(metrics[1].encoder.parameters())[-1][-1].add_(0.1)
     suite, calls = MetricSuite(metrics), Calls(metrics)
     scores = suite(images)
-    assert calls.take() == {"views of clipiqa": 1, "backbone of clipiqa": 1, "backbone of clipiqa_attributes": 1}
+    assert calls.take() == {"views of clipiqa": 1, "encoder of clipiqa": 1, "encoder of clipiqa_attributes": 1}
     assert_same(scores, one_by_one(metrics, images))
 
 
@@ -160,10 +160,10 @@ def test_equal_weights_in_another_encoder_are_not_mistaken(prompted, field):
     metrics = copy.deepcopy(prompted)
     value = {"quick_gelu": False, "positional_embedding": "interpolate"}[field]
     spec = metrics[1].spec
-    metrics[1].spec = replace(spec, backbone=replace(spec.backbone, **{field: value}))
+    metrics[1].spec = replace(spec, encoder=replace(spec.encoder, **{field: value}))
     calls = Calls(metrics)
     MetricSuite(metrics)(torch.rand(1, 3, 64, 64))
-    assert calls.take()["backbone of clipiqa_attributes"] == 1
+    assert calls.take()["encoder of clipiqa_attributes"] == 1
 
 
 def test_another_precision_is_another_encoder(prompted, images):
@@ -230,7 +230,7 @@ def test_a_copy_scores_the_same_and_still_does_nothing_twice(prompted, images, w
     assert_same(copied(images), suite(images))
     calls = Calls(copied.metrics)
     copied(images)
-    assert calls.take() == {"views of clipiqa": 1, "backbone of clipiqa": 1}
+    assert calls.take() == {"views of clipiqa": 1, "encoder of clipiqa": 1}
 
 
 def test_names_are_created_with_common_options():
@@ -275,8 +275,8 @@ def test_streams_are_scored_by_a_suite(released, images):
     rows = list(score_images(metrics, list(images), batch_size=8, workers=0))
     assert calls.take() == {
         "views of perceptclip_mem": 1,
-        "backbone of perceptclip_mem": 1,
-        "backbone of perceptclip_emo": 1,
+        "encoder of perceptclip_mem": 1,
+        "encoder of perceptclip_emo": 1,
     }
     assert score_columns(metrics) == ["perceptclip_mem", *(f"perceptclip_emo.{label}" for label in EMOTIONS)]
     for place, row in enumerate(rows):
@@ -299,7 +299,7 @@ def test_a_suite_that_loads_other_weights_finds_out_anew_what_is_common() -> Non
     second.spec = replace(second.spec, name="brightness")
     suite = MetricSuite([first, second])
     state = {name: value.clone() for name, value in suite.state_dict().items()}
-    changed = next(name for name in state if name.startswith("metrics.1.backbone") and state[name].ndim > 1)
+    changed = next(name for name in state if name.startswith("metrics.1.encoder") and state[name].ndim > 1)
     state[changed] = state[changed] * 1.5
     suite.load_state_dict(state)
     images = photographs(96, 128)[:2]

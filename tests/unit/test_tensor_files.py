@@ -268,7 +268,7 @@ def test_whole_models_are_refused(tmp_path):
 
 def test_a_missing_file_is_an_error(tmp_path):
     assert "does not exist" in message_of(tmp_path / "absent.safetensors")
-    assert "is no file" in message_of(tmp_path)
+    assert "is not a file" in message_of(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.pt", "x.bin"])
@@ -327,7 +327,7 @@ def test_an_archive_of_something_else_is_an_error(tmp_path, data_pkl):
 def test_an_archive_without_its_pickle_is_an_error(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
         archive.writestr("archive/constants.pkl", b"")
-    assert "truncated or damaged" in message_of(tmp_path / "x.pt")
+    assert "truncated or corrupt" in message_of(tmp_path / "x.pt")
 
 
 # Damaged files
@@ -339,7 +339,7 @@ def test_a_truncated_file_is_always_an_error(tmp_path, whole_file):
     lengths = sorted({*range(0, len(data), max(1, len(data) // 150)), *range(len(data) - 20, len(data))})
     for length in lengths:
         message = message_of(write(tmp_path, name, data[:length]))
-        assert "Fetch it again" in message or "damaged" in message
+        assert "Fetch it again" in message or "corrupt" in message
 
 
 def test_a_damaged_file_gives_tensors_or_the_one_kind_of_error(tmp_path, whole_file):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptmetrics.functional.image import draw_places, fragments
+from perceptmetrics.functional.image import draw_fragment_offsets, fragments
 from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
 from perceptmetrics.models.views import Views
 from perceptmetrics.spec import FragmentsView, SalientView, ViewsSpec
@@ -61,7 +61,7 @@ def test_small_images_are_enlarged_first():
     pixels = image(100, 130)
     larger = torch.nn.functional.interpolate(pixels, size=(384, 499), mode="bilinear", align_corners=False)
     (cells,) = views(FRAGMENTS)(pixels)
-    assert torch.equal(cells, fragments(larger, 32, draw_places(12, 0)))
+    assert torch.equal(cells, fragments(larger, 32, draw_fragment_offsets(12, 0)))
 
 
 def test_the_seed_decides_where_the_cells_lie():

@@ -11,8 +11,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
+from packaging.version import Version
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import MissingExtraError, WeightsError
@@ -153,7 +155,7 @@ def test_offline_an_empty_cache_is_an_error_that_says_how_to_fill_it(hub, source
     options = replace(offline(), cache_dir=tmp_path / "empty")
     message = message_of(replace(source, size=408_291_932), options)
     assert hub.take_requests() == []
-    for part in (REPO, LARGE, source.revision, "408.3 MB", "downloads are switched off", "backbone_checkpoint="):
+    for part in (REPO, LARGE, source.revision, "408.3 MB", "downloads are disabled", "backbone_checkpoint="):
         assert part in message
     assert f"perceptmetrics fetch some_metric --cache-dir {tmp_path / 'empty'}" in message
 
@@ -189,14 +191,14 @@ def test_an_unknown_hash_is_recorded_and_later_files_are_held_to_it(hub, source,
     resolve(unknown, OPTIONS)
     hub.failure = "wrong bytes"
     message = message_of(unknown, replace(OPTIONS, cache_dir=tmp_path / "second"))
-    assert f"{sha256(CONTENT)} was recorded then" in message
+    assert f"{sha256(CONTENT)} was recorded" in message
 
 
 def test_a_branch_that_moves_is_noticed(hub, source):
     branch = replace(source, revision="main", sha256=None)
     resolve(branch, OPTIONS)
     hub.commit(REPO, {LARGE: b"newer weights"})
-    assert "was recorded then" in message_of(branch)
+    assert "was recorded" in message_of(branch)
 
 
 def test_each_file_and_revision_has_a_record_of_its_own(hub, source, tmp_path):
@@ -290,10 +292,10 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("failure", "sentence"),
     [
-        ("gated", "ask for access there, then set HF_TOKEN"),
-        ("unauthorised", "no such repository, or only for accounts with access"),
+        ("gated", "request access on the Hub, then set HF_TOKEN"),
+        ("unauthorised", "no such repository, or it is private"),
         ("server error", r"the Hub cannot be reached \(.*500"),
-        ("no metadata", "does not seem to be served by a Hugging Face Hub"),
+        ("no metadata", r"does not seem to be (served by a Hugging Face Hub|on huggingface\.co)"),
         ("hang up", r"the download failed \(|the Hub cannot be reached \("),
         ("cut", r"the download failed \("),
     ],
@@ -324,7 +326,7 @@ def test_what_the_hub_does_not_have_is_named(hub, source, change, sentence):
 
 def test_a_hub_that_nobody_answers_for_is_out_of_reach(hub, source, monkeypatch):
     replace_endpoint(monkeypatch, "http://127.0.0.1:9")
-    assert "the Hub cannot be reached ([Errno" in message_of(source)
+    assert re.search(r"the Hub cannot be reached \(.*\[Errno", message_of(source))
 
 
 @pytest.mark.parametrize("filename", [LARGE, SMALL])
@@ -341,8 +343,11 @@ def test_an_interrupted_download_is_never_taken_for_a_whole_file(hub, source, fi
 def test_an_interrupted_download_is_resumed(hub, source, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)  # what is kept of a cut body are whole chunks
     hub.failure = "cut once"
+    if Version(huggingface_hub.__version__) < Version("1.24"):  # which leaves it to the next call
+        message_of(source)
     assert resolve(source, OPTIONS).read_bytes() == CONTENT
-    assert [request.range for request in hub.take_downloads()] == [None, None, f"bytes={len(CONTENT) // 2}-"]
+    read = [request.range for request in hub.take_downloads() if request.method == "GET"]
+    assert read == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 # Files of packages
@@ -409,7 +414,7 @@ def test_the_environment_of_a_process_is_honoured(hub, source, tmp_path):
 
     refused = run(HF_HUB_OFFLINE="1")
     assert refused.returncode != 0
-    assert "downloads are switched off" in refused.stderr
+    assert "downloads are disabled" in refused.stderr
     assert hub.take_requests() == []
 
     fetched = run()

@@ -26,7 +26,9 @@ def list_metrics(
     from perceptmetrics.metrics.registry import list_metrics, metric_info
     from perceptmetrics.weights.resolve import find_cached
 
-    table = new_table(("metric", "task", "range", "better", "size", "cached", "weights' licence"), right=("size",))
+    table = new_table(
+        ("metric", "task", "range", "better", "size", "cached", "weights' licence"), right=("size",), whole=("metric",)
+    )
     for name in list_metrics(pattern):
         spec = metric_info(name)
         cached = [find_cached(source, cache_dir) for source in spec.weight_sources]
@@ -58,7 +60,7 @@ def info(
         "task": spec.task,
         "range": f"{spec.score.range_text}, {_better(spec)} is better",
         "labels": ", ".join(spec.score.labels),
-        "encoder": f"{spec.backbone.architecture} ({spec.backbone.library})",
+        "encoder": f"{spec.encoder.architecture} ({spec.encoder.library})",
         "paper": f"{spec.card.paper}. {spec.card.paper_url}",
         "trained on": spec.card.training_data,
         "limits": spec.card.limits,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from perceptmetrics.explain import Explanations, Head
-    from perceptmetrics.models.encoders import Backbone
+    from perceptmetrics.models.encoders import Encoder
 
 __all__ = ["explain"]
 
@@ -115,7 +115,7 @@ def _chosen_heads(text: str, count: int) -> Sequence[Head] | int:
     return read_heads(Path(text))[:count] if text.lower().endswith(".json") else parse_heads(text)
 
 
-def _pretrained(metric: str, options: MetricOptions) -> tuple[Backbone | None, str]:
+def _pretrained(metric: str, options: MetricOptions) -> tuple[Encoder | None, str]:
     """The encoder before training, or a line that says why it is missing."""
     from perceptmetrics.apps.cli.metrics import chosen_device
     from perceptmetrics.factory.create import create_pretrained_encoder

@@ -157,7 +157,7 @@ class ScoringQueue:
     def _score(self, names: tuple[str, ...], jobs: list[_Job]) -> None:
         numbered = enumerate(job.pixels for job in jobs)
         for batch in batches_by_size(numbered, batch_size=self._batch_size, max_pixels=self._batch_pixels):
-            answers = [jobs[index].answer for index in batch.places]
+            answers = [jobs[index].answer for index in batch.indices]
             try:
                 suite = self._suite(names)
                 scored = _rows(suite.to_output(suite.score_batch(batch.images)), self._metrics)

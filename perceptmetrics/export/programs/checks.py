@@ -81,7 +81,7 @@ def checked_shapes(metric: Metric, size: tuple[int, int] | None) -> tuple[tuple[
     """Number, height and width of the images with which a program is checked."""
     if size is not None:
         return tuple((count, *size) for count in _BATCHES)
-    least = metric.backbone.min_size
+    least = metric.encoder.min_size
     return tuple((count, max(height, least), max(width, least)) for count, height, width in _SHAPES)
 
 

@@ -59,4 +59,4 @@ def input_description(metric: Metric, size: tuple[int, int] | None) -> str:
     """Describe the input of a program in one sentence."""
     if size is not None:
         return f"RGB, float32 in [0, 1], shape (N, 3, {size[0]}, {size[1]}), any N"
-    return f"RGB, float32 in [0, 1], shape (N, 3, H, W), any N, H and W from {metric.backbone.min_size}"
+    return f"RGB, float32 in [0, 1], shape (N, 3, H, W), any N, H and W from {metric.encoder.min_size}"

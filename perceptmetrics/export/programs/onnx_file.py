@@ -123,7 +123,7 @@ def _check_installed() -> None:
 
 def _tolerance(metric: Metric, precision: str) -> str:
     """Key of `TOLERANCES`: an encoder in half precision has its rounding errors."""
-    exact = next(metric.backbone.parameters()).dtype == torch.float32
+    exact = next(metric.encoder.parameters()).dtype == torch.float32
     return "float16" if precision == "float32" and not exact else precision
 
 

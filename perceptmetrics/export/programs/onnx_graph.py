@@ -22,7 +22,7 @@ __all__ = ["Graph", "build_graph", "describe"]
 # Names of the dimensions of the input.
 _DIMENSIONS = ("batch", "channels", "height", "width")
 _SCOPES = "pkg.torch.onnx.name_scopes"
-_ENCODER = "'metric.backbone"
+_ENCODER = "'metric.encoder"
 
 
 class Graph:

@@ -108,4 +108,4 @@ class _Pixels:
 
 
 def _is_convolutional(metric: Metric) -> bool:
-    return metric.backbone.convolutional
+    return metric.encoder.convolutional

@@ -40,9 +40,9 @@ class _Program(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Score images of shape (N, 3, H, W): shape (N,) or (N, K), float32."""
         metric = self.metric
-        dtype = next(metric.backbone.parameters()).dtype
+        dtype = next(metric.encoder.parameters()).dtype
         # The encoder's check of the size would branch on it.
-        features = [metric.backbone.encode(group.to(dtype)).float() for group in metric.views(images)]
+        features = [metric.encoder.encode(group.to(dtype)).float() for group in metric.views(images)]
         return metric.to_output(metric.score_features(features, images.shape[0]))
 
 
@@ -115,7 +115,7 @@ def trace(metric: Metric, size: tuple[int, int] | None) -> ExportedProgram:
     dynamic = {0: any_length} if size is not None else {0: any_length, 2: any_length, 3: any_length}
     if size is not None:
         _check_size(metric, example[:1])
-    with evaluating(metric), _sizes_as_symbols(metric.backbone), torch.no_grad():
+    with evaluating(metric), _sizes_as_symbols(metric.encoder), torch.no_grad():
         try:
             return torch.export.export(_Program(metric), (example,), dynamic_shapes=({**dynamic},))
         except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError) as error:

@@ -1,7 +1,7 @@
 """Where images come from: files, folders, patterns, and files that hold many (WebDataset tar, Parquet).
 
-Whatever is given becomes a stream of `NamedImage`. A kind of file that holds many images is one entry in the table of
-`perceptmetrics.images.sources.parts`; whoever scores, on this machine or on a cluster, knows nothing of kinds.
+Every source becomes a stream of `NamedImage`. Each kind of file that holds many images is one entry in the table of
+`perceptmetrics.images.sources.parts`; code that scores, on this machine or on a cluster, does not know these kinds.
 """
 
 from __future__ import annotations

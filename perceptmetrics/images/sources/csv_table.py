@@ -64,7 +64,7 @@ def _columns(header: Sequence[str], options: ReadOptions) -> tuple[str, str | No
         )
     for column in (image, options.key_column, options.prompt_column):
         if column is not None and list(header).count(column) != 1:
-            raise InvalidImageError(f"it has no column {column!r}, but {', '.join(map(repr, header))}")
+            raise InvalidImageError(f"it has no column {column!r}; its columns are {', '.join(map(repr, header))}")
     return image, options.key_column, options.prompt_column or _first(header, PROMPT_COLUMNS)
 
 

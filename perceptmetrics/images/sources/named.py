@@ -1,4 +1,4 @@
-"""One image of a stream, with the name that its score is filed under."""
+"""One image of a stream, with the name under which its score is recorded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class NamedImage:
     """An image of a stream.
 
     Attributes:
-        name: What its score is filed under, the same in every run: the path of a file, or `container/key`.
-        source: What can be decoded; the error, when there is nothing to decode; None, when it is not to be read,
-            because its score is known.
-        container: The file that holds it among others; None for a file of its own.
+        name: The name under which its score is recorded, the same in every run: the path of a file, or `container/key`.
+        source: What to decode; or the error if there is nothing to decode; or None if it is not to be read because its
+            score is known.
+        container: The file of many images that it lies in; None if it is a file itself.
         prompt: The text that belongs to it, for metrics that compare each image with a text; None for none.
     """
 
@@ -33,12 +33,12 @@ class NamedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How files that hold many images are read.
+    """How to read files that hold many images.
 
     Attributes:
-        image_column: Column of a table with the images; None to find it.
-        key_column: Column with their keys; None for the number of the row.
-        prompt_column: Column with the text that belongs to each image; None to find it, if there is one.
+        image_column: Column of a table with the images; None to guess it.
+        key_column: Column with their keys; None to use the row number.
+        prompt_column: Column with the text that belongs to each image; None to guess it, if there is one.
     """
 
     image_column: str | None = None

@@ -32,11 +32,11 @@ def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> 
     Args:
         location: Path or address.
         options: Which columns hold images and keys.
-        known: Names of images that are not to be decoded.
+        known: Names of images not to be read.
 
     Yields:
-        Images, named `location/key`, or `location/row` counted from 0 when there is no column of keys. Where the file
-        cannot be read, an image of its name says so, after all that came before it.
+        Images, named `location/key`, or `location/row` counted from 0 if there is no column of keys. If the file cannot
+        be read, the last one bears the file's name and the error, after all images before that point.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
@@ -64,18 +64,18 @@ def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> 
     except InvalidImageError as error:
         reason = str(error)
     except (pa.ArrowException, OSError) as error:
-        reason = f"it is damaged after {count} images: {first_line(error)}"
+        reason = f"it is corrupt after {count} images: {first_line(error)}"
     if reason:
         yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
 
 
 def _columns(schema: Any, options: ReadOptions) -> tuple[str, str | None, str | None]:
-    """The column of images and, if there are any, those of keys and of prompts."""
+    """The column of images and, if there are any, the columns of keys and of prompts."""
     names = list(schema.names)
     image = options.image_column or _guessed_image_column(schema)
     for column in (image, options.key_column, options.prompt_column):
         if column is not None and names.count(column) != 1:
-            raise InvalidImageError(f"it has no column {column!r}, but {', '.join(map(repr, names))}")
+            raise InvalidImageError(f"it has no column {column!r}; its columns are {', '.join(map(repr, names))}")
     usual = [name for wanted in PROMPT_COLUMNS for name in names if name.lower() == wanted]
     return image, options.key_column, options.prompt_column or next(iter(usual), None)
 
@@ -95,7 +95,7 @@ def _guessed_image_column(schema: Any) -> str:
 
 
 def resolve_cell(cell: Any, location: str) -> ImageSource | InvalidImageError:
-    """What a cell holds: encoded bytes, a path, or a struct of both where the bytes come first."""
+    """The content of a cell: encoded bytes, a path, or a struct of both, whose bytes take precedence."""
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, (bytes, bytearray)):
@@ -107,7 +107,7 @@ def resolve_cell(cell: Any, location: str) -> ImageSource | InvalidImageError:
 
 
 def _resolved(path: str, location: str) -> str:
-    """A path as it stands or, when nothing lies there, relative to the table."""
+    """A path as given or, if nothing exists there, relative to the table."""
     if is_address(path):
         return path
     if is_address(location):

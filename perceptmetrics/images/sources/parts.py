@@ -1,4 +1,4 @@
-"""From what a user names to pieces of work, and from a piece of work to a stream of images."""
+"""From the paths that a user gives to parts of the work, and from a part to a stream of images."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _READERS: dict[str, Callable[[str, ReadOptions, Container[str]], Iterator[NamedI
     **dict.fromkeys(PARQUET_SUFFIXES, read_parquet),
     **dict.fromkeys(CSV_SUFFIXES, read_csv),
 }
-"""How a file that holds many images is read, by its suffix."""
+"""Readers of files that hold many images, by suffix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A piece of work that any process can read by itself: some files, or one file that holds many images.
+    """A part of the work that any process can read by itself: some files, or one file that holds many images.
 
     Attributes:
         files: Paths and addresses of image files.
-        container: Path or address of a file that holds many images; then there are no `files`.
+        container: Path or address of a file that holds many images; `files` is empty then.
     """
 
     files: tuple[str, ...] = ()
@@ -46,27 +46,27 @@ class Part:
 
 
 def is_container(path: str | os.PathLike[str]) -> bool:
-    """Whether a file holds many images, going by its suffix."""
+    """Whether a file holds many images, judged by its suffix."""
     return os.fspath(path).lower().endswith(tuple(_READERS))
 
 
 def find_parts(
     paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True, part_size: int = DEFAULT_PART_SIZE
 ) -> Iterator[Part]:
-    """Divide what paths stand for into pieces of work.
+    """Divide what paths stand for into parts of the work.
 
     Args:
         paths: What `find_images` takes, and: tar and Parquet files, CSV tables of paths; numbered ones such as
-            `shard-{0000..0099}.tar`; folders that hold tar or Parquet files and no images; addresses such as
-            `s3://bucket/photos` of files, folders and patterns.
-        recursive: Whether folders are searched to any depth.
-        part_size: Most image files in a part.
+            `shard-{0000..0099}.tar`; folders that hold tar or Parquet files and no images; addresses of files, folders
+            and patterns, such as `s3://bucket/photos`.
+        recursive: Whether to search folders to any depth.
+        part_size: Largest number of image files in a part.
 
     Yields:
-        Parts; in their order they hold everything once, in the order of the paths.
+        Parts. Together they hold everything once, in the order of the paths.
 
     Raises:
-        InvalidImageError: A folder or an address holds nothing, or a pattern matches no file.
+        InvalidImageError: A folder or an address holds no images, or a pattern matches no file.
         InvalidOptionError: `part_size` is less than 1.
     """
     if part_size < 1:
@@ -89,12 +89,11 @@ def read_part(part: Part, options: ReadOptions | None = None, known: Container[s
 
     Args:
         part: See `find_parts`.
-        options: How files that hold many images are read.
-        known: Names of images that are not to be read; they are yielded without a source.
+        options: How to read files that hold many images.
+        known: Names of images not to be read; they are yielded without a source.
 
     Yields:
-        Images, those of a container one after the other as they lie in it. What cannot be read is an image with an
-        error in place of its source.
+        Images, those of a container in its own order. The source of an image that cannot be read is the error.
     """
     if part.container is not None:
         suffix = max((suffix for suffix in _READERS if part.container.lower().endswith(suffix)), key=len)
@@ -137,11 +136,11 @@ def _files(paths: Iterable[str | os.PathLike[str]], *, recursive: bool) -> Itera
             elif is_address(name):
                 yield from find_at_address(name, (tuple(IMAGE_SUFFIXES), containers), recursive=recursive)
             else:
-                yield from map(str, find_images([name], recursive=recursive, otherwise=containers))
+                yield from map(str, find_images([name], recursive=recursive, fallback=containers))
 
 
 def _numbered(path: str) -> Iterator[str]:
-    """Write out ranges: `a-{08..11}.tar` is four paths, unless a file has that very name."""
+    """Expand ranges: `a-{08..11}.tar` is four paths, unless a file has that very name."""
     matched = _RANGE.search(path)
     if matched is None or Path(path).exists():
         yield path

@@ -1,7 +1,7 @@
-"""WebDataset tar files: images by their extension, read from the first to the last without going back.
+"""WebDataset tar files: images are the members with an image suffix, read in one pass from front to back.
 
-The format is a plain tar (https://github.com/webdataset/webdataset), so the standard library reads it. That takes a
-damaged header in the middle for the end of the archive; here it is an error.
+The format is a plain tar (https://github.com/webdataset/webdataset), which the standard library reads. It takes a
+corrupt header in the middle for the end of the archive; here that is an error.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 __all__ = ["TAR_SUFFIXES", "read_tar"]
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
+_CORRUPTION = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def read_tar(location: str, options: ReadOptions, known: Container[str]) -> Iterator[NamedImage]:
-    """Read the images of a tar file, which may be compressed.
+    """Read the images of a tar file, compressed or not.
 
     Args:
         location: Path or address.
-        options: Not needed here.
-        known: Names of images that are not to be read.
+        options: Not used.
+        known: Names of images not to be read.
 
     Yields:
-        Images, named `location/member`. Where the archive is damaged or ends too early, an image of the archive's name
-        says so, after all that came before it.
+        Images, named `location/member`. If the archive is truncated or corrupt, the last one bears the archive's name
+        and the error, after all images before that point.
     """
     del options
     count = 0
     try:
         with open_location(location) as stream, _open_archive(stream, location) as archive:
             while (member := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined] # it would keep every header
+                archive.members = []  # type: ignore[attr-defined] # or else it would keep every header
                 if not member.isreg() or PurePosixPath(member.name).suffix.lower() not in IMAGE_SUFFIXES:
                     continue
                 name = f"{location}/{member.name}"
@@ -55,14 +55,14 @@ def read_tar(location: str, options: ReadOptions, known: Container[str]) -> Iter
         reason = f"{location} does not exist."
     except InvalidImageError as error:
         reason = str(error)
-    except _DAMAGE as error:
-        reason = f"{location} is truncated or damaged after {count} images: {first_line(error).rstrip(':. ')}."
+    except _CORRUPTION as error:
+        reason = f"{location} is truncated or corrupt after {count} images: {first_line(error).rstrip(':. ')}."
     if reason:
         yield NamedImage(location, InvalidImageError(reason), location)
 
 
 def _open_archive(stream: IO[bytes], location: str) -> tarfile.TarFile:
-    if is_address(location):  # no going back over a network
+    if is_address(location):  # a stream from a network cannot go back
         return tarfile.open(fileobj=stream, mode="r|*", tarinfo=_CheckedHeader)
     return tarfile.open(fileobj=stream, mode="r:*", tarinfo=_CheckedHeader)
 
@@ -73,13 +73,13 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 class _CheckedHeader(tarfile.TarInfo):
-    """A header, or the proper end of the archive, or an error."""
+    """Reads a header, or finds the proper end of the archive, or raises an error."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> _CheckedHeader:
         try:
             return super().fromtarfile(archive)
         except tarfile.HeaderError as error:
-            if type(error).__name__ == "EOFHeaderError":  # two empty blocks, as the format has it
+            if type(error).__name__ == "EOFHeaderError":  # two empty blocks, as the format demands
                 raise
             raise tarfile.ReadError(first_line(error)) from error

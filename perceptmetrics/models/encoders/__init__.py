@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perceptmetrics.models.encoders.attention import FusedAttention
-from perceptmetrics.models.encoders.base import Backbone
+from perceptmetrics.models.encoders.base import Encoder
 from perceptmetrics.models.encoders.build import (
     EncoderWeights,
     ImageAndText,
@@ -27,10 +27,10 @@ from perceptmetrics.models.encoders.timm_stages import TimmStages
 from perceptmetrics.models.encoders.transformer import Transformer, TransformerBlock
 
 __all__ = [
-    "Backbone",
     "ClipBuilder",
     "ClipResNet",
     "ClipVisionTransformer",
+    "Encoder",
     "EncoderBuilder",
     "EncoderWeights",
     "FusedAttention",

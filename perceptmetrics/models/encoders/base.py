@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from perceptmetrics.models.encoders.clip_resnet import MeanTokenAttentionPool
     from perceptmetrics.models.encoders.transformer import Transformer
 
-__all__ = ["Backbone"]
+__all__ = ["Encoder"]
 
 _CACHED_PIXELS_PER_THREAD = 200_000
 
 
-class Backbone(nn.Module, ABC):
+class Encoder(nn.Module, ABC):
     """An encoder. It sees pixels and nothing else: no metric's name, no prompt, no score.
 
     Attributes:
@@ -145,7 +145,7 @@ class Backbone(nn.Module, ABC):
         return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // (height * width))
 
 
-def _separate(backbone: Backbone, state: Mapping[str, object], prefix: str, *_: object) -> None:
+def _separate(encoder: Encoder, state: Mapping[str, object], prefix: str, *_: object) -> None:
     """Loading weights into one encoder must not change another."""
     if any(name.startswith(prefix) for name in state):
-        backbone.shared.separate(backbone)
+        encoder.shared.separate(encoder)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from perceptmetrics.models.encoders.base import Backbone
+    from perceptmetrics.models.encoders.base import Encoder
     from perceptmetrics.models.encoders.clip_text import TextEncoder
     from perceptmetrics.spec import EncoderSpec
 
@@ -37,7 +37,7 @@ __all__ = [
 class ImageAndText(NamedTuple):
     """The encoders of a CLIP."""
 
-    image: Backbone
+    image: Encoder
     text: TextEncoder
 
 
@@ -107,7 +107,7 @@ def _from_file(tensors: Mapping[str, Tensor], weights: Path) -> EncoderWeights:
 
 def build_image_encoder(
     spec: EncoderSpec, weights: EncoderWeights | None, seed: int = 0, placement: Placement = AS_IT_IS
-) -> Backbone:
+) -> Encoder:
     """Build an encoder alone: the image encoder of a CLIP, or a network of timm.
 
     Args:
@@ -140,9 +140,7 @@ def build_image_encoder(
     return encoder
 
 
-def load_image_encoder(
-    spec: EncoderSpec, file: Path | None, seed: int = 0, placement: Placement = AS_IT_IS
-) -> Backbone:
+def load_image_encoder(spec: EncoderSpec, file: Path | None, seed: int = 0, placement: Placement = AS_IT_IS) -> Encoder:
     """Build an encoder alone from its weight file; see `build_image_encoder`.
 
     Args:
@@ -176,7 +174,7 @@ def encoder_shapes(spec: EncoderSpec) -> dict[str, tuple[int, ...]]:
     return {name: tuple(state[own].shape) for own, name in builder.file_names(spec, network).items()}
 
 
-def _wrapped(network: nn.Module, spec: EncoderSpec, placement: Placement) -> Backbone:
+def _wrapped(network: nn.Module, spec: EncoderSpec, placement: Placement) -> Encoder:
     network.requires_grad_(False)
     encoder = builder_of(spec).wrap(network, spec)
     return encoder if placement == AS_IT_IS else encoder.to(device=placement.device, dtype=placement.dtype)

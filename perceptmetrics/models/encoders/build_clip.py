@@ -16,7 +16,7 @@ from perceptmetrics.models.encoders.clip_text import TextEncoder
 from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
 from perceptmetrics.models.encoders.kinds import EncoderBuilder, register_encoder
 from perceptmetrics.spec import ClipEncoderSpec
-from perceptmetrics.weights.layouts import IMAGE_TOWER, load_strictly, read_clip, read_image_tower
+from perceptmetrics.weights.layouts import IMAGE_ENCODER, load_strictly, read_clip, read_image_encoder
 from perceptmetrics.weights.layouts.strict import without_counters
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from perceptmetrics.models.encoders.base import Backbone
+    from perceptmetrics.models.encoders.base import Encoder
 
 __all__ = ["ClipBuilder"]
 
@@ -35,7 +35,7 @@ _CLIP_KEYS = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
 _TEXT_KEYS = {"context_length", "vocab_size", "width", "heads", "layers"}
 
 # Ours -> open_clip's. Inside a vision transformer only the attention differs.
-_RESNET_RENAMES = {"trunk.": IMAGE_TOWER, "pool.": f"{IMAGE_TOWER}attnpool."}
+_RESNET_RENAMES = {"trunk.": IMAGE_ENCODER, "pool.": f"{IMAGE_ENCODER}attnpool."}
 _IN_PROJ = (".in_proj.weight", ".in_proj.bias")
 
 
@@ -54,18 +54,18 @@ class ClipBuilder(EncoderBuilder[ClipEncoderSpec]):
         network: nn.Module = _random_clip(spec, seed).visual
         return network
 
-    def wrap(self, network: nn.Module, spec: ClipEncoderSpec) -> Backbone:
+    def wrap(self, network: nn.Module, spec: ClipEncoderSpec) -> Encoder:
         """At any image size."""
         encoder = ClipResNet if isinstance(network, ModifiedResNet) else ClipVisionTransformer
         return encoder(network, spec.positional_embedding).eval()
 
     def read(self, path: Path, spec: ClipEncoderSpec) -> Mapping[str, Tensor]:
         """`visual.*`; the text encoder is not looked at."""
-        return read_image_tower(path)
+        return read_image_encoder(path)
 
     def file_names(self, spec: ClipEncoderSpec, network: nn.Module) -> dict[str, str]:
         """`visual.*`."""
-        return {name: IMAGE_TOWER + name for name in without_counters(network.state_dict())}
+        return {name: IMAGE_ENCODER + name for name in without_counters(network.state_dict())}
 
     def network_name(self, name: str) -> str:
         """Name inside open_clip's image encoder."""
@@ -75,7 +75,7 @@ class ClipBuilder(EncoderBuilder[ClipEncoderSpec]):
         for ours in _IN_PROJ:
             if name.endswith(ours):
                 name = name.removesuffix(ours) + ours.replace("in_proj.", "in_proj_")
-        return name.removeprefix(IMAGE_TOWER)
+        return name.removeprefix(IMAGE_ENCODER)
 
     def read_with_text(self, path: Path, spec: ClipEncoderSpec) -> tuple[Mapping[str, Tensor], TextEncoder]:
         """The image encoder's tensors and the text encoder, from one reading of the file."""
@@ -83,7 +83,7 @@ class ClipBuilder(EncoderBuilder[ClipEncoderSpec]):
         tensors = read_clip(path)
         load_strictly(model, tensors, str(path))
         model.attn_mask = _causal_mask(model.context_length)  # a buffer that no file holds
-        image = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_TOWER)}
+        image = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_ENCODER)}
         return image, TextEncoder(model)
 
     def random_with_text(self, spec: ClipEncoderSpec, seed: int) -> tuple[nn.Module, TextEncoder]:

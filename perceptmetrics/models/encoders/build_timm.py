@@ -15,7 +15,7 @@ import torch
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.models.encoders.kinds import EncoderBuilder, register_encoder
-from perceptmetrics.models.encoders.timm_network import TimmBackbone
+from perceptmetrics.models.encoders.timm_network import TimmEncoder
 from perceptmetrics.models.encoders.timm_pooled import TimmPooled
 from perceptmetrics.models.encoders.timm_stages import TimmStages
 from perceptmetrics.spec import TimmEncoderSpec
@@ -89,7 +89,7 @@ class TimmBuilder(EncoderBuilder[TimmEncoderSpec]):
 
     def network_name(self, name: str) -> str:
         """Without the prefix of the module that holds the network."""
-        return name.removeprefix(TimmBackbone.library_prefix)
+        return name.removeprefix(TimmEncoder.library_prefix)
 
 
 def is_any_size_convolutional(architecture: str) -> bool:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from perceptmetrics.models.encoders.base import Backbone
+from perceptmetrics.models.encoders.base import Encoder
 from perceptmetrics.models.encoders.fold import fold_batch_norms
 from perceptmetrics.models.encoders.positional import positional_embedding_for
 
@@ -88,7 +88,7 @@ class MeanTokenAttentionPool(nn.Module):
         return pooled
 
 
-class ClipResNet(Backbone):
+class ClipResNet(Encoder):
     """Image tower of the ResNet CLIPs, any size from 32 x 32.
 
     The trunk has a stride of 32 pixels; what is left over at the right and bottom edge is seen by its
@@ -117,7 +117,7 @@ class ClipResNet(Backbone):
         return self.pool
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Encode pictures; see `Backbone.encode`."""
+        """Encode pictures; see `Encoder.encode`."""
         features: Tensor = self.pool(self.feature_map(pixels))
         return features
 

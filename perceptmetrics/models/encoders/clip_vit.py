@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.models.encoders.attention import FusedAttention
-from perceptmetrics.models.encoders.base import Backbone
+from perceptmetrics.models.encoders.base import Encoder
 from perceptmetrics.models.encoders.positional import positional_embedding_for
 from perceptmetrics.models.encoders.transformer import ClipTransformer
 
@@ -61,7 +61,7 @@ class _QuickGelu(Function):
         return to_hidden
 
 
-class ClipVisionTransformer(Backbone):
+class ClipVisionTransformer(Encoder):
     """Image tower of the ViT CLIPs: projected class token.
 
     An image whose sides are no multiples of the patch size loses the remainder at its right and bottom edge
@@ -92,7 +92,7 @@ class ClipVisionTransformer(Backbone):
                 block.mlp.gelu = FastQuickGelu()
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Encode pictures; see `Backbone.encode`."""
+        """Encode pictures; see `Encoder.encode`."""
         tokens = self.embed(pixels)
         *blocks, last = self.visual.transformer.resblocks
         for block in blocks:
@@ -135,7 +135,7 @@ class ClipVisionTransformer(Backbone):
         return embedded
 
     def cache_sized_part(self, height: int, width: int) -> int:
-        """See `Backbone`: here the hidden activations, four times as wide as the tokens, must stay reusable memory."""
+        """See `Encoder`: here the hidden activations, four times as wide as the tokens, must stay reusable memory."""
         tokens = (height // self.patch_size) * (width // self.patch_size) + 1
         hidden = int(self.visual.transformer.resblocks[0].mlp.c_fc.out_features)
         return max(1, _REUSED_BYTES // (4 * tokens * hidden))

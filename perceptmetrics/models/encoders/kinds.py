@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from perceptmetrics.models.encoders.base import Backbone
+    from perceptmetrics.models.encoders.base import Encoder
     from perceptmetrics.models.encoders.clip_text import TextEncoder
 
 __all__ = ["EncoderBuilder", "builder_of", "register_encoder"]
@@ -53,7 +53,7 @@ class EncoderBuilder(ABC, Generic[S]):
         """The library's own network with random weights, which score nothing meaningful."""
 
     @abstractmethod
-    def wrap(self, network: nn.Module, spec: S) -> Backbone:
+    def wrap(self, network: nn.Module, spec: S) -> Encoder:
         """Make an encoder of a network that holds its weights already."""
 
     def read(self, path: Path, spec: S) -> Mapping[str, Tensor]:

@@ -9,7 +9,7 @@ import open_clip
 import timm
 
 from perceptmetrics.errors import InvalidOptionError, nearest_names
-from perceptmetrics.metrics.clip_backbones import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS, openai_clip
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS, openai_clip
 from perceptmetrics.metrics.lite import EFFICIENTNET_LITE0_WEIGHTS
 from perceptmetrics.models.encoders import feature_size_of, is_any_size_convolutional
 from perceptmetrics.models.encoders.open_clip_tags import find_tag

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from perceptmetrics.models.encoders.base import Backbone
+from perceptmetrics.models.encoders.base import Encoder
 from perceptmetrics.models.encoders.fold import can_fold, fold_batch_norms
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TimmBackbone"]
+__all__ = ["TimmEncoder"]
 
 
-class TimmBackbone(Backbone):
+class TimmEncoder(Encoder):
     """A network of timm.
 
     Batch normalisations are folded where this release knows the convolutions that they follow. Elsewhere they keep

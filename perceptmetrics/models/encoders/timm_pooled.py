@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.models.encoders.timm_network import TimmBackbone
+from perceptmetrics.models.encoders.timm_network import TimmEncoder
 from perceptmetrics.models.encoders.transformer import TimmTransformer
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ __all__ = ["TimmPooled"]
 _STRIDE = 32  # of convolutional networks
 
 
-class TimmPooled(TimmBackbone):
+class TimmPooled(TimmEncoder):
     """The pooled features of a timm network, just before its classifier.
 
     A vision transformer that interpolates its positional embedding takes any size from one patch; what is left over at
@@ -48,7 +48,7 @@ class TimmPooled(TimmBackbone):
         return TimmTransformer(self)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Encode pictures; see `Backbone.encode`.
+        """Encode pictures; see `Encoder.encode`.
 
         Raises:
             InvalidImageError: The network takes another size only.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from perceptmetrics.models.encoders.timm_network import TimmBackbone
+from perceptmetrics.models.encoders.timm_network import TimmEncoder
 
 __all__ = ["TimmStages"]
 
 _VARIANCE_FLOOR = 1e-6  # keeps the gradient of the standard deviation finite where a channel is constant
 
 
-class TimmStages(TimmBackbone):
+class TimmStages(TimmEncoder):
     """Mean and standard deviation over space of every channel of every stage, any size from 32 x 32.
 
     Args:

@@ -122,23 +122,23 @@ class ClipTransformer(Transformer):
     """The image encoder of a ViT CLIP, with or without adapters of its attention.
 
     Args:
-        backbone: The encoder.
+        encoder: The encoder.
     """
 
     prefix = 1
 
-    def __init__(self, backbone: ClipVisionTransformer) -> None:
-        self._backbone = backbone
-        self.patch_size = backbone.patch_size
-        self.blocks = tuple(_ClipBlock(block) for block in backbone.visual.transformer.resblocks)
+    def __init__(self, encoder: ClipVisionTransformer) -> None:
+        self._encoder = encoder
+        self.patch_size = encoder.patch_size
+        self.blocks = tuple(_ClipBlock(block) for block in encoder.visual.transformer.resblocks)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """See `Transformer.embed`."""
-        return self._backbone.embed(pixels)
+        return self._encoder.embed(pixels)
 
     def read(self, class_token: Tensor) -> Tensor:
         """See `Transformer.read`."""
-        return self._backbone.read(class_token)
+        return self._encoder.read(class_token)
 
 
 class _TimmBlock(TransformerBlock):
@@ -164,14 +164,14 @@ class TimmTransformer(Transformer):
     """A vision transformer of timm that is read off by its class token.
 
     Args:
-        backbone: The encoder; adapters of its attention may be attached.
+        encoder: The encoder; adapters of its attention may be attached.
 
     Raises:
         InvalidOptionError: It consists of other blocks than these steps compute exactly.
     """
 
-    def __init__(self, backbone: TimmPooled) -> None:
-        network: Any = backbone.network
+    def __init__(self, encoder: TimmPooled) -> None:
+        network: Any = encoder.network
         _check(network)
         self._network = network
         self.prefix = int(network.num_prefix_tokens)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from perceptmetrics.errors import InvalidOptionError, nearest_names
-from perceptmetrics.metrics.clip_backbones import OPENAI_CLIP_WEIGHTS, openai_clip
+from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS, openai_clip
 from perceptmetrics.models.encoders.open_clip_tags import find_tag
 from perceptmetrics.models.metric_options import MetricOption
 from perceptmetrics.models.prompts import PYIQA_PAIRS, fill_template, resolve_prompts
@@ -48,9 +48,9 @@ def _with_encoder(spec: MetricSpec, values: Mapping[str, Any]) -> MetricSpec:
     architecture = str(values["backbone"])
     canonical = {name.lower().replace("/", "-"): name for name in OPENAI_CLIP_WEIGHTS}
     name = canonical.get(architecture.lower().replace("/", "-"))
-    positional_embedding: PositionalEmbedding = getattr(spec.backbone, "positional_embedding", "interpolate")
+    positional_embedding: PositionalEmbedding = getattr(spec.encoder, "positional_embedding", "interpolate")
     if name is not None:
-        return replace(spec, backbone=openai_clip(name, positional_embedding))
+        return replace(spec, encoder=openai_clip(name, positional_embedding))
     found = find_tag(architecture)
     if found is None:
         raise InvalidOptionError(
@@ -64,14 +64,14 @@ def _with_encoder(spec: MetricSpec, values: Mapping[str, Any]) -> MetricSpec:
         weights=found.weights,
         positional_embedding=positional_embedding,
     )
-    return replace(spec, backbone=encoder, views=replace(spec.views, mean=found.mean, std=found.std))
+    return replace(spec, encoder=encoder, views=replace(spec.views, mean=found.mean, std=found.std))
 
 
 def _with_positional_embedding(spec: MetricSpec, values: Mapping[str, Any]) -> MetricSpec:
     mode = values["positional_embedding"]
     if mode not in get_args(PositionalEmbedding):
         raise InvalidOptionError(f"positional_embedding= must be one of {get_args(PositionalEmbedding)}, got {mode!r}.")
-    return replace(spec, backbone=replace(spec.backbone, positional_embedding=mode))  # type: ignore[call-arg]
+    return replace(spec, encoder=replace(spec.encoder, positional_embedding=mode))  # type: ignore[call-arg]
 
 
 def _with_prompts(spec: MetricSpec, values: Mapping[str, Any]) -> MetricSpec:

@@ -11,9 +11,9 @@ import torch
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.functional.image import (
     crops,
-    draw_places,
+    draw_fragment_offsets,
     enlarge_to,
-    fragment_places,
+    fragment_origins,
     fragments,
     grid_crop_offsets,
     random_crop_offsets,
@@ -83,7 +83,7 @@ class Fragments(View[FragmentsView]):
 
     def __init__(self, spec: FragmentsView, seed: int) -> None:
         super().__init__(spec, seed)
-        self._drawn = draw_places(spec.grid, seed)
+        self._drawn = draw_fragment_offsets(spec.grid, seed)
 
     def show(self, images: Tensor, normalization: Normalization) -> Tensor:
         """See `View.show`."""
@@ -94,7 +94,7 @@ class Fragments(View[FragmentsView]):
         """See `View.windows`."""
         grid, cell = self.spec.grid, self.spec.cell
         size = size_of(enlarge_to(torch.empty(1, 3, height, width, device="meta"), grid * cell))
-        rows, columns = (axis.tolist() for axis in fragment_places(*size, cell, self._drawn))
+        rows, columns = (axis.tolist() for axis in fragment_origins(*size, cell, self._drawn))
         return [
             [
                 cut_square((row * cell, column * cell), (rows[row][column], columns[row][column]), cell, size)

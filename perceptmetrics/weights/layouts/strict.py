@@ -1,4 +1,4 @@
-"""Loading tensors that must fit exactly."""
+"""Load tensors that must fit exactly."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], origin: str)
 
 
 def check_shapes(given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], origin: str, what: str) -> None:
-    """Check that tensors are those that are expected, no more and no less.
+    """Check that names and shapes of tensors are exactly those expected.
 
     Args:
         given: Tensors by name.
@@ -65,7 +65,7 @@ def check_shapes(given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, 
 
 
 def _is_counter(name: str) -> bool:
-    """Batch normalisation counts its batches; the count has no part in a frozen model and is often not stored."""
+    """Whether this counts batches in batch normalisation; a frozen model ignores it, and files often lack it."""
     return name.endswith("num_batches_tracked")
 
 
@@ -75,7 +75,7 @@ def without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def some(names: Iterable[str], most: int = 3) -> str:
-    """A few names, and how many more there are."""
+    """The first few names, and the number of the others."""
     ordered = sorted(names)
     more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
     return f"{', '.join(ordered[:most])}{more}"

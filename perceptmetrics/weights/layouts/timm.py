@@ -22,16 +22,16 @@ def read_timm(
     """Read the weights of a timm network without its classifier.
 
     Args:
-        path: The file, with or without a classifier.
+        path: The file, with or without the classifier.
         expected: Names and shapes of the network's tensors without the classifier.
-        classifiers: Paths of its classifiers, whose tensors are left out.
-        architecture: What the network is called, for the error message.
+        classifiers: Names of its classifier modules, whose tensors are left out.
+        architecture: Name of the network, for the error message.
 
     Returns:
         State dictionary in float32.
 
     Raises:
-        WeightsError: The file is missing or damaged, or has other tensors than the network.
+        WeightsError: The file is missing or corrupt, or its tensors are not those of the network.
     """
     dropped = tuple(f"{name}." for name in classifiers)
     tensors = {

@@ -1,8 +1,8 @@
-"""The file of a trained metric, as this package writes it (`model.safetensors`).
+"""The file of a trained metric, as written by this package (`model.safetensors`).
 
-Up to three parts, told apart by the first word of a tensor's name: `head.*`; `lora.*`, the adapters of the encoder; and
-`encoder.*`, the encoder itself in its library's layout, where the file needs no other. A file with adapters but no
-encoder says in its header which encoder they belong to, by fingerprint; so does a file of learned prompts.
+It has up to three parts, distinguished by the first word of a tensor's name: `head.*`; `lora.*`, the adapters of the
+encoder; and `encoder.*`, the whole encoder in its library's layout, in files that need no other. A file of adapters or
+learned prompts without an encoder holds, in its header, the fingerprint of the encoder that they belong to.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _FORMAT = {"format": "perceptmetrics", "format_version": "1"}
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedWeights:
-    """What a trained metric consists of.
+    """The parts of a trained metric.
 
     Attributes:
         head: State dictionary of the head.
-        lora: Matrices of the adapters, see `lora.adapter_name`; empty without LoRA, or when they are merged.
-        encoder: State dictionary of the encoder in its library's layout; empty when it lies elsewhere.
-        base: Fingerprint of the encoder that the adapters belong to; None when it is not recorded.
+        lora: Matrices of the adapters, see `lora.adapter_name`; empty without LoRA, or if they are merged.
+        encoder: State dictionary of the encoder in its library's layout; empty if it is stored elsewhere.
+        base: Fingerprint of the encoder that the adapters belong to; None if it is not recorded.
     """
 
     head: Mapping[str, Tensor]
@@ -45,7 +45,7 @@ class TrainedWeights:
 
 
 def read_trained(path: Path) -> TrainedWeights:
-    """Read what `write_trained` wrote.
+    """Read a file written by `write_trained`.
 
     Args:
         path: A `.safetensors` file (or a PyTorch file with tensors of the same names).
@@ -54,7 +54,7 @@ def read_trained(path: Path) -> TrainedWeights:
         The parts; floating-point tensors in float32.
 
     Raises:
-        WeightsError: The file is missing or damaged, or holds anything else.
+        WeightsError: The file is missing or corrupt, or holds anything else.
     """
     parts: dict[str, dict[str, Tensor]] = {"head": {}, "lora": {}, "encoder": {}}
     foreign = []
@@ -73,12 +73,12 @@ def read_trained(path: Path) -> TrainedWeights:
 
 
 def recorded_base(path: Path) -> str | None:
-    """Fingerprint of the encoder that a trained file belongs to; None where it says nothing of it."""
+    """Fingerprint of the encoder that a trained file belongs to; None if it is not recorded."""
     return read_metadata(path).get(_BASE)
 
 
 def write_trained(path: Path, weights: TrainedWeights) -> None:
-    """Write a trained metric's file, whole or not at all.
+    """Write the file of a trained metric atomically.
 
     Args:
         path: File to write (`.safetensors`).
