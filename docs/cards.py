@@ -1,4 +1,4 @@
-"""Write the cards of metrics and the table of licences, which come from the registry, into the pages.
+"""Write the cards of metrics and the table of licences from the registry into the pages.
 
 python docs/cards.py
 """
@@ -21,9 +21,9 @@ END = "<!-- end -->"
 
 
 def card(spec: MetricSpec) -> str:
-    """What a user should know before relying on a metric, as a table."""
+    """The card of a metric as a table: what a user should know before relying on it."""
     rows = {
-        "says": spec.card.summary,
+        "meaning": spec.card.summary,
         "range, better": f"{spec.score.range_text}, {'lower' if spec.lower_better else 'higher'} is better",
         "outputs": ", ".join(spec.score.labels),
         "paper": f"[{spec.card.paper}]({spec.card.paper_url})",
@@ -36,7 +36,7 @@ def card(spec: MetricSpec) -> str:
 
 
 def licences() -> str:
-    """For each metric: its files, their sizes and terms."""
+    """The table of files, sizes and terms of all metrics."""
     lines = ["| metric | files | terms |", "|---|---|---|"]
     for spec in map(metric_info, list_metrics()):
         encoder = None if spec.encoder.lora is not None else spec.encoder.weights  # a released file holds its CLIP
@@ -52,7 +52,7 @@ def megabytes(size: int | None) -> str:
 
 
 def with_generated(text: str) -> str:
-    """A page with what comes from the registry."""
+    """A page with the parts that come from the registry."""
     for marker in CARDS.finditer(text):
         cards = "".join(card(metric_info(name)) for name in marker[1].split())
         text = replace_between(text, marker[0], END, cards)
@@ -60,7 +60,7 @@ def with_generated(text: str) -> str:
 
 
 def replace_between(text: str, start: str, end: str, content: str) -> str:
-    """A page with other content between a start marker and the end marker that follows it."""
+    """Replace the content between a start marker and the next end marker."""
     before, rest = text.split(start)
     return before + start + content + end + rest.partition(end)[2]
 

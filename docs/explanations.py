@@ -1,4 +1,4 @@
-"""Draw the picture of the page on explanations: saliency of sample photographs with lite_iqa, by the page's command.
+"""Draw the figure of the page on explanations: saliency of a sample photograph with lite_iqa.
 
 python docs/explanations.py
 """
@@ -19,7 +19,7 @@ WIDTH = 900  # pixels
 
 
 def draw() -> None:
-    """Write `saliency.jpg`: a photograph whose left half is blurred."""
+    """Write `saliency.jpg`, for a photograph whose left half is blurred."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photograph = sample_photographs()["chelsea"].convert("RGB")
@@ -29,8 +29,8 @@ def draw() -> None:
         program = "from perceptmetrics.apps.cli import main; main()"
         words = ("explain", "cat.png", "--output", "saliency.png")
         subprocess.run([sys.executable, "-c", program, *words], cwd=folder, check=True)
-        with Image.open(folder / "saliency.png") as picture:
-            smaller = picture.convert("RGB")
+        with Image.open(folder / "saliency.png") as figure:
+            smaller = figure.convert("RGB")
             smaller.thumbnail((WIDTH, WIDTH))
             smaller.save(IMAGES / "saliency.jpg", quality=90, optimize=True)
 

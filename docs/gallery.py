@@ -1,4 +1,4 @@
-"""Draw the pictures of the experiments page, with the commands that it shows, from scikit-image's photographs.
+"""Draw the plots of the page on experiments, with its commands, from scikit-image's photographs.
 
 python docs/gallery.py
 """
@@ -28,8 +28,8 @@ def draw() -> None:
             photograph.filter(ImageFilter.GaussianBlur(1.5)).save(folder / "blurred" / f"{title}.png")
         run(folder, "ladder", "sharp", "--attribute", "sharpness", "--attribute", "noise", "--output", "ladder.png")
         run(folder, "compare", "sharp", "blurred", "--output", "compare.png")
-        for picture in ("ladder.png", "compare.png"):
-            (IMAGES / picture).write_bytes((folder / picture).read_bytes())
+        for plot in ("ladder.png", "compare.png"):
+            (IMAGES / plot).write_bytes((folder / plot).read_bytes())
 
 
 def run(folder: Path, *words: str) -> None:

@@ -15,7 +15,7 @@ from perceptmetrics.datasets.degradations import KINDS
 
 
 def rows(run: Path) -> list[str]:
-    """A row for each set of ladders: share of adjacent steps in the right order, and in brackets without the first."""
+    """A row per set of ladders: percentage of adjacent steps in the right order, in brackets without the first step."""
     scores: dict[tuple[str, str], list[float]] = defaultdict(list)
     with (run / "predictions.csv").open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
@@ -28,13 +28,13 @@ def rows(run: Path) -> list[str]:
         right[strengths, kind].append([better > worse for better, worse in pairwise(rungs)])
     found = []
     for strengths in dict.fromkeys(strengths for strengths, _ in right):
-        cells = [f"{share(right[strengths, kind], 0)} ({share(right[strengths, kind], 1)})" for kind in KINDS]
+        cells = [f"{percentage(right[strengths, kind], 0)} ({percentage(right[strengths, kind], 1)})" for kind in KINDS]
         found.append(f"| {strengths} | {' | '.join(cells)} |")
     return found
 
 
-def share(ladders: list[list[bool]], first: int) -> str:
-    """Percentage of the steps from a first one on."""
+def percentage(ladders: list[list[bool]], first: int) -> str:
+    """Percentage of the steps in the right order, starting at step `first`."""
     steps = [step for ladder in ladders for step in ladder[first:]]
     return f"{100 * sum(steps) / len(steps):.1f}".removesuffix(".0")
 

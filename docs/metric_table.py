@@ -1,4 +1,4 @@
-"""Write the table of metrics, which comes from the registry, into README.md.
+"""Write the table of metrics from the registry into README.md.
 
 python docs/metric_table.py
 """
@@ -15,7 +15,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def metric_table() -> str:
     """The table in Markdown."""
-    lines = ["| metric | what the score says | range | better | weights |", "|---|---|---|---|---|"]
+    lines = ["| metric | meaning of the score | range | better | weights |", "|---|---|---|---|---|"]
     for name in list_metrics():
         spec = metric_info(name)
         better = "lower" if spec.lower_better else "higher"
