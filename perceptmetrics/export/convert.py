@@ -140,9 +140,9 @@ def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[
 
 
 def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
-    tower = tuned_tower(tuned, spec.encoder, encoder)
+    merged = tuned_tower(tuned, spec.encoder, encoder)
     merged_spec = replace(spec, encoder=replace(spec.encoder, lora=None, in_trained_file=True))
-    return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=tower.tensors)
+    return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=merged.tensors)
 
 
 def _encoder_digests(tuned: TunedWeights, spec: MetricSpec, encoder: Path | None) -> Mapping[str, str]:

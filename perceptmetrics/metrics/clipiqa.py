@@ -63,7 +63,7 @@ def _with_learned_prompts(name: str, encoder: ClipEncoderSpec, filename: str, si
             summary=f"CLIP-IQA+: quality with prompts learned around a frozen {encoder.architecture} "
             f"{embedding} positional embedding.",
             licence="Prompts: CC BY-NC-SA 4.0 (not for commercial use); CLIP weights by OpenAI: MIT",
-            training_data="KonIQ-10k: photographs with mean opinion scores; the prompts alone were trained.",
+            training_data="KonIQ-10k: photographs with mean opinion scores; only the prompts were trained.",
         ),
     )
 

@@ -5,7 +5,7 @@
   const find = (id) => document.getElementById(id);
   const fresh = () => ({ participant: "", started: false, answers: {} });
   let state = fresh();
-  let place = 0;
+  let index = 0;
   let shownAt = 0;
 
   function load() {
@@ -28,19 +28,19 @@
   const answered = () => study.pairs.filter((pair) => state.answers[pair.pair]).length;
 
   function show() {
-    const finished = place >= study.pairs.length;
+    const finished = index >= study.pairs.length;
     find("start").hidden = state.started;
     find("choose").hidden = !state.started || finished;
     find("end").hidden = !state.started || !finished;
     find("saving").hidden = !state.started;
     find("save").classList.toggle("primary", finished);
-    find("back").disabled = place === 0;
+    find("back").disabled = index === 0;
     if (!state.started) return;
     if (finished) {
       find("end-heading").focus();
       return;
     }
-    const pair = study.pairs[place];
+    const pair = study.pairs[index];
     const earlier = state.answers[pair.pair];
     for (const side of ["left", "right"]) {
       find(side + "-image").src = study.images[pair[side]];
@@ -48,23 +48,23 @@
     for (const choice of ["left", "right", "same"]) {
       find(choice).setAttribute("aria-pressed", String(Boolean(earlier) && earlier.choice === choice));
     }
-    find("progress").textContent = `Pair ${place + 1} of ${study.pairs.length}, ${answered()} answered`;
+    find("progress").textContent = `Pair ${index + 1} of ${study.pairs.length}, ${answered()} answered`;
     find("done").style.width = `${(100 * answered()) / study.pairs.length}%`;
     shownAt = performance.now();
   }
 
   function choose(choice) {
-    if (!state.started || place >= study.pairs.length) return;
+    if (!state.started || index >= study.pairs.length) return;
     const seconds = Math.round((performance.now() - shownAt) / 100) / 10;
-    state.answers[study.pairs[place].pair] = { choice, seconds };
-    place += 1;
+    state.answers[study.pairs[index].pair] = { choice, seconds };
+    index += 1;
     keep();
     show();
   }
 
   function back() {
-    if (!state.started || place === 0) return;
-    place -= 1;
+    if (!state.started || index === 0) return;
+    index -= 1;
     show();
   }
 
@@ -98,7 +98,7 @@
   function startOver() {
     if (!confirm("Delete the choices made on this page and start over?")) return;
     state = fresh();
-    place = 0;
+    index = 0;
     keep();
     show();
   }
@@ -128,6 +128,6 @@
 
   load();
   const next = study.pairs.findIndex((pair) => !state.answers[pair.pair]);
-  place = next === -1 ? study.pairs.length : next;
+  index = next === -1 ? study.pairs.length : next;
   show();
 })();
