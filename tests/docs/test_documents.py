@@ -76,7 +76,7 @@ def test_python_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.Monke
     Path("photos", "chelsea.jpg").rename("photo.jpg")
     monkeypatch.setattr(perceptmetrics, "create_metric", partial(create_tiny, perceptmetrics.create_metric))
     with temporary_metrics():
-        exec(compile(block, "documentation", "exec"), {"__name__": "documentation"})
+        exec(compile(block, "documentation", "exec", dont_inherit=True), {"__name__": "documentation"})
 
 
 def create_tiny(create: object, name: str, **options: object) -> object:
