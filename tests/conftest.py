@@ -1,9 +1,10 @@
-"""What every test may rely on: one thread in each worker, and folders that no other run and no other worker shares."""
+"""What every test may rely on: one thread in each worker, one width of output, folders that nobody else shares."""
 
 from __future__ import annotations
 
 import os
 
+os.environ.pop("COLUMNS", None)  # readline exports it to workers; without a terminal, output is 160 columns wide
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before anything imports PyTorch: two workers with two threads each on two processors take longer than with one.
     os.environ["OMP_NUM_THREADS"] = "1"

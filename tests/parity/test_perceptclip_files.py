@@ -200,8 +200,8 @@ def no_positional_embedding(metric: Metric) -> None:
 
 
 def mean_and_std_of_imagenet(metric: Metric) -> None:
-    metric.views.mean = torch.tensor([0.485, 0.456, 0.406])
-    metric.views.std = torch.tensor([0.229, 0.224, 0.225])
+    metric.views.normalization.mean = torch.tensor([0.485, 0.456, 0.406])
+    metric.views.normalization.std = torch.tensor([0.229, 0.224, 0.225])
 
 
 def gelu_in_the_head(metric: Metric) -> None:

@@ -10,7 +10,7 @@ import torch
 from open_clip.transformer import QuickGELU
 from torch import nn
 
-from perceptmetrics.errors import WeightsError
+from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.models.encoders import ClipVisionTransformer
 from perceptmetrics.models.encoders.attention import FusedAttention
 from perceptmetrics.models.encoders.clip_vit import FastQuickGelu
@@ -92,6 +92,32 @@ def test_what_is_no_self_attention_is_refused(attention):
 def test_other_attention_is_not_taken_over(options):
     with pytest.raises(ValueError, match="one fused, biased projection"):
         FusedAttention(nn.MultiheadAttention(WIDTH, HEADS, **({"batch_first": True} | options)))
+
+
+class Attention(nn.Module):
+    """As open_clip 4 has it: the same weights by the same names, always with the batch first, other masks."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.num_heads = heads
+        self.in_proj_weight = nn.Parameter(torch.zeros(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+
+
+def test_the_attention_of_open_clip_4_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(Attention, "__module__", "open_clip.transformer")
+    monkeypatch.setattr(open_clip, "__version__", "4.2.0")
+    visual = small_clip.build(VIT).visual
+    for block in visual.transformer.resblocks:
+        block.attn = Attention(visual.conv1.out_channels, 1)
+    with pytest.raises(InvalidSpecError) as refusal:
+        ClipVisionTransformer(visual, "keep")
+    assert str(refusal.value) == (
+        "The encoder's attention must be torch.nn.MultiheadAttention, as open_clip 2.30 to 3 builds it, but it is "
+        "open_clip.transformer.Attention (open_clip 4.2.0). Install a version that this release supports: "
+        'pip install "open_clip_torch>=2.30,<4".'
+    )
 
 
 # The activation

@@ -15,10 +15,9 @@ def differences(declared, pinned):
         if wanted is None:
             yield f".ci/minimum.txt pins {name}, which pyproject.toml does not declare. Delete the line."
         elif wanted != tested:
-            found = "does not pin it" if tested is None else f"pins {tested}"
-            yield (
-                f"pyproject.toml declares {name}>={wanted}, but .ci/minimum.txt {found}. Write {name}=={wanted} there."
-            )
+            found = f"pins {tested}" if tested else "does not pin it"
+            remedy = f"Write {name}=={wanted} there."
+            yield f"pyproject.toml declares {name}>={wanted}, but .ci/minimum.txt {found}. {remedy}"
 
 
 def test_the_minimum_lane_installs_what_is_declared():

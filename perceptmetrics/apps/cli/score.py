@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from perceptmetrics.apps.cli.console import messages, printable
 from perceptmetrics.apps.cli.options import DEFAULT_METRIC, BatchSize, EncoderOptions, MetricNames, Workers, command
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from perceptmetrics.apps.cli.score_work import Work
     from perceptmetrics.integrations.ray import Actors
-    from perceptmetrics.scoring.results import Format, TextFormat
 
 __all__ = ["score"]
 
@@ -142,7 +138,7 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
 
     - `perceptmetrics score 'shard-{0000..0099}.tar' --output scores.parquet --engine ray`
     """
-    from perceptmetrics.apps.cli.score_tables import print_samples
+    from perceptmetrics.apps.cli.score_output import print_samples, score_to_file, score_to_screen
     from perceptmetrics.apps.cli.score_work import Work, split_videos
     from perceptmetrics.factory.create import create_metric
     from perceptmetrics.images.batch import window_size
@@ -180,7 +176,9 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
         sampling=sampling,
         frames_folder=_frames_folder(results),
     )
-    return _to_screen(work, results, form) if results.output is None else _to_file(work, results, form)
+    if results.output is None:
+        return score_to_screen(work, form, fail_fast=results.fail_fast)
+    return score_to_file(work, results.output, form, resume=results.resume, fail_fast=results.fail_fast)
 
 
 def _check(inputs: InputOptions, results: ResultOptions, options: RunOptions) -> None:
@@ -260,46 +258,3 @@ def _checkpoint_of(metrics: list[str], checkpoints: list[str]) -> dict[str, str]
             raise InvalidOptionError(f"--checkpoint is given twice for {name}.")
         belongs[name] = path
     return belongs
-
-
-def _to_file(work: Work, results: ResultOptions, form: str) -> int:
-    from perceptmetrics.apps.cli.score_tables import Tally
-    from perceptmetrics.scoring.results_file import ResultsFile
-    from perceptmetrics.scoring.stream import score_columns
-
-    output = cast("Path", results.output)
-    file = ResultsFile(output, cast("Format", form), score_columns(work.metrics), resume=results.resume)
-    tally = Tally(work.count, fail_fast=results.fail_fast)
-    try:
-        for row in tally.watch(work.rows(file.done)):
-            file.add(row)
-    except BaseException:
-        tally.stopped = True
-        raise
-    finally:
-        if tally.stopped:
-            file.close()
-            journal = printable(str(file.journal))
-            messages.print(f"Stopped; the scores so far are in {journal}. Continue with --resume.", markup=False)
-    if not tally.stopped:
-        file.finish()
-        messages.print(f"Wrote {printable(str(output))}.", markup=False)
-    return tally.status
-
-
-def _to_screen(work: Work, results: ResultOptions, form: str) -> int:
-    from perceptmetrics.apps.cli.score_tables import Tally, print_table
-    from perceptmetrics.scoring.results import format_row, format_start
-    from perceptmetrics.scoring.stream import score_columns
-
-    columns = score_columns(work.metrics)
-    tally = Tally(work.count, fail_fast=results.fail_fast)
-    rows = tally.watch(work.rows({}))
-    if form == "table":
-        print_table([row for row in rows if row.error is None], work.metrics)
-        return tally.status
-    sys.stdout.write(format_start(columns, cast("TextFormat", form)))
-    for row in rows:
-        sys.stdout.write(format_row(row, columns, cast("TextFormat", form)))
-        sys.stdout.flush()
-    return tally.status

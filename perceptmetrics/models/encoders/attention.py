@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import cast
 
 import torch
@@ -23,11 +24,12 @@ class FusedAttention(nn.Module):
         attention: The module to take over: batch first, keys and values as wide as queries, with biases, no dropout.
 
     Raises:
-        InvalidSpecError: It is built otherwise.
+        InvalidSpecError: It is built otherwise, or is another module.
     """
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
+        _require_known(attention)
         fused = attention.in_proj_weight is not None and attention.in_proj_bias is not None
         if not fused or not attention.batch_first or attention.dropout:
             raise InvalidSpecError(
@@ -85,6 +87,19 @@ class FusedAttention(nn.Module):
         attended = F.scaled_dot_product_attention(query[:, :, :queries], key, value, attn_mask=mask)
         outputs: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return outputs
+
+
+def _require_known(attention: nn.Module) -> None:
+    """Refuse modules of another kind: open_clip 4 has its own, whose masks and options mean other things."""
+    if not isinstance(attention, nn.MultiheadAttention):
+        kind = type(attention)
+        library = kind.__module__.partition(".")[0]
+        version = getattr(sys.modules.get(library), "__version__", "of unknown version")
+        raise InvalidSpecError(
+            "The encoder's attention must be torch.nn.MultiheadAttention, as open_clip 2.30 to 3 builds it, but it is "
+            f"{kind.__module__}.{kind.__qualname__} ({library} {version}). Install a version that this release "
+            'supports: pip install "open_clip_torch>=2.30,<4".'
+        )
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

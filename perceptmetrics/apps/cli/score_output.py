@@ -1,27 +1,68 @@
-"""How `score` shows results: tables of scores, and progress with the images that fail."""
+"""Where the results of `score` go: a file, rows or a table on the screen, with progress and the images that fail."""
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, results
+from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, printable, results
 from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
+from perceptmetrics.scoring.results import format_row, format_start
+from perceptmetrics.scoring.results_file import ResultsFile
 from perceptmetrics.scoring.stream import score_columns, score_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from perceptmetrics.apps.cli.score_work import Work
     from perceptmetrics.models.metric import Metric
-    from perceptmetrics.scoring.results import ScoredImage
+    from perceptmetrics.scoring.results import Format, ScoredImage, TextFormat
 
-__all__ = ["Tally", "print_samples", "print_table"]
+__all__ = ["print_samples", "score_to_file", "score_to_screen"]
 
 
-class Tally:
+def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fast: bool) -> int:
+    """Score into a file that appears as a whole; the exit status."""
+    file = ResultsFile(output, cast("Format", form), score_columns(work.metrics), resume=resume)
+    tally = _Tally(work.count, fail_fast=fail_fast)
+    try:
+        for row in tally.watch(work.rows(file.done)):
+            file.add(row)
+    except BaseException:
+        tally.stopped = True
+        raise
+    finally:
+        if tally.stopped:
+            file.close()
+            journal = printable(str(file.journal))
+            messages.print(f"Stopped; the scores so far are in {journal}. Continue with --resume.", markup=False)
+    if not tally.stopped:
+        file.finish()
+        messages.print(f"Wrote {printable(str(output))}.", markup=False)
+    return tally.status
+
+
+def score_to_screen(work: Work, form: str, *, fail_fast: bool) -> int:
+    """Score and print rows as they come, or a table at the end; the exit status."""
+    columns = score_columns(work.metrics)
+    tally = _Tally(work.count, fail_fast=fail_fast)
+    rows = tally.watch(work.rows({}))
+    if form == "table":
+        _print_table([row for row in rows if row.error is None], work.metrics)
+        return tally.status
+    sys.stdout.write(format_start(columns, cast("TextFormat", form)))
+    for row in rows:
+        sys.stdout.write(format_row(row, columns, cast("TextFormat", form)))
+        sys.stdout.flush()
+    return tally.status
+
+
+class _Tally:
     """Count and report rows as they pass: a progress bar on a terminal, failures at once, a summary at the end.
 
     Args:
@@ -61,7 +102,7 @@ class Tally:
             messages.print(f"{seen - failed} scored, {failed} failed in {seconds:.1f} s.")
 
 
-def print_table(rows: Sequence[ScoredImage], metrics: Sequence[Metric]) -> None:
+def _print_table(rows: Sequence[ScoredImage], metrics: Sequence[Metric]) -> None:
     """Print scores, one image a row; for labels with probabilities, the most probable one."""
     if not rows:
         return
