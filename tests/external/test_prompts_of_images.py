@@ -116,7 +116,7 @@ def test_a_table_that_cannot_be_read_says_why(metric, table):
     assert good.error is None
     assert "row 2 has another number of cells than the header" in bad.error
     (missing,) = score_images([metric], find_sources([table], options=ReadOptions(prompt_column="words")))
-    assert "it has no column 'words', but 'image', 'caption'" in missing.error
+    assert "it has no column 'words'; its columns are 'image', 'caption'" in missing.error
 
 
 def test_a_suite_hands_prompts_to_those_who_read_them(metric, images, clip_file):
