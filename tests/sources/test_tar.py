@@ -115,7 +115,7 @@ def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is truncated or corrupt after 0 images"), (b"no archive" * 200, "is truncated or damaged after 0 images")],
+    [(b"", "is truncated or corrupt after 0 images"), (b"no archive" * 200, "is truncated or corrupt after 0 images")],
 )
 def test_what_is_no_archive_is_a_failure(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "a.tar"
