@@ -203,7 +203,7 @@ def test_classes_are_found_by_name():
     [
         ({}, "predicts no probabilities of labels, and feelings has classes"),
         (
-            {"labels": ("awe", "fear"), "map": "softmax"},
+            {"labels": ("awe", "fear"), "map": SoftmaxMap()},
             "predicts awe, fear, and feelings has the classes awe, fear, j",
         ),
     ],

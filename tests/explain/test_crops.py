@@ -7,7 +7,7 @@ import torch
 
 from perceptmetrics import create_metric, view_scores
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.spec import CentreCropView, CropsView, WholeView
+from perceptmetrics.spec import CentreCropView, CropsView, IdentityMap, LogisticMap, WholeView
 from tests.explain.cases import metric_and_reference
 from tests.support.mean_colour_metric import tiny_metric
 
@@ -33,8 +33,9 @@ def test_pulls_add_up_to_nothing_and_scores_to_the_score():
 
 @pytest.mark.parametrize("score_map", ["identity", "logistic"])
 def test_each_view_is_scored_as_if_it_were_alone(score_map):
-    options = {"map": score_map, "scale": 3.0, "shift": -0.2} if score_map == "logistic" else {}
-    metric = tiny_metric(views=VIEWS, **options)
+    metric = tiny_metric(
+        views=VIEWS, map=LogisticMap(scale=3.0, shift=-0.2) if score_map == "logistic" else IdentityMap()
+    )
     found = view_scores(metric, image())
     groups = metric.views(image()[None])
     outputs = torch.cat([metric.head(metric.encoder(group)) for group in groups])[:, 0]

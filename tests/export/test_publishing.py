@@ -176,7 +176,7 @@ def test_a_specification_that_cannot_be_read_is_refused(hub, folder, encoder):
 
 def test_a_metric_that_does_not_give_its_golden_scores_is_refused(hub, folder, encoder):
     document = json.loads((folder / "spec.json").read_text())
-    document["score"]["shift"] += 0.5
+    document["score"]["map"] = {"kind": "affine", "scale": 1.0, "shift": 0.5}
     (folder / "spec.json").write_text(json.dumps(document))
     assert_refused(hub, folder, encoder, WeightsError, "does not reproduce its golden scores")
 

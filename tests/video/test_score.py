@@ -139,6 +139,6 @@ def test_videos_go_beside_images_and_options_for_them_need_one(command):
     assert not list(Path.cwd().glob("*_frames"))
     refused = command("score", "photo.png", "--fps", "2")
     assert refused.returncode == 2
-    assert "are for videos; none is given" in refused.stderr
+    assert "need a video; none is given" in refused.stderr
     known = create_metric("lite_iqa").score("photo.png")
     assert f"photo.png,{float(known[0]):.6f}" in shown.stdout
