@@ -19,6 +19,8 @@ import contextlib
 import io
 import logging
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "DECODING_ERRORS",
     "ImageSource",
     "check_tensor",
     "check_unit_range",
@@ -49,6 +52,20 @@ ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[np.generic] | Tensor"
 )
 
+DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    RuntimeError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's decoders raise on corrupt files: nearly everything but what a mistake in code raises."""
 RANGE_TOLERANCE = 1e-4
 
 _log = logging.getLogger(__name__)
@@ -202,14 +219,14 @@ def _from_encoded(stream: IO[bytes], name: str) -> Tensor:
 
 @contextlib.contextmanager
 def _explain_corruption(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises into one error; its decoders raise almost anything on corrupt files."""
+    """Turn the errors of Pillow into one of ours."""
     try:
         yield
-    except (InvalidImageError, MemoryError):
+    except InvalidImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InvalidImageError(f"{name}: {_BOMB_ADVICE}") from error
-    except Exception as error:
+    except DECODING_ERRORS as error:
         raise InvalidImageError(f"{name} is truncated or corrupt: {error}.") from error
 
 

@@ -8,6 +8,7 @@ from typing import IO
 from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError
+from perceptmetrics.images.load import DECODING_ERRORS
 
 __all__ = ["OversizedImageError", "upload_area", "upload_formats"]
 
@@ -47,9 +48,7 @@ def upload_area(stream: IO[bytes], name: str, max_pixels: int) -> int:
             width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise OversizedImageError(f"{too_many}. Shrink it first.") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's readers raise almost anything on corrupt files
+    except DECODING_ERRORS as error:
         raise InvalidImageError(
             f"{name} is not an image that can be read. Send {', '.join(upload_formats())} that opens in a viewer."
         ) from error

@@ -144,7 +144,9 @@ class ResultsFile:
 
 def _lock(output: Path) -> FileLock:
     """Take a lock beside the output. The operating system releases it when the process ends, however it ends."""
-    lock = FileLock(output.with_name(f".{output.name}.lock"), thread_local=False)  # any thread may close the file
+    path = output.with_name(f".{output.name}.lock")
+    path.touch()  # or else a folder where no file can be created looks like one where another run holds the lock
+    lock = FileLock(path, thread_local=False)  # any thread may close the file
     try:
         lock.acquire(blocking=False)
     except Timeout as error:

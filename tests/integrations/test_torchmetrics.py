@@ -253,7 +253,7 @@ def test_other_forms_of_images_are_refused(wrong):
         ({"reduction": "sum"}, "reduction must be 'mean' or 'none', got 'sum'"),
         ({"label": "joy"}, "single score; leave label='joy' out"),
         ({"metric": tiny_metric(labels=LABELS), "label": "jyo"}, "Did you mean 'joy'"),
-        ({"prompts": ("quality",)}, r"`prompts`.*where it is made"),
+        ({"prompts": ("quality",)}, r"`prompts`.*Pass options of the wrapped metric to create_metric"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):

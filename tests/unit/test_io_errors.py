@@ -235,3 +235,13 @@ def test_the_error_is_also_a_value_error():
     with pytest.raises(ValueError, match="is empty") as caught:
         load_image(b"")
     assert isinstance(caught.value, PerceptMetricsError)
+
+
+def test_a_mistake_in_code_is_not_reported_as_a_corrupt_file(monkeypatch):
+    def mistaken(_):
+        raise AttributeError("no such thing")
+
+    monkeypatch.setattr("perceptmetrics.images.load.ImageOps.exif_transpose", mistaken)
+    for source in (PNG, Image.new("RGB", (8, 8))):
+        with pytest.raises(AttributeError, match="no such thing"):
+            load_image(source)

