@@ -8,7 +8,6 @@ os.environ.pop("COLUMNS", None)  # readline exports it to workers; without a ter
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before anything imports PyTorch: two workers with two threads each on two processors take longer than with one.
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ.pop("COLUMNS", None)  # a worker has 80, to which tables would be folded
 
 import re
 import shutil
