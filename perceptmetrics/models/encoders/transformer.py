@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
-    from perceptmetrics.models.encoders.timm_pooled import TimmPooled
+    from perceptmetrics.models.encoders.timm_networks import TimmPooled
 
 
 __all__ = ["ClipTransformer", "TimmTransformer", "Transformer", "TransformerBlock"]
