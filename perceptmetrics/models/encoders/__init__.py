@@ -1,4 +1,4 @@
-"""Encoders: groups of equally sized, normalised pixels in, one feature vector a picture out."""
+"""Encoders: groups of equally sized, normalised pixels in, one feature vector an image out."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _clip_config(spec: ClipEncoderSpec) -> dict[str, Any]:
     if foreign:
         raise InvalidSpecError(
             f"{spec.architecture!r} is no CLIP as OpenAI built it: its configuration has {', '.join(sorted(foreign))}. "
-            "Only a ResNet or a vision transformer with CLIP's own text tower is supported."
+            "Only a ResNet or a vision transformer with CLIP's own text encoder is supported."
         )
     if config.get("quick_gelu") and not spec.quick_gelu:
         raise InvalidSpecError(
