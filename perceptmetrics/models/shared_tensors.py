@@ -44,9 +44,9 @@ class SharedTensors:
 
     def separate(self, module: nn.Module) -> None:
         """Give a module copies of its own of the tensors that it shares, so that they can be changed."""
-        places = {tensor.data_ptr() for tensor in self._tensors}
+        shared = {tensor.data_ptr() for tensor in self._tensors}
         for parameter in module.parameters():
-            if parameter.data_ptr() in places:
+            if parameter.data_ptr() in shared:
                 parameter.data = parameter.data.clone()
         self._tensors = []
 
