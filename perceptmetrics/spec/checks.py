@@ -105,6 +105,6 @@ def require_widths(owner: str, widths: Sequence[int]) -> None:
     )
     require(
         len(widths) <= _MOST_LAYERS and sum(a * b for a, b in itertools.pairwise(widths)) <= _MOST_WEIGHTS,
-        f"{owner}.widths may state at most {_MOST_LAYERS} sizes and {_MOST_WEIGHTS:,} weights, got {len(widths)} sizes: "
-        f"{shown(widths)}.",
+        f"{owner}.widths may state at most {_MOST_LAYERS} sizes and {_MOST_WEIGHTS:,} weights, got {len(widths)} "
+        f"sizes: {shown(widths)}.",
     )

@@ -131,7 +131,8 @@ class PromptPair:
         require_text("PromptPair", name=self.name, positive=self.positive, negative=self.negative)
         require(
             self.positive.strip() != self.negative.strip(),
-            f"The prompts of the pair {shown(self.name)} are identical ({shown(self.positive)}); its score would always be 0.5.",
+            f"The prompts of the pair {shown(self.name)} are identical ({shown(self.positive)}); its score would "
+            "always be 0.5.",
         )
 
 

@@ -138,7 +138,8 @@ class MetricSpec:
     def __post_init__(self) -> None:
         require(
             len(self.name) <= _LONGEST_NAME and _NAME.fullmatch(self.name) is not None,
-            f"MetricSpec.name must consist of at most {_LONGEST_NAME} letters, digits and _ . + -, got {shown(self.name)}.",
+            f"MetricSpec.name must consist of letters, digits and _ . + -, at most {_LONGEST_NAME}, got "
+            f"{shown(self.name)}.",
         )
         require(
             self.task in get_args(Task),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from perceptmetrics._util.text import shown
@@ -54,8 +55,7 @@ def from_plain(cls: type[T], document: object, where: str) -> T:
     kind = getattr(cls, "kind", None)
     if document.get("kind") != kind:
         raise InvalidSpecError(f"{where}.kind must be {kind!r}, got {shown(document.get('kind'))}.")
-    hints = typing.get_type_hints(cls)
-    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints, known = _fields_of(cls)  # type: ignore[arg-type]
     for key in fields:
         if key not in known:
             raise InvalidSpecError(
@@ -65,6 +65,12 @@ def from_plain(cls: type[T], document: object, where: str) -> T:
     if missing:
         raise InvalidSpecError(f"{where} must state {', '.join(missing)}.")
     return cls(**{key: _decode(hints[key], value, f"{where}.{key}") for key, value in fields.items()})
+
+
+@lru_cache
+def _fields_of(cls: Any) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
+    """Types and fields of a dataclass, by name."""
+    return typing.get_type_hints(cls), {field.name: field for field in dataclasses.fields(cls)}
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
@@ -107,8 +113,8 @@ def _decode_kind(family: Family[Any], value: object, where: str) -> Any:
     found = family.spec_class(kind)
     if found is None:
         raise InvalidSpecError(
-            f"{where}.kind must be one of {family.kinds()}, got {shown(kind)}. A {family.name} of another package must be "
-            "registered first, by importing it or by installing the package."
+            f"{where}.kind must be one of {family.kinds()}, got {shown(kind)}. A {family.name} of another package must "
+            "be registered first, by importing it or by installing the package."
         )
     return from_plain(found, value, where)
 

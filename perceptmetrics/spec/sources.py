@@ -176,8 +176,8 @@ def check_packages(record: object) -> None:
         require(
             package in _trusted_packages,
             f"The specification takes weights from the Python package {shown(package)}, but no registered metric has "
-            f"weights there (known: {', '.join(sorted(_trusted_packages))}). If you trust it, register a metric of that "
-            "package first, with register_metric or by an entry point.",
+            f"weights there (known: {', '.join(sorted(_trusted_packages))}). If you trust it, register a metric of "
+            "that package first, with register_metric or by an entry point.",
         )
 
 
