@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
+import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from perceptmetrics import create_metric
+from perceptmetrics import create_metric, metric_info
 from perceptmetrics.factory import encoder_pair
 from perceptmetrics.models import text_features
 from perceptmetrics.models.encoders import TextEncoder
@@ -15,6 +19,7 @@ from perceptmetrics.models.prompts import ATTRIBUTES
 from perceptmetrics.models.text_features import TextFeatures, features_of
 from perceptmetrics.weights.cache import CACHE_VARIABLE, cache_home
 from tests.support import small_clip
+from tests.support.registered_metrics import temporary_metrics
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-6}
 
@@ -92,6 +97,30 @@ def test_a_file_that_changes_in_place_is_noticed(tiny_clips, towers):
     save_file(small_clip.state(small_clip.build(small_clip.RESNET, seed=1)), tiny_clips)
     create_metric("clipiqa", backbone_checkpoint=tiny_clips)
     assert len(towers) == 2
+
+
+def other_heads(folder, tiny_clips):
+    """The architecture with other attention heads, which has weights of the same shapes."""
+    config = open_clip.get_model_config(small_clip.RESNET)
+    config["text_cfg"] = config["text_cfg"] | {"heads": 4}
+    (folder / "tiny-clip-four-heads.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    return {"architecture": "tiny-clip-four-heads"}
+
+
+@pytest.mark.parametrize("change", [lambda *_: {"quick_gelu": False}, other_heads], ids=["activation", "heads"])
+@pytest.mark.filterwarnings("ignore")  # of open_clip, about the activation
+def test_the_same_file_in_another_text_encoder_is_computed(change, tiny_clips, towers, tmp_path, monkeypatch):
+    spec = metric_info("clipiqa")
+    other = replace(spec, name="other", encoder=replace(spec.encoder, **change(tmp_path, tiny_clips)))
+    with temporary_metrics(other):
+        first = create_metric("clipiqa", backbone_checkpoint=tiny_clips)
+        second = create_metric("other", backbone_checkpoint=tiny_clips)
+        monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "another"))
+        alone = create_metric("other", backbone_checkpoint=tiny_clips)
+    assert len(towers) == 3
+    assert torch.equal(second.head.text_features, alone.head.text_features)
+    assert not torch.equal(second.head.text_features, first.head.text_features)
 
 
 def test_learned_prompts_are_recalled_by_their_content(tiny_clips, towers, tmp_path):
