@@ -14,7 +14,7 @@ from typing import Any
 
 from perceptmetrics import Metric, MetricSpec, create_metric, list_metrics, metric_info, register_metric
 from perceptmetrics.metrics import registry
-from perceptmetrics.spec import MlpHeadSpec
+from perceptmetrics.spec import MlpHeadSpec, sources
 from tests.support import small_clip
 
 
@@ -22,7 +22,7 @@ from tests.support import small_clip
 def temporary_metrics(*specs: MetricSpec) -> Iterator[None]:
     """Register metrics, known or new, for a block; what the block itself registers is forgotten with them."""
     list_metrics()  # reads the entry points, if nothing did before
-    before = dict(registry._specs)
+    before, trusted = dict(registry._specs), set(sources._trusted_packages)
     try:
         for spec in specs:
             register_metric(spec, replace=True)
@@ -30,6 +30,7 @@ def temporary_metrics(*specs: MetricSpec) -> Iterator[None]:
     finally:
         registry._specs.clear()
         registry._specs.update(before)
+        sources._trusted_packages.intersection_update(trusted)
 
 
 def tiny(spec: MetricSpec) -> MetricSpec:
