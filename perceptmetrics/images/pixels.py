@@ -46,7 +46,7 @@ def pixels_of(image: Image.Image, name: str, meaning: SampleMeaning) -> Tensor:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return from_array(np.asarray(image.convert("RGB")))
+    return from_array(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
 
 
 def pixels_of_samples(samples: NDArray[Any], meaning: SampleMeaning, info: dict[Any, Any]) -> Tensor:
