@@ -24,6 +24,8 @@ __all__ = ["configured", "run_server"]
 _BACKLOG = 64  # also the number of connections that are accepted at once: these count against `ulimit -n` for a moment
 _LOGGERS = (
     "asyncio",
+    "multipart.multipart",
+    "python_multipart.multipart",
     "uvicorn.error",
     "perceptmetrics.apps.connections",
     "perceptmetrics.apps.demo.studio",
