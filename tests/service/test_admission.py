@@ -134,6 +134,15 @@ def test_room_is_given_back_however_a_block_ends(
         pass
 
 
+@pytest.mark.parametrize(("limits", "areas"), [((3, 10**9), ([1, 1], [1])), ((10**9, 5), ([3], [2]))])
+def test_a_request_gives_back_its_own_room_only(limits: tuple[int, int], areas: tuple[list[int], list[int]]) -> None:
+    admission = Admission(*limits)
+    with admission.admit(areas[0]):
+        for _ in range(3):
+            with admission.admit(areas[1]), pytest.raises(Refused), admission.admit([1]):
+                pass
+
+
 def test_images_that_nobody_waits_for_hold_no_memory() -> None:
     metric = Held()
     scoring = ScoringQueue([metric])
