@@ -38,7 +38,7 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - a NUL in the path must raise
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         dangling = os.path.islink(path)  # noqa: PTH114
         what = f"is a link to {os.readlink(path)!r}, which does not exist" if dangling else "does not exist"  # noqa: PTH115
         raise FileNotFoundError(f"{os.fspath(path)} {what}") from error

@@ -79,13 +79,16 @@ def open_location(location: str) -> IO[bytes]:
     if not is_address(location):
         return open_regular(location)
     from fsspec.implementations.local import LocalFileSystem
+    from fsspec.implementations.memory import MemoryFile
 
     with _as_os_error(location):
         system, path = _connect(location)
         if isinstance(system, LocalFileSystem):
             return open_regular(path)
         file = _in_time(lambda: system.open(path, "rb"), ANSWER_SECONDS)
-        return io.BufferedReader(_RemoteFile(file, location), _BUFFER_BYTES)
+        if isinstance(file, MemoryFile):  # the same object for all who open it
+            return io.BufferedReader(io.BytesIO(file.getvalue()))
+        return io.BufferedReader(_RemoteFile(file, location, system), _BUFFER_BYTES)
 
 
 def find_at_address(address: str, fallback: tuple[str, ...], *, recursive: bool) -> Iterator[str]:
@@ -126,8 +129,8 @@ def _find(address: str, fallback: tuple[str, ...], left_out: LeftOut, *, recursi
     if is_address_pattern(address) and not _in_time(lambda: system.exists(path), ANSWER_SECONDS):
         matches = _in_time(lambda: system.glob(path, detail=True), _LISTING_SECONDS)
         folder = re.split(r"[*?\[]", address)[0].rpartition("/")[0]
-        files = (name for name, info in sorted(matches.items()) if info["type"] == "file")
-        return [_address_of(file, folder) for file in files if is_selected(file, path)]
+        named = (name for name, info in sorted(matches.items()) if info["type"] == "file")
+        return [_address_of(file, folder) for file in named if is_selected(file, path)]
     if _in_time(lambda: system.isfile(path), ANSWER_SECONDS) and not address.endswith("/"):
         return [address]
     listed = sorted(_in_time(lambda: system.find(path, maxdepth=None if recursive else 1), _LISTING_SECONDS))
@@ -197,9 +200,10 @@ def _as_os_error(address: str) -> Iterator[None]:
 class _RemoteFile(io.RawIOBase):
     """A file of any file system, all of whose errors are `OSError`."""
 
-    def __init__(self, file: Any, address: str) -> None:
+    def __init__(self, file: Any, address: str, system: Any) -> None:
         self._file = file
         self._address = address
+        self._system = system  # that of an archive closes it when nothing refers to it any more
 
     def readable(self) -> bool:
         return True

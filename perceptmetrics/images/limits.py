@@ -19,37 +19,38 @@ MAX_FILE_BYTES = 2 << 30
 _PIECE = 1 << 20
 
 
-def check_size(size: int, name: str, limit: int = MAX_HELD_BYTES) -> None:
+def check_size(size: int, name: str, limit: int | None = None) -> None:
     """Check the size of an encoded image.
 
     Args:
         size: Number of bytes.
         name: What to call the image.
-        limit: Largest number of bytes allowed.
+        limit: Largest number of bytes allowed; None for `MAX_HELD_BYTES`.
 
     Raises:
         InvalidImageError: It is larger.
     """
+    held = limit is None
+    limit = MAX_HELD_BYTES if limit is None else limit
     if size > limit:
-        advice = "" if limit == MAX_FILE_BYTES else " If you trust it, save it as a file of its own and score that."
+        advice = " If you trust it, save it as a file of its own and score that." if held else ""
         raise InvalidImageError(f"{name} has {size:,} bytes; an image may have {limit:,} here.{advice}")
 
 
-def read_limited(stream: IO[bytes], name: str, limit: int = MAX_HELD_BYTES) -> bytes:
+def read_limited(stream: IO[bytes], name: str) -> bytes:
     """Read an encoded image whose size is not known in advance.
 
     Args:
         stream: The image, from where the stream stands to its end.
         name: What to call it.
-        limit: Largest number of bytes allowed.
 
     Raises:
-        InvalidImageError: It is larger.
+        InvalidImageError: It is larger than `MAX_HELD_BYTES`.
         OSError: It cannot be read.
     """
     pieces, size = [], 0
     while piece := stream.read(_PIECE):
         pieces.append(piece)
         size += len(piece)
-        check_size(size, name, limit)
+        check_size(size, name)
     return b"".join(pieces)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perceptmetrics._util.files import check_regular
 from perceptmetrics.errors import InvalidImageError, MissingExtraError, first_line
 
 if TYPE_CHECKING:
@@ -101,8 +102,10 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
     except ImportError as error:
         raise MissingExtraError("Reading videos", "video") from error
     name = os.fspath(path)
-    if not os.path.isfile(name):  # noqa: PTH113
-        raise InvalidImageError(f"{name} does not exist or is not a file; expected a video.")
+    try:
+        check_regular(name)
+    except OSError as error:
+        raise InvalidImageError(f"{first_line(error)}; expected a video.") from error
     with _explain_corruption(path, "is not a readable video"):
         container = av.open(name)
     with container:

@@ -7,9 +7,9 @@ import io
 from typing import TYPE_CHECKING, Any, cast
 
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.images.addresses import open_location
+from perceptmetrics.images.addresses import is_address, open_location
+from perceptmetrics.images.sources.cells import TableCells
 from perceptmetrics.images.sources.named import PROMPT_COLUMNS, NamedImage, ReadOptions
-from perceptmetrics.images.sources.parquet import resolve_cell
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -25,14 +25,14 @@ def read_csv(location: str, options: ReadOptions, known: Container[str]) -> Iter
 
     Args:
         location: Path or address; relative paths in it are relative to its folder.
-        options: Which columns hold images, keys and prompts.
+        options: Which columns hold images, keys and prompts, and which paths are followed.
         known: Names of images that are not to be read.
 
     Yields:
         Images, named by their path in the table, or by their key. Where the file cannot be read, an image of its name
         says so, after all that came before it.
     """
-    count, reason = 0, ""
+    count, reason, cells = 0, "", TableCells(location, options)
     try:
         with open_location(location) as stream:
             text = io.TextIOWrapper(cast("Any", stream), encoding="utf-8-sig", newline="")
@@ -43,13 +43,13 @@ def read_csv(location: str, options: ReadOptions, known: Container[str]) -> Iter
                 if None in row or None in row.values():
                     raise InvalidImageError(f"row {count} has another number of cells than the header")
                 name = row[key] if key is not None else row[image]
-                source = None if name in known else resolve_cell(row[image], location)
+                source = None if name in known else cells.source_of(row[image])
                 yield NamedImage(name, source, location, row[prompt] if prompt is not None else None)
         reason = "" if count else "it has no rows"
-    except FileNotFoundError:
-        reason = "it does not exist"
+    except FileNotFoundError as error:
+        reason = "it does not exist" if is_address(location) else str(error).replace(location, "it", 1)
     except (InvalidImageError, csv.Error, UnicodeDecodeError, OSError) as error:
-        reason = str(error)
+        reason = str(error).replace(location, "it", 1)
     if reason:
         yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
 

@@ -30,7 +30,7 @@ __all__ = ["TAR_SUFFIXES", "read_tar"]
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _CORRUPTION = (tarfile.TarError, OSError, EOFError, MemoryError, zlib.error, lzma.LZMAError)
-_COMPRESSED = ((b"\x1f\x8b", gzip.GzipFile), (b"BZh", bz2.BZ2File), (b"\xfd7zXZ\0", lzma.LZMAFile))
+_COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 _HEADER_BYTES = 1 << 20
 """Most that the headers of one member may take: names and attributes take a few kilobytes."""
 _LAST_POSITION = 1 << 62
@@ -81,9 +81,9 @@ def read_tar(location: str, options: ReadOptions, known: Container[str]) -> Iter
 @contextlib.contextmanager
 def _open_archive(stream: IO[bytes], location: str) -> Iterator[tuple[tarfile.TarFile, _Content]]:
     begin = cast("Any", stream).peek(8)
-    unpack = next((kind for mark, kind in _COMPRESSED if begin.startswith(mark)), None)
+    unpack: Any = next((kind for mark, kind in _COMPRESSED if begin.startswith(mark)), None)
     with contextlib.ExitStack() as stack:
-        unpacked: Any = stream if unpack is None else stack.enter_context(unpack(stream))  # type: ignore[operator]
+        unpacked: Any = stream if unpack is None else stack.enter_context(unpack(stream))
         content = _Content(unpacked, jumps=unpack is None and not is_address(location))
         yield stack.enter_context(tarfile.open(fileobj=content, mode="r:", tarinfo=_CheckedHeader)), content  # type: ignore[call-overload]
 
@@ -110,6 +110,8 @@ class _Content:
         """The content of a member, or why it is not read."""
         if member.issparse():
             return InvalidImageError(f"{name} is a sparse file, which claims more than it holds; no image is one.")
+        if member.size < 0:
+            raise tarfile.ReadError("a header states a negative size")
         try:
             check_size(member.size, name)
         except InvalidImageError as error:
