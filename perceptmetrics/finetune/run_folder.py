@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.csv_cells import csv_line
 from perceptmetrics._util.version import __version__
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import InvalidOptionError, WeightsError
@@ -21,7 +22,6 @@ from perceptmetrics.export.write import EXACT, export_metric
 from perceptmetrics.factory.tuned_encoder import encoder_fingerprint
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import SplitResult, medians, test_result
-from perceptmetrics.scoring.results import csv_line
 from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -100,18 +100,19 @@ def write_predictions(path: Path, splits: Sequence[SplitResult], datasets: Seque
         for split in splits:
             for result in split.data_sets:
                 for row in _rows(by_name[result.data_set], result):
-                    stream.write(csv_line([str(split.number), result.data_set, *row]))
+                    stream.write(csv_line([split.number, result.data_set, *row]))
 
 
-def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[str]]:
-    rows = []
+def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[object]]:
+    rows: list[list[object]] = []
     for image, scores in zip(result.images.tolist(), result.scores.tolist(), strict=True):
         for column, label in enumerate(dataset.labels):
+            truth: float | None = None
             if dataset.classes is not None:
-                truth = str(int(dataset.classes[image] == column))
-            else:
-                truth = "" if dataset.ratings is None else f"{dataset.ratings[image, column]:.6f}"
-            rows.append([dataset.names[image], label, f"{scores[column]:.6f}", truth])
+                truth = int(dataset.classes[image] == column)
+            elif dataset.ratings is not None:
+                truth = float(dataset.ratings[image, column])
+            rows.append([dataset.names[image], label, scores[column], truth])
     return rows
 
 

@@ -137,7 +137,7 @@ def test_text_that_is_almost_an_image_is_told_by_its_name(tmp_path: Path, monkey
     damaged, text, large = read(tmp_path / "t.parquet")
     assert "base64 that is damaged" in str(damaged.source)
     assert text.source == b"<p>"
-    assert "an image may have 20,000" in str(large.source)
+    assert "at most 20,000" in str(large.source)
 
 
 def test_lists_give_each_of_their_images(tmp_path: Path) -> None:

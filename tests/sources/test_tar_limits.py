@@ -113,7 +113,7 @@ def test_members_too_large_are_skipped_in_little_memory(
         refused, image = read(location)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert f"x.png has {size:,} bytes; an image may have {limit:,} here." in str(refused.source)
+        assert f"x.png has {size:,} bytes; at most {limit:,} are read here." in str(refused.source)
         assert image.source == GOOD
         assert peak < size / 2
 

@@ -10,12 +10,14 @@ import binascii
 import os
 import posixpath
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.addresses import is_address
 from perceptmetrics.images.limits import check_size
+from perceptmetrics.images.spelling import spelled_in
 
 if TYPE_CHECKING:
     from perceptmetrics.images.load import ImageSource
@@ -73,14 +75,15 @@ class TableCells:
         elif is_address(local):
             candidates = [local]
         else:
-            candidates = [local, os.path.join(self._folder, local)]  # noqa: PTH118 - a Path would lose its form
+            spelled = spelled_in(Path(self._folder), local)
+            candidates = [local, os.path.join(self._folder, spelled)]  # noqa: PTH118 - a Path would lose its form
         followed = [candidate for candidate in candidates if self._anywhere or self._is_below(candidate)]
         if not followed:
             raise InvalidImageError(
                 f"{path!r} leads out of the folder of {self._location}, and paths in a table are followed only below "
                 "it. If you trust the table, allow others: --outside-paths, or ReadOptions(outside_paths=True)."
             )
-        return next((found for found in followed if not is_address(found) and os.path.lexists(found)), followed[-1])
+        return next((found for found in followed if not is_address(found) and _exists(found)), followed[-1])
 
     def _is_below(self, path: str) -> bool:
         """Whether a path, its links followed, or an address lies below the table's folder."""
@@ -96,6 +99,13 @@ class TableCells:
             return os.path.commonpath([real, self._real_folder]) == self._real_folder
         except ValueError:  # a NUL, or another drive
             return False
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # a NUL
+        return False
 
 
 def _joined(folder: str, path: str) -> str:
