@@ -5,13 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-<<<<<<< HEAD
-from perceptmetrics._util.paths import expand_home
-from perceptmetrics.errors import InvalidOptionError, WeightsError
-=======
-from perceptmetrics._util.files import check_regular
+from perceptmetrics._util.files import check_regular, expand_home
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
->>>>>>> main
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
 from perceptmetrics.factory.folder import find_spec, read_folder
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
@@ -269,12 +264,7 @@ def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:
 def _path(path: PathLike | None) -> Path | None:
     if path is None:
         return None
-<<<<<<< HEAD
     found = expand_home(path)
-    if not found.exists():
-        raise WeightsError(f"{path} does not exist; expected a weight file or folder. Nothing was downloaded.")
-=======
-    found = Path(path).expanduser()
     if not found.is_dir():
         try:
             check_regular(found)
@@ -282,5 +272,4 @@ def _path(path: PathLike | None) -> Path | None:
             raise WeightsError(
                 f"{first_line(error)}; expected a weight file or folder. Nothing was downloaded."
             ) from error
->>>>>>> main
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics._util.paths import expand_home
+from perceptmetrics._util.files import expand_home
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.factory.folder import cloudy_images
 
