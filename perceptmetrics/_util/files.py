@@ -1,4 +1,4 @@
-"""Paths as users write them, and regular files only: reading from a pipe, a device or a socket may wait or never end."""
+"""Paths as users write them, and regular files only: reading a pipe, a device or a socket may wait or never end."""
 
 from __future__ import annotations
 
