@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import collections
 import io
+import os
 import pickle
 import pickletools
+import re
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["BARE_TENSOR", "check_archive", "read_metadata", "read_tensors", "save_tensors"]
 
 BARE_TENSOR = "tensor"
+
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 _TORCHSCRIPT_PROTOCOL = 2
 _UNWRAP = ("state_dict", "params", "model")
@@ -88,6 +92,9 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
     except SafetensorError as error:
+        number = _SYSTEM_ERROR.search(str(error))
+        if number is not None:
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         raise OSError(f"{path} cannot be written: {error}") from error
 
 
