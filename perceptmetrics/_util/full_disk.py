@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_full_disk"]
 
-_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def explain_full_disk(path: str | os.PathLike[str], advice: str = "run the same 
         advice: What to do once there is room, as the end of a sentence.
 
     Raises:
-        FullDiskError: The disk or the quota is full, or the file is larger than the system allows.
+        FullDiskError: The disk or the quota is full.
     """
     try:
         yield

@@ -176,12 +176,12 @@ class Recipe:
             InvalidSpecError: One of them would.
         """
         for augmentation in map(self.augmentation_of, range(len(self.data))):
-            for name in ("random_resized_crop", "random_crop"):
-                takes = len(views) == 1 and name in views[0].variations
+            for name, alone in (("random_resized_crop", True), ("random_crop", True), ("random_fragments", False)):
+                takes = any(name in view.variations for view in views) and not (alone and len(views) > 1)
                 require(
                     not getattr(augmentation, name) or takes,
-                    f"augmentation.{name} goes with a single view of kind {', '.join(_kinds_that_vary(name))}, got "
-                    f"{', '.join(view.kind for view in views)}.",
+                    f"augmentation.{name} goes with a {'single ' if alone else ''}view of kind "
+                    f"{', '.join(_kinds_that_vary(name))}, got {', '.join(view.kind for view in views)}.",
                 )
 
 
