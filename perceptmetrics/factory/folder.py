@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics._util.files import check_regular
+from perceptmetrics.errors import InvalidSpecError, WeightsError, first_line
 from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec
 from perceptmetrics.spec.json import LONGEST_SPEC, spec_from_json, spec_to_json
@@ -168,10 +169,14 @@ def _read(find: Callable[[str], Path]) -> tuple[MetricSpec, Path | None]:
 
 
 def _file_of(folder: Path, filename: str) -> Path:
-    if not (folder / filename).is_file():
+    try:
+        check_regular(folder / filename)
+    except FileNotFoundError as error:
         raise WeightsError(
             f"The folder {folder} is no exported metric: {filename} missing. Expected {SPEC_FILE} and {WEIGHTS_FILE}."
-        )
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"The folder {folder} is no exported metric: {first_line(error)}.") from error
     return folder / filename
 
 
