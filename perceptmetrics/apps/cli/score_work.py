@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from perceptmetrics._util.atomic import write_whole
 from perceptmetrics._util.text import printable
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.images.find import IMAGE_SUFFIXES, find_images, is_file_pattern
+from perceptmetrics.images.find import find_images, is_file_pattern
+from perceptmetrics.images.selection import image_suffixes
 from perceptmetrics.images.sources import NamedImage, Part, ReadOptions, read_part
 from perceptmetrics.integrations.ray import Actors, score_parts
 from perceptmetrics.models.metric import Metric
@@ -137,7 +138,7 @@ class Work:
 def _is_image(name: str) -> bool:
     """Whether a name is the path of an image file that exists."""
     with suppress(OSError, ValueError):
-        return name.lower().endswith(tuple(IMAGE_SUFFIXES)) and Path(name).is_file()
+        return name.lower().endswith(tuple(image_suffixes())) and Path(name).is_file()
     return False
 
 
