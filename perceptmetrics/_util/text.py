@@ -1,10 +1,15 @@
-"""Make values and text from elsewhere, such as file names, fit to be shown."""
+"""Make values and text from elsewhere, such as file names, fit to be shown and compared."""
 
 from __future__ import annotations
 
 import reprlib
+import unicodedata
+from typing import TYPE_CHECKING
 
-__all__ = ["printable", "shown"]
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["composed", "printable", "recomposed", "shown"]
 
 
 def printable(text: str) -> str:
@@ -43,3 +48,32 @@ def shown(value: object) -> str:
         ("'half'", 200)
     """
     return _short.repr(value)
+
+
+def composed(text: str) -> str:
+    """Text in composed Unicode (NFC): "e" and a combining accent become one character, as on most systems but macOS."""
+    return unicodedata.normalize("NFC", text)
+
+
+def recomposed(names: Collection[str], known: Collection[str]) -> dict[str, str]:
+    """Recognise names that differ from known ones only in their Unicode composition.
+
+    Args:
+        names: Each once.
+        known: Each once.
+
+    Returns:
+        The known name of each name that is not known itself, where exactly one name and one known name without a
+        partner of exactly its name are equal in NFC.
+    """
+    new = _alone(set(names) - set(known))
+    old = _alone(set(known) - set(names))
+    return {new[key]: old[key] for key in new.keys() & old.keys()}
+
+
+def _alone(names: Iterable[str]) -> dict[str, str]:
+    """Names by their composed form, where no other has the same."""
+    by_form: dict[str, list[str]] = {}
+    for name in names:
+        by_form.setdefault(composed(name), []).append(name)
+    return {form: same[0] for form, same in by_form.items() if len(same) == 1}

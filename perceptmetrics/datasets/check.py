@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perceptmetrics._util.files import open_regular
 from perceptmetrics.datasets.registry import dataset_info, list_datasets
 from perceptmetrics.datasets.report import DatasetReport, Leak, RatingReport, SizeReport
 from perceptmetrics.errors import InvalidImageError, first_line
@@ -79,7 +80,7 @@ def check_dataset(
 
 
 def _size(path: Path) -> tuple[int, int]:
-    with path.open("rb") as stream, open_image(stream, str(path), DEFAULT_DECODING) as image:
+    with open_regular(path) as stream, open_image(stream, str(path), DEFAULT_DECODING) as image:
         return image.size
 
 

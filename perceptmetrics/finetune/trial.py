@@ -19,6 +19,7 @@ from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
 from perceptmetrics.finetune.trainer import Stage
 from perceptmetrics.models.views import Views
 from perceptmetrics.weights.cache import cache_home
+from perceptmetrics.weights.cache_content import FEATURES, trim_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -174,7 +175,7 @@ class Trials:
         frozen = not any(weight.requires_grad for weight in encoder.parameters())
         augmentation = self._recipe.augmentation_of(index)
         if pretrained:  # the heads only need a reasonable start, for which the views of scoring suffice
-            augmentation = replace(augmentation, random_crop=None, random_resized_crop=False)
+            augmentation = replace(augmentation, random_crop=None, random_resized_crop=False, random_fragments=False)
         has_fixed_views = self._run.specs[0].views.view_count is not None
         if not (frozen and has_fixed_views and can_cache_features(augmentation)):
             if index not in self._pixels:
@@ -187,8 +188,10 @@ class Trials:
         if tuned:
             return self._encoded(index, learner, augmentation, identity, self._tuned_features)
         if index not in self._features:
-            folder = cache_home() / "features"
+            folder = cache_home() / FEATURES
             self._features[index] = self._encoded(index, learner, augmentation, identity, folder)
+            if self._run.processes.is_first:
+                trim_features()  # those of this run are in memory
         return self._features[index]
 
     def _encoded(

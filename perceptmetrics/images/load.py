@@ -28,9 +28,11 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
+from perceptmetrics._util.files import NotAFileError, open_regular
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.addresses import is_address, read_address
 from perceptmetrics.images.arrays import check_tensor, check_unit_range, from_array, to_unit_float
+from perceptmetrics.images.limits import MAX_FILE_BYTES, check_size
 from perceptmetrics.images.opening import explain_corruption, open_image
 from perceptmetrics.images.options import DEFAULT_DECODING, DecodeOptions, IccHandling
 from perceptmetrics.images.orientation import ORIENTATION, orientation_of, upright, upright_array
@@ -113,6 +115,8 @@ def load_pixels(source: ImageSource, options: DecodeOptions = DEFAULT_DECODING) 
         return load_pixels(source.read(), options)
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
+        if not name:
+            raise InvalidImageError("The path of the image is empty; expected the path or address of a file.")
         if is_address(name):
             return _from_encoded(io.BytesIO(read_address(name)), name, options)
         return _from_path(Path(name), options)
@@ -124,16 +128,17 @@ def load_pixels(source: ImageSource, options: DecodeOptions = DEFAULT_DECODING) 
 
 def _from_path(path: Path, options: DecodeOptions) -> Tensor:
     try:
-        stream = path.open("rb")
+        stream = open_regular(path)
     except FileNotFoundError as error:
-        raise InvalidImageError(f"{path} does not exist.") from error
-    except IsADirectoryError as error:
-        raise InvalidImageError(f"{path} is a folder; expected an image file.") from error
+        raise InvalidImageError(f"{error}.") from error
+    except NotAFileError as error:
+        raise InvalidImageError(f"{error}; expected an image file.") from error
     except PermissionError as error:
         raise InvalidImageError(f"{path} cannot be opened: permission denied.") from error
     except (OSError, ValueError) as error:
         raise InvalidImageError(f"{path} cannot be opened: {error}.") from error
     with stream:
+        check_size(os.fstat(stream.fileno()).st_size, str(path), MAX_FILE_BYTES)
         return _from_encoded(stream, str(path), options)
 
 

@@ -27,6 +27,7 @@ DECODING_ERRORS = (
     struct.error,
     zlib.error,
     Warning,
+    Image.DecompressionBombError,
 )
 """What Pillow's decoders raise on corrupt files: nearly everything but what a mistake in code raises."""
 

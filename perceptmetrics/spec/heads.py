@@ -145,8 +145,9 @@ class ContextSpec:
 
     Attributes:
         length: Number of learned vectors.
-        weights: Where they come from: shape (length, D) when all prompts share them, else (2 P, length, D), the
-            prompts in the order positive, negative of each pair. None when no file is published.
+        weights: Where they come from: shape (length, D) when all prompts share them, (P, length, D) when those of a
+            pair do, else (2 P, length, D), the prompts in the order positive, negative of each pair. None when no file
+            is published.
         position: Where the text stands: in the `"middle"` of the vectors, or at their `"end"`.
     """
 

@@ -171,6 +171,7 @@ class FragmentsView(ViewSpec):
 
     kind: ClassVar[str] = "fragments"
     label: ClassVar[str] = "fragments"
+    variations: ClassVar[tuple[str, ...]] = ("random_fragments",)
     grid: int
     cell: int
 

@@ -58,6 +58,7 @@ MISTAKES = {
     "head_first: true": "with train: head the encoder is never trained",
     "augmentation: {random_resized_crop: true}": "goes with a single view of kind centre_crop, got whole",
     "views: [{kind: centre_crop, size: 8}]\naugmentation: {random_crop: 8}": "kind whole, got centre_crop",
+    "augmentation: {random_fragments: true}": "goes with a view of kind fragments, got whole",
     "seed: -1": "seed must be 0 or more",
     "splits: {test: 1.0}": "splits.test must be between",
     "- a list": "not valid YAML|must be a mapping",

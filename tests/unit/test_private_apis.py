@@ -42,6 +42,7 @@ PRIVATE = [
     ("PIL.TiffImagePlugin:TiffImageFile.load_prepare", "images.opening"),
     ("PIL.TiffImagePlugin:TiffImageFile.load_end", "images.opening"),
     ("tarfile:EOFHeaderError", "images.sources.tar"),
+    ("uvicorn.protocols.http.h11_impl:H11Protocol.on_response_complete", "apps.connections"),
     ("accelerate.state:AcceleratorState._shared_state", "finetune.processes"),
     ("accelerate.state:PartialState._shared_state", "finetune.processes"),
     ("accelerate.state:GradientState._shared_state", "finetune.processes"),
