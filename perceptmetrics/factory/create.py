@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics._util.files import check_regular
+from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
 from perceptmetrics.factory.folder import find_spec, read_folder
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
@@ -263,6 +264,11 @@ def _path(path: PathLike | None) -> Path | None:
     if path is None:
         return None
     found = Path(path).expanduser()
-    if not found.exists():
-        raise WeightsError(f"{path} does not exist; expected a weight file or folder. Nothing was downloaded.")
+    if not found.is_dir():
+        try:
+            check_regular(found)
+        except OSError as error:
+            raise WeightsError(
+                f"{first_line(error)}; expected a weight file or folder. Nothing was downloaded."
+            ) from error
     return found

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics._util.files import check_regular
+from perceptmetrics.errors import InvalidSpecError, WeightsError, first_line
 from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec
-from perceptmetrics.spec.json import spec_from_json, spec_to_json
+from perceptmetrics.spec.json import LONGEST_SPEC, spec_from_json, spec_to_json
 from perceptmetrics.weights.layouts import TrainedWeights, write_trained
 from perceptmetrics.weights.resolve import ResolveOptions, resolve
 from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
@@ -168,16 +169,22 @@ def _read(find: Callable[[str], Path]) -> tuple[MetricSpec, Path | None]:
 
 
 def _file_of(folder: Path, filename: str) -> Path:
-    if not (folder / filename).is_file():
+    try:
+        check_regular(folder / filename)
+    except FileNotFoundError as error:
         raise WeightsError(
             f"The folder {folder} is no exported metric: {filename} missing. Expected {SPEC_FILE} and {WEIGHTS_FILE}."
-        )
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"The folder {folder} is no exported metric: {first_line(error)}.") from error
     return folder / filename
 
 
 def _read_spec(path: Path) -> MetricSpec:
+    list_metrics()  # metrics of installed packages say which packages carry weights
     try:
-        return spec_from_json(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as stream:
+            return spec_from_json(stream.read(LONGEST_SPEC + 1))
     except (InvalidSpecError, UnicodeDecodeError) as error:
         raise InvalidSpecError(f"{path}: {error}") from error
 

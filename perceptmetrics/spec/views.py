@@ -6,7 +6,8 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
-from perceptmetrics.spec.checks import require, require_rgb
+from perceptmetrics._util.text import shown
+from perceptmetrics.spec.checks import require, require_at_most, require_pixels, require_rgb
 from perceptmetrics.spec.kinds import Family, Kind
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ CropMode = Literal["random", "grid"]
 Interpolation = Literal["bilinear", "bicubic", "bilinear_aliased"]
 PatchSelection = Literal["spread", "top_left"]
 
+_MOST_OVERLAP = 8  # patches along a side that show the same pixel
 _ANTIALIASED: tuple[Interpolation, ...] = ("bilinear", "bicubic")
+
+_LONGEST_SIDE = 2**31 - 1
+_MOST_VIEWS = 10_000  # of one kind, of an image
+_MOST_KINDS = 100  # of views of a metric
 
 
 class ViewSpec(Kind, ABC):
@@ -79,8 +85,9 @@ class WholeView(ViewSpec):
     def __post_init__(self) -> None:
         require(
             self.max_long_side is None or self.max_long_side > 0,
-            f"WholeView.max_long_side must be a positive number of pixels or None, got {self.max_long_side!r}.",
+            f"WholeView.max_long_side must be a positive number of pixels or None, got {shown(self.max_long_side)}.",
         )
+        require_at_most("WholeView", _LONGEST_SIDE, max_long_side=self.max_long_side)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +106,8 @@ class CentreCropView(ViewSpec):
     interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
-        require(self.size > 0, f"CentreCropView.size must be a positive number of pixels, got {self.size!r}.")
+        require(self.size > 0, f"CentreCropView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels(type(self).__name__, self.size, self.size)
         _check_interpolation(self, _ANTIALIASED)
 
 
@@ -129,10 +137,13 @@ class CropsView(ViewSpec):
     def __post_init__(self) -> None:
         require(
             0 < self.size <= min(self.height, self.width),
-            f"CropsView.size must be positive and fit into {self.height} x {self.width}, got {self.size!r}.",
+            f"CropsView.size must be positive and fit into {self.height} x {self.width}, got {shown(self.size)}.",
         )
-        require(self.count > 0, f"CropsView.count must be positive, got {self.count!r}.")
-        require(self.mode in get_args(CropMode), f"CropsView.mode must be 'random' or 'grid', got {self.mode!r}.")
+        require(self.count > 0, f"CropsView.count must be positive, got {shown(self.count)}.")
+        require_pixels("CropsView", self.height, self.width)
+        require_pixels("CropsView", self.size, self.size, self.count)
+        require_at_most("CropsView", _MOST_VIEWS, count=self.count)
+        require(self.mode in get_args(CropMode), f"CropsView.mode must be 'random' or 'grid', got {shown(self.mode)}.")
 
     @property
     def view_count(self) -> int:
@@ -157,7 +168,8 @@ class SalientView(ViewSpec):
     size: int
 
     def __post_init__(self) -> None:
-        require(self.size > 0, f"SalientView.size must be a positive number of pixels, got {self.size!r}.")
+        require(self.size > 0, f"SalientView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels(type(self).__name__, self.size, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,14 +185,16 @@ class FragmentsView(ViewSpec):
 
     kind: ClassVar[str] = "fragments"
     label: ClassVar[str] = "fragments"
+    variations: ClassVar[tuple[str, ...]] = ("random_fragments",)
     grid: int
     cell: int
 
     def __post_init__(self) -> None:
         require(
             self.grid > 0 and self.cell > 0,
-            f"FragmentsView.grid and cell must be positive, got {self.grid!r} and {self.cell!r}.",
+            f"FragmentsView.grid and cell must be positive, got {shown(self.grid)} and {shown(self.cell)}.",
         )
+        require_pixels("FragmentsView", self.grid * self.cell, self.grid * self.cell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +212,8 @@ class SquareView(ViewSpec):
     interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
-        require(self.size > 0, f"SquareView.size must be a positive number of pixels, got {self.size!r}.")
+        require(self.size > 0, f"SquareView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels("SquareView", self.size, self.size)
         _check_interpolation(self, get_args(Interpolation))
 
 
@@ -219,7 +234,8 @@ class PaddedView(ViewSpec):
     interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
-        require(self.size > 0, f"PaddedView.size must be a positive number of pixels, got {self.size!r}.")
+        require(self.size > 0, f"PaddedView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels("PaddedView", self.size, self.size)
         _check_interpolation(self, _ANTIALIASED)
 
 
@@ -236,7 +252,7 @@ class ScaledView(ViewSpec):
     divisor: int
 
     def __post_init__(self) -> None:
-        require(self.divisor > 1, f"ScaledView.divisor must be a whole number above 1, got {self.divisor!r}.")
+        require(self.divisor > 1, f"ScaledView.divisor must be a whole number above 1, got {shown(self.divisor)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,11 +276,16 @@ class PatchesView(ViewSpec):
     def __post_init__(self) -> None:
         require(
             self.size > 0 and self.stride > 0 and (self.most is None or self.most > 0),
-            f"PatchesView.size, stride and most must be positive, got {self.size!r}, {self.stride!r}, {self.most!r}.",
+            f"PatchesView.size, stride and most must be positive, got {shown((self.size, self.stride, self.most))}.",
+        )
+        require_pixels("PatchesView", self.size, self.size, self.most or 1)
+        require(
+            self.most is not None or self.size <= _MOST_OVERLAP * self.stride,
+            f"PatchesView.stride must be at least size / {_MOST_OVERLAP} where most is None, got {shown(self.stride)}.",
         )
         require(
             self.selection in get_args(PatchSelection),
-            f"PatchesView.selection must be 'spread' or 'top_left', got {self.selection!r}.",
+            f"PatchesView.selection must be 'spread' or 'top_left', got {shown(self.selection)}.",
         )
 
     @property
@@ -275,7 +296,7 @@ class PatchesView(ViewSpec):
 def _check_interpolation(view: SquareView | PaddedView | CentreCropView, allowed: tuple[str, ...]) -> None:
     require(
         view.interpolation in allowed,
-        f"{type(view).__name__}.interpolation must be one of {allowed}, got {view.interpolation!r}.",
+        f"{type(view).__name__}.interpolation must be one of {allowed}, got {shown(view.interpolation)}.",
     )
 
 
@@ -306,8 +327,12 @@ class ViewsSpec:
 
     def __post_init__(self) -> None:
         require(len(self.views) > 0, "ViewsSpec.views needs at least one view.")
+        require(
+            len(self.views) <= _MOST_KINDS,
+            f"ViewsSpec.views may state at most {_MOST_KINDS} kinds of views, got {len(self.views):,}.",
+        )
         require_rgb("ViewsSpec", mean=self.mean, std=self.std)
-        require(all(value > 0 for value in self.std), f"ViewsSpec.std must be positive, got {self.std!r}.")
+        require(all(value > 0 for value in self.std), f"ViewsSpec.std must be positive, got {shown(self.std)}.")
 
     @property
     def view_count(self) -> int | None:

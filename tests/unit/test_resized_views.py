@@ -109,6 +109,7 @@ def test_patches_are_cut_at_a_stride(options, size, count):
         (lambda: CentreCropView(size=8, interpolation="bilinear_aliased"), "interpolation must be one of"),
         (lambda: ScaledView(divisor=1), "a whole number above 1"),
         (lambda: PatchesView(size=8, stride=0), "must be positive"),
+        (lambda: PatchesView(size=64, stride=1), "stride must be at least size / 8 where most is None"),
         (lambda: PatchesView(size=8, stride=1, selection="last"), "'spread' or 'top_left'"),
     ],
 )

@@ -155,7 +155,11 @@ INVALID = [
     (CardSpec, {"licence": "\n"}, "CardSpec.licence must be stated"),
     (MetricSpec, {"name": "my metric"}, "name must consist of letters, digits and .* got 'my metric'"),
     (MetricSpec, {"name": "../x"}, "name must consist of"),
-    (MetricSpec, {"task": "beauty"}, "task must be one of quality, aesthetics, memorability, .*, preference, got 'beauty'"),
+    (
+        MetricSpec,
+        {"task": "beauty"},
+        "task must be one of quality, aesthetics, memorability, .*, preference, got 'beauty'",
+    ),
     (MetricSpec, {"head": MlpHeadSpec(widths=(1024, 2), weights=FILE)}, "2 outputs, but the score names 0 labels"),
     (MetricSpec, {"encoder": LITE_IQA.encoder}, "needs the encoder of a CLIP, got one of kind 'timm'"),
     (MetricSpec, {"pool": PoolSpec(regressor=RegressorSpec(widths=(3, 1), weights=None))}, "takes 3 values, .* give 1"),
