@@ -22,17 +22,25 @@ _LICENCES = frozenset(
 _HEADINGS = {
     "srcc": "SRCC",
     "plcc": "PLCC",
+    "plcc_logistic4": "PLCC, 4 parameters",
+    "plcc_logistic5": "PLCC, 5 parameters",
     "krcc": "KRCC",
     "rmse": "RMSE",
+    "rmse_logistic4": "RMSE, 4 parameters",
     "mse": "MSE",
-    "map": "mAP",
-    "f1": "F1",
+    "binary_accuracy": "binary accuracy",
+    "mean_average_precision": "mAP",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
 }
 _TASKS = {
     "quality": "how good people find the quality of an image",
     "memorability": "how well people remember an image",
     "emotion": "which emotions an image evokes in people",
     "attribute": "how strongly people see attributes in an image",
+    "aesthetics": "how beautiful people find an image",
+    "alignment": "how well an image goes with its text",
+    "preference": "which image of a text people prefer",
 }
 _LOADING = re.compile(r'create_metric\("(?:[^"\\]|\\.)*"\)')
 

@@ -13,6 +13,7 @@ from perceptmetrics.finetune.recipe_sections import (
     Loss,
     OptimizerRecipe,
     PromptsRecipe,
+    ReportRecipe,
     SplitRecipe,
     TrainedPart,
     one_of,
@@ -55,6 +56,7 @@ class Recipe:
         augmentation: How training images are augmented.
         optimizer: How weights are updated.
         splits: How images are split.
+        report: What the table of results shows.
         score_map: How raw outputs of a head of layers become scores: `"identity"`, with a line fitted to the ratings
             and folded into the head, or `"logistic"`, which keeps scores inside [0, 1].
         checkpointing: Activation checkpointing of the encoder: recompute activations in the backward pass to save
@@ -82,6 +84,7 @@ class Recipe:
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     splits: SplitRecipe = field(default_factory=SplitRecipe)
+    report: ReportRecipe = field(default_factory=ReportRecipe)
     score_map: Literal["identity", "logistic"] = "identity"
     checkpointing: bool = False
     shuffle_labels: bool = False

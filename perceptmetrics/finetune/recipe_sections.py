@@ -18,6 +18,7 @@ __all__ = [
     "Loss",
     "OptimizerRecipe",
     "PromptsRecipe",
+    "ReportRecipe",
     "SplitRecipe",
     "TrainedPart",
     "TrainingPrecision",
@@ -28,6 +29,9 @@ Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking"]
 TrainedPart = Literal["lora", "prompts", "head", "full"]
 SharedContext = Literal["all", "pair", "none"]
 Schedule = Literal["constant", "cosine", "cosine_restarts"]
+RatingStatistic = Literal["srcc", "plcc", "krcc", "plcc_logistic4", "plcc_logistic5", "rmse", "rmse_logistic4", "mse"]
+ClassStatistic = Literal["accuracy", "binary_accuracy", "mean_average_precision", "macro_f1", "weighted_f1"]
+Statistic = Literal[RatingStatistic, ClassStatistic]
 TrainingPrecision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -64,6 +68,8 @@ class EncoderRecipe:
             `"timm:NAME"`.
         positional_embedding: See `ClipEncoderSpec`; None for the encoder's own.
         features: See `TimmEncoderSpec`; None for the encoder's own.
+        normalization: Mean and standard deviation that pixels are normalised with: the encoder's `"own"`, or those of
+            OpenAI's `"clip"`.
         frozen: Parts that stay frozen while the encoder is trained in full, as prefixes of their weights' names
             (`"blocks.0"`). They save time and memory, and cannot overfit to few images.
     """
@@ -71,11 +77,18 @@ class EncoderRecipe:
     name: str
     positional_embedding: PositionalEmbedding | None = None
     features: EncoderFeatures | None = None
+    normalization: Literal["own", "clip"] = "own"
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_text("encoder", name=self.name)
-        _check_choices("encoder", self, positional_embedding=PositionalEmbedding, features=EncoderFeatures)
+        _check_choices(
+            "encoder",
+            self,
+            positional_embedding=PositionalEmbedding,
+            features=EncoderFeatures,
+            normalization=Literal["own", "clip"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +290,24 @@ class SplitRecipe:
         require(self.export in ("first", "all"), f"splits.export must be 'first' or 'all', got {self.export!r}.")
         require(0 < self.test < 1, f"splits.test must be between 0 and 1, got {self.test!r}.")
         require(0 <= self.validation < 1, f"splits.validation must be 0 or more and below 1, got {self.validation!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRecipe:
+    """What the table of results shows, as the paper reports it. The statistics themselves are all in `summary.json`.
+
+    Attributes:
+        average: How a statistic is averaged over the splits: `"median"` or `"mean"`.
+        statistics: The statistics of the table, in order; none for the usual ones of ratings or classes.
+    """
+
+    average: Literal["median", "mean"] = "median"
+    statistics: tuple[Statistic, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_choices("report", self, average=Literal["median", "mean"])
+        for name in self.statistics:
+            require(name in get_args(Statistic), one_of("report.statistics", name, Statistic))
 
 
 def _check_choices(section: str, recipe: object, **choices: object) -> None:

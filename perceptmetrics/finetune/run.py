@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.full_disk import explain_full_disk
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
@@ -32,6 +33,7 @@ from perceptmetrics.finetune.run_folder import (
     is_free,
     read_finished,
     run_identity,
+    write_card,
     write_finished,
     write_predictions,
     write_summary,
@@ -88,7 +90,8 @@ def finetune(
     Raises:
         InvalidOptionError: The folder holds something else, or a run although `resume` is False.
         DatasetError: Images or labels do not fit the recipe.
-        WeightsError: The encoder's weights are missing or do not fit.
+        WeightsError: The encoder's weights are missing or do not fit, or the state of the run is corrupt.
+        FullDiskError: There is no room for a file; what was trained so far is kept for `resume`.
 
     Example:
         >>> from perceptmetrics.datasets import load_dataset
@@ -102,7 +105,10 @@ def finetune(
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)
     specs = run_specs(recipe, datasets)
     source = find_source(recipe, specs[0], lookup, stated)
-    with training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes:
+    with (
+        explain_full_disk(folder, "continue with --resume (resume=True)"),
+        training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes,
+    ):
         is_new = is_free(folder, recipe, resume=resume)
         processes.wait()  # until all have looked, before one writes
         if is_new and processes.is_first:
@@ -186,6 +192,9 @@ class _Run:
                 self._export(trial, calibrations, results)
         if self._recipe.splits.export == "all":
             self._train_on_all(results, held_out)
+        elif self._processes.is_first:
+            for index, spec in enumerate(self._specs):
+                write_card(spec, self._recipe, self._metric_folder(index), self._card_results(index, results))
         return tuple(results)
 
     def _best_trial(self, number: int, splits: Sequence[Split]) -> tuple[Trial, dict[float, float]]:
@@ -237,13 +246,11 @@ class _Run:
 
     def _export(self, trial: Trial, calibrations: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
         """Export the metric of each head."""
-        statistics = card_statistics(results)
         for index, spec in enumerate(self._specs):
             calibration = calibrations[index]
             if calibration is not None:
                 fold_calibration(trial.learner.metric(index), calibration)
             if self._processes.is_first:
-                name = self._datasets[index].name
                 export_trained(
                     trial.learner,
                     index,
@@ -251,12 +258,14 @@ class _Run:
                     self._recipe,
                     self._metric_folder(index),
                     encoder=self._context.source.file,
-                    results={
-                        key: row
-                        for key, row in statistics.items()
-                        if len(self._specs) == 1 or key.partition(": ")[0] == name
-                    },
+                    results=self._card_results(index, results),
                 )
+
+    def _card_results(self, index: int, results: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
+        """The results on the card of the metric of a head."""
+        statistics = card_statistics(results, self._recipe.report)
+        name = self._datasets[index].name
+        return {key: row for key, row in statistics.items() if len(self._specs) == 1 or key.partition(": ")[0] == name}
 
     def _facts(self) -> dict[str, object]:
         """What `summary.json` says of the run besides its results."""

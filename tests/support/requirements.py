@@ -16,7 +16,7 @@ else:
     import tomli as tomllib  # pytest brings it where Python has none
 
 ROOT = Path(__file__).parents[2]
-TOOLS = {"test", "docs", "dev"}  # extras of developers, who take the newest
+TOOLS = {"test", "mutation", "docs", "dev"}  # extras of developers, who take the newest
 
 
 def project() -> dict[str, Any]:

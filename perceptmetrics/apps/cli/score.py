@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from perceptmetrics.apps.cli.options import DEFAULT_METRIC, BatchSize, EncoderOptions, MetricNames, Workers, command
+from perceptmetrics.apps.cli.options import (
+    DEFAULT_METRIC,
+    BatchSize,
+    EncoderOptions,
+    MetricNames,
+    PromptOptions,
+    Workers,
+    command,
+)
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -54,6 +62,12 @@ class InputOptions:
             show_default=False,
         ),
     ] = None
+    outside_paths: Annotated[
+        bool,
+        typer.Option(
+            "--outside-paths", help="Parquet, CSV: also read paths and addresses outside the folder of the table."
+        ),
+    ] = False
     fps: Annotated[
         float | None, typer.Option(help="Videos: frames per second to score. Default: 1.", show_default=False)
     ] = None
@@ -90,7 +104,7 @@ class ResultOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(EncoderOptions):
+class RunOptions(PromptOptions, EncoderOptions):
     """What scores, and how."""
 
     metric: MetricNames = None
@@ -166,7 +180,10 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
         keywords=keywords,
         parts=parts,
         read_options=ReadOptions(
-            image_column=inputs.image_column, key_column=inputs.key_column, prompt_column=inputs.prompt_column
+            image_column=inputs.image_column,
+            key_column=inputs.key_column,
+            prompt_column=inputs.prompt_column,
+            outside_paths=inputs.outside_paths,
         ),
         actors=actors,
         batch_size=options.batch_size,
@@ -232,14 +249,17 @@ def _frames_folder(results: ResultOptions) -> Path | None:
 
 def _metric_keywords(options: RunOptions) -> dict[str, dict[str, Any]]:
     """Keywords of `create_metric` by metric; the processes of a cluster choose their devices themselves."""
-    from perceptmetrics.apps.cli.metrics import encoder_keywords
+    from perceptmetrics.apps.cli.metrics import encoder_keywords, keywords_of_each
 
     names = list(dict.fromkeys(options.metric or [DEFAULT_METRIC]))
     shared = encoder_keywords(options)
     if options.engine == "ray":
         del shared["device"]
     checkpoints = _checkpoint_of(names, options.checkpoint or [])
-    return {name: {**shared, "checkpoint": checkpoints.get(name)} for name in names}
+    return {
+        name: {**shared, **own, "checkpoint": checkpoints.get(name)}
+        for name, own in keywords_of_each(names, options).items()
+    }
 
 
 def _checkpoint_of(metrics: list[str], checkpoints: list[str]) -> dict[str, str]:

@@ -18,6 +18,8 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError, Percept
 from perceptmetrics.explain import explain_images
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.images.load import load_pixels
+from perceptmetrics.images.opening import open_image
+from perceptmetrics.images.options import DEFAULT_DECODING
 from perceptmetrics.images.uploads import upload_area
 from perceptmetrics.reports.explain_panels import panel_rows
 from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page, thumbnail
@@ -46,11 +48,26 @@ class DemoLimits:
         max_bytes: Maximum size of a file, in bytes.
         max_pixels: Maximum number of pixels per image.
         max_images: Maximum number of images at a time.
+        max_stored_bytes: Maximum size of all uploads that are stored, in bytes; then the oldest are deleted.
+        max_stored_files: Maximum number of uploads that are stored.
+
+    Raises:
+        InvalidOptionError: Not all images of one visitor could be stored.
     """
 
     max_bytes: int = 20_000_000
     max_pixels: int = 25_000_000
     max_images: int = 8
+    max_stored_bytes: int = 500_000_000
+    max_stored_files: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.max_stored_bytes < self.max_images * self.max_bytes or self.max_stored_files < self.max_images:
+            raise InvalidOptionError(
+                f"Expected room to store {self.max_images} images of {self.max_bytes / 1e6:g} MB, one visitor's, got "
+                f"{self.max_stored_files} files with {self.max_stored_bytes / 1e6:g} MB. Raise --max-stored-mb and "
+                "--max-stored-files, or lower the limits of an upload."
+            )
 
 
 def _explained(
@@ -191,13 +208,15 @@ class Studio:
         small, pixels = thumbnail(content, _THUMBNAIL), load_pixels(content)[None]
         with self._lock:
             rows = {name: metric.score_batch(pixels)[0].tolist() for name, metric in metrics.items()}
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content), _shown_name(path), DEFAULT_DECODING) as image:
             size = f"{image.width} \N{MULTIPLICATION SIGN} {image.height}"
         return ShownImage(name=_shown_name(path), uri=jpeg_uri(small), size=size, metrics=shown_metrics(metrics, rows))
 
     def _content(self, path: str | Path) -> bytes:
         """The content of an allowed image; errors do not contain its path."""
         file, name = Path(path), _shown_name(path)
+        if not file.exists():
+            raise InvalidImageError(f"{name} is not stored here any more. Upload it again.")
         if file.stat().st_size > self.limits.max_bytes:
             raise InvalidImageError(f"{name} has more than {self.limits.max_bytes / 1e6:g} MB. Send a smaller file.")
         content = file.read_bytes()

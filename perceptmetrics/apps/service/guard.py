@@ -1,4 +1,4 @@
-"""Limits that apply while a request is still being read: size, time, and number of requests."""
+"""Limits that apply while a request is still being read: size, rate, time, and number of requests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from perceptmetrics.apps.service.problems import Refused, problem_response
+from perceptmetrics.apps.slow_bodies import SlowBodyError, TimedBody
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,13 +31,14 @@ class Guard:
         self._app = app
         self._settings = settings
         self._requests = 0
+        self._skipping = asyncio.Semaphore(settings.max_requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        request = _Watched(receive, send, self._settings.max_request_bytes)
+        request = _Watched(receive, send, self._settings, self._skipping)
         self._requests += 1
         try:
             self._check_number()
@@ -66,11 +68,11 @@ class Guard:
 
     def _too_slow(self, request: _Watched) -> Refused:
         seconds = f"{self._settings.time_limit:g} s"
-        if not request.complete:
+        if not request.body.complete:
             return Refused(
                 408,
                 expected=f"the whole request within {seconds}",
-                got=f"{request.size} bytes of it",
+                got=f"{request.body.size} bytes of it",
                 fix="Send fewer or smaller images.",
             )
         return Refused(
@@ -83,14 +85,21 @@ class Guard:
 
 
 class _Watched:
-    """A request whose bytes are counted as they arrive."""
+    """A request whose bytes are counted as they arrive, and answered once its rest has been skipped.
 
-    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
-        self._receive = receive
+    Args:
+        receive: Receives its parts.
+        send: Sends the answer.
+        settings: The limits.
+        skipping: Counts the requests of which the rest is skipped.
+    """
+
+    def __init__(self, receive: Receive, send: Send, settings: ServiceSettings, skipping: asyncio.Semaphore) -> None:
+        self.body = TimedBody(receive, min_rate=settings.min_rate, allowed_lag=settings.slow_client_limit)
         self._send = send
-        self._limit = limit
-        self.size = 0
-        self.complete = False
+        self._limit = settings.max_request_bytes
+        self._min_rate = settings.min_rate
+        self._skipping = skipping
         self.answered = False
 
     def check_announced(self, scope: Scope) -> None:
@@ -100,30 +109,33 @@ class _Watched:
             raise self._too_large(f"{int(announced)} bytes")
 
     async def receive(self) -> Message:
-        """The next part of the request, unless it has become too large."""
-        message = await self._next()
-        if self.size > self._limit:
+        """The next part of the request, unless it has become too large or comes too slowly."""
+        try:
+            message = await self.body.receive()
+        except SlowBodyError as error:
+            raise Refused(
+                408,
+                expected=f"a body that arrives at {self._min_rate} bytes per second or more",
+                got=str(error),
+                fix="Send fewer or smaller images, or use a faster connection.",
+            ) from error
+        if self.body.size > self._limit:
             raise self._too_large(f"more than {self._limit} bytes")
         return message
 
     async def send(self, message: Message) -> None:
         """Send an answer, after reading the rest: a client that sends first must get the answer, not a reset."""
-        if not self.answered and not self.complete:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._skip_rest(), _SKIP_SECONDS)
+        if not self.answered and not self.body.complete and not self._skipping.locked():
+            async with self._skipping:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._skip_rest(), _SKIP_SECONDS)
         self.answered = True
         await self._send(message)
 
-    async def _next(self) -> Message:
-        message = await self._receive()
-        self.size += len(message.get("body", b""))
-        self.complete = not message.get("more_body", False)
-        return message
-
     async def _skip_rest(self) -> None:
-        at_most = self.size + self._limit
-        while not self.complete and self.size <= at_most:
-            await self._next()
+        at_most = self.body.size + self._limit
+        while not self.body.complete and self.body.size <= at_most:
+            await self.body.receive_untimed()
 
     def _too_large(self, got: str) -> Refused:
         return Refused(
