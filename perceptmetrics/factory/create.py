@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.models.prompts import PromptsOption
     from perceptmetrics.models.quantize import Precision
-    from perceptmetrics.spec import Aggregation, CropMode, MetricSpec, PositionalEmbedding
+    from perceptmetrics.spec import Aggregation, CropMode, MetricSpec, PatchSelection, PositionalEmbedding
 
 __all__ = ["create_metric", "create_pretrained_encoder"]
 
@@ -33,7 +33,7 @@ PathLike = str | os.PathLike[str]
 
 
 class MetricOptions(TypedDict, total=False):
-    """Keywords of `create_metric` for a metric; the last ten are options of some metrics only."""
+    """Keywords of `create_metric` for a metric; the last thirteen are options of some metrics only."""
 
     checkpointing: bool
     weights: Literal["pretrained"] | None
@@ -54,6 +54,9 @@ class MetricOptions(TypedDict, total=False):
     crops: int | None
     crop_mode: CropMode | None
     raw: bool | None
+    patches: PatchSelection | None
+    output: str | None
+    temperature: float | None
 
 
 class LossOptions(MetricOptions, total=False):
@@ -133,7 +136,7 @@ def create_metric(
         seed: Seed of whatever the metric draws at random.
         **options: Options of the metric; `clipiqa` takes `prompts`, `prompt`, `template`, `backbone` and
             `positional_embedding`, `clip_uiqa` also `aggregation` and `regressor`, `perceptclip_iqa` takes `crops`,
-            `crop_mode` and `raw`.
+            `crop_mode` and `raw`, `liqe` takes `patches`, `liqe_mix` also `output`, and `qualiclip` `temperature`.
 
     Returns:
         A frozen `Metric` in eval mode, or a `PerceptualLoss` around it.
