@@ -8,6 +8,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from perceptmetrics._util.full_disk import explain_full_disk
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,12 +26,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary path; no file exists there yet.
+
+    Raises:
+        FullDiskError: There is no room for it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
     try:
-        yield temporary
-        temporary.replace(path)
+        with explain_full_disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,12 +57,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary folder.
+
+    Raises:
+        FullDiskError: There is no room for it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
-    temporary.mkdir()
     try:
-        yield temporary
+        with explain_full_disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
+            yield temporary
         if not path.exists():
             temporary.rename(path)
             return

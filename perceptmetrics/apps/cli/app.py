@@ -94,7 +94,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder that cannot be written
+    except OSError as error:  # a folder that cannot be written
         fail(str(error))
 
 
