@@ -1,10 +1,11 @@
-"""Open regular files only: reading from a pipe, a device or a socket may wait or never end."""
+"""Paths as users write them, and regular files only: reading a pipe, a device or a socket may wait or never end."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError
@@ -12,7 +13,7 @@ from perceptmetrics.errors import InvalidOptionError
 if TYPE_CHECKING:
     from io import BufferedReader
 
-__all__ = ["NotAFileError", "check_regular", "open_regular", "refuse_empty"]
+__all__ = ["NotAFileError", "check_regular", "expand_home", "open_regular", "refuse_empty"]
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -42,6 +43,11 @@ def refuse_empty(**paths: object) -> None:
                 f"{name} is an empty text; expected a path. Is a variable unset? Give a path ('.' for the working "
                 f"directory), or leave {name} out."
             )
+
+
+def expand_home(path: str | os.PathLike[str]) -> Path:
+    """A path with `~` replaced by the user's home; as it is where there is no such home."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - that of pathlib is an error without a home
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:
