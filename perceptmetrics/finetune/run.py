@@ -17,30 +17,30 @@ import numpy as np
 import torch
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics._util.full_disk import explain_full_disk
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
 from perceptmetrics.finetune.data import batch_parts, recipe_splits
+from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
+from perceptmetrics.finetune.journal import Journal
 from perceptmetrics.finetune.processes import describe_environment, training_processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
 from perceptmetrics.finetune.run_folder import (
     RECIPE_FILE,
-    SCORES_FILE,
     card_statistics,
     export_trained,
     is_free,
-    read_finished,
     run_identity,
     write_card,
-    write_finished,
     write_predictions,
     write_summary,
 )
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import encoder_identity, find_source
-from perceptmetrics.finetune.state import Journal, NullObserver, Observer
+from perceptmetrics.finetune.state import NullObserver, Observer
 from perceptmetrics.finetune.trainer import RunContext
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
 from perceptmetrics.weights.resolve import ResolveOptions
@@ -100,6 +100,7 @@ def finetune(
         >>> data = load_dataset("livec", "data/livec/ChallengeDB_release", missing="skip")  # doctest: +SKIP
         >>> result = finetune(recipe, [data], "runs/livec")  # doctest: +SKIP
     """
+    refuse_empty(output=output, backbone_checkpoint=backbone_checkpoint, cache_dir=cache_dir)
     folder = Path(output)
     stated = None if backbone_checkpoint is None else Path(backbone_checkpoint)
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)

@@ -15,7 +15,16 @@ IccHandling: TypeAlias = Literal["convert", "ignore"]
 
 
 class OversizedImageError(InvalidImageError):
-    """An image has more pixels than allowed."""
+    """An image has more pixels than allowed.
+
+    Args:
+        message: What was expected, what was found, how to fix it.
+        size: Width and height of the image.
+    """
+
+    def __init__(self, message: str, size: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,5 +77,6 @@ def check_pixel_count(size: tuple[int, int], name: str, options: DecodeOptions) 
     if limit is not None and size[0] * size[1] > limit:
         raise OversizedImageError(
             f"{name} is {size[0]} x {size[1]}: it has more than {limit:,} pixels, a limit that guards against "
-            "decompression bombs. If you trust the file, raise the limit with max_image_pixels= (--max-image-pixels)."
+            "decompression bombs. If you trust the file, raise the limit with max_image_pixels= (--max-image-pixels).",
+            size,
         )

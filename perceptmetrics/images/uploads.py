@@ -35,7 +35,10 @@ def upload_area(stream: IO[bytes], name: str, max_pixels: int) -> int:
         with open_image(stream, name, DecodeOptions(max_image_pixels=max_pixels)) as image:
             width, height = image.size
     except OversizedImageError as error:
-        raise OversizedImageError(f"{name} has more than the {max_pixels} pixels allowed. Shrink it first.") from error
+        width, height = error.size
+        raise OversizedImageError(
+            f"{name} has more than the {max_pixels} pixels allowed: {width} x {height}. Shrink it first.", error.size
+        ) from error
     except InvalidImageError as error:
         raise InvalidImageError(
             f"{name} is not an image that can be read. Send {', '.join(upload_formats())} that opens in a viewer."

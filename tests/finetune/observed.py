@@ -48,6 +48,7 @@ class Observed:
         recipe: Its recipe.
         steps: The steps of all of its trainings.
         specs: The metrics that it exported.
+        cards: The statistics on their model cards.
         learners: The models, in the order in which they were started.
         before: Their weights when they were started.
         after: Their weights at the end of the run.
@@ -58,6 +59,7 @@ class Observed:
     recipe: Recipe
     steps: list[Step] = field(default_factory=list)
     specs: list[MetricSpec] = field(default_factory=list)
+    cards: list[Any] = field(default_factory=list)
     learners: list[Learner] = field(default_factory=list)
     before: list[dict[str, torch.Tensor]] = field(default_factory=list)
     after: list[dict[str, torch.Tensor]] = field(default_factory=list)
@@ -112,6 +114,7 @@ def observe(
 
     def exporting(learner: Learner, index: int, spec: MetricSpec, *arguments: Any, **options: Any) -> None:
         seen.specs.append(spec)
+        seen.cards.append(options["results"])
         if exports:
             export(learner, index, spec, *arguments, **options)
 

@@ -179,6 +179,9 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
         base=ON_CLIP, one=(AT_ODD_SIZE % "interpolate",), other=(AT_ODD_SIZE % "drop",), sees=first_loss
     ),
     "encoder.features": Effect(one=(RESNET % "stages",), other=(RESNET % "pooled",), sees=shapes),
+    "encoder.normalization": Effect(
+        base=FULL, other=("encoder={name: 'timm:test_vit', normalization: clip}",), sees=samples
+    ),
     "encoder.frozen": Effect(base=FULL, other=("encoder={name: 'timm:test_vit', frozen: [blocks]}",), sees=trained),
     "head.hidden": Effect(other=("head={hidden: [16, 8], dropout: 0.0}",), sees=shapes),
     "head.activation": Effect(other=("head={hidden: [16], dropout: 0.0, activation: gelu}",), sees=first_loss),
@@ -269,6 +272,12 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
             law=clipped,
         ),
     ),
+    "report.average": Effect(
+        base=("splits.count=3",),
+        other=("report.average=mean",),
+        sees=lambda run: run.result.average("csv", "redness", "rmse"),
+    ),
+    "report.statistics": Effect(other=("report.statistics=[krcc]",), sees=lambda run: run.cards),
     "splits.count": Effect(other=("splits.count=2",), sees=lambda run: len(run.result.splits)),
     "splits.test": Effect(other=("splits.test=0.4",), sees=parts),
     "splits.validation": Effect(other=("splits.validation=0.3",), sees=parts),
