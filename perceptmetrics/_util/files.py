@@ -1,16 +1,17 @@
-"""Open regular files only: reading from a pipe, a device or a socket may wait or never end."""
+"""Paths as users write them, and regular files only: reading a pipe, a device or a socket may wait or never end."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from io import BufferedReader
 
-__all__ = ["NotAFileError", "check_regular", "open_regular"]
+__all__ = ["NotAFileError", "check_regular", "expand_home", "open_regular"]
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -23,6 +24,11 @@ _KINDS = (
 
 class NotAFileError(OSError):
     """A path leads to something that is not a regular file; the message names the path and what it is."""
+
+
+def expand_home(path: str | os.PathLike[str]) -> Path:
+    """A path with `~` replaced by the user's home; as it is where there is no such home."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - that of pathlib is an error without a home
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from perceptmetrics._util.atomic import recover_folder
 from perceptmetrics._util.files import check_regular
 from perceptmetrics.errors import InvalidSpecError, WeightsError, first_line
 from perceptmetrics.metrics.registry import list_metrics, metric_info
@@ -77,8 +78,10 @@ def find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
     name = lookup.metric
     if name.startswith(_HUB_PREFIX):
         return read_hub(name.removeprefix(_HUB_PREFIX), lookup)
-    if Path(name).is_dir() and name not in list_metrics():
-        return read_folder(Path(name))
+    if name not in list_metrics():
+        recover_folder(Path(name))
+        if Path(name).is_dir():
+            return read_folder(Path(name))
     return metric_info(name), None
 
 
