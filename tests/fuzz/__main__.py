@@ -15,6 +15,8 @@ from pathlib import Path
 from tests.fuzz.law import fuzz
 from tests.fuzz.targets import TARGETS
 
+_SHOWN = 20_000  # characters of an input
+
 
 def main() -> int:
     """Parse the command line, fuzz, print a table; 1 if an input broke the law."""
@@ -41,9 +43,12 @@ def _fuzzed(name: str, seconds: float, start: int) -> bool:
         try:
             counts, error = ours.recv()
         except EOFError:
-            last = note.read_text(encoding="utf-8") if note.exists() else "nothing"
-            counts, error = Counter(), f"The process died ({process.exitcode}) while it read {last[:20_000]}"
+            counts, error = Counter(), ""
         process.join()
+        if process.exitcode:
+            error = f"The process died ({process.exitcode})."
+        if error and note.exists():  # hypothesis reads the smallest input last
+            error += f"\nThe input: {note.read_text(encoding='utf-8')[:_SHOWN]}"
     answers = ", ".join(f"{answer} {count:,}" for answer, count in counts.most_common())
     print(f"{name:10} {counts.total():>9,} inputs: {answers}", flush=True)
     if error:

@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import logging
 import signal
+import sys
 import time
 import warnings
 from collections import Counter
@@ -53,7 +54,8 @@ def within_limits(seconds: float = _SECONDS, megabytes: float = _MEGABYTES) -> I
         raise LawBrokenError(f"It takes more than {seconds:g} s.")
 
     before = signal.signal(signal.SIGALRM, expire)
-    faulthandler.dump_traceback_later(6 * seconds, exit=True)  # code in C that never returns
+    # For code in C that never returns.
+    faulthandler.dump_traceback_later(6 * seconds, exit=True, file=sys.__stderr__ or sys.stderr)
     _reset_peak()
     resident = _memory("VmRSS")
     signal.setitimer(signal.ITIMER_REAL, seconds)

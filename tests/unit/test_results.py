@@ -405,3 +405,42 @@ def test_a_full_disk_says_how_to_go_on_and_loses_nothing(tmp_path: Path, monkeyp
     monkeypatch.undo()
     assert not path.exists()
     assert list(one_column(path, "csv", resume=True)) == ["a.png"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scores": {"lite_iqa": 0.5}},
+        {"scores": {"lite_iqa": 0.5, "clipiqa.brightness": 0.5, "other": 0.5}},
+        {"scores": {"lite_iqa": "0.5", "clipiqa.brightness": 0.5}},
+        {"scores": {"lite_iqa": True, "clipiqa.brightness": 0.5}},
+        {"scores": {"lite_iqa": None, "clipiqa.brightness": 0.5}},
+        {"scores": []},
+        {"scores": {}},
+        {"name": ["a.png"]},
+        {"name": None},
+        {"error": 5},
+        {"window": "1"},
+        {"more": 1},
+    ],
+)
+def test_rows_of_a_journal_that_are_no_rows_are_scored_again(tmp_path: Path, form: str, change: dict) -> None:
+    path = tmp_path / f"scores.{form}"
+    file = ResultsFile(path, form, COLUMNS, resume=False)
+    file.add(ROWS[0])
+    file.add(ROWS[1])
+    file.close()
+    head, first, second = file.journal.read_text().splitlines()
+    file.journal.write_text(f"{head}\n{json.dumps({**json.loads(first), **change})}\n{'[' * 100_000}\n{second}\n")
+    resumed = ResultsFile(path, form, COLUMNS, resume=True)
+    assert set(resumed.done) == {ROWS[1].name}
+    for row in ROWS:
+        resumed.add(row)
+    resumed.finish()
+    assert path.read_bytes() == written(tmp_path / f"again.{form}", form)
+
+
+def written(path: Path, form: str) -> bytes:
+    write(path, ROWS, form)
+    return path.read_bytes()
