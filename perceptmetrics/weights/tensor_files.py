@@ -197,19 +197,28 @@ def check_archive(path: Path) -> None:
     Raises:
         WeightsError: A part of the archive is corrupt.
     """
-    if not zipfile.is_zipfile(path):
-        return
-    part = "directory"
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             _check_members(archive, path)
             for member in _data_members(archive):
-                part = f"part {member.filename!r}"
-                with archive.open(member) as stream:
-                    while stream.read(_BLOCK):
-                        pass
+                _check_member(archive, member, path)
+    except WeightsError:
+        raise
     except _ARCHIVE_ERRORS as error:
-        raise WeightsError(f"{path} is corrupt: its {part} cannot be read: {error}. Fetch it again.") from error
+        raise WeightsError(f"{path} is a corrupt archive: {error}. Fetch it again.") from error
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    with archive.open(member) as stream:
+        try:
+            while stream.read(_BLOCK):
+                pass
+        except zipfile.BadZipFile as error:
+            raise WeightsError(
+                f"{path} is corrupt: the checksum of its part {member.filename!r} is wrong. Fetch it again."
+            ) from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
