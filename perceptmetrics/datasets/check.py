@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
+from perceptmetrics._util.files import open_regular
 from perceptmetrics.datasets.registry import dataset_info, list_datasets
 from perceptmetrics.datasets.report import DatasetReport, Leak, RatingReport, SizeReport
-from perceptmetrics.errors import first_line
+from perceptmetrics.errors import InvalidImageError, first_line
+from perceptmetrics.images.opening import open_image
+from perceptmetrics.images.options import DEFAULT_DECODING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,7 +55,7 @@ def check_dataset(
         if isinstance(image, Path):
             try:
                 sizes.append(_size(image))
-            except Exception as error:  # noqa: BLE001 - Pillow raises anything on corrupt files
+            except (InvalidImageError, OSError) as error:
                 unreadable[index] = first_line(error)
         if progress is not None:
             progress()
@@ -79,10 +80,8 @@ def check_dataset(
 
 
 def _size(path: Path) -> tuple[int, int]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # no pixel is decoded
-        with Image.open(path) as image:
-            return image.size
+    with open_regular(path) as stream, open_image(stream, str(path), DEFAULT_DECODING) as image:
+        return image.size
 
 
 def _summary(sizes: Sequence[tuple[int, int]]) -> SizeReport | None:

@@ -156,7 +156,8 @@ def _jpeg(image: Pixels, quality: int, subsampling: int) -> Pixels:
     Image.fromarray(np.round(image * 255).astype(np.uint8)).save(
         buffer, "JPEG", quality=quality, subsampling=subsampling
     )
-    decoded: Pixels = np.asarray(Image.open(buffer).convert("RGB"), dtype=np.float32) / np.float32(255)
+    opened = Image.open(buffer, formats=("JPEG",)).convert("RGB")
+    decoded: Pixels = np.asarray(opened, dtype=np.float32) / np.float32(255)
     return decoded
 
 

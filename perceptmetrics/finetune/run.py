@@ -22,25 +22,24 @@ from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
 from perceptmetrics.finetune.data import batch_parts, recipe_splits
+from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
+from perceptmetrics.finetune.journal import Journal
 from perceptmetrics.finetune.processes import describe_environment, training_processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
 from perceptmetrics.finetune.run_folder import (
     RECIPE_FILE,
-    SCORES_FILE,
     card_statistics,
     export_trained,
     is_free,
-    read_finished,
     run_identity,
     write_card,
-    write_finished,
     write_predictions,
     write_summary,
 )
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import encoder_identity, find_source
-from perceptmetrics.finetune.state import Journal, NullObserver, Observer
+from perceptmetrics.finetune.state import NullObserver, Observer
 from perceptmetrics.finetune.trainer import RunContext
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
 from perceptmetrics.weights.resolve import ResolveOptions

@@ -1,4 +1,4 @@
-"""The files in the folder of a run: recipe, predictions, summary, exported metrics, and the scores that finish it."""
+"""The files in the folder of a run: recipe, predictions, summary, exported metrics."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics._util.csv_cells import csv_line
 from perceptmetrics._util.version import __version__
-from perceptmetrics.datasets import Split
-from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.evaluation import ClassStatistics
 from perceptmetrics.export.card import model_card
 from perceptmetrics.export.collect import trained_weights_of
@@ -22,8 +20,7 @@ from perceptmetrics.export.write import EXACT, export_metric
 from perceptmetrics.factory.folder import CARD_FILE
 from perceptmetrics.factory.tuned_encoder import encoder_fingerprint
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.results import SplitResult, averages, shown_statistics, test_result
-from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
+from perceptmetrics.finetune.results import SplitResult, averages, shown_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,21 +35,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECIPE_FILE",
-    "SCORES_FILE",
     "card_statistics",
     "export_trained",
     "is_free",
-    "read_finished",
     "run_identity",
     "write_card",
-    "write_finished",
     "write_predictions",
     "write_summary",
 ]
 
 RECIPE_FILE = "recipe.yaml"
-SCORES_FILE = "scores.safetensors"
-_PARTS = ("train", "validation", "test")
 _MERGED = 1e-4  # tolerance for scores after LoRA adapters were merged into the weights
 
 
@@ -71,7 +63,7 @@ def is_free(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
         raise InvalidOptionError(
             f"{folder} already holds a run. Continue it with --resume (resume=True), or choose another folder."
         )
-    if file.read_text(encoding="utf-8") != recipe_to_yaml(recipe):
+    if file.read_text(encoding="utf-8", errors="replace") != recipe_to_yaml(recipe):
         raise InvalidOptionError(
             f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), which this recipe cannot resume."
         )
@@ -168,73 +160,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value
-
-
-def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> None:
-    """Write the scores of all splits, the last file of a run.
-
-    Args:
-        path: The file.
-        identity: Identity of the run.
-        splits: The splits.
-    """
-    tensors = {}
-    for split in splits:
-        for result, parts in zip(split.data_sets, split.parts, strict=True):
-            for part in _PARTS:
-                tensors[f"{split.number}/{result.data_set}/{part}"] = torch.tensor(getattr(parts, part))
-            tensors[f"{split.number}/{result.data_set}/scores"] = torch.from_numpy(result.scores)
-    notes = [[split.number, split.lr, list(split.tried.items()), split.best_epoch, split.selection] for split in splits]
-    with replacing(path) as temporary:
-        save_tensors(tensors, temporary, {"identity": identity, "splits": json.dumps(notes)})
-
-
-def read_finished(
-    path: Path, identity: str, datasets: Sequence[LabelledImages], seed: int
-) -> tuple[SplitResult, ...] | None:
-    """Read what `write_finished` wrote, and compute the statistics again.
-
-    Args:
-        path: The file.
-        identity: Identity of the run.
-        datasets: The data sets.
-        seed: Seed of the bootstrap intervals.
-
-    Returns:
-        The splits; None if the run is not finished.
-
-    Raises:
-        WeightsError: The file is corrupt, or belongs to another run.
-    """
-    if not path.is_file():
-        return None
-    tensors, metadata = read_tensors(path), read_metadata(path)
-    if metadata.get("identity") != identity:
-        raise WeightsError(
-            f"{path} belongs to another training: data or encoder have changed since. Choose another folder."
-        )
-    splits = []
-    for number, lr, tried, best_epoch, selection in json.loads(metadata["splits"]):
-        parts = [
-            Split(**{part: tensors[f"{number}/{dataset.name}/{part}"].numpy() for part in _PARTS})
-            for dataset in datasets
-        ]
-        results = [
-            test_result(dataset, part.test, tensors[f"{number}/{dataset.name}/scores"].numpy(), seed)
-            for dataset, part in zip(datasets, parts, strict=True)
-        ]
-        splits.append(
-            SplitResult(
-                number=number,
-                lr=lr,
-                tried=dict(tried),
-                best_epoch=best_epoch,
-                selection=selection,
-                parts=tuple(parts),
-                data_sets=tuple(results),
-            )
-        )
-    return tuple(splits)
 
 
 def export_trained(

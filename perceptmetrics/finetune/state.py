@@ -1,4 +1,4 @@
-"""What training writes while it runs: the state from which it resumes exactly, and the journal that people read.
+"""What training writes while it runs, to resume exactly from it.
 
 What a step draws depends on the seed and the number of the step alone, and so does the learning rate. So weights, the
 optimizer's moments and a few numbers are the whole state. Its file is written under another name and renamed: a process
@@ -8,32 +8,29 @@ that is killed leaves the previous state intact.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from perceptmetrics._util.atomic import replacing
-from perceptmetrics.errors import MissingExtraError, WeightsError
+from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.finetune.results import EpochRecord, StageName
-from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
-
-try:
-    from torch.utils.tensorboard import SummaryWriter
-except ImportError as error:
-    raise MissingExtraError("Finetuning", "finetune") from error
+from perceptmetrics.finetune.sealed_files import read_sealed, write_sealed
+from perceptmetrics.spec.plain import from_plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import nn
 
-__all__ = ["Journal", "NullObserver", "Observer", "Progress", "TrainingState", "read_state", "write_state"]
+__all__ = ["NullObserver", "Observer", "Progress", "TrainingState", "read_state", "state_named", "write_state"]
 
 _PROGRESS = "progress"
+_STEP = "step"  # the one moment of an optimizer that is a number
 
 
 @dataclass(kw_only=True)
@@ -86,8 +83,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         for group, named in groups.items()
         for name, tensor in named.items()
     }
-    with replacing(path) as temporary:
-        save_tensors(tensors, temporary, {_PROGRESS: json.dumps(asdict(state.progress))})
+    write_sealed(path, tensors, {_PROGRESS: json.dumps(asdict(state.progress))})
 
 
 def read_state(path: Path, identity: str) -> TrainingState | None:
@@ -105,22 +101,43 @@ def read_state(path: Path, identity: str) -> TrainingState | None:
     """
     if not path.is_file():
         return None
-    try:
-        tensors, metadata = read_tensors(path), read_metadata(path)
-    except WeightsError as error:
-        raise WeightsError(f"{path} is corrupt. Delete it to train this part of the run again: {error}") from error
-    document = json.loads(metadata.get(_PROGRESS, "{}"))
-    if document.get("identity") != identity:
+    with state_named(path):
+        tensors, notes = read_sealed(path)
+        progress = _read_progress(notes.get(_PROGRESS, ""))
+        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition(".")
+            if group not in groups:
+                raise WeightsError(f"it holds a tensor {name!r}, which is of none of {', '.join(groups)}")
+            groups[group][rest] = tensor
+    if progress.identity != identity:
         raise WeightsError(
             f"{path} belongs to another training: recipe, data or encoder have changed since. Finish the run with what "
             "it was started with, or choose another output folder."
         )
-    records = [EpochRecord(**record) for record in document.pop("records")]
-    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition(".")
-        groups[group][rest] = tensor
-    return TrainingState(progress=Progress(records=records, **document), **groups)
+    return TrainingState(progress=progress, **groups)
+
+
+@contextmanager
+def state_named(path: Path) -> Iterator[None]:
+    """Where a state does not fit, name its file and what to do."""
+    try:
+        yield
+    except (WeightsError, InvalidSpecError) as error:
+        raise WeightsError(f"{path} is corrupt. Delete it to train this part of the run again: {error}") from error
+
+
+def _read_progress(text: str) -> Progress:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"its progress is not JSON ({error})") from error
+    records = document.pop("records", None) if isinstance(document, dict) else None
+    progress = from_plain(Progress, document, "its progress")
+    if not isinstance(records, list):
+        raise WeightsError("its progress does not state records")
+    progress.records = [from_plain(EpochRecord, record, "a record of its progress") for record in records]
+    return progress
 
 
 def trained_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -138,9 +155,19 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     if own.keys() != weights.keys():
         odd = sorted(own.keys() ^ weights.keys())
         raise WeightsError(f"The state does not match the trained weights: {odd[0]} is missing or unexpected.")
+    for name, tensor in weights.items():
+        _check_shape(name, tensor, own[name])
     with torch.no_grad():
         for name, tensor in weights.items():
             own[name].copy_(tensor)
+
+
+def _check_shape(name: str, tensor: Tensor, weight: Tensor) -> None:
+    if tensor.shape != weight.shape:
+        raise WeightsError(
+            f"The state does not match the trained weights: {name} has the shape {tuple(tensor.shape)}, expected "
+            f"{tuple(weight.shape)}."
+        )
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -156,11 +183,25 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, weights: Mapping[str, Te
 def load_optimizer(
     optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Restore the moments that `optimizer_tensors` returned."""
+    """Restore the moments that `optimizer_tensors` returned.
+
+    Raises:
+        WeightsError: They are not those of these weights.
+    """
+    moments: dict[str, set[str]] = {}
+    for key, tensor in tensors.items():
+        name, _, moment = key.rpartition("/")
+        if name not in weights:
+            raise WeightsError(f"The state does not match the trained weights: {key} belongs to none of them.")
+        if moment != _STEP:
+            _check_shape(key, tensor, weights[name])
+        moments.setdefault(name, set()).add(moment)
+    if len({frozenset(names) for names in moments.values()}) > 1:
+        raise WeightsError("The state of the optimizer is incomplete: its weights have different moments.")
     for key, tensor in tensors.items():
         name, _, moment = key.rpartition("/")
         weight = weights[name]
-        restored = tensor.clone() if moment == "step" else tensor.to(weight.device, copy=True)
+        restored = tensor.clone() if moment == _STEP else tensor.to(weight.device, copy=True)
         optimizer.state[weight][moment] = restored
 
 
@@ -188,93 +229,3 @@ class NullObserver:
 
     def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
         """See `Observer`."""
-
-
-class Journal:
-    """Writes `metrics.jsonl` and TensorBoard's files into the folder of a run.
-
-    The file holds each epoch once, even if an epoch was repeated after an interruption.
-
-    Args:
-        folder: Folder of the run.
-        writes: Whether this process writes.
-    """
-
-    def __init__(self, folder: Path, *, writes: bool) -> None:
-        self._path = folder / "metrics.jsonl"
-        self._board = folder / "tensorboard"
-        self._writes = writes
-        self._records: dict[StageName, list[EpochRecord]] = {}
-        self._open: tuple[StageName, SummaryWriter] | None = None
-
-    @property
-    def records(self) -> dict[StageName, tuple[EpochRecord, ...]]:
-        """The epochs of each training, in the order in which the trainings started."""
-        return {name: tuple(records) for name, records in self._records.items()}
-
-    def write(self, stage: StageName, records: list[EpochRecord]) -> None:
-        """Write all epochs of a training so far."""
-        known = len(self._records.get(stage, []))
-        self._records[stage] = list(records)
-        if not self._writes:
-            return
-        if known:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.writelines(_line(stage, record) for record in records[known:])
-        else:  # the file may hold epochs of a process that was stopped
-            lines = [_line(name, record) for name, done in self._records.items() for record in done]
-            with replacing(self._path) as temporary:
-                temporary.write_text("".join(lines), encoding="utf-8")
-        self._write_board(stage, records[known:])
-
-    def restore(self) -> None:
-        """Read the records of a finished run from its file."""
-        self._records = {}
-        for line in self._path.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            stage = StageName(split=entry.pop("split"), lr=entry.pop("tried_lr"), stage=entry.pop("stage"))
-            self._records.setdefault(stage, []).append(_record(entry))
-
-    def _write_board(self, stage: StageName, records: list[EpochRecord]) -> None:
-        if not records:
-            return
-        if self._open is None or self._open[0] != stage:
-            self.close()
-            self._open = stage, SummaryWriter(str(self._board / stage.filename), purge_step=records[0].epoch)
-        _, board = self._open
-        for record in records:
-            board.add_scalar("loss", record.loss, record.epoch)
-            board.add_scalar("lr", record.lr, record.epoch)
-            for data_set, statistic in record.validation.items():
-                board.add_scalar(f"validation/{data_set}", statistic, record.epoch)
-        board.flush()
-
-    def close(self) -> None:
-        """Close TensorBoard's file."""
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None
-
-
-def _line(stage: StageName, record: EpochRecord) -> str:
-    # Both have a learning rate: the one that is tried, and that of the epoch's last step. JSON has no NaN.
-    fields = asdict(record)
-    fields["validation"] = {name: _or_none(statistic) for name, statistic in record.validation.items()}
-    fields |= {name: _or_none(getattr(record, name)) for name in ("loss", "validation_loss", "selection")}
-    line = {"split": stage.split, "stage": stage.stage, "tried_lr": stage.lr, **fields}
-    return json.dumps(line, allow_nan=False) + "\n"
-
-
-def _record(fields: dict[str, Any]) -> EpochRecord:
-    """The record that `_line` wrote."""
-    fields["validation"] = {name: _or_nan(statistic) for name, statistic in fields["validation"].items()}
-    fields |= {name: _or_nan(fields[name]) for name in ("loss", "validation_loss", "selection")}
-    return EpochRecord(**fields)
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value

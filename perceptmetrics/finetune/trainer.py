@@ -17,6 +17,7 @@ from perceptmetrics.datasets import LabelledImages
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.data import epoch_batches, training_units
 from perceptmetrics.finetune.feeds import in_order
+from perceptmetrics.finetune.journal import Journal
 from perceptmetrics.finetune.learner import predict
 from perceptmetrics.finetune.objectives import can_select, selection_statistic
 from perceptmetrics.finetune.processes import Processes
@@ -24,7 +25,6 @@ from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.results import EpochRecord, kept_epoch
 from perceptmetrics.finetune.start import EncoderSource
 from perceptmetrics.finetune.state import (
-    Journal,
     Observer,
     Progress,
     TrainingState,
@@ -32,6 +32,7 @@ from perceptmetrics.finetune.state import (
     load_weights,
     optimizer_tensors,
     read_state,
+    state_named,
     trained_tensors,
     write_state,
 )
@@ -128,7 +129,8 @@ class Stage:
         """
         state = read_state(self._state_file, self._progress.identity)
         if state is not None and state.progress.finished:
-            load_weights(self._learner, state.best)
+            with state_named(self._state_file):
+                load_weights(self._learner, state.best)
             self._run.journal.write(self._name, state.progress.records)
             return state.progress.records
         self._learner.to(self._processes.device)
@@ -265,7 +267,8 @@ class Stage:
     def _restore(self, state: TrainingState) -> None:
         self._progress = state.progress
         self._best = {name: tensor.to(self._processes.device) for name, tensor in state.best.items()}
+        with state_named(self._state_file):
+            load_weights(self._learner, state.weights)
+            load_optimizer(self._optimizer, trained_tensors(self._learner), state.optimizer)
         self._run.journal.write(self._name, state.progress.records)
-        load_weights(self._learner, state.weights)
-        load_optimizer(self._optimizer, trained_tensors(self._learner), state.optimizer)
         self._processes.load_scaler_state(state.progress.scaler)

@@ -36,7 +36,7 @@ def sample_photographs() -> dict[str, Image.Image]:
     if found is None or not found.submodule_search_locations:
         raise MissingExtraError("Scoring the sample photographs", "samples")
     folder = Path(found.submodule_search_locations[0], "data")
-    return {Path(name).stem: Image.open(folder / name).convert("RGB") for name in _FILES}
+    return {Path(name).stem: Image.open(folder / name, formats=("PNG", "JPEG")).convert("RGB") for name in _FILES}
 
 
 def blurred(image: Image.Image, radius: float = 3.0) -> Image.Image:
@@ -55,7 +55,7 @@ def compressed(image: Image.Image, quality: int = 8) -> Image.Image:
     """Compress as JPEG of the given quality (1 to 95) and decode again."""
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
+    return Image.open(buffer, formats=("JPEG",)).convert("RGB")
 
 
 DEGRADATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {

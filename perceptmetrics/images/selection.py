@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from perceptmetrics.images.formats import PLUGIN_FORMATS, readable_formats
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -30,7 +32,6 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Suffixes of images in formats that Pillow reads by itself."""
 
-_PLUGIN_FORMATS = ("AVIF", "HEIF", "JXL")
 _UNREAD_SUFFIXES = frozenset(
     f".{name}"
     for name in (
@@ -53,7 +54,8 @@ _NAMED = 5
 def image_suffixes() -> frozenset[str]:
     """Suffixes, in lower case, of the images that can be read here: also those of Pillow's plug-ins in use."""
     registered = Image.registered_extensions()
-    plugged = {suffix for suffix, name in registered.items() if name.upper() in _PLUGIN_FORMATS and name in Image.OPEN}
+    readable = set(PLUGIN_FORMATS).intersection(readable_formats())
+    plugged = {suffix for suffix, name in registered.items() if name.upper() in readable}
     return (IMAGE_SUFFIXES | plugged) - {suffix for suffix in (".avif",) if suffix not in plugged}
 
 

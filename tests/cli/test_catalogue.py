@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from perceptmetrics import __version__, list_metrics, metric_info
+from perceptmetrics import __version__, create_metric, list_metrics, metric_info
+from perceptmetrics.export.collect import trained_weights_of
+from perceptmetrics.export.write import export_metric
 from perceptmetrics.spec import HubFile
 from tests.cli.in_process import Command
 from tests.cli.run import real_process
@@ -54,6 +57,18 @@ def test_info_shows_the_card(perceptmetrics: Command) -> None:
     assert result.returncode == 0
     for expected in ("arxiv.org/abs/2207.12396", "0 to 1, higher is better", "perceptmetrics fetch clipiqa", "MIT"):
         assert expected in result.stdout
+
+
+def test_exported_metric_has_a_card_and_weights_too(perceptmetrics: Command, tmp_path: Path) -> None:
+    metric = create_metric("lite_iqa")
+    spec = replace(metric.spec, name="mine", card=replace(metric.spec.card, summary="What I like."))
+    export_metric(metric, tmp_path / "mine", spec=spec, weights=trained_weights_of(metric, spec))
+    result = perceptmetrics("info", str(tmp_path / "mine"))
+    assert result.returncode == 0, result.stderr
+    assert "What I like." in result.stdout
+    result = perceptmetrics("fetch", str(tmp_path / "mine"))
+    assert result.returncode == 0, result.stderr
+    assert "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db" in result.stdout
 
 
 def test_unknown_metric_offers_the_nearest(perceptmetrics: Command) -> None:

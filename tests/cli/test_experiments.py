@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from perceptmetrics import create_metric, metric_info
@@ -211,6 +212,31 @@ def test_a_ladder_asks_clipiqa_about_the_attribute_that_changes(
     assert result.exit_code == 0, result.output
     ladders = json.loads((tmp_path / "l.json").read_text())["ladders"]
     assert [ladder["score"] for ladder in ladders] == ["clipiqa.noisiness", "clipiqa.colorfulness"]
+
+
+def test_rows_of_the_paper_are_options_of_every_command_that_takes_metrics() -> None:
+    """CLIP-IQA, Table 2: prompts, templates, encoders and positional embeddings, on images and on a data set."""
+    from perceptmetrics.apps.cli.app import app as commands
+
+    flags = ("--prompts", "--prompt", "--template", "--backbone", "--positional-embedding")
+    for name in ("score", "benchmark", "rank", "compare", "correlate", "ladder", "attributes"):
+        known = {flag for option in get_command(commands).commands[name].params for flag in option.opts}
+        assert known.issuperset(flags), name
+
+
+def test_options_reach_the_metrics_that_take_them(gallery: Path, tiny_clip: list[dict[str, Any]]) -> None:
+    own = ["--template", "A {} image.", "--backbone", "ViT-B-32", "--positional-embedding", "keep"]
+    result = run("attributes", gallery / "chelsea.png", "-m", "clipiqa", "-m", "lite_iqa", "-m", "clipiqa+", *own)
+    assert result.exit_code == 0, result.output
+    given = {
+        asked["name"]: {key for key in asked if key in ("template", "backbone", "positional_embedding")}
+        for asked in tiny_clip
+    }
+    assert given == {"clipiqa": {"template", "backbone", "positional_embedding"}, "lite_iqa": set(), "clipiqa+": set()}
+    (asked,) = (asked for asked in tiny_clip if asked["name"] == "clipiqa")
+    assert (asked["template"], asked["backbone"]) == ("A {} image.", "ViT-B-32")
+    result = run("score", gallery / "chelsea.png", "-m", "lite_iqa", "-m", "perceptclip_iqa", "--prompt", "A dog.")
+    assert "none of lite_iqa, perceptclip_iqa takes prompts" in str(result.exception or result.output)
 
 
 def test_learned_prompts_are_left_alone(gallery: Path, tmp_path: Path, tiny_clip: list[dict[str, Any]]) -> None:

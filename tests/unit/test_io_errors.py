@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptmetrics.errors import InvalidImageError, PerceptMetricsError
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError, PerceptMetricsError
 from perceptmetrics.images.load import check_tensor, load_image
 from tests.support.encoded_images import encode, noise, png_file, sixteen_bit_png
 
@@ -84,24 +84,42 @@ def test_forbidden_files(tmp_path):
         load_image(path)
 
 
-@pytest.mark.parametrize("limit", [2399, 1500, 100])
+@pytest.mark.parametrize("limit", [1199, 100])
 @pytest.mark.parametrize("handling", ["error", "ignore"])
 def test_decompression_bombs(limit, handling, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     warnings.simplefilter(handling)  # what becomes of Pillow's own warning; pytest restores the filters
-    with pytest.raises(InvalidImageError, match=r"PIL\.Image\.MAX_IMAGE_PIXELS"):
+    with pytest.raises(InvalidImageError, match=f"more than {2 * limit:,} pixels, a limit .* max_image_pixels="):
         load_image(PNG)
 
 
-@pytest.mark.parametrize("limit", [2400, None])
-def test_the_limit_of_pixels_is_the_users(limit, monkeypatch):
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("limit", [2400, 1200, None])
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF", "GIF"])
+def test_the_limit_of_pixels_is_twice_pillows(limit, file_format, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    assert load_image(PNG).shape == (3, 40, 60)
+    assert load_image(encode(noise(40, 60), file_format)).shape == (3, 40, 60)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF"])
+def test_the_limit_of_pixels_can_be_stated(file_format, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    file = encode(noise(40, 60), file_format)
+    assert load_image(file, max_image_pixels=2400).shape == (3, 40, 60)
+    with pytest.raises(InvalidImageError, match=r"60 x 40: it has more than 2,399 pixels"):
+        load_image(file, max_image_pixels=2399)
+
+
+@pytest.mark.parametrize("options", [{"max_image_pixels": 0}, {"max_image_pixels": 1.5}, {"icc": "sRGB"}])
+def test_impossible_options_of_decoding(options):
+    with pytest.raises(InvalidOptionError, match=f"{next(iter(options))} must be"):
+        load_image(PNG, **options)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_header_that_claims_60000_x_60000_allocates_nothing(bits):
-    with pytest.raises(InvalidImageError, match="decompression bombs"):
+    with pytest.raises(InvalidImageError, match=r"60000 x 60000: it has more than .* decompression bombs"):
         load_image(png_file(60000, 60000, bits, 2, [b"\0" * 100]))
 
 
@@ -241,7 +259,8 @@ def test_a_mistake_in_code_is_not_reported_as_a_corrupt_file(monkeypatch):
     def mistaken(_):
         raise AttributeError("no such thing")
 
-    monkeypatch.setattr("perceptmetrics.images.load.ImageOps.exif_transpose", mistaken)
+    monkeypatch.setattr("perceptmetrics.images.load.orientation_of", mistaken)
+    monkeypatch.setattr("PIL.Image.Image.getexif", mistaken)
     for source in (PNG, Image.new("RGB", (8, 8))):
         with pytest.raises(AttributeError, match="no such thing"):
             load_image(source)

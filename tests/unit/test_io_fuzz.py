@@ -27,6 +27,14 @@ def png16_with_exif():
     return sixteen_bit_png(noise(9, 11, dtype=np.uint16), exif)
 
 
+def planes(samples):
+    """A TIFF whose channels are stored one after the other; nothing if tifffile is not installed."""
+    tifffile = pytest.importorskip("tifffile")
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, samples.transpose(2, 0, 1), photometric="separated", planarconfig="separate")
+    return stream.getvalue()
+
+
 FILES = {
     "png": encode(PICTURE, "PNG"),
     "png16": png16_with_exif(),
@@ -34,6 +42,8 @@ FILES = {
     "jpeg": encode(PICTURE, "JPEG", exif=orientation_exif(8)),
     "gif": encode(PICTURE, "GIF", save_all=True, append_images=[]),
     "tiff": encode(PICTURE, "TIFF"),
+    "tiff16": encode(noise(9, 11, 1, np.uint16)[:, :, 0], "TIFF", compression="tiff_lzw"),
+    "tiff-planes": planes(noise(9, 11, 4, np.uint16)),
     "tiff-float": encode(noise(9, 11, 1, np.float32)[:, :, 0], "TIFF"),
 }
 if features.check("webp"):

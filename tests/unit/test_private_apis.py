@@ -36,6 +36,11 @@ PRIVATE = [
     ("timm.models._efficientnet_blocks:DepthwiseSeparableConv", "models.encoders.fold"),
     ("timm.models._efficientnet_blocks:InvertedResidual", "models.encoders.fold"),
     ("timm.layers:Conv2dSame", "export.programs.tracing"),
+    ("PIL.Image:OPEN", "images.opening, images.formats"),
+    ("PIL.ImageFile:LOAD_TRUNCATED_IMAGES", "images.pillow"),
+    ("PIL.ImageFile:ImageFile.load", "images.pillow"),
+    ("PIL.TiffImagePlugin:TiffImageFile.load_prepare", "images.opening"),
+    ("PIL.TiffImagePlugin:TiffImageFile.load_end", "images.opening"),
     ("tarfile:EOFHeaderError", "images.sources.tar"),
     ("uvicorn.protocols.http.h11_impl:H11Protocol.on_response_complete", "apps.connections"),
     ("accelerate.state:AcceleratorState._shared_state", "finetune.processes"),
@@ -115,8 +120,10 @@ def test_an_archive_keeps_its_headers_in_a_list(tmp_path):
 
 
 def test_pillow_describes_how_it_decodes(tmp_path):
-    """images.png16 sets the raw mode in `image.tile`."""
+    """images.sixteen_bits and images.tiff set the raw mode in `image.tile`."""
     PIL.Image.new("RGB", (2, 2)).save(tmp_path / "image.png")
     with PIL.Image.open(tmp_path / "image.png") as image:
         codec, extents, _, raw_mode = image.tile[0]
-    assert (codec, extents, raw_mode) == ("zip", (0, 0, 2, 2), "RGB"), "Pillow's tiles have changed: images.png16."
+    assert (codec, extents, raw_mode) == ("zip", (0, 0, 2, 2), "RGB"), (
+        "Pillow's tiles have changed: images.sixteen_bits."
+    )

@@ -46,14 +46,19 @@ def list_metrics(
 
 @command
 def info(
-    name: Annotated[str, typer.Argument(help="A metric, as named by `perceptmetrics list`.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A metric, as named by `perceptmetrics list`, the folder of an exported one, or hub:ORG/NAME.",
+            show_default=False,
+        ),
+    ],
     cache_dir: CacheDir = None,
 ) -> None:
     """Show a metric's card: what its score means, paper, training data, limits, licence, files."""
-    from perceptmetrics.metrics.registry import metric_info
     from perceptmetrics.weights.resolve import find_cached, source_url
 
-    spec = metric_info(name)
+    spec = _spec_of(name, cache_dir)
     rows = {
         "metric": spec.name,
         "score": spec.card.summary,
@@ -76,7 +81,13 @@ def info(
 
 @command
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Metrics whose weights to download.", show_default=False)],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Metrics whose weights to download; also folders of exported ones, and hub:ORG/NAME.",
+            show_default=False,
+        ),
+    ],
     backbone: Annotated[
         str | None,
         typer.Option(help="Encoder to use with backbone= later, such as ViT-L-14.", show_default=False),
@@ -91,11 +102,10 @@ def fetch(
     Afterwards the metrics work offline. Set HF_ENDPOINT to download from a mirror.
     """
     from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
-    from perceptmetrics.metrics.registry import metric_info
     from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve, source_url
 
     options_of_metric = {} if backbone is None else {"backbone": backbone}
-    specs = [pin_revision(apply_options(metric_info(name), options_of_metric), revision) for name in names]
+    specs = [pin_revision(apply_options(_spec_of(name, cache_dir), options_of_metric), revision) for name in names]
     for spec in specs:
         options = ResolveOptions(metric=spec.name, fetch_options=fetch_options(backbone, revision), cache_dir=cache_dir)
         for source in spec.weight_sources:
@@ -103,6 +113,19 @@ def fetch(
             path = resolve(source, options)
             results.print(f"  {printable(str(path))}", soft_wrap=True, markup=False)
             results.print(f"  {path.stat().st_size} bytes, sha256 {file_sha256(path)}", soft_wrap=True)
+
+
+def _spec_of(name: str, cache_dir: Path | None) -> MetricSpec:
+    """What a name stands for: a registered metric, or one in a folder or on the Hub, whose weights that brings too."""
+    from perceptmetrics.metrics.registry import list_metrics, metric_info
+
+    if name in list_metrics():
+        return metric_info(name)
+    from perceptmetrics.factory.folder import find_spec
+    from perceptmetrics.weights.resolve import ResolveOptions
+
+    spec, _ = find_spec(ResolveOptions(metric=name, cache_dir=cache_dir))
+    return spec
 
 
 def _total_size(spec: MetricSpec, cached: list[Path | None]) -> str:

@@ -19,13 +19,20 @@ from perceptmetrics.scoring.stream import score_images
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from perceptmetrics.apps.cli.options import EncoderOptions, MetricOptions, ScoringOptions
+    from perceptmetrics.apps.cli.options import EncoderOptions, MetricOptions, PromptOptions, ScoringOptions
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.scoring.results import ScoredImage
     from perceptmetrics.scoring.stream import ScoreImages
 
-__all__ = ["chosen_device", "create_metrics", "encoder_keywords", "progress_bar", "scorer_with_progress"]
+__all__ = [
+    "chosen_device",
+    "create_metrics",
+    "encoder_keywords",
+    "keywords_of_each",
+    "progress_bar",
+    "scorer_with_progress",
+]
 
 
 def create_metrics(
@@ -45,14 +52,30 @@ def create_metrics(
     if options.checkpoint is not None and len(names) > 1:
         raise InvalidOptionError(f"--checkpoint goes with a single metric, got {', '.join(names)}.")
     metrics = []
-    for name in names:
+    for name, own in keywords_of_each(names, options).items():
         keywords = {**encoder_keywords(options), "checkpoint": options.checkpoint}
-        if options.prompts is not None and (len(names) == 1 or _takes_prompts(name)):
-            keywords["prompts"] = parse_prompts(options.prompts)
-        elif options.prompts is None and default_prompts and _takes_prompts(name):
-            keywords["prompts"] = list(default_prompts)
-        metrics.append(create_metric(name, **keywords))
+        if default_prompts and not own.keys() & {"prompts", "prompt", "template"} and _takes_prompts(name):
+            own["prompts"] = list(default_prompts)
+        metrics.append(create_metric(name, **keywords, **own))
     return metrics
+
+
+def _prompt_keywords(options: PromptOptions) -> dict[str, Any]:
+    """Options that were given, as keywords of `create_metric`."""
+    stated = {name: getattr(options, name) for name in ("prompt", "template", "backbone", "positional_embedding")}
+    if options.prompts is not None:
+        stated["prompts"] = parse_prompts(options.prompts)
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def keywords_of_each(names: Sequence[str], options: PromptOptions) -> dict[str, dict[str, Any]]:
+    """For each metric the keywords that belong to it: with several metrics, those that take prompts have them."""
+    own = _prompt_keywords(options)
+    takers = [name for name in names if len(names) == 1 or _takes_prompts(name)]
+    if own and not takers:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in own)
+        raise InvalidOptionError(f"{flags}: none of {', '.join(names)} takes prompts. Leave it out, or add -m clipiqa.")
+    return {name: dict(own) if name in takers else {} for name in names}
 
 
 def encoder_keywords(options: EncoderOptions) -> dict[str, Any]:

@@ -37,6 +37,7 @@ __all__ = [
     "Overwrite",
     "Paths",
     "Precision",
+    "PromptOptions",
     "ScoringOptions",
     "Seed",
     "Workers",
@@ -117,8 +118,8 @@ class EncoderOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricOptions(EncoderOptions):
-    """How metrics are created."""
+class PromptOptions:
+    """What metrics that take prompts compare images with, and by which encoder (CLIP-IQA, Table 2)."""
 
     prompts: Annotated[
         str | None,
@@ -127,6 +128,32 @@ class MetricOptions(EncoderOptions):
             show_default=False,
         ),
     ] = None
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="A single prompt: the score is its cosine similarity with the image.", show_default=False),
+    ] = None
+    template: Annotated[
+        str | None,
+        typer.Option(
+            help="Sentence with {} for the adjective of an attribute, such as 'A {} photo.'.", show_default=False
+        ),
+    ] = None
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoder: RN50, ViT-B-32, ViT-L-14, ..., or ARCHITECTURE/TAG of open_clip.", show_default=False
+        ),
+    ] = None
+    positional_embedding: Annotated[
+        Literal["drop", "interpolate", "interpolate_table", "keep"] | None,
+        typer.Option(help="Positional embedding at sizes other than that of training.", show_default=False),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricOptions(PromptOptions, EncoderOptions):
+    """How metrics are created."""
+
     checkpoint: Checkpoint = None
 
 

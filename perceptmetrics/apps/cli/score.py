@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from perceptmetrics.apps.cli.options import DEFAULT_METRIC, BatchSize, EncoderOptions, MetricNames, Workers, command
+from perceptmetrics.apps.cli.options import (
+    DEFAULT_METRIC,
+    BatchSize,
+    EncoderOptions,
+    MetricNames,
+    PromptOptions,
+    Workers,
+    command,
+)
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -96,7 +104,7 @@ class ResultOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(EncoderOptions):
+class RunOptions(PromptOptions, EncoderOptions):
     """What scores, and how."""
 
     metric: MetricNames = None
@@ -241,14 +249,17 @@ def _frames_folder(results: ResultOptions) -> Path | None:
 
 def _metric_keywords(options: RunOptions) -> dict[str, dict[str, Any]]:
     """Keywords of `create_metric` by metric; the processes of a cluster choose their devices themselves."""
-    from perceptmetrics.apps.cli.metrics import encoder_keywords
+    from perceptmetrics.apps.cli.metrics import encoder_keywords, keywords_of_each
 
     names = list(dict.fromkeys(options.metric or [DEFAULT_METRIC]))
     shared = encoder_keywords(options)
     if options.engine == "ray":
         del shared["device"]
     checkpoints = _checkpoint_of(names, options.checkpoint or [])
-    return {name: {**shared, "checkpoint": checkpoints.get(name)} for name in names}
+    return {
+        name: {**shared, **own, "checkpoint": checkpoints.get(name)}
+        for name, own in keywords_of_each(names, options).items()
+    }
 
 
 def _checkpoint_of(metrics: list[str], checkpoints: list[str]) -> dict[str, str]:

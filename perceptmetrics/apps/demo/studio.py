@@ -18,6 +18,8 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError, Percept
 from perceptmetrics.explain import explain_images
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.images.load import load_pixels
+from perceptmetrics.images.opening import open_image
+from perceptmetrics.images.options import DEFAULT_DECODING
 from perceptmetrics.images.uploads import upload_area
 from perceptmetrics.reports.explain_panels import panel_rows
 from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page, thumbnail
@@ -206,7 +208,7 @@ class Studio:
         small, pixels = thumbnail(content, _THUMBNAIL), load_pixels(content)[None]
         with self._lock:
             rows = {name: metric.score_batch(pixels)[0].tolist() for name, metric in metrics.items()}
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content), _shown_name(path), DEFAULT_DECODING) as image:
             size = f"{image.width} \N{MULTIPLICATION SIGN} {image.height}"
         return ShownImage(name=_shown_name(path), uri=jpeg_uri(small), size=size, metrics=shown_metrics(metrics, rows))
 

@@ -11,6 +11,8 @@ from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import load_image
+from perceptmetrics.images.opening import open_image
+from perceptmetrics.images.options import DEFAULT_DECODING
 
 if TYPE_CHECKING:
     from perceptmetrics.images.load import ImageSource
@@ -73,7 +75,7 @@ def faithful_uri(path: str | Path, max_side: int) -> str:
         InvalidImageError: The image cannot be read.
     """
     content = Path(path).read_bytes()
-    image = Image.open(io.BytesIO(content))
+    image = open_image(io.BytesIO(content), str(path), DEFAULT_DECODING)
     plain = getattr(image, "n_frames", 1) == 1 and not image.has_transparency_data
     if image.format in _DISPLAYED and plain and max(image.size) <= max_side:
         return _uri(_DISPLAYED[image.format], content)
