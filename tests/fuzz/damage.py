@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -67,6 +68,7 @@ def damaged(draw: Any, files: Sequence[bytes], repair: Callable[[bytes], bytes] 
     return repair(bytes(content)) if draw(st.booleans()) else bytes(content)
 
 
+@functools.cache
 def hostile_values() -> st.SearchStrategy[Any]:
     """Values that no field expects."""
     leaf = st.none() | st.booleans() | st.sampled_from(_NUMBERS) | st.sampled_from(_TEXTS) | st.text(max_size=8)
