@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-from perceptmetrics._util.files import check_regular, expand_home
+from perceptmetrics._util.files import check_regular, expand_home, refuse_empty
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
 from perceptmetrics.factory.folder import find_spec, read_folder
@@ -150,6 +150,7 @@ def create_metric(
         (False, (0.0, 1.0))
     """
     _check_combination(as_loss, precision, loss_weight, loss_reduction, loss_target, loss_sign)
+    refuse_empty(revision=revision)
     lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
@@ -228,6 +229,7 @@ def _resolve_options(
     name: PathLike, cache_dir: PathLike | None, local_files_only: bool, fetched_with: str = ""
 ) -> ResolveOptions:
     """How the files of a metric are looked up."""
+    refuse_empty(cache_dir=cache_dir)
     return ResolveOptions(
         metric=os.fspath(name), fetch_options=fetched_with, cache_dir=cache_dir, local_files_only=local_files_only
     )
@@ -237,6 +239,7 @@ def _look_up(
     lookup: ResolveOptions, checkpoint: PathLike | None, backbone_checkpoint: PathLike | None, *, random: bool = False
 ) -> tuple[MetricSpec, Files]:
     """The specification that a name stands for, and where its weights are."""
+    refuse_empty(name=lookup.metric, checkpoint=checkpoint, backbone_checkpoint=backbone_checkpoint)
     spec, exported = find_spec(lookup)
     files = Files(
         lookup=lookup,
