@@ -38,6 +38,7 @@ from perceptmetrics.images.options import DEFAULT_DECODING, DecodeOptions, IccHa
 from perceptmetrics.images.orientation import ORIENTATION, orientation_of, upright, upright_array
 from perceptmetrics.images.pillow import DECODING_ERRORS, load_strictly
 from perceptmetrics.images.pixels import pixels_of, pixels_of_samples
+from perceptmetrics.images.profiles import Profile, profile_of
 from perceptmetrics.images.sixteen_bits import has_sixteen_bit_colour, read_sixteen_bits
 from perceptmetrics.images.tiff import has_odd_planes, meaning_of_samples, prepare_tiff, tiff_orientation
 from perceptmetrics.images.tiff_planes import read_planes
@@ -108,7 +109,7 @@ def load_pixels(source: ImageSource, options: DecodeOptions = DEFAULT_DECODING) 
     if isinstance(source, np.ndarray):
         return from_array(source)
     if isinstance(source, Image.Image):
-        return _from_pil_image(source)
+        return _from_pil_image(source, options)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_encoded(io.BytesIO(source), f"image of {len(source)} bytes", options)
     if hasattr(source, "read"):
@@ -156,10 +157,16 @@ def _from_encoded(stream: IO[bytes], name: str, options: DecodeOptions) -> Tenso
                 samples = read_sixteen_bits(image, open_file)
             else:
                 load_strictly(image)
-                decoded = upright(image, _stored_orientation(image))
-                _check_decoded_size(decoded, announced, name)
-                return pixels_of(decoded, name, meaning)
-            return pixels_of_samples(upright_array(samples, _stored_orientation(image)), meaning, image.info)
+                _check_decoded_size(image, announced, name)
+                profile = _profile(image, name, options, stream)
+                return pixels_of(upright(image, _stored_orientation(image)), name, meaning, profile)
+            profile = _profile(image, name, options, stream)
+            upright_samples = upright_array(samples, _stored_orientation(image))
+            return pixels_of_samples(upright_samples, name, meaning, profile, image.info)
+
+
+def _profile(image: Image.Image, name: str, options: DecodeOptions, stream: IO[bytes] | None = None) -> Profile | None:
+    return profile_of(image, name, stream) if options.icc == "convert" else None
 
 
 def _grey_samples(stream: IO[bytes], name: str, options: DecodeOptions) -> NDArray[Any]:
@@ -170,7 +177,7 @@ def _grey_samples(stream: IO[bytes], name: str, options: DecodeOptions) -> NDArr
         return np.array(image)
 
 
-def _from_pil_image(image: Image.Image) -> Tensor:
+def _from_pil_image(image: Image.Image, options: DecodeOptions) -> Tensor:
     name = "PIL image"
     with explain_corruption(name):
         if image.width == 0 or image.height == 0:
@@ -179,7 +186,8 @@ def _from_pil_image(image: Image.Image) -> Tensor:
         prepare_tiff(image, name)
         meaning = meaning_of_samples(image)
         load_strictly(image)
-        return pixels_of(upright(image, _orientation(image)), name, meaning)
+        profile = _profile(image, name, options)
+        return pixels_of(upright(image, _orientation(image)), name, meaning, profile)
 
 
 def _stored_orientation(image: Image.Image) -> int:
