@@ -24,6 +24,7 @@ from perceptmetrics._util.threads import run_ahead
 from perceptmetrics.errors import DatasetError, InvalidImageError
 from perceptmetrics.images.decode import default_workers
 from perceptmetrics.images.load import load_pixels
+from perceptmetrics.images.options import current_decoding
 from perceptmetrics.models.views import Variation
 from perceptmetrics.spec.plain import to_plain
 from perceptmetrics.weights.cached_tensors import keep_tensors, recall_tensors
@@ -224,7 +225,7 @@ class FeatureFeed:
         self._dataset, self._metric, self._views, self._recipe = dataset, metric, views, recipe
         self._folder, self._flips = folder, possible_flips(recipe)
         self._draws_one = views.only is not None and views.only.draws_one
-        self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._flips])
+        self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._flips, current_decoding().icc])
         self._unwritten: dict[int, dict[str, Tensor]] = {}
         chunks = [range(start, min(start + _CHUNK, len(dataset))) for start in range(0, len(dataset), _CHUNK)]
         for number, chunk in enumerate(chunks):

@@ -34,7 +34,7 @@ from perceptmetrics.images.addresses import is_address, read_address
 from perceptmetrics.images.arrays import check_tensor, check_unit_range, from_array, to_unit_float
 from perceptmetrics.images.limits import MAX_FILE_BYTES, check_size
 from perceptmetrics.images.opening import explain_corruption, open_image
-from perceptmetrics.images.options import DEFAULT_DECODING, DecodeOptions, IccHandling
+from perceptmetrics.images.options import DecodeOptions, IccHandling, current_decoding, decode_options
 from perceptmetrics.images.orientation import ORIENTATION, orientation_of, upright, upright_array
 from perceptmetrics.images.pillow import DECODING_ERRORS, load_strictly
 from perceptmetrics.images.pixels import pixels_of, pixels_of_samples
@@ -62,15 +62,16 @@ ImageSource: TypeAlias = (
 _log = logging.getLogger(__name__)
 
 
-def load_image(source: ImageSource, *, icc: IccHandling = "convert", max_image_pixels: int | None = None) -> Tensor:
+def load_image(source: ImageSource, *, icc: IccHandling | None = None, max_image_pixels: int | None = None) -> Tensor:
     """Load one image as the canonical tensor.
 
     Args:
         source: A path, or an address such as `s3://bucket/photo.jpg`; encoded bytes, or a binary file that holds them;
             a PIL image; an array in uint8, uint16 or float in [0, 1] of shape (H, W) or (H, W, C) with C = 1 (grey),
             2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); or a float tensor of shape (3, H, W) in [0, 1].
-        icc: See `images.options.DecodeOptions`.
-        max_image_pixels: See `images.options.DecodeOptions`.
+        icc: `"convert"` converts the colours to sRGB as the image's profile says, `"ignore"` takes the numbers as they
+            are. None to convert, or as `images.options.decoding` says.
+        max_image_pixels: Largest number of pixels; None for 179 million, see `images.options.DecodeOptions`.
 
     Returns:
         Shape (3, H, W), RGB, float32 in [0, 1].
@@ -85,15 +86,15 @@ def load_image(source: ImageSource, *, icc: IccHandling = "convert", max_image_p
         >>> load_image(np.full((4, 6), 255, dtype=np.uint8)).shape
         torch.Size([3, 4, 6])
     """
-    return to_unit_float(load_pixels(source, DecodeOptions(icc=icc, max_image_pixels=max_image_pixels)))
+    return to_unit_float(load_pixels(source, decode_options(icc, max_image_pixels)))
 
 
-def load_pixels(source: ImageSource, options: DecodeOptions = DEFAULT_DECODING) -> Tensor:
+def load_pixels(source: ImageSource, options: DecodeOptions | None = None) -> Tensor:
     """Decode one image and check it, but keep 8-bit pixels as uint8.
 
     Args:
         source: See `load_image`.
-        options: How to decode it; tensors and arrays are taken as they are.
+        options: How to decode it; tensors and arrays are taken as they are. None for `current_decoding()`.
 
     Returns:
         Shape (3, H, W), RGB; uint8 in 0..255, or float32 in [0, 1].
@@ -102,6 +103,7 @@ def load_pixels(source: ImageSource, options: DecodeOptions = DEFAULT_DECODING) 
         InvalidImageError: See `load_image`.
         MissingExtraError: See `load_image`.
     """
+    options = current_decoding() if options is None else options
     if isinstance(source, Tensor):
         check_tensor(source, dimensions=(3,))
         check_unit_range(source)

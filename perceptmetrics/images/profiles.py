@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from perceptmetrics.errors import first_line
+from perceptmetrics.errors import InvalidImageError, first_line
 from perceptmetrics.images.code_points import profile_of_code_points, profile_of_gamma
 from perceptmetrics.images.icc import MatrixProfile, read_matrix_profile
 
@@ -103,6 +103,8 @@ def profile_of(image: Image.Image, name: str, stream: IO[bytes] | None = None) -
         if not isinstance(icc, bytes):
             return None
         return _profile(icc, _kind(image))
+    except InvalidImageError:
+        raise
     except _UNUSABLE as error:
         _log.warning("%s: its colour profile is ignored: %s.", name, first_line(error).rstrip("."))
         return None

@@ -85,6 +85,8 @@ def encoder_keywords(options: EncoderOptions) -> dict[str, Any]:
         "precision": options.precision,
         "backbone_checkpoint": options.backbone_checkpoint,
         "cache_dir": options.cache_dir,
+        "icc": options.icc,
+        "max_image_pixels": options.max_image_pixels,
     }
 
 

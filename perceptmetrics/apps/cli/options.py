@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -17,7 +18,8 @@ from perceptmetrics.apps.cli.console import fail
 from perceptmetrics.errors import InvalidOptionError, nearest_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 __all__ = [
     "DEFAULT_METRIC",
@@ -29,7 +31,9 @@ __all__ = [
     "Device",
     "EncoderOptions",
     "Host",
+    "Icc",
     "Label",
+    "MaxImagePixels",
     "MetricName",
     "MetricNames",
     "MetricOptions",
@@ -104,17 +108,29 @@ CacheDir = Annotated[
     Path | None,
     typer.Option(help="Folder for downloaded weights. Default: the Hugging Face cache.", show_default=False),
 ]
+Icc = Annotated[
+    Literal["convert", "ignore"],
+    typer.Option(help="Colour profiles of images: convert the colours to sRGB, or ignore them, as most libraries do."),
+]
+MaxImagePixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Maximum number of pixels per image, from its header. Default: 179 million.", show_default=False
+    ),
+]
 Host = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 accepts connections from this machine only.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions:
-    """Where encoders run, and where their weights come from."""
+    """Where encoders run, where their weights come from, and how images are decoded."""
 
     device: Device = "auto"
     precision: Precision = None
     backbone_checkpoint: BackboneCheckpoint = None
     cache_dir: CacheDir = None
+    icc: Icc = "convert"
+    max_image_pixels: MaxImagePixels = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +186,7 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
 
     A parameter whose type is a dataclass stands for the fields of that class: the command has an option for each field,
     and the function receives the object. The function returns the exit status; None is 0. Ctrl-C ends a command with
-    status 130.
+    status 130. Where a command has `--icc` and `--max-image-pixels`, they hold for every image that it reads.
     """
     own = inspect.signature(function, eval_str=True).parameters
     groups: dict[str, Any] = {
@@ -184,8 +200,10 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
             name: kind(**{option.name: given.pop(option.name) for option in options[name]})
             for name, kind in groups.items()
         }
+        stated = {name: value for holder in (given, *map(vars, objects.values())) for name, value in holder.items()}
         try:
-            status = function(**given, **objects)
+            with _decoding_as(stated):
+                status = function(**given, **objects)
         except KeyboardInterrupt:
             fail("Interrupted.", status=130)
         raise typer.Exit(status or 0)
@@ -197,6 +215,15 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
     wrapper.__signature__ = inspect.Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper
+
+
+def _decoding_as(stated: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Decode images as the options of a command say, if it has such options."""
+    if "icc" not in stated:
+        return nullcontext()
+    from perceptmetrics.images.options import DecodeOptions, decoding
+
+    return decoding(DecodeOptions(icc=stated["icc"], max_image_pixels=stated.get("max_image_pixels")))
 
 
 @functools.cache
