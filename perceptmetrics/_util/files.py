@@ -8,10 +8,12 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perceptmetrics.errors import InvalidOptionError
+
 if TYPE_CHECKING:
     from io import BufferedReader
 
-__all__ = ["NotAFileError", "check_regular", "expand_home", "open_regular"]
+__all__ = ["NotAFileError", "check_regular", "expand_home", "open_regular", "refuse_empty"]
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -24,6 +26,23 @@ _KINDS = (
 
 class NotAFileError(OSError):
     """A path leads to something that is not a regular file; the message names the path and what it is."""
+
+
+def refuse_empty(**paths: object) -> None:
+    """Refuse empty texts as paths, which the system would take for the working directory.
+
+    Args:
+        **paths: Paths by the name of the option that gives them; None for those that are not given.
+
+    Raises:
+        InvalidOptionError: One is an empty text.
+    """
+    for name, path in paths.items():
+        if path == "":
+            raise InvalidOptionError(
+                f"{name} is an empty text; expected a path. Is a variable unset? Give a path ('.' for the working "
+                f"directory), or leave {name} out."
+            )
 
 
 def expand_home(path: str | os.PathLike[str]) -> Path:

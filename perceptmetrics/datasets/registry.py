@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics.datasets import (
     ava,
     csv_file,
@@ -139,6 +140,7 @@ def load_dataset(
         DatasetError: There is no such data set, or its files do not have the expected form.
         InvalidOptionError: An option is unknown or has an invalid value.
     """
+    refuse_empty(root=root)
     module = _module(name)
     check_missing(missing)
     parameters = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics.datasets.locate import find_files
 from perceptmetrics.datasets.table import IMAGE_COLUMNS, read_table
 from perceptmetrics.errors import DatasetError
@@ -57,6 +58,7 @@ def read_ratings(
     Raises:
         DatasetError: The file, a column or the images are not as expected; the message says what was found.
     """
+    refuse_empty(path=path, folder=folder)
     path = Path(path)
     table = read_table(path)
     name_column = table.image_column(image_column)

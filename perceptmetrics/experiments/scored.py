@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
 from perceptmetrics.images.find import find_images
 from perceptmetrics.scoring.stream import ScoreImages, first_failure
@@ -30,6 +31,7 @@ def images_of_folder(folder: str | os.PathLike[str]) -> list[Path]:
         DatasetError: The path is not a folder.
         InvalidImageError: The folder contains no image.
     """
+    refuse_empty(folder=folder)
     if not Path(folder).is_dir():
         raise DatasetError(f"Expected a folder of images, got {str(folder)!r}, which is not a folder.")
     return list(find_images([folder]))

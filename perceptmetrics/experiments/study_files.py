@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 from perceptmetrics._util.csv_cells import csv_line, unmarked
 from perceptmetrics._util.delimited import TextTableError, read_delimited
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.experiments.agreement import Choice
 from perceptmetrics.experiments.study import Side, Study, StudyPair
@@ -103,6 +104,7 @@ def _score(cell: str) -> float:
 
 def _read(path: str | os.PathLike[str], columns: Sequence[str]) -> list[dict[str, str]]:
     """The cells of the columns; cells are separated as `read_delimited` says."""
+    refuse_empty(path=path)
     try:
         table = read_delimited(Path(path).read_bytes(), str(path), foreign=False)
         missing = [column for column in columns if column not in table.header]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-from perceptmetrics._util.files import check_regular, expand_home
+from perceptmetrics._util.files import check_regular, expand_home, refuse_empty
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
 from perceptmetrics.factory.folder import find_spec, read_folder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.models.prompts import PromptsOption
     from perceptmetrics.models.quantize import Precision
-    from perceptmetrics.spec import Aggregation, CropMode, MetricSpec, PositionalEmbedding
+    from perceptmetrics.spec import Aggregation, CropMode, MetricSpec, PatchSelection, PositionalEmbedding
 
 __all__ = ["create_metric", "create_pretrained_encoder"]
 
@@ -35,7 +35,7 @@ PathLike = str | os.PathLike[str]
 
 
 class MetricOptions(TypedDict, total=False):
-    """Keywords of `create_metric` for a metric; the last ten are options of some metrics only."""
+    """Keywords of `create_metric` for a metric; the last thirteen are options of some metrics only."""
 
     checkpointing: bool
     weights: Literal["pretrained"] | None
@@ -58,6 +58,9 @@ class MetricOptions(TypedDict, total=False):
     crops: int | None
     crop_mode: CropMode | None
     raw: bool | None
+    patches: PatchSelection | None
+    output: str | None
+    temperature: float | None
 
 
 class LossOptions(MetricOptions, total=False):
@@ -142,7 +145,7 @@ def create_metric(
         max_image_pixels: Largest number of pixels of an image that the metric reads; None for 179 million.
         **options: Options of the metric; `clipiqa` takes `prompts`, `prompt`, `template`, `backbone` and
             `positional_embedding`, `clip_uiqa` also `aggregation` and `regressor`, `perceptclip_iqa` takes `crops`,
-            `crop_mode` and `raw`.
+            `crop_mode` and `raw`, `liqe` takes `patches`, `liqe_mix` also `output`, and `qualiclip` `temperature`.
 
     Returns:
         A frozen `Metric` in eval mode, or a `PerceptualLoss` around it.
@@ -159,6 +162,7 @@ def create_metric(
         (False, (0.0, 1.0))
     """
     _check_combination(as_loss, precision, loss_weight, loss_reduction, loss_target, loss_sign)
+    refuse_empty(revision=revision)
     lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
@@ -238,6 +242,7 @@ def _resolve_options(
     name: PathLike, cache_dir: PathLike | None, local_files_only: bool, fetched_with: str = ""
 ) -> ResolveOptions:
     """How the files of a metric are looked up."""
+    refuse_empty(cache_dir=cache_dir)
     return ResolveOptions(
         metric=os.fspath(name), fetch_options=fetched_with, cache_dir=cache_dir, local_files_only=local_files_only
     )
@@ -247,6 +252,7 @@ def _look_up(
     lookup: ResolveOptions, checkpoint: PathLike | None, backbone_checkpoint: PathLike | None, *, random: bool = False
 ) -> tuple[MetricSpec, Files]:
     """The specification that a name stands for, and where its weights are."""
+    refuse_empty(name=lookup.metric, checkpoint=checkpoint, backbone_checkpoint=backbone_checkpoint)
     spec, exported = find_spec(lookup)
     files = Files(
         lookup=lookup,

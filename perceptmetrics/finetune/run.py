@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics._util.full_disk import explain_full_disk
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
@@ -100,6 +101,7 @@ def finetune(
         >>> data = load_dataset("livec", "data/livec/ChallengeDB_release", missing="skip")  # doctest: +SKIP
         >>> result = finetune(recipe, [data], "runs/livec")  # doctest: +SKIP
     """
+    refuse_empty(output=output, backbone_checkpoint=backbone_checkpoint, cache_dir=cache_dir)
     folder = Path(output)
     stated = None if backbone_checkpoint is None else Path(backbone_checkpoint)
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.images.addresses import is_address
@@ -52,6 +53,7 @@ class TableScorer:
         Raises:
             InvalidOptionError: There is no metric, something is not a metric, or a metric is given twice.
         """
+        refuse_empty(folder=limits.get("folder"))
         given = [metrics] if isinstance(metrics, (str, os.PathLike, Metric)) else list(metrics)
         made = tuple(create_metric(one) if isinstance(one, (str, os.PathLike)) else one for one in given)
         other = [type(one).__name__ for one in made if not isinstance(one, Metric)]

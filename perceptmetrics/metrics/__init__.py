@@ -9,9 +9,12 @@ from perceptmetrics.metrics.clipiqa import CLIPIQA, CLIPIQA_PLUS, CLIPIQA_PLUS_R
 from perceptmetrics.metrics.hpsv2 import HPSV2_1
 from perceptmetrics.metrics.laion_aes import LAION_AES
 from perceptmetrics.metrics.laion_aes_v1 import LAION_AES_V1, LAION_AES_V1_B16, LAION_AES_V1_B32
+from perceptmetrics.metrics.liqe import LIQE, LIQE_MIX
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.metrics.maclip import MACLIP
 from perceptmetrics.metrics.perceptclip import PERCEPTCLIP_EMO, PERCEPTCLIP_IQA, PERCEPTCLIP_MEM
 from perceptmetrics.metrics.pickscore import PICKSCORE
+from perceptmetrics.metrics.qualiclip import QUALICLIP
 from perceptmetrics.metrics.vitmem import VITMEM
 
 __all__ = ["BUILTIN_SPECS"]
@@ -35,4 +38,8 @@ BUILTIN_SPECS = (
     PICKSCORE,
     VITMEM,
     *ARNIQA_METRICS,
+    LIQE,
+    LIQE_MIX,
+    QUALICLIP,
+    MACLIP,
 )

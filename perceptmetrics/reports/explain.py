@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.reports.explain_panels import ExplainedPanel, panel_rows
 from perceptmetrics.reports.files import check_output, failures, json_bytes, write_report
@@ -60,6 +61,7 @@ def write_explanations(output: str | os.PathLike[str], explanations: Explanation
     Returns:
         The written files.
     """
+    refuse_empty(output=output)
     output = Path(output)
     images = explanations.images
     check_explain_output(output, len(images))

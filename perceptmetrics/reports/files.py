@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perceptmetrics._util.atomic import write_whole
+from perceptmetrics._util.files import refuse_empty
 from perceptmetrics._util.version import __version__
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.reports.plots import PLOT_FORMATS, figure_bytes
@@ -63,6 +64,7 @@ def write_report(output: str | os.PathLike[str], stem: str | Mapping[str, str], 
     Raises:
         InvalidOptionError: See `check_output`.
     """
+    refuse_empty(output=output)
     output = Path(output)
     check_output(output, makers)
     suffix = output.suffix.lstrip(".").lower()

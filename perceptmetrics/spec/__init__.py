@@ -32,8 +32,17 @@ from perceptmetrics.spec.heads import (
     RegressorSpec,
 )
 from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
-from perceptmetrics.spec.score_maps import AffineMap, IdentityMap, LogisticMap, ScoreMap, SoftmaxMap
+from perceptmetrics.spec.score_maps import (
+    AffineMap,
+    ExpectedLevelMap,
+    IdentityMap,
+    LogisticMap,
+    MarginalMap,
+    ScoreMap,
+    SoftmaxMap,
+)
 from perceptmetrics.spec.sources import HubFile, PackageFile, WeightSource
+from perceptmetrics.spec.text_heads import FeaturePairsHeadSpec, MagnitudeHeadSpec, TextAxis, TextGridHeadSpec
 from perceptmetrics.spec.views import (
     CentreCropView,
     CropMode,
@@ -65,6 +74,8 @@ __all__ = [
     "CropsView",
     "EncoderFeatures",
     "EncoderSpec",
+    "ExpectedLevelMap",
+    "FeaturePairsHeadSpec",
     "FragmentsView",
     "HeadLayout",
     "HeadSpec",
@@ -73,6 +84,8 @@ __all__ = [
     "Interpolation",
     "LogisticMap",
     "LoraSpec",
+    "MagnitudeHeadSpec",
+    "MarginalMap",
     "MetricSpec",
     "MlpHeadSpec",
     "PackageFile",
@@ -92,6 +105,8 @@ __all__ = [
     "SoftmaxMap",
     "SquareView",
     "Task",
+    "TextAxis",
+    "TextGridHeadSpec",
     "TimmEncoderSpec",
     "ViewSpec",
     "ViewsSpec",

@@ -107,6 +107,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
     except ImportError as error:
         raise MissingExtraError("Reading videos", "video") from error
     name = os.fspath(path)
+    if not name:
+        raise InvalidImageError("The path of the video is empty; expected the path of a file.")
     try:
         check_regular(name)
     except OSError as error:

@@ -71,7 +71,8 @@ def test_check_names_what_is_missing_and_what_is_corrupt(perceptmetrics: Command
     assert result.returncode == 1
     assert "Problem: 1 labelled images have no file." in result.stdout
     assert "Missing: I01_01_1.bmp" in result.stdout
-    assert "Unreadable: I02_01_1.bmp (cannot identify" in result.stdout
+    assert "Unreadable: I02_01_1.bmp (" in result.stdout
+    assert "i02_01_1.BMP is not an image in a format that can be read" in result.stdout
     assert "Problem: There are labels for 12 images; the official release has 3000." in result.stdout
     accepted = perceptmetrics("dataset", "check", "tid2013", tmp_path, "--missing", "skip")
     assert "have no file" not in accepted.stdout

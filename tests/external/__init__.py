@@ -33,4 +33,4 @@ def external_metrics() -> Iterator[None]:
     finally:
         VIEWS.unregister("strided_patches")
         HEADS.unregister("levels")
-        SCORE_MAPS.unregister("expectation")
+        SCORE_MAPS.unregister("outside_expectation")

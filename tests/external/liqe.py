@@ -156,7 +156,7 @@ class ExpectationMap(ScoreMap):
         highest: The last one.
     """
 
-    kind: ClassVar[str] = "expectation"
+    kind: ClassVar[str] = "outside_expectation"
     is_bounded: ClassVar[bool] = True
     lowest: float
     highest: float
@@ -176,7 +176,7 @@ class ExpectationMap(ScoreMap):
 
 
 LIQE = MetricSpec(
-    name="liqe",
+    name="outside_liqe",
     task="quality",
     encoder=openai_clip("ViT-B-32", positional_embedding="keep"),
     views=ViewsSpec(views=(StridedPatchesView(),), mean=CLIP_MEAN, std=CLIP_STD),

@@ -30,7 +30,7 @@ summary: Redness of generated images.
 source: the tests
 task: quality
 data: csv
-metric: liqe
+metric: outside_liqe
 train: {train}
 loss: {loss}
 optimizer: {{lr: 0.01, batch_size: 8, epochs: 4, patience: null}}
@@ -55,7 +55,7 @@ def clip_file(tmp_path_factory):
 
 def by_hand(image, encoder, texts, scale):
     """LIQE's score of one image (3, H, W), patch by patch."""
-    spec = metric_info("liqe")
+    spec = metric_info("outside_liqe")
     mean, std = (torch.tensor(values)[:, None, None] for values in (spec.views.mean, spec.views.std))
     pixels = (image - mean) / std
     corners = [(top, left) for top in range(0, image.shape[1] - 223, 32) for left in range(0, image.shape[2] - 223, 32)]
@@ -69,7 +69,7 @@ def by_hand(image, encoder, texts, scale):
 
 @pytest.mark.parametrize(("size", "patches"), [((224, 224), 1), ((256, 320), 8), ((480, 640), 15)])
 def test_it_computes_its_formula(clip_file, size, patches):
-    metric = create_metric("liqe", backbone_checkpoint=clip_file, weights=None)
+    metric = create_metric("outside_liqe", backbone_checkpoint=clip_file, weights=None)
     spec = metric.spec
     encoder, text = build_image_and_text(spec.encoder, clip_file)
     texts = text.encode(spec.head.texts)
@@ -81,7 +81,7 @@ def test_it_computes_its_formula(clip_file, size, patches):
 
 
 def test_small_images_are_enlarged():
-    metric = create_metric("liqe", weights=None)
+    metric = create_metric("outside_liqe", weights=None)
     assert metric(torch.rand(1, 3, 40, 60)).shape == (1,)
 
 
@@ -159,5 +159,5 @@ def test_images_with_different_numbers_of_patches_train_together(tmp_path, monke
 
 def test_a_recipe_names_a_metric_or_its_parts(tmp_path):
     (tmp_path / "recipe.yaml").write_text(RECIPE.format(train="head", loss="mse") + "encoder: RN50\n")
-    with pytest.raises(InvalidSpecError, match="metric: liqe brings its own encoder"):
+    with pytest.raises(InvalidSpecError, match="metric: outside_liqe brings its own encoder"):
         load_recipe(tmp_path / "recipe.yaml")

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from perceptmetrics.finetune import EpochRecord, StageName, finetune, load_recipe, state, trainer
+from perceptmetrics.finetune import EpochRecord, StageName, finetune, load_recipe, sealed_files, trainer
 from perceptmetrics.finetune.state import NullObserver
 from perceptmetrics.weights.tensor_files import save_tensors
 from tests.finetune.tiny import hurry, rated
@@ -57,7 +57,7 @@ def main(job: dict[str, Any]) -> None:
     if job.get("save_each_step"):
         trainer._SAVE_AFTER = -1.0
     if "write" in job:
-        state.save_tensors = half_written(job["write"])
+        sealed_files.save_tensors = half_written(job["write"])
     finetune(
         load_recipe(job["recipe"], job["settings"]),
         [rated(Path(job["pictures"]))],

@@ -6,9 +6,19 @@ import json
 
 import pytest
 
+from tests.golden import published
 from tests.golden.write import GOLDEN, golden_scores
 
 
 def test_lite_iqa_gives_the_recorded_scores() -> None:
     """The tolerance leaves room for other versions of Pillow's JPEG and of PyTorch's convolutions."""
     assert golden_scores() == pytest.approx(json.loads(GOLDEN.read_text()), abs=2e-3)
+
+
+def test_published_heads_on_small_random_encoders_give_the_recorded_scores() -> None:
+    """The weights are drawn from seeds; the encoders are those of the contract suite."""
+    recorded = json.loads(published.GOLDEN.read_text())
+    scores = published.golden_scores()
+    assert scores.keys() == recorded.keys()
+    for name, expected in recorded.items():
+        assert scores[name] == pytest.approx(expected, abs=2e-4, rel=1e-3), name

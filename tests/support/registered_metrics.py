@@ -15,7 +15,7 @@ from typing import Any
 from perceptmetrics import Metric, MetricSpec, create_metric, list_metrics, metric_info, register_metric
 from perceptmetrics.metrics import registry
 from perceptmetrics.models.encoders.named import encoder_width
-from perceptmetrics.spec import EncoderSpec, MlpHeadSpec, PackageFile
+from perceptmetrics.spec import EncoderSpec, FeaturePairsHeadSpec, MlpHeadSpec, PackageFile
 from tests.support import small_clip
 
 # Whose random weights give the photographs cosines above 0 with the prompt of the contract: others count as 0.
@@ -43,6 +43,8 @@ def tiny(spec: MetricSpec) -> MetricSpec:
     if isinstance(head, MlpHeadSpec):
         width = small_clip.FEATURE_SIZE if encoder.reads_text else encoder_width(encoder)
         head = replace(head, widths=(head.joined_views * width, *head.widths[1:]))
+    if isinstance(head, FeaturePairsHeadSpec):
+        head = replace(head, width=small_clip.FEATURE_SIZE)
     return replace(spec, encoder=encoder, head=head)
 
 

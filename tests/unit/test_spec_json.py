@@ -145,6 +145,10 @@ def required_fields():
         "scaled",
         "selection",
         "most",
+        "temperature",
+        "power",
+        "base_cosine",
+        "base_magnitude",
     }
     for spec in BUILTIN_SPECS:
         for path in places(json.loads(spec_to_json(spec))):
@@ -194,7 +198,7 @@ def test_a_missing_field_is_named(spec, path):
         (
             ("head", "kind"),
             "forest",
-            r"spec.head.kind must be one of \['antonym', 'cosine', 'mlp', 'prompt'\], got 'forest'",
+            r"spec.head.kind must be one of \['antonym', 'cosine', .* 'mlp', 'prompt', 'text_grid'\], got 'forest'",
         ),
         (("score", "higher_is_better"), None, "spec.score.higher_is_better must be of type bool, got None"),
         (("score", "labels"), "quality", "spec.score.labels must be a list"),

@@ -28,6 +28,7 @@ from perceptmetrics.apps.cli.export import export
 from perceptmetrics.apps.cli.finetune import finetune
 from perceptmetrics.apps.cli.heads import heads
 from perceptmetrics.apps.cli.ladder import ladder
+from perceptmetrics.apps.cli.options import CheckedCommand
 from perceptmetrics.apps.cli.publish import publish
 from perceptmetrics.apps.cli.rank import rank
 from perceptmetrics.apps.cli.score import score
@@ -82,11 +83,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, cls=CheckedCommand)(_command)
 for _group, (_help, _commands) in GROUPS.items():
     _subcommands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help=_help)
     for _name, _command in _commands.items():
-        _subcommands.command(_name)(_command)
+        _subcommands.command(_name, cls=CheckedCommand)(_command)
     app.add_typer(_subcommands, name=_group)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from perceptmetrics.apps.cli.console import fail
 from perceptmetrics.errors import InvalidOptionError, nearest_names
@@ -26,6 +27,7 @@ __all__ = [
     "BackboneCheckpoint",
     "BatchSize",
     "CacheDir",
+    "CheckedCommand",
     "Checkpoint",
     "DatasetOptions",
     "Device",
@@ -179,6 +181,23 @@ class ScoringOptions(MetricOptions):
 
     batch_size: BatchSize = 8
     workers: Workers = None
+
+
+class CheckedCommand(TyperCommand):
+    """A command that takes no empty argument: as a path it would stand for the working directory."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, after a look for empty ones."""
+        for before, argument in zip(["", *args], args, strict=False):
+            option, equals, value = argument.partition("=")
+            is_option = argument.startswith("--") and equals == "="
+            if not (value if is_option else argument):
+                named = option if is_option else before if before.startswith("-") else "An argument"
+                raise InvalidOptionError(
+                    f"{named} is an empty text. Is a variable unset? Give a value ('.' for the working directory), or "
+                    "leave it out."
+                )
+        return super().parse_args(ctx, args)
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., None]:

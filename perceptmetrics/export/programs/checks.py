@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics._util.files import expand_home
+from perceptmetrics._util.files import expand_home, refuse_empty
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.factory.folder import cloudy_images
 
@@ -66,6 +66,7 @@ def check_file(path: Path | str, suffix: str, *, overwrite: bool) -> Path:
     Raises:
         InvalidOptionError: The suffix is wrong, the file exists, or the path is a folder.
     """
+    refuse_empty(path=path)
     found = expand_home(path).resolve()
     if found.suffix.lower() != suffix:
         raise InvalidOptionError(f"Expected a file name that ends in {suffix}, got {found.name!r}.")
