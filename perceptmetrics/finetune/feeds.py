@@ -168,10 +168,7 @@ class PixelFeed:
 
 
 def read_image(dataset: LabelledImages, index: int) -> Tensor:
-    """Read an image of a data set.
-
-    Returns:
-        Shape (3, H, W), uint8, or float32 in [0, 1] if the file has more than 8 bits.
+    """Read an image of a data set: shape (3, H, W), uint8, or float32 in [0, 1] if the file has more than 8 bits.
 
     Raises:
         DatasetError: It cannot be read; the message names data set and image.

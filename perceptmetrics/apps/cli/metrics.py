@@ -10,7 +10,8 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from perceptmetrics.apps.cli.console import messages
-from perceptmetrics.apps.cli.options import DEFAULT_METRIC, parse_prompts
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC
+from perceptmetrics.apps.cli.values import parse_prompts
 from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.metrics.registry import metric_info
