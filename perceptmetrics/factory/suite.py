@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.models.metric import Metric
-from perceptmetrics.models.metric_base import MetricBase
+from perceptmetrics.models.metric_base import MetricBase, common_decoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,8 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
         **create_options: Passed to `create_metric` for each of the names: `device`, `dtype`, `cache_dir`, ...
 
     Raises:
-        InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices.
+        InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices or decode
+            images in different ways.
 
     Example:
         >>> import torch
@@ -62,6 +63,7 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
             )
         if len({metric.device for metric in made}) > 1:
             raise InvalidOptionError("The metrics of a suite must be on one device; move them there first.")
+        self.decoding = common_decoding(made)
         self.metrics = nn.ModuleList(made)
         self._plan = _plan(made)
         self.register_load_state_dict_post_hook(_plan_anew)  # type: ignore[no-untyped-call]

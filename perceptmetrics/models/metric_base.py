@@ -23,9 +23,10 @@ from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, 
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.find import is_file_pattern
 from perceptmetrics.images.load import ImageSource, check_tensor
+from perceptmetrics.images.options import DecodeOptions, current_decoding
 from perceptmetrics.images.sources import NamedImage, find_sources, is_container
 
-__all__ = ["MetricBase", "Prompts", "is_single_image", "single_images"]
+__all__ = ["MetricBase", "Prompts", "common_decoding", "is_single_image", "single_images"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -34,7 +35,13 @@ Prompts: TypeAlias = "str | Iterable[str] | Tensor"
 
 
 class MetricBase(nn.Module, ABC, Generic[T_co]):
-    """Scores images; `T_co` is the form in which scores are returned."""
+    """Scores images; `T_co` is the form in which scores are returned.
+
+    Attributes:
+        decoding: How it decodes the images that it scores; None for `images.options.current_decoding()`.
+    """
+
+    decoding: DecodeOptions | None = None
 
     @property
     @abstractmethod
@@ -127,7 +134,7 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
         given = self._given_prompts(prompts)
 
         def pixels() -> Iterator[tuple[int, Tensor]]:
-            for index, decoded in enumerate(decode_ahead(single_images(images), workers)):
+            for index, decoded in enumerate(decode_ahead(single_images(images), workers, self.decoding)):
                 if decoded.pixels is None:
                     raise InvalidImageError(f"Image {index}: {decoded.error}") from decoded.error
                 if self.reads_prompts:
@@ -230,6 +237,21 @@ def _naming(indices: Sequence[int]) -> Iterator[None]:
         yield
     except InvalidImageError as error:
         raise InvalidImageError(f"Image {', '.join(map(str, indices))}: {error}") from error
+
+
+def common_decoding(metrics: Iterable[MetricBase[Any]]) -> DecodeOptions | None:
+    """How metrics that score the same images decode them.
+
+    Raises:
+        InvalidOptionError: They decode them in different ways.
+    """
+    stated = [metric.decoding for metric in metrics]
+    if len({decoding or current_decoding() for decoding in stated}) > 1:
+        raise InvalidOptionError(
+            "Metrics that score the same images must decode them in one way. Create them with the same icc= and "
+            "max_image_pixels=."
+        )
+    return next((decoding for decoding in stated if decoding is not None), None)
 
 
 def is_single_image(images: object) -> bool:
