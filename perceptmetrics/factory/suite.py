@@ -18,7 +18,9 @@ from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.metric_base import MetricBase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from torch.nn.modules.module import _IncompatibleKeys
 
     from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.views import Views
@@ -64,7 +66,7 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
             raise InvalidOptionError("The metrics of a suite must be on one device; move them there first.")
         self.metrics = nn.ModuleList(made)
         self._plan = _plan(made)
-        self.register_load_state_dict_post_hook(_plan_anew)  # type: ignore[no-untyped-call]
+        self.close()
 
     @property
     def device(self) -> torch.device:
@@ -91,6 +93,33 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
             columns.append(metric.score_features(features[key], images.shape[0], own))
         return torch.cat(columns, dim=1)
 
+    def requires_grad_(self, requires_grad: bool = True) -> MetricSuite:
+        """Let all weights train, or freeze them; see `Metric.requires_grad_`."""
+        for metric, _, _ in self._plan:
+            metric.requires_grad_(requires_grad)
+        return self.open() if requires_grad else self.close()
+
+    def train(self, mode: bool = True) -> MetricSuite:
+        """Switch to training mode, except for what is frozen in the metrics."""
+        self.training = mode
+        for metric, _, _ in self._plan:
+            metric.train(mode)
+        return self
+
+    def opened(self) -> MetricSuite:
+        """See `Closed.opened`; the metrics are open too."""
+        shown = super().opened()
+        shown.metrics = nn.ModuleList([metric.opened() for metric, _, _ in self._plan])
+        return shown
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
+        """As for any module; what the metrics have in common is found again."""
+        loaded = super().load_state_dict(state_dict, strict, assign)
+        self._plan = _plan([metric for metric, _, _ in self._plan])
+        return loaded
+
     def to_output(self, rows: Tensor) -> dict[str, Tensor]:
         """Scores by the metric's name: shape (N,), or (N, K) for a metric with K labels."""
         metrics = [metric for metric, _, _ in self._plan]
@@ -116,10 +145,6 @@ def _plan(metrics: Sequence[Metric]) -> list[tuple[Metric, Metric, Views]]:
         encoder = next((other for _, other, _ in plan if _same_encoder(other, metric)), metric)
         plan.append((metric, encoder, view))
     return plan
-
-
-def _plan_anew(suite: MetricSuite, *_: object) -> None:
-    suite._plan = _plan([metric for metric, _, _ in suite._plan])  # noqa: SLF001 - a method that PyTorch calls
 
 
 def _same_views(one: Views, other: Views) -> bool:

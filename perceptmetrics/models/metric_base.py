@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, batches_by_size
@@ -24,6 +24,7 @@ from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.find import is_file_pattern
 from perceptmetrics.images.load import ImageSource, check_tensor
 from perceptmetrics.images.sources import NamedImage, find_sources, is_container
+from perceptmetrics.models.closed import Closed
 
 __all__ = ["MetricBase", "Prompts", "is_single_image", "single_images"]
 
@@ -33,8 +34,11 @@ Prompts: TypeAlias = "str | Iterable[str] | Tensor"
 """One text for all images, the text of each, or text features of each, shape (N, D): see `Metric.encode_prompts`."""
 
 
-class MetricBase(nn.Module, ABC, Generic[T_co]):
-    """Scores images; `T_co` is the form in which scores are returned."""
+class MetricBase(Closed, ABC, Generic[T_co]):
+    """Scores images; `T_co` is the form in which scores are returned.
+
+    It is frozen, and closed to a module that contains it, until its own `requires_grad_(True)` is called.
+    """
 
     @property
     @abstractmethod

@@ -31,11 +31,11 @@ _EXAMPLE = (2, 3, 500, 420)
 
 
 class _Program(nn.Module):
-    """A metric on float32 pixels, without its checks and conversions of input."""
+    """A metric on float32 pixels, without its checks and conversions of input; its weights are those of the program."""
 
     def __init__(self, metric: Metric) -> None:
         super().__init__()
-        self.metric = metric
+        self.metric = metric.opened()
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images of shape (N, 3, H, W): shape (N,) or (N, K), float32."""

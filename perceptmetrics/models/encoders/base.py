@@ -35,6 +35,7 @@ class Encoder(nn.Module, ABC):
         min_size: Smallest height and width, in pixels, from which features can be computed.
         shared: Tensors that other encoders of the process may use too. Who changes weights in place, or loads weights
             into a part of the encoder, first calls `shared.separate(encoder)`.
+        may_train: Whether weights are meant to train: `requires_grad_(True)` was called, or adapters were attached.
     """
 
     library_prefix: str = ""
@@ -42,6 +43,7 @@ class Encoder(nn.Module, ABC):
     feature_size: int
     min_size: int
     shared: SharedTensors
+    may_train: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,6 +60,7 @@ class Encoder(nn.Module, ABC):
         """Freeze the weights or let them train; what trains is no longer shared."""
         if requires_grad:
             self.shared.separate(self)
+        self.may_train = requires_grad
         return super().requires_grad_(requires_grad)
 
     @property
