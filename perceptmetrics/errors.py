@@ -54,7 +54,7 @@ class DatasetError(PerceptMetricsError, ValueError):
 
 
 class WeightsError(PerceptMetricsError, RuntimeError):
-    """A weight file is missing, damaged, of another layout, or not the file that was expected."""
+    """A weight file is missing, corrupt, of another layout, or not the file that was expected."""
 
 
 class PublishingError(PerceptMetricsError, RuntimeError):

@@ -12,7 +12,7 @@ from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.export.write import EXACT, HALF, check_destination, export_metric
 from perceptmetrics.factory.build import Files, build_metric, encoder_file
 from perceptmetrics.factory.folder import read_folder
-from perceptmetrics.factory.tuned_encoder import TunedWeights, read_tuned, tuned_tower
+from perceptmetrics.factory.tuned_encoder import TunedWeights, read_tuned, tuned_weights
 from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.models.encoders import Placement, read_encoder_weights
 from perceptmetrics.spec import MetricSpec
@@ -140,7 +140,7 @@ def _slim(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[
 
 
 def _merged(spec: MetricSpec, tuned: TunedWeights, encoder: Path | None) -> tuple[MetricSpec, TrainedWeights]:
-    merged = tuned_tower(tuned, spec.encoder, encoder)
+    merged = tuned_weights(tuned, spec.encoder, encoder)
     merged_spec = replace(spec, encoder=replace(spec.encoder, lora=None, in_trained_file=True))
     return merged_spec, TrainedWeights(head=tuned.trained.head, encoder=merged.tensors)
 

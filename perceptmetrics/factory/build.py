@@ -15,7 +15,7 @@ from torch import nn
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.factory.encoder_pair import EncoderPair, Material
-from perceptmetrics.factory.tuned_encoder import TunedWeights, cached_tower, check_base, read_tuned, tuned_tower
+from perceptmetrics.factory.tuned_encoder import TunedWeights, cached_encoder, check_base, read_tuned, tuned_weights
 from perceptmetrics.models.encoders import Encoder, Placement, build_image_encoder, load_image_encoder
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.pool import Pool
@@ -128,7 +128,7 @@ def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> 
         elsewhere = encoder_file(spec, tuned, files)
         if elsewhere is None and not tuned.trained.encoder:
             return None
-        return build_image_encoder(plain, tuned_tower(tuned, plain, elsewhere), placement=placement)
+        return build_image_encoder(plain, tuned_weights(tuned, plain, elsewhere), placement=placement)
     if not tuned.trained.encoder:
         return None
     file = files.encoder or resolve(spec.encoder.weights, replace(files.lookup, local_files_only=True))
@@ -207,10 +207,10 @@ def open_encoders(
     encoder = spec.encoder
     weights = None
     if tuned is not None and tuned.trained.encoder:
-        weights = tuned_tower(tuned, encoder, file)
+        weights = tuned_weights(tuned, encoder, file)
     elif tuned is not None and file is not None:
         if tuned.trained.lora:
-            weights = tuned_tower(tuned, encoder, file)
+            weights = tuned_weights(tuned, encoder, file)
         else:
             check_base(tuned, file, encoder)
     return EncoderPair(encoder, file, weights=weights, placement=placement, seed=seed)
@@ -233,6 +233,6 @@ def encoder_file(spec: MetricSpec, tuned: TunedWeights | None, files: Files) -> 
     if tuned is not None and tuned.trained.encoder:
         return None
     base = None if tuned is None or spec.head.needs_text_encoder else tuned.trained.base
-    cached = None if base is None else cached_tower(base)  # an image encoder alone
+    cached = None if base is None else cached_encoder(base)  # an image encoder alone
     stated = files.encoder or cached
     return stated if stated is not None or files.random else resolve(spec.encoder.weights, files.lookup)

@@ -2,7 +2,7 @@
 
 - `spec.json`: the specification;
 - `model.safetensors`: what was trained, see `checkpoints.trained`;
-- `golden.safetensors`: a few pictures and their scores, by which a copy of the folder can be verified;
+- `golden.safetensors`: a few images and their scores, by which a copy of the folder can be verified;
 - `README.md`: the model card, and, of a metric that was trained, `recipe.yaml` and `report.html`, where there are any.
 """
 
@@ -55,7 +55,7 @@ EXPORTED_FILES = frozenset({SPEC_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, "re
 _GOLDEN_COUNT = 3
 _GOLDEN_SIZE = (240, 320)
 _GOLDEN_PROMPTS = ["A photo of clouds.", "A colourful pattern.", "Noise."]
-_CLOUDS = (6, 8)  # down and across a picture
+_CLOUDS = (6, 8)  # down and across an image
 
 
 def find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
@@ -143,7 +143,7 @@ def write_folder(
 
 
 def largest_deviation(folder: Path, metric: Metric) -> float:
-    """Score the golden pictures of an exported metric again.
+    """Score the golden images of an exported metric again.
 
     Args:
         folder: The folder.
@@ -153,7 +153,7 @@ def largest_deviation(folder: Path, metric: Metric) -> float:
         The largest difference from a golden score.
 
     Raises:
-        WeightsError: The golden file is missing or damaged.
+        WeightsError: The golden file is missing or corrupt.
     """
     golden = read_tensors(_file_of(folder, GOLDEN_FILE))
     if golden.keys() != {"pictures", "scores"}:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.spec import EncoderSpec, MetricSpec
 
-__all__ = ["TunedWeights", "cached_tower", "check_base", "read_tuned", "tower_fingerprint", "tuned_tower"]
+__all__ = ["TunedWeights", "cached_encoder", "check_base", "encoder_fingerprint", "read_tuned", "tuned_weights"]
 
 _FUSED = (".in_proj_weight", ".qkv.weight")  # of open_clip and of timm
 
@@ -71,7 +71,7 @@ def read_tuned(path: Path, spec: MetricSpec) -> TunedWeights:
         Its parts, memory-mapped, and where they now lie.
 
     Raises:
-        WeightsError: The file is missing or damaged, or does not fit the metric; the message names the tensor.
+        WeightsError: The file is missing or corrupt, or does not fit the metric; the message names the tensor.
     """
     published = HEADS.builder_of(spec.head).read_published(path)
     if published is not None:
@@ -96,7 +96,7 @@ def read_tuned(path: Path, spec: MetricSpec) -> TunedWeights:
     return TunedWeights(trained=replace(trained, encoder={}, base=fingerprint(digests)), path=slim)
 
 
-def tuned_tower(tuned: TunedWeights, spec: EncoderSpec, encoder: Path | None = None) -> EncoderWeights:
+def tuned_weights(tuned: TunedWeights, spec: EncoderSpec, encoder: Path | None = None) -> EncoderWeights:
     """Put a tuned encoder together: its own tensors, with the adapters merged into them.
 
     Args:
@@ -115,13 +115,13 @@ def tuned_tower(tuned: TunedWeights, spec: EncoderSpec, encoder: Path | None = N
         given, digests, _ = read_encoder_weights(encoder, spec)
     else:
         given, digests = trained.encoder, digests_of(trained.encoder, path)
-    tower = dict(given)
+    weights = dict(given)
     _check_fingerprint(tuned, path, fingerprint(digests))
     if spec.lora is not None and trained.lora:
-        merged = _merged(tower, trained.lora, spec)
-        tower |= merged
+        merged = _merged(weights, trained.lora, spec)
+        weights |= merged
         digests = {name: digest for name, digest in dict(digests).items() if name not in merged}
-    return EncoderWeights(tower, digests, str(path))
+    return EncoderWeights(weights, digests, str(path))
 
 
 def check_base(tuned: TunedWeights, encoder: Path, spec: EncoderSpec) -> None:
@@ -131,7 +131,7 @@ def check_base(tuned: TunedWeights, encoder: Path, spec: EncoderSpec) -> None:
         WeightsError: It is another one.
     """
     if tuned.trained.base is not None:
-        _check_fingerprint(tuned, encoder, tower_fingerprint(encoder, spec))
+        _check_fingerprint(tuned, encoder, encoder_fingerprint(encoder, spec))
 
 
 def _check_fingerprint(tuned: TunedWeights, path: Path, actual: str) -> None:
@@ -143,7 +143,7 @@ def _check_fingerprint(tuned: TunedWeights, path: Path, actual: str) -> None:
         )
 
 
-def tower_fingerprint(file: Path, spec: EncoderSpec) -> str:
+def encoder_fingerprint(file: Path, spec: EncoderSpec) -> str:
     """Fingerprint of the encoder that a file holds.
 
     Raises:
@@ -152,18 +152,18 @@ def tower_fingerprint(file: Path, spec: EncoderSpec) -> str:
     return fingerprint(read_encoder_weights(file, spec).digests)
 
 
-def cached_tower(base: str) -> Path | None:
+def cached_encoder(base: str) -> Path | None:
     """The encoder of a fingerprint, if a released file with it was converted on this machine."""
-    path = _tower_path(base)
+    path = _encoder_path(base)
     return path if path.is_file() else None
 
 
-def _merged(tower: Mapping[str, Tensor], lora: Mapping[str, Tensor], spec: EncoderSpec) -> dict[str, Tensor]:
+def _merged(weights: Mapping[str, Tensor], lora: Mapping[str, Tensor], spec: EncoderSpec) -> dict[str, Tensor]:
     """The fused projections with their adapters."""
     if spec.lora is None:
         return {}
     merged = {}
-    for name, tensor in tower.items():
+    for name, tensor in weights.items():
         attention = _attention_of(name, tuple(tensor.shape))
         if attention is not None:
             updates = {
@@ -214,7 +214,7 @@ def _checked(trained: TrainedWeights, spec: MetricSpec, origin: str) -> TrainedW
     return trained
 
 
-def _tower_path(base: str) -> Path:
+def _encoder_path(base: str) -> Path:
     return cache_home() / "encoders" / f"{base}.safetensors"
 
 
@@ -223,9 +223,9 @@ def _record_path(slim: Path) -> Path:
 
 
 def _write_converted(slim: Path, trained: TrainedWeights, base: str, source: Path) -> None:
-    tower = _tower_path(base)
-    if not _is_intact(tower, base):
-        with replacing(tower) as temporary:
+    weights = _encoder_path(base)
+    if not _is_intact(weights, base):
+        with replacing(weights) as temporary:
             save_tensors(trained.encoder, temporary)
     write_trained(slim, TrainedWeights(head=trained.head, lora=trained.lora, base=base))
     write_record(_record_path(slim), {"source": str(source), "sha256": file_sha256(slim), "encoder": base})
@@ -237,7 +237,7 @@ def _read_converted(slim: Path, spec: MetricSpec) -> TunedWeights | None:
     if record is None or not slim.is_file() or file_sha256(slim) != record.get("sha256"):
         return None
     trained = read_trained(slim)
-    if trained.base is None or not _is_intact(_tower_path(trained.base), trained.base):
+    if trained.base is None or not _is_intact(_encoder_path(trained.base), trained.base):
         return None
     try:
         return TunedWeights(trained=_checked(trained, spec, str(slim)), path=slim)
@@ -245,14 +245,14 @@ def _read_converted(slim: Path, spec: MetricSpec) -> TunedWeights | None:
         return None
 
 
-def _is_intact(tower: Path, base: str) -> bool:
+def _is_intact(weights: Path, base: str) -> bool:
     """Whether an encoder in the cache is there and still what was written."""
-    if not tower.is_file():
+    if not weights.is_file():
         return False
     try:
-        intact = fingerprint(digests_of(read_image_encoder(tower), tower)) == base
+        intact = fingerprint(digests_of(read_image_encoder(weights), weights)) == base
     except WeightsError:
         intact = False
     if not intact:
-        _log.warning("%s is damaged and is to be made anew.", tower)
+        _log.warning("%s is corrupt and is written again.", weights)
     return intact

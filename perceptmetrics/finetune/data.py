@@ -2,11 +2,13 @@
 
 Batches hold indices only, and depend on the seed and the number of the epoch alone. With several data sets, each batch
 is composed in proportion to their sizes (PerceptCLIP, section 4.3): each data set is spread evenly over the batches of
-the epoch.
+the epoch. Batches grow until each data set has as many samples in them as its loss needs: a correlation of one or two
+samples has no gradient.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +20,7 @@ import numpy as np
 
 from perceptmetrics.datasets import LabelledImages, Split, make_splits
 from perceptmetrics.datasets.degraded import DegradedPhotograph
+from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.feeds import Feed
 from perceptmetrics.finetune.objectives import Objective
 
@@ -34,11 +37,18 @@ __all__ = [
     "Draw",
     "Overlap",
     "TrainingSet",
+    "batch_count",
+    "batch_parts",
     "epoch_batches",
     "find_overlaps",
     "recipe_splits",
     "training_units",
 ]
+
+MOST_GROWTH = 16  # times the size of a batch
+COMPARABLE, NOISY = 3, 8  # samples from which a correlation has a gradient, and one that is worth following
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +186,74 @@ def training_units(indices: NDArray[np.intp], groups: Sequence[str] | None) -> l
     return [np.array(found, dtype=np.intp) for found in members.values()]
 
 
+def batch_count(shown: Sequence[int], batch_size: int, fewest: Sequence[int]) -> int:
+    """The number of batches of an epoch.
+
+    Args:
+        shown: Samples of each data set in an epoch; each replica of an image counts.
+        batch_size: Samples of a batch.
+        fewest: Samples of each data set that a batch of several data sets is to hold at least.
+
+    Returns:
+        As many batches as samples of `batch_size` give; fewer, larger ones where a data set would otherwise have too
+        few samples in each.
+
+    Raises:
+        DatasetError: Batches would have to be more than `MOST_GROWTH` times as large.
+    """
+    count = max(1, -(-sum(shown) // batch_size))
+    if len(shown) == 1:
+        return count
+    comparing = [(number, least) for number, least in zip(shown, fewest, strict=True) if number and least > 1]
+    grown = min([count, *(max(1, number // least) for number, least in comparing)])
+    if count > grown * MOST_GROWTH:
+        raise DatasetError(
+            f"The data sets differ so much in size ({', '.join(map(str, shown))} samples an epoch) that a batch with "
+            f"{max(fewest)} samples of the smallest one would hold {sum(shown) // grown}. Show its images more often "
+            "(data: [{name: ..., augmentation: {replicas: 10}}]), raise optimizer.batch_size, or lower "
+            "optimizer.min_samples."
+        )
+    return grown
+
+
+def batch_parts(
+    recipe: Recipe, datasets: Sequence[LabelledImages], splits: Sequence[Split]
+) -> tuple[int, dict[str, tuple[int, int]]]:
+    """How an epoch is divided into batches while all data sets are trained together.
+
+    Args:
+        recipe: The recipe.
+        datasets: Its data sets.
+        splits: A split of each.
+
+    Returns:
+        The number of batches, and by name the fewest and the most samples of each data set in one.
+
+    Raises:
+        DatasetError: A loss that compares samples would get fewer than three, or the data sets differ too much in size.
+    """
+    objectives = [Objective(one, entry.loss or recipe.loss) for one, entry in zip(datasets, recipe.data, strict=True)]
+    fewest = [objective.fewest(recipe.optimizer.min_samples) for objective in objectives]
+    shown = [recipe.augmentation_of(index).replicas * len(split.train) for index, split in enumerate(splits)]
+    count = batch_count(shown, recipe.optimizer.batch_size, fewest)
+    parts = {one.name: (number // count, -(-number // count)) for one, number in zip(datasets, shown, strict=True)}
+    for objective, (name, (_, most)) in zip(objectives, parts.items(), strict=True):
+        if most < objective.fewest(COMPARABLE):
+            raise DatasetError(
+                f"{name}: a batch holds {most} samples, but the loss compares samples with each other and needs "
+                f"{COMPARABLE} at least. Raise optimizer.batch_size, or use the loss mse."
+            )
+        if most < objective.fewest(NOISY):
+            _log.warning(
+                "%s: a batch holds %d samples; the loss compares them with each other, which is noisy below %d. Raise "
+                "optimizer.batch_size.",
+                name,
+                most,
+                NOISY,
+            )
+    return count, parts
+
+
 def epoch_batches(
     units: Sequence[Sequence[NDArray[np.intp]]],
     *,
@@ -183,6 +261,7 @@ def epoch_batches(
     replicas: Sequence[int],
     seed: Sequence[int],
     epoch: int,
+    fewest: Sequence[int] | None = None,
 ) -> list[Batch]:
     """Divide an epoch into batches.
 
@@ -192,12 +271,16 @@ def epoch_batches(
         replicas: For each data set, how often the epoch shows each unit.
         seed: Seed of the run.
         epoch: Number of the epoch, from 0.
+        fewest: For each data set, the samples that a batch of several data sets is to hold at least; None for 1.
 
     Returns:
         Batches of nearly equal size.
+
+    Raises:
+        DatasetError: The data sets differ too much in size, see `batch_count`.
     """
-    total = sum(times * sum(map(len, data_set)) for times, data_set in zip(replicas, units, strict=True))
-    count = max(1, -(-total // batch_size))
+    shown = [times * sum(map(len, data_set)) for times, data_set in zip(replicas, units, strict=True)]
+    count = batch_count(shown, batch_size, fewest or [1] * len(units))
     parts = [
         _spread(data_set, count, times, (*seed, epoch, number))
         for number, (times, data_set) in enumerate(zip(replicas, units, strict=True))

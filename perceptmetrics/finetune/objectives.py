@@ -44,6 +44,13 @@ class Objective:
         if dataset.ranks_within_groups and dataset.groups is not None:
             self._groups = torch.from_numpy(np.unique(dataset.groups, return_inverse=True)[1].reshape(-1))
 
+    def fewest(self, least: int) -> int:
+        """Samples that the loss needs in a batch: `least` for a correlation or a ranking of all samples, otherwise 1.
+
+        Ladders are kept whole in a batch, so one is enough to be ranked.
+        """
+        return least if self._loss == "plcc" or (self._loss == "ranking" and self._groups is None) else 1
+
     def __call__(self, outputs: Tensor, indices: list[int]) -> Tensor:
         """Compute the loss.
 

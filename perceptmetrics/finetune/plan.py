@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.finetune.data import Draw, Overlap, find_overlaps, recipe_splits
+from perceptmetrics.finetune.data import Draw, Overlap, batch_parts, find_overlaps, recipe_splits
 from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews, can_cache_features
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
@@ -36,6 +36,7 @@ class Plan:
         overlaps: Images on which one data set trains and another is tested.
         splits: Number of splits.
         models: Number of models to train.
+        batch: For each data set, the fewest and the most samples in a batch.
         steps: Steps per epoch.
         epochs: Maximum number of epochs of a model.
         trained: Number of trained weights.
@@ -49,6 +50,7 @@ class Plan:
     overlaps: tuple[Overlap, ...]
     splits: int
     models: int
+    batch: dict[str, tuple[int, int]]
     steps: int
     epochs: int
     trained: int
@@ -81,7 +83,7 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
     }
     augmentations = [recipe.augmentation_of(index) for index in range(len(recipe.data))]
     samples = sum(one.replicas * train for one, (train, _, _) in zip(augmentations, images.values(), strict=True))
-    steps = -(-samples // recipe.optimizer.batch_size)
+    steps, batch = batch_parts(recipe, datasets, [splits[0] for splits in every])
     learner = start(recipe, specs, EncoderSource(file=None, counts_only=True), seed=0).to("meta")
     learner.metric(0).encoder.checkpointing = recipe.checkpointing
     trained = sum(weight.numel() for weight in learner.parameters() if weight.requires_grad)
@@ -95,6 +97,7 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
         overlaps=find_overlaps(datasets, every),
         splits=count,
         models=count * len(recipe.optimizer.lr) + (recipe.splits.export == "all"),
+        batch=batch,
         steps=steps,
         epochs=recipe.optimizer.epochs,
         trained=trained,

@@ -51,7 +51,7 @@ class Recipe:
         heads: Whether `"each"` data set has a head of its own, or one head is `"shared"`.
         head_first: Whether the heads are trained alone first, so that gradients of a random head do not distort the
             encoder (Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022).
-        second_stage: Whether each head is trained alone afterwards, with the encoder frozen (several data sets).
+        second_stage: Whether each head is trained alone afterwards, with the encoder frozen.
         augmentation: How training images are augmented.
         optimizer: How weights are updated.
         splits: How images are split.
@@ -104,8 +104,12 @@ class Recipe:
             f"train: lora goes with lora:, and only with it; got train: {self.train}.",
         )
         require(
-            not self.second_stage or (len(self.data) > 1 and self.heads == "each"),
-            "second_stage trains the heads of several data sets one by one; it needs several, and heads: each.",
+            not self.second_stage or len(self.data) == 1 or self.heads == "each",
+            "second_stage trains the head of each data set alone; with several data sets state heads: each.",
+        )
+        require(
+            not self.second_stage or self.train in ("lora", "full"),
+            f"second_stage trains heads on a trained encoder; with train: {self.train} the encoder is never trained.",
         )
         require(
             not self.head_first or self.train in ("lora", "full"),

@@ -179,6 +179,9 @@ class OptimizerRecipe:
         weight_decay: Weight decay.
         momentum: Momentum of SGD.
         batch_size: Samples per batch, over all processes; each of an image's `replicas` counts.
+        min_samples: Samples of each data set in a batch of several at least, for losses that compare samples (`"plcc"`
+            and `"ranking"`): batches grow until the smallest data set has as many, and go through the encoder in parts
+            of `batch_size`. With two samples a correlation is always 1 or -1, and trains nothing.
         epochs: Maximum number of epochs.
         patience: Epochs without a better validation statistic after which training stops; None for never.
         keep: Which epoch's weights are kept: the `"best"` on the validation images, or the `"last"`. With few
@@ -202,6 +205,7 @@ class OptimizerRecipe:
     weight_decay: float = 1e-4
     momentum: float = 0.9
     batch_size: int = 32
+    min_samples: int = 8
     epochs: int = 40
     patience: int | None = 12
     keep: Literal["best", "last"] = "best"
@@ -221,7 +225,7 @@ class OptimizerRecipe:
             len(self.lr) > 0 and all(rate > 0 for rate in self.lr),
             f"optimizer.lr needs positive learning rates, got {self.lr!r}.",
         )
-        for name in ("batch_size", "epochs", "accumulation", "encoder_lr_factor"):
+        for name in ("batch_size", "min_samples", "epochs", "accumulation", "encoder_lr_factor"):
             require(getattr(self, name) > 0, f"optimizer.{name} must be positive, got {getattr(self, name)!r}.")
         for name in ("head_lr", "head_epochs", "patience", "period", "clip_norm"):
             value = getattr(self, name)

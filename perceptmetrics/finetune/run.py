@@ -20,7 +20,7 @@ from perceptmetrics._util.atomic import replacing
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
-from perceptmetrics.finetune.data import recipe_splits
+from perceptmetrics.finetune.data import batch_parts, recipe_splits
 from perceptmetrics.finetune.processes import describe_environment, training_processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
@@ -176,6 +176,7 @@ class _Run:
         for number in range(count):
             splits = [of_one[number] for of_one in every]
             _check_not_empty(splits, self._datasets)
+            batch_parts(self._recipe, self._datasets, splits)
             trial, tried = self._best_trial(number, splits)
             calibrations = self._scale.fit(trial)
             results.append(self._test(number, trial, tried, calibrations))

@@ -18,7 +18,7 @@ from perceptmetrics.evaluation import ClassStatistics
 from perceptmetrics.export.card import model_card
 from perceptmetrics.export.collect import trained_weights_of
 from perceptmetrics.export.write import EXACT, export_metric
-from perceptmetrics.factory.tuned_encoder import tower_fingerprint
+from perceptmetrics.factory.tuned_encoder import encoder_fingerprint
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import SplitResult, medians, test_result
 from perceptmetrics.scoring.results import csv_line
@@ -260,7 +260,7 @@ def export_trained(
     metric = learner.metric(index)
     context = None if learner.prompts is None else learner.prompts.context
     learner.install_prompts()
-    base = None if context is None or encoder is None else tower_fingerprint(encoder, spec.encoder)
+    base = None if context is None or encoder is None else encoder_fingerprint(encoder, spec.encoder)
     recipe_text = recipe_to_yaml(recipe)
     card = model_card(
         spec,

@@ -54,9 +54,15 @@ class Steps:
     ) -> None:
         self._sets, self._recipe, self._seed, self._processes = sets, recipe, tuple(seed), processes
 
+    def parts(self, batch: Batch) -> int:
+        """In how many parts a batch goes through the encoder: see `accumulation` and `min_samples`."""
+        if all(one.feed.encoded for one in self._sets):
+            return self._recipe.accumulation
+        return self._recipe.accumulation * max(1, round(len(batch) / self._recipe.batch_size))
+
     def divide(self, batch: Batch) -> list[list[list[Draw]]]:
-        """Divide a batch: for each process and data set, its draws, one part (see `accumulation`) after the other."""
-        world, parts = self._processes.world, self._recipe.accumulation
+        """Divide a batch: for each process and data set, its draws, one part after the other."""
+        world, parts = self._processes.world, self.parts(batch)
         return [
             [[draw for part in range(parts) for draw in draws[rank::world][part::parts]] for draws in batch.parts]
             for rank in range(world)
@@ -83,7 +89,7 @@ class Steps:
             The loss before the update.
         """
         draws = self.divide(batch)
-        parts = _cut(samples, self._recipe.accumulation)
+        parts = _cut(samples, self.parts(batch))
         if len(parts) == 1:
             loss = self._loss(self._forward(model, parts[0], (*position, 0)), draws)
             self._processes.backward(loss * self._processes.world)

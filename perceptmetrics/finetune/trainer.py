@@ -152,6 +152,7 @@ class Stage:
             replicas=[one.replicas for one in self._sets],
             seed=self._seed,
             epoch=progress.epoch,
+            fewest=[one.objective.fewest(self._recipe.min_samples) for one in self._sets],
         )
         self._learner.train()
         for batch, samples in self._stream(batches[progress.step :]):

@@ -1,8 +1,8 @@
 """PerceptCLIP: quality, memorability and emotion from CLIP ViT-L/14 with LoRA.
 
 Zalcher et al., "Don't Judge Before You CLIP: A Unified Approach for Perceptual Tasks", TMLR 2025, arXiv 2503.13260.
-Released on the Hub by the organisation `PerceptCLIP`, a file for each score: the image tower, the adapters, the head.
-Quality looks at fifteen crops, the other two at the middle of the image. The release draws its crops anew at each
+Released on the Hub by the organisation `PerceptCLIP`, a file for each score: the image encoder, the adapters, the head.
+Quality looks at fifteen crops, the other two at the middle of the image. The release draws its crops again at each
 run; here they are drawn from the metric's seed, the same for every image.
 """
 

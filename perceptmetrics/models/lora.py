@@ -113,7 +113,7 @@ class Adapter(nn.Module):
 class LoraProjection(nn.Module):
     """A fused projection of queries, keys and values with an adapter for each target.
 
-    The projection itself is frozen; the adapters train. Each adapter has a dropout of its own, drawn anew at every call
+    The projection itself is frozen; the adapters train. Each adapter has a dropout of its own, drawn at every call
     in training mode.
 
     Args:

@@ -1,4 +1,4 @@
-"""Learned prompts (CoOp): vectors among the words of antonym prompts, trained through a frozen text tower.
+"""Learned prompts (CoOp): vectors among the words of antonym prompts, trained through a frozen text encoder.
 
 Zhou et al., "Learning to Prompt for Vision-Language Models", IJCV 2022; as CLIP-IQA+ uses it (Wang et al., AAAI 2023,
 section 3.3): sixteen vectors, shared by the positive and the negative prompt, with the words in their middle.
@@ -31,7 +31,7 @@ def random_context(width: int, length: int = 16, *, prompts: int | None = None, 
     """Vectors to start from: normal, of standard deviation 0.02, as CoOp draws them.
 
     Args:
-        width: Channels C of the text tower.
+        width: Channels C of the text encoder.
         length: Number of vectors.
         prompts: Number N of prompts with vectors of their own; None for vectors that all share.
         seed: Seed of the draw.
@@ -47,7 +47,7 @@ def context_from_words(text: TextEncoder, words: str, *, prompts: int | None = N
     """Vectors to start from: the embeddings of words, such as "a photo of a".
 
     Args:
-        text: The text tower.
+        text: The text encoder.
         words: As many tokens as there are to be vectors.
         prompts: Number N of prompts with vectors of their own; None for vectors that all share.
 
@@ -68,10 +68,10 @@ def context_from_words(text: TextEncoder, words: str, *, prompts: int | None = N
 
 
 class PromptLearner(nn.Module):
-    """Antonym prompts whose vectors train. The text tower follows `.to()`; it is frozen, and no part of the state.
+    """Antonym prompts whose vectors train. The text encoder follows `.to()`; it is frozen, and no part of the state.
 
     Args:
-        text: The text tower.
+        text: The text encoder.
         pairs: The P antonym pairs.
         context: Vectors to start from, shape (length, C), shared by all prompts; or (2 P, length, C), in the order
             positive, negative of each pair.
@@ -81,12 +81,12 @@ class PromptLearner(nn.Module):
         context: The vectors, the only parameter.
 
     Raises:
-        InvalidSpecError: The vectors do not fit the text tower or the pairs.
+        InvalidSpecError: The vectors do not fit the text encoder or the pairs.
         InvalidOptionError: A prompt is too long.
     """
 
     embedded: Tensor
-    places: Tensor
+    positions: Tensor
     ends: Tensor
 
     def __init__(
@@ -111,12 +111,12 @@ class PromptLearner(nn.Module):
 
     @property
     def text(self) -> TextEncoder:
-        """The frozen text tower."""
+        """The frozen text encoder."""
         return self._text[0]
 
     def forward(self) -> Tensor:
         """Encode the prompts: shape (P, 2, D), unit length; differentiable in `context`."""
-        frame = PromptFrame(self.embedded, self.places, self.ends)
+        frame = PromptFrame(self.embedded, self.positions, self.ends)
         features = self.text.read(frame.fill(self.context), self.ends)
         return features.reshape(-1, 2, features.shape[-1])
 

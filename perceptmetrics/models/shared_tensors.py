@@ -78,9 +78,9 @@ class SharedTensors:
 
     def separate(self, module: nn.Module) -> None:
         """Give a module copies of its own of the tensors that it shares, so that they can be changed."""
-        places = {shared.tensor.data_ptr() for shared in self._shared}
+        addresses = {shared.tensor.data_ptr() for shared in self._shared}
         for parameter in module.parameters():
-            if parameter.data_ptr() in places:
+            if parameter.data_ptr() in addresses:
                 parameter.data = parameter.data.clone()
         for shared in self._shared:
             shared.leave()

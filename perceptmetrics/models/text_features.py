@@ -1,6 +1,6 @@
 """Features of prompts, computed once for each CLIP and kept in the cache.
 
-With all of a metric's prompts there, the text tower is neither read nor built.
+With all of a metric's prompts there, the text encoder is neither read nor built.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def features_of(prompts: Sequence[str], clip: str | None, compute: Callable[[], 
 
     Args:
         prompts: What identifies each of N prompts: its text, and whatever else it consists of.
-        clip: What identifies the CLIP: a hash of its weights and what else its text tower depends on. None for no
+        clip: What identifies the CLIP: a hash of its weights and what else its text encoder depends on. None for no
             caching.
         compute: Computes the features of all prompts; called only when one is not in the cache.
 

@@ -24,7 +24,7 @@ from torchvision import transforms
 
 from perceptmetrics import Metric, create_metric, load_image, metric_info
 from perceptmetrics.export.convert import convert
-from perceptmetrics.factory.tuned_encoder import cached_tower, read_tuned
+from perceptmetrics.factory.tuned_encoder import cached_encoder, read_tuned
 from perceptmetrics.images.examples import sample_photographs
 from perceptmetrics.models.encoders import EncoderWeights, build_image_encoder
 from perceptmetrics.models.heads import MlpHead
@@ -121,7 +121,7 @@ def print_adapters(files: PerceptClipFiles, pictures: list[Image.Image]) -> None
     """Rows: adapters beside the encoder's weights, merged, and taken out again."""
     spec = metric_info(MEMORABILITY_METRIC)
     trained = read_tuned(files.slim[spec.name], spec).trained
-    base = cached_tower(trained.base)
+    base = cached_encoder(trained.base)
     tensors = EncoderWeights(read_image_encoder(base), {}, str(base))
     backbone = build_image_encoder(replace(spec.encoder, lora=None), tensors)
     attach_lora(backbone, spec.encoder.lora)

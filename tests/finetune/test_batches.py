@@ -6,8 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
-from perceptmetrics.finetune.data import epoch_batches, training_units
+from perceptmetrics.errors import DatasetError
+from perceptmetrics.finetune.data import batch_count, epoch_batches, training_units
+from perceptmetrics.functional.loss import plcc_loss
 
 SIZES = [(10,), (7, 31), (64, 5, 3)]
 
@@ -89,3 +92,45 @@ def test_groups_are_never_cut():
         for unit in units:
             assert len({counts[index] for index in unit.tolist()}) == 1  # all of it, as often as any of it
     assert sum(map(len, batches)) == 2 * 47
+
+
+JOINT = (836, 7252, 8010)  # LIVE In the Wild, KonIQ-10k and SPAQ: images for training
+
+
+def norms_of_gradients(fewest):
+    """For each batch, the norm of the loss's gradient at the outputs for the small data set."""
+    generator = torch.Generator().manual_seed(0)
+    ratings = torch.rand(2 * max(JOINT), generator=generator)
+    outputs = (ratings + 0.5 * torch.randn(ratings.shape, generator=generator)).requires_grad_()
+    norms = []
+    for batch in epoch_batches(single(JOINT), batch_size=32, replicas=[1] * 3, seed=(0,), epoch=0, fewest=fewest):
+        indices = [draw.index for draw in batch.parts[0]]
+        (gradient,) = torch.autograd.grad(plcc_loss(outputs[indices], ratings[indices]), outputs)
+        norms.append(float(gradient.norm()))
+    return norms
+
+
+def test_a_small_data_set_beside_large_ones_has_a_gradient_in_every_batch():
+    assert np.median(norms_of_gradients(None)) < 1e-4  # what the limit is for: one or two samples have none
+    assert min(norms_of_gradients([8] * 3)) > 1e-2
+
+
+@pytest.mark.parametrize("least", [2, 8, 16])
+def test_batches_grow_until_every_data_set_has_enough(least):
+    sizes = (40, 900, 300)
+    batches = epoch_batches(single(sizes), batch_size=16, replicas=[2, 1, 1], seed=(0,), epoch=0, fewest=[least, 1, 3])
+    assert all(len(batch.parts[0]) >= least for batch in batches)
+    assert len(batches) == min(-(-1280 // 16), 80 // least)
+    assert sum(map(len, batches)) == 1280
+
+
+def test_batches_that_are_large_enough_do_not_grow():
+    for fewest in (None, [8, 8]):
+        assert batch_count([400, 800], 32, fewest or [1, 1]) == 38
+    assert batch_count([3], 1, [8]) == 3  # a single data set has the batches that the recipe says
+
+
+def test_data_sets_too_different_in_size_are_refused_with_advice():
+    with pytest.raises(DatasetError, match=r"20, 20000 samples.*8 samples.*hold 10010.*replicas: 10"):
+        batch_count([20, 20000], 32, [8, 8])
+    assert batch_count([20, 20000], 32, [1, 1]) == 626  # losses of single samples need nothing

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune import calibration, finetune, load_recipe, trial
+from perceptmetrics.finetune import calibration, finetune, load_recipe, make_plan, trial
 from perceptmetrics.finetune.feeds import PixelFeed
 from perceptmetrics.finetune.objectives import selection_statistic
 from perceptmetrics.finetune.results import EpochRecord, kept_epoch
@@ -149,6 +149,72 @@ def test_encoder_has_its_own_fraction_of_the_learning_rate(train, recipe, data, 
     ]
     assert moved
     assert max(moved) < 1e-7
+
+
+def test_grown_batch_goes_through_the_encoder_in_parts(train, recipe, pictures, few_pictures, tmp_path, monkeypatch):
+    """A batch grows for the small data set; its gradient is that of the whole, its parts are no larger than before."""
+    sets = data_sets("two", pictures, few_pictures)
+    seen, forward = [], Steps._forward
+
+    def spied(steps, model, samples, position):
+        seen.append(sum(map(len, samples)))
+        return forward(steps, model, samples, position)
+
+    monkeypatch.setattr(Steps, "_forward", spied)
+    settings = (*LORA, *SGD, TWO, "head.dropout=0", "lora.dropout=0", "loss=plcc", "min_samples=6")
+    grown = train(recipe(*settings, "batch_size=3"), sets, tmp_path / "grown")
+    assert max(seen) <= 4  # of batches that hold 6 samples of the small data set
+    seen.clear()
+    small, large = (len(split.train) for split in sorted(grown.splits[0].parts, key=lambda split: len(split.train)))
+    count = small // 6
+    whole = train(recipe(*settings, f"batch_size={-(-(small + large) // count)}"), sets, tmp_path / "whole")
+    assert min(seen) > 6
+    for name in ("many", "few"):
+        assert_close(
+            load_file(grown.folder / name / "model.safetensors"),
+            load_file(whole.folder / name / "model.safetensors"),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+
+
+def test_plan_says_what_a_batch_holds(recipe, pictures, few_pictures):
+    plan = make_plan(
+        recipe(TWO, "loss=plcc", "batch_size=3", "min_samples=6"), data_sets("two", pictures, few_pictures)
+    )
+    least = min(plan.batch.values())
+    assert least[0] >= 6
+    shown = {name: images[0] for name, images in plan.images.items()}
+    assert plan.steps == min(shown.values()) // 6
+    assert all(
+        least <= count / plan.steps <= most
+        for count, (least, most) in zip(shown.values(), plan.batch.values(), strict=True)
+    )
+
+
+def test_batch_too_small_for_a_correlation_is_refused(train, recipe, data, tmp_path):
+    with pytest.raises(DatasetError, match=r"a batch holds 2 samples.*needs 3 at least. Raise optimizer.batch_size"):
+        train(recipe("loss=plcc", "batch_size=2"), [data], tmp_path / "run")
+
+
+def test_small_batch_of_a_correlation_is_warned_about(train, recipe, data, tmp_path, caplog):
+    train(recipe("loss=plcc", "batch_size=4", "epochs=1"), [data], tmp_path / "run")
+    assert "a batch holds 4 samples" in caplog.text
+    caplog.clear()
+    train(recipe("loss=mse", "batch_size=4", "epochs=1"), [data], tmp_path / "other")
+    assert "a batch holds" not in caplog.text
+
+
+def test_second_stage_of_a_single_data_set_trains_its_head_alone(train, recipe, data, tmp_path):
+    """PerceptCLIP, table A.9: two-phase training on one data set."""
+    settings = (*LORA, "epochs=1", "loss=plcc")
+    one = train(recipe(*settings), [data], tmp_path / "one")
+    two = train(recipe(*settings, "second_stage=true", "head_lr=1e-2"), [data], tmp_path / "two")
+    assert [stage.name.stage for stage in two.stages] == ["main", f"head_{data.name}"]
+    before, after = weights_of(one), weights_of(two)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(".lora" not in name and not name.startswith("lora") for name in changed), changed
 
 
 def test_head_rate_of_a_second_stage_belongs_to_its_encoder(train, recipe, pictures, few_pictures, tmp_path):

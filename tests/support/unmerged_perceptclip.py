@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from perceptmetrics import Metric, metric_info
-from perceptmetrics.factory.tuned_encoder import cached_tower, read_tuned
+from perceptmetrics.factory.tuned_encoder import cached_encoder, read_tuned
 from perceptmetrics.models.encoders import EncoderWeights, build_image_encoder
 from perceptmetrics.models.heads import MlpHead
 from perceptmetrics.models.lora import LoraProjection, attach_lora, load_lora
@@ -28,7 +28,7 @@ def unmerged_metric(file: Path, name: str, *, dropout: float | None = None) -> M
     """
     spec = metric_info(name)
     trained = read_tuned(file, spec).trained
-    base = cached_tower(trained.base)
+    base = cached_encoder(trained.base)
     backbone = build_image_encoder(
         replace(spec.encoder, lora=None), EncoderWeights(read_image_encoder(base), {}, str(base))
     )

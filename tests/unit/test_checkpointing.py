@@ -8,7 +8,7 @@ import torch
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.models.encoders import ClipVisionTransformer
-from perceptmetrics.models.encoders.timm_pooled import TimmPooled
+from perceptmetrics.models.encoders.timm_networks import TimmPooled
 from perceptmetrics.models.lora import attach_lora
 from tests.support import small_clip
 from tests.support.adapted_encoders import matrices_of, random, spec_of, switch_on, timm_vit

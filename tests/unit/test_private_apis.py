@@ -18,7 +18,7 @@ PRIVATE = [
     ("torch:Tensor._version", "models.shared_tensors"),
     ("torch:UntypedStorage._cdata", "finetune.plan"),
     ("torch:_check", "functional.image"),
-    ("torch.nn.modules.batchnorm:_BatchNorm", "finetune.learner, models.encoders.timm_network"),
+    ("torch.nn.modules.batchnorm:_BatchNorm", "finetune.learner, models.encoders.timm_networks"),
     ("torch.nn:Module._apply", "models.encoders.base, models.prompt_learner, integrations.torchmetrics"),
     ("torch:ops.aten.silu_backward", "models.encoders.clip_vit"),
     ("torch._utils:_rebuild_tensor_v2", "weights.tensor_files"),

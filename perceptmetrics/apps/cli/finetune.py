@@ -196,6 +196,9 @@ def _print_plan(plan: Plan) -> None:
         "in the same way"
         for one in plan.overlaps
     ]
+    if len(plan.batch) > 1:
+        held = [f"{_span(least, most)} of {name}" for name, (least, most) in plan.batch.items()]
+        lines.append(f"a batch holds {', '.join(held)}")
     cached = "; the encoder's features are computed once" if plan.cached else ""
     lines += [
         f"{plan.splits} splits, {plan.models} models to train, up to {plan.epochs} epochs of {plan.steps} steps",
@@ -204,6 +207,10 @@ def _print_plan(plan: Plan) -> None:
     ]
     for line in lines:
         messages.print(printable(line))
+
+
+def _span(least: int, most: int) -> str:
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _print_result(result: RunResult, datasets: Sequence[LabelledImages]) -> None:

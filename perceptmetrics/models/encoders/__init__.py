@@ -1,9 +1,9 @@
-"""Encoders: groups of equally sized, normalised pixels in, one feature vector a picture out."""
+"""Encoders: groups of equally sized, normalised pixels in, one feature vector an image out."""
 
 from __future__ import annotations
 
 from perceptmetrics.models.encoders.attention import FusedAttention
-from perceptmetrics.models.encoders.base import Encoder
+from perceptmetrics.models.encoders.base import Encoder, EncoderBuilder, register_encoder
 from perceptmetrics.models.encoders.build import (
     EncoderWeights,
     ImageAndText,
@@ -20,10 +20,8 @@ from perceptmetrics.models.encoders.build_timm import TimmBuilder, is_any_size_c
 from perceptmetrics.models.encoders.clip_resnet import ClipResNet
 from perceptmetrics.models.encoders.clip_text import TextEncoder
 from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
-from perceptmetrics.models.encoders.kinds import EncoderBuilder, register_encoder
 from perceptmetrics.models.encoders.layout import is_folded, library_state
-from perceptmetrics.models.encoders.timm_pooled import TimmPooled
-from perceptmetrics.models.encoders.timm_stages import TimmStages
+from perceptmetrics.models.encoders.timm_networks import TimmPooled, TimmStages
 from perceptmetrics.models.encoders.transformer import Transformer, TransformerBlock
 
 __all__ = [

@@ -1,25 +1,34 @@
-"""What every encoder promises."""
+"""What every encoder promises, and what builds the encoders of one kind.
+
+A builder knows the library that an architecture comes from, the names of its tensors in files, and how the network is
+made an `Encoder`. It does not know where files lie, nor what is made of the features.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.models.shared_tensors import SharedTensors
+from perceptmetrics.spec.encoders import ENCODERS, EncoderSpec
+from perceptmetrics.weights.layouts.strict import without_counters
+from perceptmetrics.weights.tensor_files import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from typing_extensions import Self
 
     from perceptmetrics.models.encoders.clip_resnet import MeanTokenAttentionPool
+    from perceptmetrics.models.encoders.clip_text import TextEncoder
     from perceptmetrics.models.encoders.transformer import Transformer
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "EncoderBuilder", "builder_of", "register_encoder"]
 
 _CACHED_PIXELS_PER_THREAD = 200_000
 
@@ -105,7 +114,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:
-        """Encode pictures that are large enough.
+        """Encode images that are large enough.
 
         Args:
             pixels: Shape (N, 3, H, W), normalised.
@@ -115,7 +124,7 @@ class Encoder(nn.Module, ABC):
         """
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Encode pictures.
+        """Encode images.
 
         Args:
             pixels: Shape (N, 3, H, W), normalised.
@@ -141,9 +150,9 @@ class Encoder(nn.Module, ABC):
         return torch.cat([self.encode(some) for some in torch.tensor_split(pixels, parts)])
 
     def cache_sized_part(self, height: int, width: int) -> int:
-        """How many pictures of a size to encode at once on a processor.
+        """How many images of a size to encode at once on a processor.
 
-        It is faster on a few pictures, whose feature maps stay in its caches, than on many.
+        It is faster on a few images, whose feature maps stay in its caches, than on many.
         """
         return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // (height * width))
 
@@ -152,3 +161,95 @@ def _separate(encoder: Encoder, state: Mapping[str, object], prefix: str, *_: ob
     """Loading weights into one encoder must not change another."""
     if any(name.startswith(prefix) for name in state):
         encoder.shared.separate(encoder)
+
+
+S = TypeVar("S", bound=EncoderSpec)
+
+
+class EncoderBuilder(ABC, Generic[S]):
+    """Builds the encoders of one kind.
+
+    Laws: `file_names` names every tensor of `empty_network` that files hold, and `read` returns exactly those;
+    `wrap` takes the network over, so that nothing is held twice.
+
+    Attributes:
+        spec_class: Class of the specifications.
+    """
+
+    spec_class: ClassVar[type[EncoderSpec]]
+
+    @abstractmethod
+    def empty_network(self, spec: S) -> nn.Module:
+        """The library's own network without memory for its weights, as far as possible; they are assigned later.
+
+        Raises:
+            InvalidSpecError: The library does not know the architecture, or builds it otherwise than specified.
+        """
+
+    @abstractmethod
+    def random_network(self, spec: S, seed: int) -> nn.Module:
+        """The library's own network with random weights, which score nothing meaningful."""
+
+    @abstractmethod
+    def wrap(self, network: nn.Module, spec: S) -> Encoder:
+        """Make an encoder of a network that holds its weights already."""
+
+    def read(self, path: Path, spec: S) -> Mapping[str, Tensor]:
+        """Read the encoder's tensors from a file, in float32 and under the names of files.
+
+        Raises:
+            WeightsError: The file is missing or corrupt, or does not hold such an encoder.
+        """
+        return {name: tensor.float() for name, tensor in read_tensors(path).items()}
+
+    def file_names(self, spec: S, network: nn.Module) -> dict[str, str]:
+        """Names in files by the names inside the network; batch counters are left out."""
+        return {name: name for name in without_counters(network.state_dict())}
+
+    def network_name(self, name: str) -> str:
+        """Name inside the library's own network of a tensor of the encoder."""
+        return name
+
+    def read_with_text(self, path: Path, spec: S) -> tuple[Mapping[str, Tensor], TextEncoder]:
+        """Read a CLIP: what `read` returns, and the text encoder with its weights.
+
+        Raises:
+            InvalidSpecError: An encoder of this kind belongs to no CLIP.
+            WeightsError: The file does not fit.
+        """
+        raise self.no_text(spec)
+
+    def random_with_text(self, spec: S, seed: int) -> tuple[nn.Module, TextEncoder]:
+        """A CLIP with random weights: what `random_network` returns, and the text encoder.
+
+        Raises:
+            InvalidSpecError: An encoder of this kind belongs to no CLIP.
+        """
+        raise self.no_text(spec)
+
+    def no_text(self, spec: S) -> InvalidSpecError:
+        """The error of an encoder that belongs to no CLIP."""
+        return InvalidSpecError(f"{spec.architecture!r} reads no text, so images cannot be compared with prompts.")
+
+
+def register_encoder(builder: EncoderBuilder[S], *, replace: bool = False) -> None:
+    """Make a kind of encoder known, to specifications in code and in JSON.
+
+    Args:
+        builder: Builds the encoders; its `spec_class` is a frozen dataclass derived from `EncoderSpec`.
+        replace: Whether a kind of the same name may be replaced.
+
+    Raises:
+        InvalidSpecError: It is no such builder, or the kind is registered already.
+    """
+    ENCODERS.register(builder, replace=replace)
+
+
+def builder_of(spec: S) -> EncoderBuilder[S]:
+    """What builds an encoder.
+
+    Raises:
+        InvalidSpecError: Nothing is registered for its kind.
+    """
+    builder: EncoderBuilder[S] = ENCODERS.builder_of(spec)
+    return builder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from perceptmetrics.models.encoders.kinds import builder_of
+from perceptmetrics.models.encoders.base import builder_of
 from perceptmetrics.models.shared_tensors import share
 from perceptmetrics.weights.fingerprints import digests_of
 from perceptmetrics.weights.layouts import load_strictly, weight_file

@@ -11,10 +11,10 @@ from open_clip.transformer import QuickGELU
 
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidSpecError
+from perceptmetrics.models.encoders.base import EncoderBuilder, register_encoder
 from perceptmetrics.models.encoders.clip_resnet import ClipResNet
 from perceptmetrics.models.encoders.clip_text import TextEncoder
 from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
-from perceptmetrics.models.encoders.kinds import EncoderBuilder, register_encoder
 from perceptmetrics.spec import ClipEncoderSpec
 from perceptmetrics.weights.layouts import IMAGE_ENCODER, load_strictly, read_clip, read_image_encoder
 from perceptmetrics.weights.layouts.strict import without_counters
@@ -120,7 +120,7 @@ def _clip_config(spec: ClipEncoderSpec) -> dict[str, Any]:
     if foreign:
         raise InvalidSpecError(
             f"{spec.architecture!r} is no CLIP as OpenAI built it: its configuration has {', '.join(sorted(foreign))}. "
-            "Only a ResNet or a vision transformer with CLIP's own text tower is supported."
+            "Only a ResNet or a vision transformer with CLIP's own text encoder is supported."
         )
     if config.get("quick_gelu") and not spec.quick_gelu:
         raise InvalidSpecError(

@@ -7,6 +7,7 @@ stage. In files, and wherever this package names tensors, they have the names of
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import timm
@@ -14,15 +15,14 @@ import torch
 
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidSpecError
-from perceptmetrics.models.encoders.kinds import EncoderBuilder, register_encoder
-from perceptmetrics.models.encoders.timm_network import TimmEncoder
-from perceptmetrics.models.encoders.timm_pooled import TimmPooled
-from perceptmetrics.models.encoders.timm_stages import TimmStages
+from perceptmetrics.models.encoders.base import EncoderBuilder, register_encoder
+from perceptmetrics.models.encoders.timm_networks import TimmEncoder, TimmPooled, TimmStages
 from perceptmetrics.spec import TimmEncoderSpec
 from perceptmetrics.weights.layouts import read_efficientnet_lite0, read_timm
 from perceptmetrics.weights.layouts.strict import without_counters
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
@@ -40,11 +40,7 @@ class TimmBuilder(EncoderBuilder[TimmEncoderSpec]):
 
     def empty_network(self, spec: TimmEncoderSpec) -> nn.Module:
         """See `EncoderBuilder.empty_network`; a network that computes something while it is built has memory."""
-        try:
-            with torch.device("meta"):
-                network = _network(spec)
-        except (RuntimeError, NotImplementedError):  # it computes something while it is built
-            return _network(spec)
+        network = _without_memory(lambda: _network(spec))
         kept = network.state_dict().keys()
         in_files = all(name in kept for name, _ in network.named_buffers())
         return network if in_files else _network(spec)  # what no file holds must be there from the start
@@ -64,28 +60,16 @@ class TimmBuilder(EncoderBuilder[TimmEncoderSpec]):
 
     def read(self, path: Path, spec: TimmEncoderSpec) -> dict[str, Tensor]:
         """Read a checkpoint of timm, or the file of the package that carries EfficientNet-Lite0."""
-        names = self.file_names(spec, self.empty_network(spec)).values()
         if spec.architecture == _LITE0 and path.suffix == ".pth":
-            with torch.device("meta"):
-                tensors = read_efficientnet_lite0(path, timm.create_model(_LITE0, pretrained=False))
+            tensors = read_efficientnet_lite0(path, _shapes(_LITE0, classifier=True))
         else:
-            whole = without_counters(_whole_network(spec).state_dict())
-            expected = {name: tuple(tensor.shape) for name, tensor in whole.items()}
-            tensors = read_timm(path, expected, _classifiers(spec.architecture), spec.architecture)
-        return {name: tensors[name] for name in names}
+            classifiers = _classifiers(spec.architecture)
+            tensors = read_timm(path, _shapes(spec.architecture), classifiers, spec.architecture)
+        return {name: tensors[name] for name in _names_in_files(spec).values()}
 
     def file_names(self, spec: TimmEncoderSpec, network: nn.Module) -> dict[str, str]:
         """Names in files, which are those of the whole network."""
-        own = without_counters(network.state_dict())
-        if spec.features != "stages":
-            return {name: name for name in own}
-        whole = {_flat(name): name for name in _whole_network(spec).state_dict()}
-        if unknown := [name for name in own if _flat(name) not in whole]:
-            raise InvalidSpecError(
-                f"timm reads no feature stages off {spec.architecture!r} in a way that this release knows (its "
-                f"{unknown[0]} is not in the whole network). Use features='pooled'."
-            )
-        return {name: whole[_flat(name)] for name in own}
+        return dict(_names_in_files(spec))
 
     def network_name(self, name: str) -> str:
         """Without the prefix of the module that holds the network."""
@@ -117,10 +101,27 @@ def _interpolates(network: nn.Module) -> bool:
     return "dynamic_img_size" in inspect.signature(type(network)).parameters
 
 
-def _whole_network(spec: TimmEncoderSpec) -> nn.Module:
-    """The network without its classifier and without memory for its weights."""
-    with torch.device("meta"):
-        return _created(spec, num_classes=0)
+@lru_cache(maxsize=64)
+def _shapes(architecture: str, classifier: bool = False) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of a whole network, by default without its classifier, as files hold them."""
+    options: dict[str, Any] = {} if classifier else {"num_classes": 0}
+    network = _without_memory(lambda: timm.create_model(architecture, pretrained=False, **options))
+    return {name: tuple(tensor.shape) for name, tensor in without_counters(network.state_dict()).items()}
+
+
+@lru_cache(maxsize=64)
+def _names_in_files(spec: TimmEncoderSpec) -> dict[str, str]:
+    """Names in files by the names inside the encoder's network."""
+    own = without_counters(_without_memory(lambda: _network(spec)).state_dict())
+    if spec.features != "stages":
+        return {name: name for name in own}
+    whole = {_flat(name): name for name in _shapes(spec.architecture)}
+    if unknown := [name for name in own if _flat(name) not in whole]:
+        raise InvalidSpecError(
+            f"timm reads no feature stages off {spec.architecture!r} in a way that this release knows (its "
+            f"{unknown[0]} is not in the whole network). Use features='pooled'."
+        )
+    return {name: whole[_flat(name)] for name in own}
 
 
 def _created(spec: TimmEncoderSpec, **options: Any) -> nn.Module:
@@ -143,6 +144,15 @@ def _classifiers(architecture: str) -> tuple[str, ...]:
     configuration = timm.get_pretrained_cfg(architecture)
     names = () if configuration is None else configuration.classifier or ()
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _without_memory(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network without memory for its weights, unless it computes something while it is built."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except (RuntimeError, NotImplementedError):
+        return build()
 
 
 def _flat(name: str) -> str:

@@ -89,13 +89,13 @@ class MeanTokenAttentionPool(nn.Module):
 
 
 class ClipResNet(Encoder):
-    """Image tower of the ResNet CLIPs, any size from 32 x 32.
+    """Image encoder of the ResNet CLIPs, any size from 32 x 32.
 
     The trunk has a stride of 32 pixels; what is left over at the right and bottom edge is seen by its
     convolutions but makes no token of its own.
 
     Args:
-        visual: open_clip's tower with its weights. It is taken apart: do not use it afterwards.
+        visual: open_clip's network with its weights. It is taken apart: do not use it afterwards.
         mode: What becomes of the positional embedding: CLIP-IQA drops it (section 3.2).
     """
 
@@ -117,7 +117,7 @@ class ClipResNet(Encoder):
         return self.pool
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Encode pictures; see `Encoder.encode`."""
+        """Encode images; see `Encoder.encode`."""
         features: Tensor = self.pool(self.feature_map(pixels))
         return features
 

@@ -1,4 +1,4 @@
-"""CLIP's text tower, for as long as it takes to encode the prompts, as texts or among learned vectors.
+"""CLIP's text encoder, for as long as it takes to encode the prompts, as texts or among learned vectors.
 
 Learned vectors: Zhou et al., "Learning to Prompt for Vision-Language Models" (CoOp), IJCV 2022. A text such as
 "Good photo." is tokenised as a whole behind placeholders and with CoOp's own full stop, so that it ends in "..", which
@@ -37,7 +37,7 @@ def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
 
     Args:
         texts: N texts.
-        context_length: Number of tokens the text tower reads (77).
+        context_length: Number of tokens the text encoder reads (77).
 
     Returns:
         Shape (N, context_length), int64.
@@ -61,26 +61,26 @@ class PromptFrame(NamedTuple):
     Attributes:
         embedded: Embeddings of the tokens with those of their positions, shape (N, L, C); where vectors belong, those
             of the positions alone.
-        places: Where the vectors belong, in their order, shape (N, length), int64.
+        positions: Where the vectors belong, in their order, shape (N, length), int64.
         ends: Where the text ends, which is where its feature is read, shape (N,), int64.
     """
 
     embedded: Tensor
-    places: Tensor
+    positions: Tensor
     ends: Tensor
 
     def fill(self, context: Tensor) -> Tensor:
-        """Put vectors, shape (length, C) or (N, length, C), in their places: shape (N, L, C)."""
+        """Put vectors, shape (length, C) or (N, length, C), in their positions: shape (N, L, C)."""
         width = self.embedded.shape[-1]
-        vectors = context.expand(*self.places.shape, width).to(self.embedded.dtype)
-        return self.embedded.scatter_add(1, self.places[..., None].expand(-1, -1, width), vectors)
+        vectors = context.expand(*self.positions.shape, width).to(self.embedded.dtype)
+        return self.embedded.scatter_add(1, self.positions[..., None].expand(-1, -1, width), vectors)
 
 
 class TextEncoder(nn.Module):
-    """The text tower of a loaded CLIP, frozen.
+    """The text encoder of a loaded CLIP, frozen.
 
-    A token of CLIP's text tower sees the tokens before it and no others, so what comes after the longest text's end is
-    not computed: the features are the same without it.
+    A token of CLIP's text encoder sees the tokens before it and no others, so what comes after the longest text's end
+    is not computed: the features are the same without it.
 
     Args:
         model: open_clip's model with its weights, which are taken over and not copied.
@@ -177,11 +177,11 @@ class TextEncoder(nn.Module):
         order = torch.stack([_order(class_length(text), length, tokens.shape[1], position) for text in texts])
         order = order[:, : int(ends.max()) + 1]
         learned = (order >= 1) & (order <= length)
-        places = learned.nonzero()[:, 1].view(len(texts), length)
+        positions = learned.nonzero()[:, 1].view(len(texts), length)
         device = self.attn_mask.device
         embedded = self.embed(tokens.gather(1, order).to(device)).masked_fill(learned[..., None].to(device), 0)
         embedded += self.positional_embedding[: order.shape[1]]
-        return PromptFrame(embedded, places.to(device), ends.to(device))
+        return PromptFrame(embedded, positions.to(device), ends.to(device))
 
     def read(self, embedded: Tensor, ends: Tensor) -> Tensor:
         """Encode texts whose tokens and positions are embedded already; differentiable in them.

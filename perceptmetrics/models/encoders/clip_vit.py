@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ClipVisionTransformer", "FastQuickGelu"]
 
 _QUICK_GELU_SLOPE = 1.702
-# Above this size the C library asks the system for the memory of every temporary tensor anew, page by page.
+# Above this size the C library asks the system for the memory of every temporary tensor again, page by page.
 _REUSED_BYTES = 32 * 1024 * 1024
 
 
@@ -62,17 +62,17 @@ class _QuickGelu(Function):
 
 
 class ClipVisionTransformer(Encoder):
-    """Image tower of the ViT CLIPs: projected class token.
+    """Image encoder of the ViT CLIPs: projected class token.
 
     An image whose sides are no multiples of the patch size loses the remainder at its right and bottom edge
     (fewer pixels than a patch), as the patch convolution has it.
 
     Args:
-        visual: open_clip's tower with its weights. Its attention is taken over: do not use it afterwards.
+        visual: open_clip's network with its weights. Its attention is taken over: do not use it afterwards.
         mode: What becomes of the positional embedding.
 
     Raises:
-        WeightsError: The tower pools otherwise than by its class token, or has other blocks than CLIP's.
+        WeightsError: The encoder pools otherwise than by its class token, or has other blocks than CLIP's.
     """
 
     def __init__(self, visual: VisionTransformer, mode: PositionalEmbedding) -> None:
@@ -92,7 +92,7 @@ class ClipVisionTransformer(Encoder):
                 block.mlp.gelu = FastQuickGelu()
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Encode pictures; see `Encoder.encode`."""
+        """Encode images; see `Encoder.encode`."""
         tokens = self.embed(pixels)
         *blocks, last = self.visual.transformer.resblocks
         for block in blocks:

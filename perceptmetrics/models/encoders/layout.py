@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from perceptmetrics.models.encoders.base import builder_of
 from perceptmetrics.models.encoders.fold import unfold_batch_norms
-from perceptmetrics.models.encoders.kinds import builder_of
 from perceptmetrics.weights.layouts import check_shapes
 from perceptmetrics.weights.layouts.strict import without_counters
 

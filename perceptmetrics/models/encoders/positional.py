@@ -1,4 +1,4 @@
-"""Positional embeddings of CLIP's image towers at sizes other than the training size.
+"""Positional embeddings of CLIP's image encoders at sizes other than the training size.
 
 CLIP-IQA, section 3.2 and Table 2: dropping the embedding lets a ResNet see any size; interpolating it is the
 usual way; keeping it ties the input to the training size.
@@ -29,7 +29,7 @@ def positional_embedding_for(
         table: Shape (1 + S * S, C): the summary token's row, then the rows of the S x S training grid.
         grid: Height and width of the grid at hand, in tokens.
         mode: `"drop"`, `"keep"`, `"interpolate"` (bicubic over the grid; the summary token's row stays) or
-            `"interpolate_table"` (bicubic over the table as one picture, tokens by channels, the summary token's row
+            `"interpolate_table"` (bicubic over the table as one image, tokens by channels, the summary token's row
             with it: how the `_512` prompts of CLIP-IQA+ were trained).
         cell: Pixels a token covers along each side, for the error message.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
-    from perceptmetrics.models.encoders.timm_pooled import TimmPooled
+    from perceptmetrics.models.encoders.timm_networks import TimmPooled
 
 
 __all__ = ["ClipTransformer", "TimmTransformer", "Transformer", "TransformerBlock"]
@@ -98,7 +98,7 @@ class Transformer(ABC):
         """From the class token that leaves the last block, shape (N, C), to features, shape (N, D)."""
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the patches of a picture; they follow each other row by row."""
+        """Rows and columns of the patches of an image; they follow each other row by row."""
         return height // self.patch_size, width // self.patch_size
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_shapes", "load_strictly", "some", "without_counters"]
 
+_COUNTER = "num_batches_tracked"  # of batch normalisations; a frozen model ignores it, and files often lack it
+
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
     """Load a state dictionary that must fit exactly.
@@ -28,10 +30,11 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], origin: str)
     Raises:
         WeightsError: A tensor is missing, unexpected or of another shape; the message names it.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in without_counters(module.state_dict()).items()}
+    state = module.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in without_counters(state).items()}
     given = without_counters(tensors)
     check_shapes(given, expected, origin, type(module).__name__)
-    counters = {name: torch.zeros((), dtype=torch.long) for name in module.state_dict() if _is_counter(name)}
+    counters = {name: torch.zeros((), dtype=torch.long) for name in state if name.endswith(_COUNTER)}
     module.load_state_dict({**given, **counters}, strict=True, assign=True)
 
 
@@ -64,14 +67,9 @@ def check_shapes(given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, 
         )
 
 
-def _is_counter(name: str) -> bool:
-    """Whether this counts batches in batch normalisation; a frozen model ignores it, and files often lack it."""
-    return name.endswith("num_batches_tracked")
-
-
 def without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors without the batch counters of batch normalisation."""
-    return {name: tensor for name, tensor in tensors.items() if not _is_counter(name)}
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
 
 
 def some(names: Iterable[str], most: int = 3) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 __all__ = ["read_efficientnet_lite0", "read_timm"]
 
@@ -47,14 +47,14 @@ def read_timm(
     return tensors
 
 
-def read_efficientnet_lite0(path: Path, model: nn.Module) -> dict[str, Tensor]:
+def read_efficientnet_lite0(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Read EfficientNet-Lite0 and rename its tensors.
 
     They have other names than timm's, but the same order and shapes.
 
     Args:
         path: The package's `.pth` file.
-        model: timm's `tf_efficientnet_lite0` with its classifier, to take the names from.
+        expected: Names and shapes of timm's `tf_efficientnet_lite0` with its classifier, in order.
 
     Returns:
         State dictionary with timm's names, the classifier included.
@@ -63,13 +63,12 @@ def read_efficientnet_lite0(path: Path, model: nn.Module) -> dict[str, Tensor]:
         WeightsError: The tensors differ in number or shape.
     """
     loaded = without_counters(read_tensors(path))
-    expected = without_counters(model.state_dict())
     if len(loaded) != len(expected):
         raise WeightsError(f"{path} holds {len(loaded)} tensors; EfficientNet-Lite0 has {len(expected)}.")
-    for (name, placeholder), (given, value) in zip(expected.items(), loaded.items(), strict=True):
-        if value.shape != placeholder.shape:
+    for (name, shape), (given, value) in zip(expected.items(), loaded.items(), strict=True):
+        if value.shape != shape:
             raise WeightsError(
                 f"{path}: {given} has shape {tuple(value.shape)}; expected EfficientNet-Lite0's {name} "
-                f"of shape {tuple(placeholder.shape)}."
+                f"of shape {shape}."
             )
     return dict(zip(expected, loaded.values(), strict=True))
