@@ -67,6 +67,7 @@ DECODING_ERRORS = (
 )
 """What Pillow's decoders raise on corrupt files: nearly everything but what a mistake in code raises."""
 RANGE_TOLERANCE = 1e-4
+_FLOATING_POINT = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 _log = logging.getLogger(__name__)
 _SIXTEEN_BIT_GREY = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -110,6 +111,8 @@ def load_pixels(source: ImageSource) -> Tensor:
     """
     if isinstance(source, Tensor):
         check_tensor(source, dimensions=(3,))
+        if source.device.type == "meta":
+            raise InvalidImageError("The tensor is on the device 'meta', so it has no pixels. Pass one that has.")
         check_unit_range(source)
         return source.to(torch.float32)
     if isinstance(source, np.ndarray):
@@ -147,6 +150,8 @@ def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
     Raises:
         InvalidImageError: It is not a floating-point tensor of such a shape, or has no pixels.
     """
+    if images.is_nested:
+        raise InvalidImageError("Expected a tensor, got a nested one. Pass a list of tensors: list(x.unbind()).")
     shape = tuple(images.shape)
     if images.ndim not in dimensions:
         shapes = " or ".join("(N, 3, H, W)" if dimension == 4 else "(3, H, W)" for dimension in dimensions)
@@ -154,10 +159,19 @@ def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
     if images.shape[-3] != 3:
         hint = " It looks like channels-last; use .movedim(-1, -3)." if images.shape[-1] == 3 else ""
         raise InvalidImageError(f"Expected 3 channels (RGB) in dimension {images.ndim - 3}, got shape {shape}.{hint}")
-    if not images.is_floating_point():
+    if images.layout != torch.strided:
+        raise InvalidImageError(f"Expected a dense tensor, got one with the layout {images.layout}. Use x.to_dense().")
+    if images.dtype not in _FLOATING_POINT:
+        advice = "x.float() / 255 for 8-bit pixels"
+        if images.is_quantized:
+            advice = "x.dequantize()"
+        elif images.is_floating_point():
+            advice = "x.float()"
+        elif images.is_complex():
+            advice = "x.real, if the image is there"
         raise InvalidImageError(
-            f"Expected a floating-point tensor with values in [0, 1], got {images.dtype}. "
-            "Convert it first: x.float() / 255 for 8-bit pixels."
+            f"Expected a tensor of float32, float16, bfloat16 or float64 with values in [0, 1], got {images.dtype}. "
+            f"Convert it first: {advice}."
         )
     if images.numel() == 0:
         raise InvalidImageError(f"The image has no pixels: shape {shape}. Height, width and batch must be positive.")

@@ -95,14 +95,17 @@ class Closed(nn.Module):
         if not self._closed:
             yield from super().named_modules(memo, prefix, remove_duplicate)
             return
-        memo = _OwnWalk() if memo is None else memo
-        if self in memo:
+        own = memo if isinstance(memo, _OwnWalk) else _OwnWalk(memo or ())
+        if self in own:
             return
-        if remove_duplicate:
-            memo.add(self)
+        for met in (memo, own) if remove_duplicate else ():
+            if met is not None:
+                met.add(self)
         yield prefix, self
-        for name, part in self._parts().items() if isinstance(memo, _OwnWalk) else ():
-            yield from part.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+        # `torch.export` puts what it traces into a module of its own, which must see the weights, and trains nothing.
+        exported = torch.compiler.is_compiling() and "." not in prefix
+        for name, part in self._parts().items() if memo is None or memo is own or exported else ():
+            yield from part.named_modules(own, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def apply(self, fn: Callable[[nn.Module], None]) -> Self:
         """As for any module; while this one is closed, nothing: `apply` comes from a parent, to initialise weights."""
@@ -120,8 +123,10 @@ class Closed(nn.Module):
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> _IncompatibleKeys:
         """As for any module, also while this one is closed; what a parent loads then does not get here."""
-        whole = self.opened() if self._closed else super()
-        return whole.load_state_dict(state_dict, strict, assign)  # type: ignore[no-any-return]
+        if self._closed:
+            return self.opened().load_state_dict(state_dict, strict, assign)
+        loaded: _IncompatibleKeys = super().load_state_dict(state_dict, strict, assign)
+        return loaded
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         """Where a parent's state dictionary ends, which may be older and hold weights of this module."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from perceptmetrics._util.modules import on_cpu_unless_stated
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, nearest_names
 from perceptmetrics.functional.loss import label_divergence
-from perceptmetrics.images.load import check_tensor
 from perceptmetrics.models.closed import conversion_only, note_other_weights
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ class PerceptualLoss(nn.Module):
         if checkpointing:
             metric.encoder.checkpointing = True
 
-    def forward(self, images: Tensor, target: Tensor | None = None, prompts: Prompts | None = None) -> Tensor:
+    def forward(
+        self, images: Tensor, target: Tensor | None = None, prompts: Prompts | None = None, *, validate: bool = False
+    ) -> Tensor:
         """Loss of a batch.
 
         Args:
@@ -102,17 +104,18 @@ class PerceptualLoss(nn.Module):
             target: For a loss made with a distribution: those of this batch in its place, shape (N, K) or (K,). Its
                 values are not checked, so that no device is waited for.
             prompts: For a metric that compares each image with a text of its own: see `Metric.forward`.
+            validate: Whether to check that all values are finite and in [0, 1], which waits for the device.
 
         Returns:
             Scalar, or shape (N,) for `reduction="none"`.
 
         Raises:
-            InvalidImageError: Not a tensor of images.
+            InvalidImageError: Not a tensor of images; with `validate` also NaN, infinite, or not in [0, 1].
             InvalidOptionError: Weight or distribution are for another number of images.
         """
         if not isinstance(images, Tensor):
             raise InvalidImageError(f"A loss takes a tensor of shape (N, 3, H, W), got {type(images).__name__}.")
-        check_tensor(images)
+        self.metric.check_images(images, values=validate)
         images = images if images.ndim == 4 else images[None]
         count = images.shape[0]
         if self.weight.numel() not in (1, count):
@@ -146,7 +149,7 @@ class PerceptualLoss(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Convert the metric, and move what the loss itself has to the same device, in its own precision."""
-        self.metric._apply(fn, recurse)  # type: ignore[no-untyped-call] # noqa: SLF001 - as PyTorch calls it
+        self.metric._apply(fn, recurse)  # noqa: SLF001 - as PyTorch calls it
         device = conversion_only(fn)(self.weight).device
         self.weight = self.weight.to(device)
         self.distribution = None if self.distribution is None else self.distribution.to(device)
@@ -186,6 +189,7 @@ class PerceptualLoss(nn.Module):
         return label_divergence(outputs, wanted.to(outputs))
 
 
+@on_cpu_unless_stated()
 def _resolve_target(metric: Metric, target: LossTarget | None, sign: LossSign) -> tuple[str | None, Tensor | None]:
     """The label, or the distribution over labels, that a target stands for."""
     if not isinstance(target, (Mapping, Tensor)):
@@ -224,6 +228,7 @@ def _by_label(target: Mapping[str, float], labels: tuple[str, ...]) -> Tensor:
     return torch.tensor([float(target.get(label, 0.0)) for label in labels])
 
 
+@on_cpu_unless_stated()
 def _checked_weight(weight: float | Tensor) -> Tensor:
     if not isinstance(weight, (Tensor, int, float)) or (isinstance(weight, Tensor) and weight.ndim > 1):
         given = f"shape {tuple(weight.shape)}" if isinstance(weight, Tensor) else repr(weight)

@@ -76,6 +76,18 @@ class SharedTensors:
         used = {parameter.data_ptr() for parameter in module.parameters()}
         self._shared = [shared for shared in self._shared if shared.tensor.data_ptr() in used]
 
+    def with_copy(self, module: nn.Module) -> SharedTensors:
+        """Share all parameters of a module with a copy of it that uses the very same memory.
+
+        Returns:
+            What the copy shares.
+        """
+        known = {shared.tensor.data_ptr() for shared in self._shared}
+        self._shared += [
+            SharedTensor(weight.detach()) for weight in module.parameters() if weight.data_ptr() not in known
+        ]
+        return SharedTensors(self._shared)
+
     def separate(self, module: nn.Module) -> None:
         """Give a module copies of its own of the tensors that it shares, so that they can be changed."""
         addresses = {shared.tensor.data_ptr() for shared in self._shared}

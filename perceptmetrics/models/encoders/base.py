@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from perceptmetrics._util.modules import transforming
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.models.shared_tensors import SharedTensors
 from perceptmetrics.spec.encoders import ENCODERS, EncoderSpec
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.encoders.clip_text import TextEncoder
     from perceptmetrics.models.encoders.transformer import Transformer
 
-__all__ = ["Encoder", "EncoderBuilder", "builder_of", "register_encoder"]
+__all__ = ["Encoder", "EncoderBuilder", "builder_of", "channels_last", "register_encoder"]
 
 _CACHED_PIXELS_PER_THREAD = 200_000
 
@@ -155,6 +156,13 @@ class Encoder(nn.Module, ABC):
         It is faster on a few images, whose feature maps stay in its caches, than on many.
         """
         return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // (height * width))
+
+
+def channels_last(pixels: Tensor) -> Tensor:
+    """Pixels, shape (N, 3, H, W), in the memory format of convolutional networks."""
+    if not torch.compiler.is_compiling() and transforming():
+        return pixels.movedim(1, -1).contiguous().movedim(-1, 1)  # `vmap` has no other way to it
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _separate(encoder: Encoder, state: Mapping[str, object], prefix: str, *_: object) -> None:
