@@ -166,12 +166,11 @@ def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
         if images.is_quantized:
             advice = "x.dequantize()"
         elif images.is_floating_point():
-            advice = "x.float()"
+            advice = "x.float(); 16, 32 and 64 bits are read"
         elif images.is_complex():
             advice = "x.real, if the image is there"
         raise InvalidImageError(
-            f"Expected a tensor of float32, float16, bfloat16 or float64 with values in [0, 1], got {images.dtype}. "
-            f"Convert it first: {advice}."
+            f"Expected a floating-point tensor with values in [0, 1], got {images.dtype}. Convert it first: {advice}."
         )
     if images.numel() == 0:
         raise InvalidImageError(f"The image has no pixels: shape {shape}. Height, width and batch must be positive.")

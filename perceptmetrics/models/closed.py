@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Conversion: TypeAlias = tuple[torch.device, torch.dtype]
 
-__all__ = ["Closed", "conversion_only", "note_other_weights"]
+__all__ = ["Closed", "conversion_only", "let_follow_its_input", "note_other_weights"]
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
@@ -147,8 +147,7 @@ class Closed(nn.Module):
         """For `DataParallel`, which copies the tensors that it sees to each device; hidden parts follow their input."""
         replica: Self = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
         if self._closed:
-            replica._forward_pre_hooks = copy.copy(self._forward_pre_hooks)
-            replica.register_forward_pre_hook(_follow_input)
+            let_follow_its_input(replica)
         return replica
 
 
@@ -226,13 +225,23 @@ def _equal(one: object, other: Tensor) -> bool:
     return torch.equal(one.detach().to(other.device), other.detach())
 
 
+def let_follow_its_input(replica: nn.Module) -> None:
+    """Let a replica of `DataParallel` copy its hidden parts to the device of its input before it computes."""
+    replica._forward_pre_hooks = replica._forward_pre_hooks.copy()  # noqa: SLF001 - still the original's own
+    replica.register_forward_pre_hook(_follow_input)
+
+
 def _follow_input(replica: nn.Module, args: tuple[Any, ...]) -> None:
-    """Before a replica of `DataParallel` computes: copy its hidden parts to the device of its input."""
     device = next((value.device for value in args if isinstance(value, Tensor)), None)
     for name, part in list(replica.__dict__.items()):
         if device is None or not isinstance(part, nn.Module):
             continue
-        tensors = [*part.parameters(), *part.buffers()]
+        modules = [module for _, module in part.named_modules(_OwnWalk())]
+        tensors = [
+            tensor
+            for module in modules
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False))
+        ]
         if any(tensor.device != device for tensor in tensors):
             memo: dict[int, Any] = {id(tensor): _copied(tensor, device) for tensor in tensors}
             replica.__dict__[name] = copy.deepcopy(part, memo)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from perceptmetrics._util.modules import on_cpu_unless_stated
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, nearest_names
 from perceptmetrics.functional.loss import label_divergence
-from perceptmetrics.models.closed import conversion_only, note_other_weights
+from perceptmetrics.models.closed import conversion_only, let_follow_its_input, note_other_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ class PerceptualLoss(nn.Module):
             )
         wanted = self.distribution if target is None else target
         distances = self._distances(images, prompts) if wanted is None else self._divergences(images, wanted)
-        loss = self.weight * distances
+        loss = self.weight.to(distances.device) * distances
         if self.reduction == "none":
             return loss
         return loss.mean() if self.reduction == "mean" else loss.sum()
@@ -162,7 +162,7 @@ class PerceptualLoss(nn.Module):
     def _replicate_for_data_parallel(self) -> Self:
         """For `DataParallel`: the metric follows its input to the device."""
         replica: Self = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
-        replica.__dict__["metric"] = self.metric._replicate_for_data_parallel()  # noqa: SLF001 - as PyTorch calls it
+        let_follow_its_input(replica)
         return replica
 
     def _distances(self, images: Tensor, prompts: Prompts | None) -> Tensor:

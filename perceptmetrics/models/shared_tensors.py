@@ -19,7 +19,7 @@ from perceptmetrics.errors import WeightsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["SharedTensor", "SharedTensors", "share"]
+__all__ = ["SharedTensor", "SharedTensors", "own_what_trains", "share"]
 
 
 class SharedTensor:
@@ -146,3 +146,10 @@ def share(
             placed[name] = shared.tensor
             kept.append(shared)
     return placed, SharedTensors(kept)
+
+
+def own_what_trains(module: nn.Module) -> None:
+    """Give the weights of a module that train memory of their own, in case copies of the module use it too."""
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.clone()
