@@ -163,9 +163,7 @@ def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
         raise InvalidImageError(f"Expected a dense tensor, got one with the layout {images.layout}. Use x.to_dense().")
     if images.dtype not in _FLOATING_POINT:
         advice = "x.float() / 255 for 8-bit pixels"
-        if images.is_quantized:
-            advice = "x.dequantize()"
-        elif images.is_floating_point():
+        if images.is_floating_point():
             advice = "x.float(); 16, 32 and 64 bits are read"
         elif images.is_complex():
             advice = "x.real, if the image is there"

@@ -172,20 +172,23 @@ def conversion_only(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor
     def convert(tensor: Tensor) -> Tensor:
         kind = (tensor.device, tensor.dtype)
         if kind not in known:
-            known[kind] = _checked(tensor, fn(torch.ones(1, dtype=tensor.dtype, device=tensor.device)))
+            known[kind] = _converted(tensor, fn)
         device, dtype = known[kind]
         return tensor if (device, dtype) == kind else tensor.to(device, dtype)
 
     return convert
 
 
-def _checked(tensor: Tensor, probe: Tensor) -> Conversion:
-    """Where a tensor is to go, and in which precision, from what became of a probe."""
+def _converted(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> Conversion:
+    """Where a tensor is to go, and in which precision, from what becomes of a probe."""
+    try:
+        probe = fn(torch.ones(1, dtype=tensor.dtype, device=tensor.device))
+    except NotImplementedError as error:
+        if tensor.device.type != "meta":
+            raise
+        raise _no_weights() from error
     if tensor.device.type == "meta" and probe.device.type != "meta":
-        raise InvalidOptionError(
-            f"A metric on the device 'meta' has no weights that could be moved to {str(probe.device)!r}. Make the "
-            "metric again with create_metric."
-        )
+        raise _no_weights()
     if not tensor.is_floating_point():
         return probe.device, tensor.dtype
     if probe.dtype not in (tensor.dtype, *_DTYPES):
@@ -194,6 +197,12 @@ def _checked(tensor: Tensor, probe: Tensor) -> Conversion:
             "one of these, or leave it in its own precision."
         )
     return probe.device, probe.dtype
+
+
+def _no_weights() -> InvalidOptionError:
+    return InvalidOptionError(
+        "A metric on the device 'meta' has no weights that could be moved elsewhere. Make it again with create_metric."
+    )
 
 
 def note_other_weights(module: Closed, state: Mapping[str, Any], prefix: str, inside: str = "") -> None:
