@@ -20,6 +20,7 @@ from perceptmetrics.finetune.recipe_sections import (
     HeadRecipe,
     OptimizerRecipe,
     PromptsRecipe,
+    ReportRecipe,
     SplitRecipe,
 )
 from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, LoraSpec, SalientView, WholeView
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type[DataclassInstance]] = {
     "augmentation": AugmentationRecipe,
     "optimizer": OptimizerRecipe,
     "splits": SplitRecipe,
+    "report": ReportRecipe,
 }
 VIEWS = (WholeView, CentreCropView, CropsView, SalientView, FragmentsView)
 

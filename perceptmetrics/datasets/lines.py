@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from perceptmetrics._util.delimited import TextTableError, decode_text
 from perceptmetrics.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ def read_lines(path: Path) -> list[str]:
         DatasetError: The file cannot be read or is empty.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode_text(path.read_bytes(), str(path))
+    except (OSError, TextTableError) as error:
         raise DatasetError(f"{path} cannot be read as a list of images: {error}.") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptmetrics._util.text import printable
 from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import ImageItem, LabelledImages, Scale, Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
@@ -113,7 +114,7 @@ def _renumber(split: Split, there: NDArray[np.bool_]) -> Split:
 
 
 def _complaint(listing: Listing, absent: tuple[str, ...]) -> str:
-    shown = ", ".join(absent[:NAMED]) + (", ..." if len(absent) > NAMED else "")
+    shown = ", ".join(map(printable, absent[:NAMED])) + (", ..." if len(absent) > NAMED else "")
     fix = f"Complete the download ({listing.info.obtain})"
     if len(absent) < len(listing.names):
         fix += ", or pass missing='skip' to continue without them"

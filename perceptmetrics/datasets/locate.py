@@ -6,11 +6,13 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from perceptmetrics._util.text import composed
 from perceptmetrics.errors import DatasetError, InvalidImageError
 from perceptmetrics.images.find import find_images
+from perceptmetrics.images.spelling import spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 __all__ = ["find_files", "first_folder", "locate", "one_of"]
@@ -58,8 +60,8 @@ def _first(root: Path, candidates: Sequence[str], what: str, found: Iterable[Pat
 def locate(folder: Path, names: Iterable[str]) -> list[Path | None]:
     """Find the file of each name, a path relative to `folder`; None if missing.
 
-    Some releases spell names and files in different case (`I01_01_1.bmp`, `i01_01_1.BMP`): if no file matches exactly,
-    one that differs only in case is used.
+    Some releases spell names and files in different case (`I01_01_1.bmp`, `i01_01_1.BMP`), and some systems decompose
+    letters with accents: if no file matches exactly, one that differs only in this is used.
     """
     files_in: dict[Path, dict[str, Path]] = {}
 
@@ -68,7 +70,7 @@ def locate(folder: Path, names: Iterable[str]) -> list[Path | None]:
         files = files_in.get(path.parent)
         if files is None:
             files = files_in[path.parent] = _files(path.parent)
-        return files.get(path.name) or files.get(path.name.lower())
+        return files.get(path.name) or files.get(_folded(path.name))
 
     return [find(name) for name in names]
 
@@ -78,34 +80,37 @@ def _files(folder: Path) -> dict[str, Path]:
         return {}
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if entry.is_file())
-    files = {name.lower(): folder / name for name in names}
+    files = {_folded(name): folder / name for name in names}
     return files | {name: folder / name for name in names}
+
+
+def _folded(name: str) -> str:
+    return composed(name).lower()
 
 
 def find_files(names: Sequence[str], folder: Path) -> list[Path | None]:
     """Find the file of each name; None if missing, or if several files have a bare name.
 
     A name with folders in it is a path relative to `folder`; a bare name, with or without suffix, may be at any depth.
+    A name without a file of exactly this name stands for the only one whose name is equal in composed Unicode (NFC) and
+    without blanks around it. See `spellings` for what else a name may stand for.
 
     Raises:
         DatasetError: `folder` is not a folder, or two names refer to the same file.
     """
     if not folder.is_dir():
         raise DatasetError(f"Expected a folder of images, got {str(folder)!r}, which is not a folder.")
-    direct = [folder / name if name and (folder / name).is_file() else None for name in names]
-    if all(direct):
-        return direct
-    files_of: dict[str, list[Path]] = {}
-    with contextlib.suppress(InvalidImageError):  # a folder without images: all are missing
-        for file in find_images([folder]):
-            for key in {file.name, file.stem}:
-                files_of.setdefault(key, []).append(file)
-
-    def only_file(name: str) -> Path | None:
-        files = files_of.get(name, [])
-        return files[0] if len(files) == 1 else None
-
-    found = [file or only_file(name) for file, name in zip(direct, names, strict=True)]
+    found = [_direct(name, folder) for name in names]
+    if not all(found):
+        files: list[Path] = []
+        with contextlib.suppress(InvalidImageError):  # a folder without images: all are missing
+            files += find_images([folder])
+        for normal in (str, _trimmed):
+            only = _only_files(files, folder, normal)
+            for index, name in enumerate(names):
+                if found[index] is None:
+                    matches = (only.get(normal(spelling)) for spelling in spellings(name))
+                    found[index] = next(filter(None, matches), None)
     taken: dict[Path, str] = {}
     for match, name in zip(found, names, strict=True):
         if match is not None and taken.setdefault(match, name) != name:
@@ -113,3 +118,25 @@ def find_files(names: Sequence[str], folder: Path) -> list[Path | None]:
                 f"The names {taken[match]!r} and {name!r} both refer to {match}. Keep one row per image."
             )
     return found
+
+
+def _direct(name: str, folder: Path) -> Path | None:
+    """The file of a path relative to a folder."""
+    for path in (folder / spelling for spelling in spellings(name) if spelling not in ("", ".")):
+        with contextlib.suppress(OSError, ValueError):  # a name that is too long or contains a null character
+            if path.is_file():
+                return path
+    return None
+
+
+def _only_files(files: Iterable[Path], folder: Path, normal: Callable[[str], str]) -> dict[str, Path]:
+    """Files by bare name, with and without suffix, and by path relative to the folder, where one has it alone."""
+    only: dict[str, Path | None] = {}
+    for file in files:
+        for key in {normal(key) for key in (file.name, file.stem, file.relative_to(folder).as_posix())}:
+            only[key] = None if key in only else file
+    return {key: file for key, file in only.items() if file is not None}
+
+
+def _trimmed(name: str) -> str:
+    return composed(name).strip()

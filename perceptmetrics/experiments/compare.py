@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perceptmetrics._util.text import recomposed
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.experiments.scored import TIE, images_of_folder, score_set, single_column
 from perceptmetrics.functional.stats import binomial_interval, bootstrap_interval, sign_test
@@ -103,7 +104,8 @@ def compare_folders(
     Args:
         metric: The metric.
         folder_a: First folder, searched recursively.
-        folder_b: Second folder. Partners have the same relative path; the suffix may differ.
+        folder_b: Second folder. Partners have the same relative path; the suffix and the Unicode composition of
+            accents may differ.
         label: The score to use, for a metric with labels.
         seed: Seed of the bootstrap.
         scorer: How to score them.
@@ -117,6 +119,8 @@ def compare_folders(
     """
     column = single_column(metric, label)
     images_a, images_b = _by_name(folder_a), _by_name(folder_b)
+    name_in_a = recomposed(images_b, images_a)
+    images_b = {name_in_a.get(name, name): path for name, path in images_b.items()}
     names = sorted(images_a.keys() & images_b.keys())
     if not names:
         raise DatasetError(

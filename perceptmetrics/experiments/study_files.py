@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from perceptmetrics._util.csv_cells import csv_line, unmarked
+from perceptmetrics._util.delimited import TextTableError, read_delimited
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.experiments.agreement import Choice
 from perceptmetrics.experiments.study import Side, Study, StudyPair
-from perceptmetrics.scoring.results import csv_line
 
 if TYPE_CHECKING:
     import os
@@ -24,8 +25,8 @@ def write_pairs(study: Study) -> bytes:
     """The pairs of a study as a CSV with the columns `PAIR_COLUMNS`, in UTF-8."""
     lines = [csv_line(PAIR_COLUMNS)]
     for pair in study.pairs:
-        scores = (f"{pair.left_score:.6f}", f"{pair.right_score:.6f}")
-        lines.append(csv_line([str(pair.pair), pair.left, pair.right, *scores, pair.metric_choice, study.column]))
+        scores = (pair.left_score, pair.right_score)
+        lines.append(csv_line([pair.pair, pair.left, pair.right, *scores, pair.metric_choice, study.column]))
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 
@@ -42,8 +43,8 @@ def read_pairs(path: str | os.PathLike[str]) -> Study:
                 pair=int(row["pair"]),
                 left=row["left"],
                 right=row["right"],
-                left_score=float(row["left_score"]),
-                right_score=float(row["right_score"]),
+                left_score=_score(row["left_score"]),
+                right_score=_score(row["right_score"]),
                 metric_choice=_side(row["metric_choice"]),
             )
             for row in rows
@@ -95,17 +96,21 @@ def _side(text: str) -> Side:
     raise ValueError(f"expected one of {', '.join(get_args(Side))}, got {text!r}")
 
 
+def _score(cell: str) -> float:
+    """A score, with a decimal comma where a spreadsheet saved the file so."""
+    return float(cell.replace(",", "."))
+
+
 def _read(path: str | os.PathLike[str], columns: Sequence[str]) -> list[dict[str, str]]:
+    """The cells of the columns; cells are separated as `read_delimited` says."""
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:  # noqa: PTH123
-            reader = csv.DictReader(stream)
-            missing = [column for column in columns if column not in (reader.fieldnames or [])]
-            if missing:
-                raise DatasetError(
-                    f"{path} has no column {', '.join(missing)}; expected a CSV with {', '.join(columns)}."
-                )
-            return [{column: row[column] or "" for column in columns} for row in reader]
+        table = read_delimited(Path(path).read_bytes(), str(path), foreign=False)
+        missing = [column for column in columns if column not in table.header]
+        if missing:
+            raise DatasetError(f"{path} has no column {', '.join(missing)}; expected a CSV with {', '.join(columns)}.")
+        rows = [dict(zip(table.header, cells, strict=False)) for _, cells in table.rows]
+        return [{column: unmarked(row.get(column, "")) for column in columns} for row in rows]
     except FileNotFoundError as error:
         raise DatasetError(f"{path} does not exist.") from error
-    except (OSError, csv.Error) as error:
+    except (OSError, TextTableError) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from error

@@ -22,11 +22,16 @@ _LICENCES = frozenset(
 _HEADINGS = {
     "srcc": "SRCC",
     "plcc": "PLCC",
+    "plcc_logistic4": "PLCC, 4 parameters",
+    "plcc_logistic5": "PLCC, 5 parameters",
     "krcc": "KRCC",
     "rmse": "RMSE",
+    "rmse_logistic4": "RMSE, 4 parameters",
     "mse": "MSE",
-    "map": "mAP",
-    "f1": "F1",
+    "binary_accuracy": "binary accuracy",
+    "mean_average_precision": "mAP",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
 }
 _TASKS = {
     "quality": "how good people find the quality of an image",

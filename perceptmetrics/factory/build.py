@@ -91,10 +91,7 @@ def build_metric(
     encoders = open_encoders(spec, trained, encoder_file(spec, trained, files), placement, seed)
     tensors, regressor = split_tensors(trained)
     origin = spec.name if trained is None else str(trained.path)
-    with seeded(seed):
-        pool = Pool(spec.pool)
-        if trained is not None:
-            load_strictly(pool.regressor or nn.Sequential(), regressor, origin)
+    pool = _random_pool(spec, seed) if trained is None else _pool_of(spec, regressor, origin)
     with seeded(seed):
         head = build_head(spec.head, Material(encoders, tensors, origin=origin, seed=seed))
     metric = Metric(spec, Views(spec.views, seed), encoders.image_encoder(), head, pool).to(placement.device)
@@ -107,6 +104,19 @@ def build_head(spec: HeadSpec, material: Material) -> Head:
     """Build a head of any kind."""
     head: Head = HEADS.builder_of(spec).build(spec, material)
     return head
+
+
+def _random_pool(spec: MetricSpec, seed: int) -> Pool:
+    with seeded(seed):
+        return Pool(spec.pool)
+
+
+def _pool_of(spec: MetricSpec, regressor: dict[str, torch.Tensor], origin: str) -> Pool:
+    """The pool with a trained regressor; nothing is allocated before the shapes have been compared."""
+    with torch.device("meta"):
+        pool = Pool(spec.pool)
+    load_strictly(pool.regressor or nn.Sequential(), regressor, origin)
+    return pool
 
 
 @torch.inference_mode(mode=False)

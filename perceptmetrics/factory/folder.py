@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec
-from perceptmetrics.spec.json import spec_from_json, spec_to_json
+from perceptmetrics.spec.json import LONGEST_SPEC, spec_from_json, spec_to_json
 from perceptmetrics.weights.layouts import TrainedWeights, write_trained
 from perceptmetrics.weights.resolve import ResolveOptions, resolve
 from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
@@ -176,8 +176,10 @@ def _file_of(folder: Path, filename: str) -> Path:
 
 
 def _read_spec(path: Path) -> MetricSpec:
+    list_metrics()  # metrics of installed packages say which packages carry weights
     try:
-        return spec_from_json(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as stream:
+            return spec_from_json(stream.read(LONGEST_SPEC + 1))
     except (InvalidSpecError, UnicodeDecodeError) as error:
         raise InvalidSpecError(f"{path}: {error}") from error
 

@@ -74,7 +74,7 @@ class TrainingViews:
     def __init__(self, views: Views, recipe: AugmentationRecipe) -> None:
         self.views = views
         self._recipe = recipe
-        self._variation = Variation(recipe.random_crop, recipe.random_resized_crop)
+        self._variation = Variation(recipe.random_crop, recipe.random_resized_crop, recipe.random_fragments)
 
     def prepare(self, pixels: Tensor) -> Tensor:
         """Apply what is the same for every sample of an image, so that the result can be kept in memory."""
@@ -86,13 +86,18 @@ class TrainingViews:
         return shown
 
     def draw(self, prepared: Tensor, seed: Sequence[int]) -> Sample:
-        """Augmented views, drawn from a seed: shapes (V, 3, h, w). If there are several views, only flips are drawn."""
+        """Augmented views, drawn from a seed: shapes (V, 3, h, w). Of several views, only fragments are drawn."""
         rng = np.random.default_rng(list(seed))
         flip = draw_flip(self._recipe, rng)
         pixels = prepared.flip(flip) if flip else prepared
-        if self.views.only is None:
-            return self.fixed(pixels)
-        return [self.views.only.draw(pixels, self.views.normalization, self._variation, rng)]
+        normalization = self.views.normalization
+        if self.views.only is not None:
+            return [self.views.only.draw(pixels, normalization, self._variation, rng)]
+        drawn = ["random_fragments" in view.spec.variations for view in self.views.views]
+        return [
+            view.draw(pixels, normalization, self._variation, rng) if vary else view.show(pixels[None], normalization)
+            for view, vary in zip(self.views.views, drawn, strict=True)
+        ]
 
 
 def possible_flips(recipe: AugmentationRecipe) -> list[tuple[int, ...]]:
@@ -183,7 +188,7 @@ def in_order(tasks: Iterable[Sequence[Callable[[], T]]], *, threads: bool = True
 
 def can_cache_features(recipe: AugmentationRecipe) -> bool:
     """Whether an image has so few variants that all of them can be encoded in advance."""
-    return not recipe.random_resized_crop and recipe.random_crop is None
+    return not recipe.random_resized_crop and recipe.random_crop is None and not recipe.random_fragments
 
 
 class FeatureFeed:

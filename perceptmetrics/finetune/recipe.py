@@ -13,6 +13,7 @@ from perceptmetrics.finetune.recipe_sections import (
     Loss,
     OptimizerRecipe,
     PromptsRecipe,
+    ReportRecipe,
     SplitRecipe,
     TrainedPart,
     one_of,
@@ -55,6 +56,7 @@ class Recipe:
         augmentation: How training images are augmented.
         optimizer: How weights are updated.
         splits: How images are split.
+        report: What the table of results shows.
         score_map: How raw outputs of a head of layers become scores: `"identity"`, with a line fitted to the ratings
             and folded into the head, or `"logistic"`, which keeps scores inside [0, 1].
         checkpointing: Activation checkpointing of the encoder: recompute activations in the backward pass to save
@@ -82,6 +84,7 @@ class Recipe:
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     splits: SplitRecipe = field(default_factory=SplitRecipe)
+    report: ReportRecipe = field(default_factory=ReportRecipe)
     score_map: Literal["identity", "logistic"] = "identity"
     checkpointing: bool = False
     shuffle_labels: bool = False
@@ -176,12 +179,12 @@ class Recipe:
             InvalidSpecError: One of them would.
         """
         for augmentation in map(self.augmentation_of, range(len(self.data))):
-            for name in ("random_resized_crop", "random_crop"):
-                takes = len(views) == 1 and name in views[0].variations
+            for name, alone in (("random_resized_crop", True), ("random_crop", True), ("random_fragments", False)):
+                takes = any(name in view.variations for view in views) and not (alone and len(views) > 1)
                 require(
                     not getattr(augmentation, name) or takes,
-                    f"augmentation.{name} goes with a single view of kind {', '.join(_kinds_that_vary(name))}, got "
-                    f"{', '.join(view.kind for view in views)}.",
+                    f"augmentation.{name} goes with a {'single ' if alone else ''}view of kind "
+                    f"{', '.join(_kinds_that_vary(name))}, got {', '.join(view.kind for view in views)}.",
                 )
 
 

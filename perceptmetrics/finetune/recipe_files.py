@@ -16,6 +16,7 @@ from perceptmetrics.finetune.recipe_sections import (
     HeadRecipe,
     OptimizerRecipe,
     PromptsRecipe,
+    ReportRecipe,
     SplitRecipe,
 )
 from perceptmetrics.spec import LoraSpec
@@ -41,6 +42,7 @@ _SECTIONS = {
     "augmentation": AugmentationRecipe,
     "optimizer": OptimizerRecipe,
     "splits": SplitRecipe,
+    "report": ReportRecipe,
 }
 _BASE = "base"  # key that names another recipe, from which a file states only the differences
 _OWN = "Your own ratings or classes"

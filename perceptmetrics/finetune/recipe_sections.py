@@ -18,6 +18,7 @@ __all__ = [
     "Loss",
     "OptimizerRecipe",
     "PromptsRecipe",
+    "ReportRecipe",
     "SplitRecipe",
     "TrainedPart",
     "TrainingPrecision",
@@ -26,7 +27,11 @@ __all__ = [
 
 Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking"]
 TrainedPart = Literal["lora", "prompts", "head", "full"]
+SharedContext = Literal["all", "pair", "none"]
 Schedule = Literal["constant", "cosine", "cosine_restarts"]
+RatingStatistic = Literal["srcc", "plcc", "krcc", "plcc_logistic4", "plcc_logistic5", "rmse", "rmse_logistic4", "mse"]
+ClassStatistic = Literal["accuracy", "binary_accuracy", "mean_average_precision", "macro_f1", "weighted_f1"]
+Statistic = Literal[RatingStatistic, ClassStatistic]
 TrainingPrecision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -113,7 +118,7 @@ class PromptsRecipe:
     Attributes:
         pairs: Names of attributes, or pairs written as `"Good photo. | Bad photo."`.
         length: Number of learned vectors around each text; 0 for unchanged texts with a trained regressor.
-        shared: Whether all prompts share their vectors; otherwise each has its own.
+        shared: Which prompts share their vectors: `"all"`, the two of a `"pair"`, or `"none"`.
         position: Position of the text among the vectors.
         init: Text whose token embeddings initialise the vectors; None for random vectors, N(0, 0.02).
         regressor: Sizes of the hidden layers of a regressor on the pairs' outputs; None for no regressor.
@@ -122,7 +127,7 @@ class PromptsRecipe:
 
     pairs: tuple[str, ...] = ("quality",)
     length: int = 16
-    shared: bool = True
+    shared: SharedContext = "all"
     position: ContextPosition = "middle"
     init: str | None = None
     regressor: tuple[int, ...] | None = None
@@ -130,7 +135,7 @@ class PromptsRecipe:
 
     def __post_init__(self) -> None:
         require(len(self.pairs) > 0, "prompts.pairs needs at least one pair.")
-        _check_choices("prompts", self, position=ContextPosition, aggregation=Aggregation)
+        _check_choices("prompts", self, position=ContextPosition, aggregation=Aggregation, shared=SharedContext)
         require(self.length >= 0, f"prompts.length must be 0 or more, got {self.length!r}.")
         require(
             self.length > 0 or self.regressor is not None,
@@ -150,6 +155,8 @@ class AugmentationRecipe:
             instead (8 to 100 % of the area, aspect ratio 3:4 to 4:3, as torchvision's RandomResizedCrop).
         random_crop: With the whole image as the view: side in pixels of a random square that training shows instead,
             so that images of different sizes go through the encoder together; None for the whole image.
+        random_fragments: With fragments among the views: whether training cuts the cells at other offsets each time,
+            in place of those of scoring. Features are then not cached.
     """
 
     replicas: int = 1
@@ -157,6 +164,7 @@ class AugmentationRecipe:
     vertical_flip: bool = False
     random_resized_crop: bool = False
     random_crop: int | None = None
+    random_fragments: bool = False
 
     def __post_init__(self) -> None:
         require(self.replicas > 0, f"augmentation.replicas must be positive, got {self.replicas!r}.")
@@ -273,6 +281,24 @@ class SplitRecipe:
         require(self.export in ("first", "all"), f"splits.export must be 'first' or 'all', got {self.export!r}.")
         require(0 < self.test < 1, f"splits.test must be between 0 and 1, got {self.test!r}.")
         require(0 <= self.validation < 1, f"splits.validation must be 0 or more and below 1, got {self.validation!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRecipe:
+    """What the table of results shows, as the paper reports it. The statistics themselves are all in `summary.json`.
+
+    Attributes:
+        average: How a statistic is averaged over the splits: `"median"` or `"mean"`.
+        statistics: The statistics of the table, in order; none for the usual ones of ratings or classes.
+    """
+
+    average: Literal["median", "mean"] = "median"
+    statistics: tuple[Statistic, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_choices("report", self, average=Literal["median", "mean"])
+        for name in self.statistics:
+            require(name in get_args(Statistic), one_of("report.statistics", name, Statistic))
 
 
 def _check_choices(section: str, recipe: object, **choices: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,10 @@ from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.evaluation import ClassStatistics, RatingStatistics, evaluate_classes
 from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_statistics
 from perceptmetrics.finetune.recipe import Recipe
+from perceptmetrics.finetune.recipe_sections import ClassStatistic, RatingStatistic, ReportRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "DataSetResult",
@@ -26,9 +26,10 @@ __all__ = [
     "SplitResult",
     "StageName",
     "StageResult",
+    "averages",
     "is_better",
     "kept_epoch",
-    "medians",
+    "shown_statistics",
     "test_result",
 ]
 
@@ -64,6 +65,7 @@ class EpochRecord:
     Attributes:
         epoch: Its number, from 0.
         loss: Mean loss of its batches.
+        validation_loss: Mean loss of the data sets' validation images; NaN without them.
         validation: For each data set, the statistic of its validation images by which models are selected.
         selection: Mean of `validation`; NaN without validation images.
         lr: Learning rate of its last step.
@@ -72,6 +74,7 @@ class EpochRecord:
 
     epoch: int
     loss: float
+    validation_loss: float
     validation: dict[str, float]
     selection: float
     lr: float
@@ -86,13 +89,15 @@ def is_better(statistic: float, than: float) -> bool:
 def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
     """Choose the epoch whose weights are kept: the last, or the one with the highest validation statistic.
 
-    Ties go to the earliest epoch. Without validation images the last epoch counts as the best.
+    Ties go to the lower loss on the validation images, then to the earlier epoch: a few images can be in the right
+    order long before the model is good. Without validation images the last epoch counts as the best.
     """
     if keep == "last":
         return records[-1].epoch
     best = 0
     for record in records:
-        if not record.validation or is_better(record.selection, records[best].selection):
+        tied = record.selection == records[best].selection and record.validation_loss < records[best].validation_loss
+        if not record.validation or tied or is_better(record.selection, records[best].selection):
             best = record.epoch
     return best
 
@@ -177,6 +182,14 @@ class RunResult:
         """Median of a statistic over the splits, such as `median("livec", "mos", "srcc")`."""
         return float(np.median(self.values(data_set, label, statistic)))
 
+    def mean(self, data_set: str, label: str, statistic: str) -> float:
+        """Mean of a statistic over the splits."""
+        return float(np.mean(self.values(data_set, label, statistic)))
+
+    def average(self, data_set: str, label: str, statistic: str) -> float:
+        """Median or mean of a statistic over the splits, as the recipe reports it."""
+        return (self.mean if self.recipe.report.average == "mean" else self.median)(data_set, label, statistic)
+
     def values(self, data_set: str, label: str, statistic: str) -> list[float]:
         """A statistic of each split."""
         return [
@@ -216,13 +229,20 @@ def test_result(
     return DataSetResult(data_set=dataset.name, images=images, scores=scores, statistics=statistics)
 
 
-def medians(result: RunResult) -> dict[str, dict[str, dict[str, float]]]:
-    """Medians over the splits, by data set, label and statistic."""
+def shown_statistics(recipe: ReportRecipe, *, classes: bool) -> tuple[str, ...]:
+    """The statistics that tables of results show, for classes or for ratings."""
+    known = get_args(ClassStatistic if classes else RatingStatistic)
+    usual = (
+        ("accuracy", "mean_average_precision", "macro_f1") if classes else ("srcc", "plcc", "plcc_logistic4", "rmse")
+    )
+    return tuple(name for name in recipe.statistics if name in known) or usual
+
+
+def averages(result: RunResult, average: Callable[[str, str, str], float]) -> dict[str, dict[str, dict[str, float]]]:
+    """Averages over the splits, such as `result.median`, by data set, label and statistic."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for one in result.splits[0].data_sets if result.splits else ():
         for label, statistics in one.statistics.items():
             names = [name for name, value in asdict(statistics).items() if isinstance(value, float)]
-            found.setdefault(one.data_set, {})[label] = {
-                name: result.median(one.data_set, label, name) for name in names
-            }
+            found.setdefault(one.data_set, {})[label] = {name: average(one.data_set, label, name) for name in names}
     return found

@@ -32,6 +32,7 @@ from perceptmetrics.finetune.run_folder import (
     is_free,
     read_finished,
     run_identity,
+    write_card,
     write_finished,
     write_predictions,
     write_summary,
@@ -186,6 +187,9 @@ class _Run:
                 self._export(trial, calibrations, results)
         if self._recipe.splits.export == "all":
             self._train_on_all(results, held_out)
+        elif self._processes.is_first:
+            for index, spec in enumerate(self._specs):
+                write_card(spec, self._recipe, self._metric_folder(index), self._card_results(index, results))
         return tuple(results)
 
     def _best_trial(self, number: int, splits: Sequence[Split]) -> tuple[Trial, dict[float, float]]:
@@ -237,13 +241,11 @@ class _Run:
 
     def _export(self, trial: Trial, calibrations: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
         """Export the metric of each head."""
-        statistics = card_statistics(results)
         for index, spec in enumerate(self._specs):
             calibration = calibrations[index]
             if calibration is not None:
                 fold_calibration(trial.learner.metric(index), calibration)
             if self._processes.is_first:
-                name = self._datasets[index].name
                 export_trained(
                     trial.learner,
                     index,
@@ -251,12 +253,14 @@ class _Run:
                     self._recipe,
                     self._metric_folder(index),
                     encoder=self._context.source.file,
-                    results={
-                        key: row
-                        for key, row in statistics.items()
-                        if len(self._specs) == 1 or key.partition(": ")[0] == name
-                    },
+                    results=self._card_results(index, results),
                 )
+
+    def _card_results(self, index: int, results: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
+        """The results on the card of the metric of a head."""
+        statistics = card_statistics(results, self._recipe.report)
+        name = self._datasets[index].name
+        return {key: row for key, row in statistics.items() if len(self._specs) == 1 or key.partition(": ")[0] == name}
 
     def _facts(self) -> dict[str, object]:
         """What `summary.json` says of the run besides its results."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.csv_cells import csv_line
 from perceptmetrics._util.version import __version__
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import InvalidOptionError, WeightsError
@@ -18,10 +19,10 @@ from perceptmetrics.evaluation import ClassStatistics
 from perceptmetrics.export.card import model_card
 from perceptmetrics.export.collect import trained_weights_of
 from perceptmetrics.export.write import EXACT, export_metric
+from perceptmetrics.factory.folder import CARD_FILE
 from perceptmetrics.factory.tuned_encoder import encoder_fingerprint
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.results import SplitResult, medians, test_result
-from perceptmetrics.scoring.results import csv_line
+from perceptmetrics.finetune.results import SplitResult, averages, shown_statistics, test_result
 from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.evaluation import RatingStatistics
     from perceptmetrics.finetune.learner import Learner
     from perceptmetrics.finetune.recipe import Recipe
+    from perceptmetrics.finetune.recipe_sections import ReportRecipe
     from perceptmetrics.finetune.results import DataSetResult, RunResult
     from perceptmetrics.spec import MetricSpec
 
@@ -43,6 +44,7 @@ __all__ = [
     "is_free",
     "read_finished",
     "run_identity",
+    "write_card",
     "write_finished",
     "write_predictions",
     "write_summary",
@@ -100,23 +102,24 @@ def write_predictions(path: Path, splits: Sequence[SplitResult], datasets: Seque
         for split in splits:
             for result in split.data_sets:
                 for row in _rows(by_name[result.data_set], result):
-                    stream.write(csv_line([str(split.number), result.data_set, *row]))
+                    stream.write(csv_line([split.number, result.data_set, *row]))
 
 
-def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[str]]:
-    rows = []
+def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[object]]:
+    rows: list[list[object]] = []
     for image, scores in zip(result.images.tolist(), result.scores.tolist(), strict=True):
         for column, label in enumerate(dataset.labels):
+            truth: float | None = None
             if dataset.classes is not None:
-                truth = str(int(dataset.classes[image] == column))
-            else:
-                truth = "" if dataset.ratings is None else f"{dataset.ratings[image, column]:.6f}"
-            rows.append([dataset.names[image], label, f"{scores[column]:.6f}", truth])
+                truth = int(dataset.classes[image] == column)
+            elif dataset.ratings is not None:
+                truth = float(dataset.ratings[image, column])
+            rows.append([dataset.names[image], label, scores[column], truth])
     return rows
 
 
 def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
-    """Write the statistics of all splits and their medians as JSON; NaN becomes null."""
+    """Write the statistics of all splits, their medians and their means as JSON; NaN becomes null."""
     splits = [
         {
             "split": split.number,
@@ -131,28 +134,30 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
         }
         for split in result.splits
     ]
-    document = {"perceptmetrics": __version__, **extra, "medians": medians(result), "splits": splits}
+    document = {
+        "perceptmetrics": __version__,
+        **extra,
+        "reported": result.recipe.report.average,
+        "medians": averages(result, result.median),
+        "means": averages(result, result.mean),
+        "splits": splits,
+    }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def card_statistics(splits: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
-    """Medians over the splits for a model card, by data set (and by rating if there are several)."""
+def card_statistics(splits: Sequence[SplitResult], recipe: ReportRecipe) -> dict[str, dict[str, float]]:
+    """Averages over the splits for a model card, by data set (and by rating if there are several)."""
     found: dict[str, dict[str, list[float]]] = {}
     for split in splits:
         for one in split.data_sets:
             for label, statistics in one.statistics.items():
                 name = one.data_set if len(one.statistics) == 1 else f"{one.data_set}: {label}"
                 row = found.setdefault(name, {})
-                for key, value in _card_row(statistics).items():
-                    row.setdefault(key, []).append(value)
-    return {name: {key: float(np.median(values)) for key, values in row.items()} for name, row in found.items()}
-
-
-def _card_row(statistics: RatingStatistics | ClassStatistics) -> dict[str, float]:
-    if isinstance(statistics, ClassStatistics):
-        return {"accuracy": statistics.accuracy, "map": statistics.mean_average_precision, "f1": statistics.macro_f1}
-    return {"srcc": statistics.srcc, "plcc": statistics.plcc_logistic4, "rmse": statistics.rmse}
+                for key in shown_statistics(recipe, classes=isinstance(statistics, ClassStatistics)):
+                    row.setdefault(key, []).append(getattr(statistics, key))
+    average = np.mean if recipe.average == "mean" else np.median
+    return {name: {key: float(average(values)) for key, values in row.items()} for name, row in found.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -261,23 +266,31 @@ def export_trained(
     context = None if learner.prompts is None else learner.prompts.context
     learner.install_prompts()
     base = None if context is None or encoder is None else encoder_fingerprint(encoder, spec.encoder)
-    recipe_text = recipe_to_yaml(recipe)
-    card = model_card(
-        spec,
-        source=str(folder),
-        results=results,
-        datasets=[entry.name for entry in recipe.data],
-        recipe=recipe_text,
-    )
     export_metric(
         metric,
         folder,
         spec=spec,
         weights=trained_weights_of(metric, spec, base=base, context=context),
-        card=card,
-        extra_files={RECIPE_FILE: recipe_text},
+        card=_card(spec, recipe, folder, results),
+        extra_files={RECIPE_FILE: recipe_to_yaml(recipe)},
         encoder=encoder,
         overwrite=True,
         keep_others=True,
         tolerance=EXACT if spec.encoder.lora is None else _MERGED,
+    )
+
+
+def write_card(spec: MetricSpec, recipe: Recipe, folder: Path, results: Mapping[str, Mapping[str, float]]) -> None:
+    """Write the card of an exported metric again, with the results of all splits; see `export_trained`."""
+    with replacing(folder / CARD_FILE) as temporary:
+        temporary.write_text(_card(spec, recipe, folder, results), encoding="utf-8")
+
+
+def _card(spec: MetricSpec, recipe: Recipe, folder: Path, results: Mapping[str, Mapping[str, float]]) -> str:
+    return model_card(
+        spec,
+        source=str(folder),
+        results=results,
+        datasets=[entry.name for entry in recipe.data],
+        recipe=recipe_to_yaml(recipe),
     )

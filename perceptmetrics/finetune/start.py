@@ -169,7 +169,7 @@ def _prompts(spec: MetricSpec, recipe: PromptsRecipe, text: TextEncoder, seed: i
     head = cast("AntonymHeadSpec", spec.head)  # what recipes with prompts make
     if head.context is None:
         return None
-    prompts = None if recipe.shared else 2 * len(head.pairs)
+    prompts = {"all": None, "pair": len(head.pairs), "none": 2 * len(head.pairs)}[recipe.shared]
     if recipe.init is None:
         context = random_context(text.width, recipe.length, prompts=prompts, seed=seed)
     else:

@@ -260,7 +260,7 @@ def _line(stage: StageName, record: EpochRecord) -> str:
     # Both have a learning rate: the one that is tried, and that of the epoch's last step. JSON has no NaN.
     fields = asdict(record)
     fields["validation"] = {name: _or_none(statistic) for name, statistic in record.validation.items()}
-    fields |= {"loss": _or_none(record.loss), "selection": _or_none(record.selection)}
+    fields |= {name: _or_none(getattr(record, name)) for name in ("loss", "validation_loss", "selection")}
     line = {"split": stage.split, "stage": stage.stage, "tried_lr": stage.lr, **fields}
     return json.dumps(line, allow_nan=False) + "\n"
 
@@ -268,7 +268,7 @@ def _line(stage: StageName, record: EpochRecord) -> str:
 def _record(fields: dict[str, Any]) -> EpochRecord:
     """The record that `_line` wrote."""
     fields["validation"] = {name: _or_nan(statistic) for name, statistic in fields["validation"].items()}
-    fields |= {"loss": _or_nan(fields["loss"]), "selection": _or_nan(fields["selection"])}
+    fields |= {name: _or_nan(fields[name]) for name in ("loss", "validation_loss", "selection")}
     return EpochRecord(**fields)
 
 

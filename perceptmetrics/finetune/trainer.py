@@ -175,10 +175,11 @@ class Stage:
     def _finish_epoch(self, steps: int, started: float) -> None:
         """Validate, keep the weights if they are the best, decide whether to continue, save."""
         progress = self._progress
-        validation = self._validate()
+        validation, losses = self._validate()
         record = EpochRecord(
             epoch=progress.epoch,
             loss=progress.loss_sum / steps,
+            validation_loss=float(np.mean(losses)) if losses else float("nan"),
             validation=validation,
             selection=float(np.mean(list(validation.values()))) if validation else float("nan"),
             lr=self._lr(steps - 1, steps),
@@ -200,17 +201,16 @@ class Stage:
         self._run.journal.write(self._name, records)
         self._run.observer.epoch(self._name, record, best)
 
-    def _validate(self) -> dict[str, float]:
-        """For each data set whose validation images allow it, the statistic by which models are selected."""
-        return {
-            one.dataset.name: selection_statistic(
-                one.dataset,
-                predict(self._learner, index, one.feed, one.split.validation, self._processes),
-                one.split.validation,
-            )
-            for index, one in enumerate(self._sets)
-            if can_select(one.dataset, one.split.validation)
-        }
+    def _validate(self) -> tuple[dict[str, float], list[float]]:
+        """Of data sets whose validation images allow it, the statistic by which models are selected, and the loss."""
+        statistics, losses = {}, []
+        for index, one in enumerate(self._sets):
+            images = one.split.validation
+            if can_select(one.dataset, images):
+                outputs = predict(self._learner, index, one.feed, images, self._processes)
+                statistics[one.dataset.name] = selection_statistic(one.dataset, outputs, images)
+                losses.append(float(one.weight * one.objective(torch.from_numpy(outputs), images.tolist())))
+        return statistics, losses
 
     def _stream(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[list[Sample]]]]:
         """Yield each batch with this process's samples of each data set, in the order of `Steps.divide`."""

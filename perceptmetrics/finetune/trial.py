@@ -174,7 +174,7 @@ class Trials:
         frozen = not any(weight.requires_grad for weight in encoder.parameters())
         augmentation = self._recipe.augmentation_of(index)
         if pretrained:  # the heads only need a reasonable start, for which the views of scoring suffice
-            augmentation = replace(augmentation, random_crop=None, random_resized_crop=False)
+            augmentation = replace(augmentation, random_crop=None, random_resized_crop=False, random_fragments=False)
         has_fixed_views = self._run.specs[0].views.view_count is not None
         if not (frozen and has_fixed_views and can_cache_features(augmentation)):
             if index not in self._pixels:

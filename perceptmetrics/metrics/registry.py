@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, get_args
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, UnknownMetricError, nearest_names
 from perceptmetrics.metrics import BUILTIN_SPECS
 from perceptmetrics.spec import MetricSpec, Task
+from perceptmetrics.spec.sources import trust_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,7 @@ def register_metric(spec: MetricSpec, *, replace: bool = False) -> None:
             f"A metric named {spec.name!r} is registered already. Choose another name, or pass replace=True."
         )
     _specs[spec.name] = spec
+    trust_packages(spec)
 
 
 def metric_info(name: str) -> MetricSpec:

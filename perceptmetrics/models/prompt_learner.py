@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.heads import AntonymHead
     from perceptmetrics.spec import ContextPosition, PromptPair
 
-__all__ = ["PromptLearner", "context_from_words", "random_context"]
+__all__ = ["PromptLearner", "context_from_words", "context_of_each", "random_context"]
 
 _SPREAD = 0.02  # CoOp's
 
@@ -33,7 +33,7 @@ def random_context(width: int, length: int = 16, *, prompts: int | None = None, 
     Args:
         width: Channels C of the text encoder.
         length: Number of vectors.
-        prompts: Number N of prompts with vectors of their own; None for vectors that all share.
+        prompts: Number N of prompts, or of pairs, with vectors of their own; None for vectors that all share.
         seed: Seed of the draw.
 
     Returns:
@@ -49,7 +49,7 @@ def context_from_words(text: TextEncoder, words: str, *, prompts: int | None = N
     Args:
         text: The text encoder.
         words: As many tokens as there are to be vectors.
-        prompts: Number N of prompts with vectors of their own; None for vectors that all share.
+        prompts: Number N of prompts, or of pairs, with vectors of their own; None for vectors that all share.
 
     Returns:
         Shape (length, C) or (N, length, C); the length is the number of tokens.
@@ -67,14 +67,37 @@ def context_from_words(text: TextEncoder, words: str, *, prompts: int | None = N
     return context if prompts is None else context.repeat(prompts, 1, 1)
 
 
+def context_of_each(context: Tensor, count: int) -> Tensor:
+    """The vectors of each of `count` prompts, where those of a pair may share theirs.
+
+    Args:
+        context: Shape (length, C), shared by all prompts; (count / 2, length, C), one for each pair; or
+            (count, length, C).
+        count: Number of prompts: positive, negative of each pair.
+
+    Returns:
+        Shape (length, C) or (count, length, C).
+
+    Raises:
+        InvalidSpecError: The context is of another shape.
+    """
+    groups = context.shape[:-2]
+    if context.ndim not in (2, 3) or (groups and 2 * groups[0] != count and groups[0] != count):
+        raise InvalidSpecError(
+            f"Learned vectors have the shape (length, channels), shared by all prompts, ({count // 2}, length, "
+            f"channels), shared by the prompts of a pair, or ({count}, length, channels), got {tuple(context.shape)}."
+        )
+    return context.repeat_interleave(2, dim=0) if groups and groups[0] != count else context
+
+
 class PromptLearner(nn.Module):
     """Antonym prompts whose vectors train. The text encoder follows `.to()`; it is frozen, and no part of the state.
 
     Args:
         text: The text encoder.
         pairs: The P antonym pairs.
-        context: Vectors to start from, shape (length, C), shared by all prompts; or (2 P, length, C), in the order
-            positive, negative of each pair.
+        context: Vectors to start from, shape (length, C), shared by all prompts; (P, length, C), shared by the two
+            prompts of a pair; or (2 P, length, C), in the order positive, negative of each pair.
         position: Where the words stand among the vectors.
 
     Attributes:
@@ -94,14 +117,10 @@ class PromptLearner(nn.Module):
     ) -> None:
         super().__init__()
         texts = [words for pair in pairs for words in (pair.positive, pair.negative)]
-        if (
-            context.ndim not in (2, 3)
-            or context.shape[-1] != text.width
-            or context.shape[:-2] not in ((), (len(texts),))
-        ):
+        context_of_each(context, len(texts))
+        if context.shape[-1] != text.width:
             raise InvalidSpecError(
-                f"The learned vectors must be of shape (length, {text.width}), shared by all prompts, or "
-                f"({len(texts)}, length, {text.width}), got {tuple(context.shape)}."
+                f"The learned vectors must have the {text.width} channels of the text encoder, got {context.shape[-1]}."
             )
         self._text = (text,)  # in a tuple, so that it is no part of the state; `_apply` moves it
         self.context = nn.Parameter(context.detach().to(text.attn_mask.device, torch.float32, copy=True))
@@ -117,7 +136,7 @@ class PromptLearner(nn.Module):
     def forward(self) -> Tensor:
         """Encode the prompts: shape (P, 2, D), unit length; differentiable in `context`."""
         frame = PromptFrame(self.embedded, self.positions, self.ends)
-        features = self.text.read(frame.fill(self.context), self.ends)
+        features = self.text.read(frame.fill(context_of_each(self.context, len(self.ends))), self.ends)
         return features.reshape(-1, 2, features.shape[-1])
 
     def install(self, head: AntonymHead) -> None:

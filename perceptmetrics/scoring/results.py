@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from perceptmetrics._util.csv_cells import DECIMALS, csv_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["FORMATS", "Format", "ScoredImage", "TextFormat", "csv_bytes", "csv_line", "format_row", "format_start"]
+__all__ = ["FORMATS", "Format", "ScoredImage", "TextFormat", "csv_bytes", "format_row", "format_start"]
 
 TextFormat = Literal["csv", "jsonl"]
 Format = Literal["csv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet")
-DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -55,26 +53,11 @@ def format_row(row: ScoredImage, columns: Sequence[str], file_format: TextFormat
         One line with its line break. Scores have six decimals.
     """
     if file_format == "csv":
-        scores = [f"{row.scores[column]:.{DECIMALS}f}" if column in row.scores else "" for column in columns]
-        return csv_line([row.name, *scores, row.error or ""])
+        return csv_line([row.name, *(row.scores.get(column) for column in columns), row.error])
     rounded = {column: round(row.scores[column], DECIMALS) for column in columns if column in row.scores}
     return json.dumps({"image": row.name, **(rounded if row.error is None else {"error": row.error})}) + "\n"
 
 
-def csv_line(cells: Sequence[str]) -> str:
-    """One line of a CSV with its line break; cells that would break the line are quoted."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerow(cells)  # so that carriage returns in names are quoted too
-    return buffer.getvalue().removesuffix("\r\n") + "\n"
-
-
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A CSV in UTF-8. Numbers have six decimals, NaN is an empty cell, names with invalid UTF-8 are kept."""
-    lines = [csv_line(list(header)), *(csv_line([_cell(value) for value in row]) for row in rows)]
-    return "".join(lines).encode("utf-8", "surrogateescape")
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.{DECIMALS}f}"
-    return str(value)
+    """A CSV of `csv_line`s in UTF-8; names with invalid UTF-8 are kept."""
+    return "".join(csv_line(row) for row in (header, *rows)).encode("utf-8", "surrogateescape")

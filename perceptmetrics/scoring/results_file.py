@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from filelock import FileLock, Timeout
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.csv_cells import unmarked
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.scoring.results import Format, ScoredImage, format_row, format_start
 from perceptmetrics.scoring.results_parquet import (
@@ -229,7 +230,7 @@ def _csv_rows(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[Sc
     _require_same_columns(path, list(reader.fieldnames or [])[1:-1], columns)
     for record in reader:
         scores = {column: float(record[column]) for column in columns if record[column]}
-        yield ScoredImage(record["image"], scores, record["error"] or None)
+        yield ScoredImage(unmarked(record["image"]), scores, unmarked(record["error"]) or None)
 
 
 def _json_rows(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[ScoredImage]:

@@ -6,7 +6,8 @@ from abc import ABC
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal, get_args
 
-from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics._util.text import shown
+from perceptmetrics.spec.checks import require, require_at_most, require_finite, require_text
 from perceptmetrics.spec.kinds import Family, Kind
 from perceptmetrics.spec.sources import WeightSource
 
@@ -27,6 +28,8 @@ AttentionPart = Literal["q", "k", "v"]
 EncoderFeatures = Literal["stages", "pooled"]
 
 POSITIONAL_EMBEDDINGS: tuple[PositionalEmbedding, ...] = ("drop", "keep", "interpolate", "interpolate_table")
+_LONGEST_NAME = 200
+_HIGHEST_RANK = 4_096  # which is no low rank any more
 ATTENTION_PARTS: tuple[AttentionPart, ...] = ("q", "k", "v")
 
 
@@ -49,12 +52,14 @@ class LoraSpec:
     targets: tuple[AttentionPart, ...] = ATTENTION_PARTS
 
     def __post_init__(self) -> None:
-        require(self.rank > 0, f"LoraSpec.rank must be positive, got {self.rank!r}.")
-        require(self.alpha > 0, f"LoraSpec.alpha must be positive, got {self.alpha!r}.")
-        require(0 <= self.dropout < 1, f"LoraSpec.dropout must be in [0, 1), got {self.dropout!r}.")
+        require(self.rank > 0, f"LoraSpec.rank must be positive, got {shown(self.rank)}.")
+        require_at_most("LoraSpec", _HIGHEST_RANK, rank=self.rank)
+        require_finite("LoraSpec", alpha=self.alpha)
+        require(self.alpha > 0, f"LoraSpec.alpha must be positive, got {shown(self.alpha)}.")
+        require(0 <= self.dropout < 1, f"LoraSpec.dropout must be in [0, 1), got {shown(self.dropout)}.")
         require(
             len(self.targets) > 0 and self.targets == tuple(part for part in ATTENTION_PARTS if part in self.targets),
-            f"LoraSpec.targets must name some of {ATTENTION_PARTS}, in this order, got {self.targets!r}.",
+            f"LoraSpec.targets must name some of {ATTENTION_PARTS}, in this order, got {shown(self.targets)}.",
         )
 
     @property
@@ -92,8 +97,12 @@ class EncoderSpec(Kind, ABC):
         name = type(self).__name__
         require_text(name, architecture=self.architecture)
         require(
+            len(self.architecture) <= _LONGEST_NAME and self.architecture.isprintable(),
+            f"{name}.architecture must be the name of an architecture, got {shown(self.architecture)}.",
+        )
+        require(
             isinstance(self.quick_gelu, bool),
-            f"{name}.quick_gelu must be stated as True or False, got {self.quick_gelu!r}.",
+            f"{name}.quick_gelu must be stated as True or False, got {shown(self.quick_gelu)}.",
         )
 
     def is_built_as(self, other: EncoderSpec) -> bool:
@@ -123,7 +132,7 @@ class ClipEncoderSpec(EncoderSpec):
         require(
             self.positional_embedding in POSITIONAL_EMBEDDINGS,
             f"ClipEncoderSpec.positional_embedding must be one of {POSITIONAL_EMBEDDINGS}, "
-            f"got {self.positional_embedding!r}.",
+            f"got {shown(self.positional_embedding)}.",
         )
 
 
@@ -144,7 +153,7 @@ class TimmEncoderSpec(EncoderSpec):
         super().__post_init__()
         require(
             self.features in get_args(EncoderFeatures),
-            f"TimmEncoderSpec.features must be one of {get_args(EncoderFeatures)}, got {self.features!r}.",
+            f"TimmEncoderSpec.features must be one of {get_args(EncoderFeatures)}, got {shown(self.features)}.",
         )
         require(
             self.lora is None or self.features != "stages",

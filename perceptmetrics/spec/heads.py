@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
-from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics._util.text import shown
+from perceptmetrics.spec.checks import require, require_at_most, require_finite, require_text, require_widths
 from perceptmetrics.spec.kinds import Family, Kind
 from perceptmetrics.spec.sources import WeightSource
 
@@ -35,6 +37,9 @@ Activation = Literal["relu", "gelu"]
 FeatureMap = Literal["identity", "signed_log"]
 ContextPosition = Literal["middle", "end"]
 Aggregation = Literal["mean", "concat"]
+
+_MOST_PAIRS = 1_000
+_LONGEST_CONTEXT = 1_000  # vectors; CLIP's own texts have at most 77 tokens
 
 
 class HeadSpec(Kind, ABC):
@@ -126,7 +131,8 @@ class PromptPair:
         require_text("PromptPair", name=self.name, positive=self.positive, negative=self.negative)
         require(
             self.positive.strip() != self.negative.strip(),
-            f"The prompts of the pair {self.name!r} are identical ({self.positive!r}); its score would always be 0.5.",
+            f"The prompts of the pair {shown(self.name)} are identical ({shown(self.positive)}); its score would "
+            "always be 0.5.",
         )
 
 
@@ -139,8 +145,9 @@ class ContextSpec:
 
     Attributes:
         length: Number of learned vectors.
-        weights: Where they come from: shape (length, D) when all prompts share them, else (2 P, length, D), the
-            prompts in the order positive, negative of each pair. None when no file is published.
+        weights: Where they come from: shape (length, D) when all prompts share them, (P, length, D) when those of a
+            pair do, else (2 P, length, D), the prompts in the order positive, negative of each pair. None when no file
+            is published.
         position: Where the text stands: in the `"middle"` of the vectors, or at their `"end"`.
     """
 
@@ -149,10 +156,11 @@ class ContextSpec:
     position: ContextPosition = "middle"
 
     def __post_init__(self) -> None:
-        require(self.length > 0, f"ContextSpec.length must be positive, got {self.length!r}.")
+        require(self.length > 0, f"ContextSpec.length must be positive, got {shown(self.length)}.")
+        require_at_most("ContextSpec", _LONGEST_CONTEXT, length=self.length)
         require(
             self.position in get_args(ContextPosition),
-            f"ContextSpec.position must be 'middle' or 'end', got {self.position!r}.",
+            f"ContextSpec.position must be 'middle' or 'end', got {shown(self.position)}.",
         )
 
 
@@ -175,9 +183,13 @@ class AntonymHeadSpec(HeadSpec):
 
     def __post_init__(self) -> None:
         require(len(self.pairs) > 0, "AntonymHeadSpec.pairs needs at least one pair of prompts.")
-        names = [pair.name for pair in self.pairs]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        require(not repeated, f"AntonymHeadSpec.pairs names {repeated} more than once; labels must be unique.")
+        require(
+            len(self.pairs) <= _MOST_PAIRS,
+            f"AntonymHeadSpec.pairs may state at most {_MOST_PAIRS:,} pairs of prompts, got {len(self.pairs):,}.",
+        )
+        names = Counter(pair.name for pair in self.pairs)
+        repeated = sorted(name for name, count in names.items() if count > 1)
+        require(not repeated, f"AntonymHeadSpec.pairs names {shown(repeated)} more than once; labels must be unique.")
 
     @property
     def outputs(self) -> int:
@@ -210,8 +222,8 @@ class AntonymHeadSpec(HeadSpec):
             expected = () if self.outputs == 1 else tuple(pair.name for pair in self.pairs)
             require(
                 metric.score.labels == expected,
-                f"{metric.name}: ScoreSpec.labels must be {expected} to match the prompt pairs, "
-                f"got {metric.score.labels}.",
+                f"{metric.name}: ScoreSpec.labels must be {shown(expected)} to match the prompt pairs, "
+                f"got {shown(metric.score.labels)}.",
             )
 
     def untrained(self) -> AntonymHeadSpec:
@@ -264,7 +276,8 @@ class PromptHeadSpec(HeadSpec):
     clamp: bool = False
 
     def __post_init__(self) -> None:
-        require(self.weight > 0, f"PromptHeadSpec.weight must be positive, got {self.weight!r}.")
+        require(self.weight > 0, f"PromptHeadSpec.weight must be positive, got {shown(self.weight)}.")
+        require_finite("PromptHeadSpec", weight=self.weight)
 
     @property
     def outputs(self) -> int:
@@ -304,21 +317,18 @@ class MlpHeadSpec(HeadSpec):
     input_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        require(
-            len(self.widths) >= 2 and all(width > 0 for width in self.widths),
-            f"MlpHeadSpec.widths needs at least an input and an output size, all positive; got {self.widths!r}.",
-        )
+        require_widths("MlpHeadSpec", self.widths)
         require(
             self.activation in ("relu", "gelu"),
-            f"MlpHeadSpec.activation must be 'relu' or 'gelu', got {self.activation!r}.",
+            f"MlpHeadSpec.activation must be 'relu' or 'gelu', got {shown(self.activation)}.",
         )
         require(
             self.feature_map in ("identity", "signed_log"),
-            f"MlpHeadSpec.feature_map must be 'identity' or 'signed_log', got {self.feature_map!r}.",
+            f"MlpHeadSpec.feature_map must be 'identity' or 'signed_log', got {shown(self.feature_map)}.",
         )
         for name in ("dropout", "input_dropout"):
             value = getattr(self, name)
-            require(0 <= value < 1, f"MlpHeadSpec.{name} must be in [0, 1), got {value!r}.")
+            require(0 <= value < 1, f"MlpHeadSpec.{name} must be in [0, 1), got {shown(value)}.")
 
     @property
     def outputs(self) -> int:
@@ -360,10 +370,8 @@ class RegressorSpec:
     negative_slope: float = 0.1
 
     def __post_init__(self) -> None:
-        require(
-            len(self.widths) >= 2 and all(width > 0 for width in self.widths),
-            f"RegressorSpec.widths needs at least an input and an output size, all positive; got {self.widths!r}.",
-        )
+        require_widths("RegressorSpec", self.widths)
+        require_finite("RegressorSpec", negative_slope=self.negative_slope)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -381,7 +389,7 @@ class PoolSpec:
     def __post_init__(self) -> None:
         require(
             self.aggregation in get_args(Aggregation),
-            f"PoolSpec.aggregation must be 'mean' or 'concat', got {self.aggregation!r}.",
+            f"PoolSpec.aggregation must be 'mean' or 'concat', got {shown(self.aggregation)}.",
         )
         require(
             self.aggregation == "mean" or self.regressor is not None,

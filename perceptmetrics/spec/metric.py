@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
-from perceptmetrics.spec.checks import require, require_text
+from perceptmetrics._util.text import shown
+from perceptmetrics.spec.checks import require, require_finite, require_text
 from perceptmetrics.spec.encoders import EncoderSpec
 from perceptmetrics.spec.heads import HeadSpec, PoolSpec, regressor_inputs
 from perceptmetrics.spec.score_maps import IdentityMap, ScoreMap
@@ -20,6 +21,8 @@ __all__ = ["CardSpec", "MetricSpec", "ScoreSpec", "Task"]
 Task = Literal["quality", "memorability", "emotion", "attribute"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_LONGEST_NAME = 200
+_MOST_LABELS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +51,27 @@ class ScoreSpec:
     def __post_init__(self) -> None:
         require(
             isinstance(self.higher_is_better, bool),
-            f"ScoreSpec.higher_is_better must be stated as True or False, got {self.higher_is_better!r}.",
+            f"ScoreSpec.higher_is_better must be stated as True or False, got {shown(self.higher_is_better)}.",
         )
         require(
             self.lower is None or self.upper is None or self.lower < self.upper,
-            f"ScoreSpec.lower must be below ScoreSpec.upper, got {self.lower!r} and {self.upper!r}.",
+            f"ScoreSpec.lower must be below ScoreSpec.upper, got {shown(self.lower)} and {shown(self.upper)}.",
         )
-        require(isinstance(self.map, ScoreMap), f"ScoreSpec.map must be a ScoreMap, got {self.map!r}.")
+        require(isinstance(self.map, ScoreMap), f"ScoreSpec.map must be a ScoreMap, got {shown(self.map)}.")
+        require_finite("ScoreSpec", lower=self.lower, upper=self.upper)
+        require(
+            len(self.labels) <= _MOST_LABELS,
+            f"ScoreSpec.labels may state at most {_MOST_LABELS:,} labels, got {len(self.labels):,}.",
+        )
         require(
             not self.map.gives_probabilities or len(self.labels) > 1,
             f"ScoreSpec.map {self.map.kind!r} needs several labels to share the probability between.",
         )
         require(
             set(self.positive_labels) <= set(self.labels),
-            f"ScoreSpec.positive_labels must be among the labels, got {self.positive_labels!r}.",
+            f"ScoreSpec.positive_labels must be among the labels, got {shown(self.positive_labels)}.",
         )
-        require(len(set(self.labels)) == len(self.labels), f"ScoreSpec.labels repeat: {self.labels!r}.")
+        require(len(set(self.labels)) == len(self.labels), f"ScoreSpec.labels repeat: {shown(self.labels)}.")
 
     @property
     def span(self) -> float:
@@ -129,12 +137,13 @@ class MetricSpec:
 
     def __post_init__(self) -> None:
         require(
-            _NAME.fullmatch(self.name) is not None,
-            f"MetricSpec.name must consist of letters, digits and _ . + -, got {self.name!r}.",
+            len(self.name) <= _LONGEST_NAME and _NAME.fullmatch(self.name) is not None,
+            f"MetricSpec.name must consist of letters, digits and _ . + -, at most {_LONGEST_NAME}, got "
+            f"{shown(self.name)}.",
         )
         require(
             self.task in get_args(Task),
-            f"MetricSpec.task must be one of {', '.join(get_args(Task))}, got {self.task!r}.",
+            f"MetricSpec.task must be one of {', '.join(get_args(Task))}, got {shown(self.task)}.",
         )
         require(
             self.encoder.reads_text or not self.head.needs_text_encoder,

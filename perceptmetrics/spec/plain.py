@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from functools import lru_cache
 from typing import Any, TypeVar
 
+from perceptmetrics._util.text import shown
 from perceptmetrics.errors import InvalidSpecError, nearest_names
 from perceptmetrics.spec.kinds import family_of
 
@@ -16,6 +18,9 @@ if typing.TYPE_CHECKING:
 __all__ = ["from_plain", "to_plain"]
 
 T = TypeVar("T")
+
+_LONGEST_TEXT = 100_000  # characters
+_LONGEST_KEY = 100
 
 
 def to_plain(record: Any) -> dict[str, Any]:
@@ -45,20 +50,27 @@ def from_plain(cls: type[T], document: object, where: str) -> T:
         InvalidSpecError: A field is missing, unknown or of the wrong type; the message names it.
     """
     if not isinstance(document, dict):
-        raise InvalidSpecError(f"{where} must be a mapping, got {document!r}.")
+        raise InvalidSpecError(f"{where} must be a mapping, got {shown(document)}.")
     fields = {key: value for key, value in document.items() if key != "kind"}
     kind = getattr(cls, "kind", None)
     if document.get("kind") != kind:
-        raise InvalidSpecError(f"{where}.kind must be {kind!r}, got {document.get('kind')!r}.")
-    hints = typing.get_type_hints(cls)
-    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        raise InvalidSpecError(f"{where}.kind must be {kind!r}, got {shown(document.get('kind'))}.")
+    hints, known = _fields_of(cls)  # type: ignore[arg-type]
     for key in fields:
         if key not in known:
-            raise InvalidSpecError(f"{where} has an unknown field {key!r}. {nearest_names(key, known)}")
+            raise InvalidSpecError(
+                f"{where} has an unknown field {shown(key)}. {nearest_names(str(key)[:_LONGEST_KEY], known)}"
+            )
     missing = [name for name, field in known.items() if name not in fields and _is_required(field)]
     if missing:
         raise InvalidSpecError(f"{where} must state {', '.join(missing)}.")
     return cls(**{key: _decode(hints[key], value, f"{where}.{key}") for key, value in fields.items()})
+
+
+@lru_cache
+def _fields_of(cls: Any) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
+    """Types and fields of a dataclass, by name."""
+    return typing.get_type_hints(cls), {field.name: field for field in dataclasses.fields(cls)}
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
@@ -71,14 +83,14 @@ def _decode(hint: Any, value: object, where: str) -> Any:
         return _decode_optional(typing.get_args(hint), value, where)
     if origin is tuple:
         if not isinstance(value, list):
-            raise InvalidSpecError(f"{where} must be a list, got {value!r}.")
+            raise InvalidSpecError(f"{where} must be a list, got {shown(value)}.")
         item = typing.get_args(hint)[0]
         return tuple(_decode(item, element, f"{where}[{index}]") for index, element in enumerate(value))
     if origin is typing.Literal:
         return value  # the dataclass itself says which values it takes
     if origin is dict:
         if not isinstance(value, dict):
-            raise InvalidSpecError(f"{where} must be a mapping, got {value!r}.")
+            raise InvalidSpecError(f"{where} must be a mapping, got {shown(value)}.")
         return dict(value)
     if (family := family_of(hint)) is not None:
         return _decode_kind(family, value, where)
@@ -96,20 +108,40 @@ def _decode_optional(members: tuple[Any, ...], value: object, where: str) -> Any
 
 def _decode_kind(family: Family[Any], value: object, where: str) -> Any:
     if not isinstance(value, dict):
-        raise InvalidSpecError(f"{where} must be a mapping, got {value!r}.")
+        raise InvalidSpecError(f"{where} must be a mapping, got {shown(value)}.")
     kind = value.get("kind")
     found = family.spec_class(kind)
     if found is None:
         raise InvalidSpecError(
-            f"{where}.kind must be one of {family.kinds()}, got {kind!r}. A {family.name} of another package must be "
-            "registered first, by importing it or by installing the package."
+            f"{where}.kind must be one of {family.kinds()}, got {shown(kind)}. A {family.name} of another package must "
+            "be registered first, by importing it or by installing the package."
         )
     return from_plain(found, value, where)
 
 
 def _decode_scalar(hint: Any, value: object, where: str) -> object:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _as_float(value, where)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise InvalidSpecError(f"{where} must be of type {hint.__name__}, got {value!r}.")
+        raise InvalidSpecError(f"{where} must be of type {hint.__name__}, got {shown(value)}.")
+    if isinstance(value, str):
+        _check_text(value, where)
     return value
+
+
+def _as_float(value: int, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InvalidSpecError(f"{where} must be finite, got {shown(value)}.") from error
+
+
+def _check_text(text: str, where: str) -> None:
+    if len(text) > _LONGEST_TEXT:
+        raise InvalidSpecError(
+            f"{where} may have at most {_LONGEST_TEXT:,} characters, got {len(text):,}: {shown(text)}."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # JSON can escape half a character
+        raise InvalidSpecError(f"{where} is no text that UTF-8 can encode, got {shown(text)}.") from error

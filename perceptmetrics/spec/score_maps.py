@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from perceptmetrics.spec.checks import require_finite
 from perceptmetrics.spec.kinds import Family, Kind
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ class AffineMap(ScoreMap):
     scale: float
     shift: float
 
+    def __post_init__(self) -> None:
+        require_finite("AffineMap", scale=self.scale, shift=self.shift)
+
     def scores(self, predictions: Tensor) -> Tensor:
         """Scaled and shifted."""
         return self.scale * predictions + self.shift
@@ -100,6 +104,9 @@ class LogisticMap(ScoreMap):
     is_bounded: ClassVar[bool] = True
     scale: float = 1.0
     shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_finite("LogisticMap", scale=self.scale, shift=self.shift)
 
     def scores(self, predictions: Tensor) -> Tensor:
         """In (0, 1)."""

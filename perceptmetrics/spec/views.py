@@ -6,7 +6,8 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
-from perceptmetrics.spec.checks import require, require_rgb
+from perceptmetrics._util.text import shown
+from perceptmetrics.spec.checks import require, require_at_most, require_pixels, require_rgb
 from perceptmetrics.spec.kinds import Family, Kind
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ __all__ = [
 ]
 
 CropMode = Literal["random", "grid"]
+
+_LONGEST_SIDE = 2**31 - 1
+_MOST_VIEWS = 10_000  # of one kind, of an image
+_MOST_KINDS = 100  # of views of a metric
 
 
 class ViewSpec(Kind, ABC):
@@ -69,8 +74,9 @@ class WholeView(ViewSpec):
     def __post_init__(self) -> None:
         require(
             self.max_long_side is None or self.max_long_side > 0,
-            f"WholeView.max_long_side must be a positive number of pixels or None, got {self.max_long_side!r}.",
+            f"WholeView.max_long_side must be a positive number of pixels or None, got {shown(self.max_long_side)}.",
         )
+        require_at_most("WholeView", _LONGEST_SIDE, max_long_side=self.max_long_side)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +93,8 @@ class CentreCropView(ViewSpec):
     size: int
 
     def __post_init__(self) -> None:
-        require(self.size > 0, f"CentreCropView.size must be a positive number of pixels, got {self.size!r}.")
+        require(self.size > 0, f"CentreCropView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels(type(self).__name__, self.size, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +123,13 @@ class CropsView(ViewSpec):
     def __post_init__(self) -> None:
         require(
             0 < self.size <= min(self.height, self.width),
-            f"CropsView.size must be positive and fit into {self.height} x {self.width}, got {self.size!r}.",
+            f"CropsView.size must be positive and fit into {self.height} x {self.width}, got {shown(self.size)}.",
         )
-        require(self.count > 0, f"CropsView.count must be positive, got {self.count!r}.")
-        require(self.mode in get_args(CropMode), f"CropsView.mode must be 'random' or 'grid', got {self.mode!r}.")
+        require(self.count > 0, f"CropsView.count must be positive, got {shown(self.count)}.")
+        require_pixels("CropsView", self.height, self.width)
+        require_pixels("CropsView", self.size, self.size, self.count)
+        require_at_most("CropsView", _MOST_VIEWS, count=self.count)
+        require(self.mode in get_args(CropMode), f"CropsView.mode must be 'random' or 'grid', got {shown(self.mode)}.")
 
     @property
     def view_count(self) -> int:
@@ -144,7 +154,8 @@ class SalientView(ViewSpec):
     size: int
 
     def __post_init__(self) -> None:
-        require(self.size > 0, f"SalientView.size must be a positive number of pixels, got {self.size!r}.")
+        require(self.size > 0, f"SalientView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels(type(self).__name__, self.size, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,14 +171,16 @@ class FragmentsView(ViewSpec):
 
     kind: ClassVar[str] = "fragments"
     label: ClassVar[str] = "fragments"
+    variations: ClassVar[tuple[str, ...]] = ("random_fragments",)
     grid: int
     cell: int
 
     def __post_init__(self) -> None:
         require(
             self.grid > 0 and self.cell > 0,
-            f"FragmentsView.grid and cell must be positive, got {self.grid!r} and {self.cell!r}.",
+            f"FragmentsView.grid and cell must be positive, got {shown(self.grid)} and {shown(self.cell)}.",
         )
+        require_pixels("FragmentsView", self.grid * self.cell, self.grid * self.cell)
 
 
 VIEWS.declare(WholeView, CentreCropView, CropsView, SalientView, FragmentsView)
@@ -195,8 +208,12 @@ class ViewsSpec:
 
     def __post_init__(self) -> None:
         require(len(self.views) > 0, "ViewsSpec.views needs at least one view.")
+        require(
+            len(self.views) <= _MOST_KINDS,
+            f"ViewsSpec.views may state at most {_MOST_KINDS} kinds of views, got {len(self.views):,}.",
+        )
         require_rgb("ViewsSpec", mean=self.mean, std=self.std)
-        require(all(value > 0 for value in self.std), f"ViewsSpec.std must be positive, got {self.std!r}.")
+        require(all(value > 0 for value in self.std), f"ViewsSpec.std must be positive, got {shown(self.std)}.")
 
     @property
     def view_count(self) -> int | None:

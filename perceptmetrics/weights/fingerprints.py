@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["digests_of", "fingerprint", "fingerprint_of"]
+__all__ = ["digests_of", "fingerprint", "fingerprint_of", "is_fingerprint"]
 
-_DIGITS = 64
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 def digests_of(tensors: Mapping[str, Tensor], path: Path) -> dict[str, str]:
@@ -37,7 +38,7 @@ def digests_of(tensors: Mapping[str, Tensor], path: Path) -> dict[str, str]:
         return (
             isinstance(value, dict)
             and value.keys() == tensors.keys()
-            and all(isinstance(digest, str) and len(digest) == _DIGITS for digest in value.values())
+            and all(is_fingerprint(digest) for digest in value.values())
         )
 
     return remember_of_file("digests", path, lambda: _digests(tensors), is_valid)
@@ -65,6 +66,11 @@ def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
         The same as `fingerprint(digests_of(tensors, path))` for a file of these tensors.
     """
     return fingerprint(_digests(tensors))
+
+
+def is_fingerprint(value: object) -> bool:
+    """Whether a value has the form of a fingerprint."""
+    return isinstance(value, str) and _FINGERPRINT.fullmatch(value) is not None
 
 
 def _digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:

@@ -200,8 +200,8 @@ def _sha256_of(path: Path) -> str:
 
 def _package_path(source: PackageFile, who: str) -> Path:
     try:
-        found = importlib.util.find_spec(source.package)
-    except ModuleNotFoundError:  # the parent of a dotted name
+        found = importlib.util.find_spec(source.package)  # a top-level name, so nothing is imported
+    except ValueError:  # a module without a specification, such as __main__
         found = None
     if found is None or not found.submodule_search_locations:
         if source.extra is None:

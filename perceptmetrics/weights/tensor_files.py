@@ -1,25 +1,25 @@
 """Read tensors from files without running any code in them.
 
 `.safetensors` is memory-mapped. So is PyTorch's own format, which is read with `weights_only=True`. OpenAI's CLIP
-files are TorchScript archives: a ZIP with the program, which is ignored, and a pickle of the module tree, which is
-read by an unpickler that accepts nothing but tensors and containers.
+files are TorchScript archives, see `torchscript`. No file takes much more memory than it has bytes: archives that
+unpack to more, long headers and expanded tensors are refused.
 """
 
 from __future__ import annotations
 
-import collections
-import io
+import json
 import pickle
-import pickletools
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from perceptmetrics._util.text import shown
 from perceptmetrics.errors import WeightsError, first_line
+from perceptmetrics.weights.torchscript import is_torchscript, read_torchscript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,11 @@ __all__ = ["BARE_TENSOR", "check_archive", "read_metadata", "read_tensors", "sav
 
 BARE_TENSOR = "tensor"
 
-_TORCHSCRIPT_PROTOCOL = 2
+_NOTES, _LENGTH_BYTES = "__metadata__", 8  # of the header of a safetensors file
+_LONGEST_HEADER = 10**7  # the largest of an encoder has some 100,000 bytes
+_MOST_REPEATED = 4  # a tensor may have several names
+_BLOCK = 2**20
+
 _UNWRAP = ("state_dict", "params", "model")
 
 
@@ -50,14 +54,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"{path} does not exist or is not a file; expected a weight file.")
     try:
-        if path.suffix == ".safetensors":
-            tensors = load_file(path)
-        elif _is_torchscript(path):
-            tensors = _read_torchscript(path)
-        else:
-            mapped = zipfile.is_zipfile(path)  # the format of PyTorch before 1.6 cannot be memory-mapped
-            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-            tensors = _state_dict(loaded, path)
+        tensors = _read(path)
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a complete safetensors file: {error}. Fetch it again.") from error
     except pickle.UnpicklingError as error:
@@ -71,11 +68,74 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is truncated or corrupt: {first_line(error)}. Fetch it again.") from error
     if not tensors:
         raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
+    _check_sizes(tensors, path)
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        _check_header(path)
+        return load_file(path)
+    if not zipfile.is_zipfile(path):  # the format of PyTorch before 1.6, which cannot be memory-mapped
+        return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
+    with zipfile.ZipFile(path) as archive:
+        _check_members(archive, path)
+        if is_torchscript(archive):
+            return read_torchscript(archive)
+    return _state_dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True), path)
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that is longer than the file, or than that of any model: its JSON takes many times the memory."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+    if length > min(path.stat().st_size, _LONGEST_HEADER):
+        raise WeightsError(
+            f"{path} is not a complete safetensors file: it announces a header of {length:,} bytes, and at most "
+            f"{min(path.stat().st_size, _LONGEST_HEADER):,} are read. Fetch it again."
+        )
+
+
+def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is; PyTorch compresses only source code, which is never read."""
+    for member in _data_members(archive):
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise WeightsError(
+                f"{path} is refused: its part {shown(member.filename)} is compressed, which PyTorch does not do; it "
+                f"would become {member.file_size:,} bytes. Write the file with torch.save, or as safetensors."
+            )
+    announced, size = sum(member.file_size for member in _data_members(archive)), path.stat().st_size
+    if announced > size:
+        raise WeightsError(
+            f"{path} is truncated or corrupt: its parts should have {announced:,} bytes, and the file has {size:,}. "
+            "Fetch it again."
+        )
+
+
+def _data_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """All but the source code of TorchScript, which is never read."""
+    return [member for member in archive.infolist() if member.filename.split("/")[1:2] != ["code"]]
+
+
+def _check_sizes(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that would take more memory than the file has bytes, such as one number expanded to a matrix."""
+    for name, tensor in tensors.items():
+        plain = tensor.device.type == "cpu" and tensor.layout is torch.strided and not tensor.is_quantized
+        if not plain or tensor.is_nested:
+            raise WeightsError(
+                f"The tensor {shown(name)} of {path} is not dense (sparse, quantised, nested or without content); "
+                "expected plain tensors."
+            )
+    announced, most = sum(tensor.nbytes for tensor in tensors.values()), _MOST_REPEATED * path.stat().st_size
+    if announced > most:
+        raise WeightsError(
+            f"{path} is refused: its tensors would take {announced:,} bytes, and the file has {path.stat().st_size:,}. "
+            "Expected every number to be in the file."
+        )
+
+
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file.
+    """Write a safetensors file: the same tensors and notes always give the same bytes.
 
     Args:
         tensors: Tensors by name.
@@ -85,10 +145,28 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
     Raises:
         OSError: It cannot be written.
     """
+    path.touch()
+    mode = path.stat().st_mode  # that of any new file; the library's own is for its owner alone
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
     except SafetensorError as error:
+        path.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written: {error}") from error
+    path.chmod(mode)
+    _sort_notes(path)
+
+
+def _sort_notes(path: Path) -> None:
+    """Put the notes of a safetensors file in order, which the library writes in a random one; nothing gets longer."""
+    with path.open("r+b") as stream:
+        length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+        header = json.loads(stream.read(length))
+        if _NOTES in header:
+            header[_NOTES] = dict(sorted(header[_NOTES].items()))
+        ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(ordered) <= length:  # as long as it was, if the library writes JSON as Python does
+            stream.seek(_LENGTH_BYTES)
+            stream.write(ordered.ljust(length))
 
 
 def check_archive(path: Path) -> None:
@@ -103,9 +181,16 @@ def check_archive(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
-        corrupt = archive.testzip()
-    if corrupt is not None:
-        raise WeightsError(f"{path} is corrupt: the checksum of its part {corrupt!r} is wrong. Fetch it again.")
+        _check_members(archive, path)
+        for member in _data_members(archive):
+            try:
+                with archive.open(member) as stream:
+                    while stream.read(_BLOCK):
+                        pass
+            except zipfile.BadZipFile as error:
+                raise WeightsError(
+                    f"{path} is corrupt: the checksum of its part {member.filename!r} is wrong. Fetch it again."
+                ) from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -122,6 +207,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     """
     if path.suffix != ".safetensors":
         return {}
+    _check_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
@@ -142,108 +228,7 @@ def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
         return {BARE_TENSOR: loaded}
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} holds a {type(loaded).__name__}; expected a state dictionary of tensors.")
-    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-class _Module:
-    """Stands in for any scripted module or parameter container: keeps its attributes, runs nothing."""
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.attributes = state
-
-
-def _rebuild_parameter(data: Tensor, *_: object) -> Tensor:
-    return data
-
-
-def _rebuild_tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Tensor:
-    return torch.as_strided(storage, size, stride, offset)
-
-
-class _StorageType:
-    def __init__(self, name: str) -> None:
-        self.dtype = _STORAGE_DTYPES[name]
-
-
-_STORAGE_DTYPES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-
-
-def _check_opcodes(program: bytes) -> None:
-    """Refuse opcodes that TorchScript does not write; a forged index into the memo could exhaust the memory."""
-    for opcode, argument, _ in pickletools.genops(program):
-        far = opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(program)
-        if far or opcode.proto > _TORCHSCRIPT_PROTOCOL:
-            raise _refusal(f"the opcode {opcode.name} {argument!r}")
-
-
-class _TorchScriptUnpickler(pickle.Unpickler):
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        self._archive = archive
-        self._root = root
-        program = archive.read(f"{root}/data.pkl")
-        _check_opcodes(program)
-        super().__init__(io.BytesIO(program))
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("__torch__"):
-            return _Module
-        if module in ("torch", "torch.storage") and name in _STORAGE_DTYPES:
-            return _StorageType(name)
-        allowed = {
-            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-            ("collections", "OrderedDict"): collections.OrderedDict,
-        }
-        if (module, name) in allowed:
-            return allowed[module, name]
-        if module == "torch.jit._pickle":
-            return lambda value, *_: value
-        raise _refusal(f"{module}.{name}")
-
-    def persistent_load(self, pid: Any) -> Tensor:
-        kind, storage_type, key, _device, _count = pid
-        if kind != "storage":
-            raise _refusal(f"persistent object {kind!r}")
-        data = bytearray(self._archive.read(f"{self._root}/data/{key}"))
-        if not data:  # which frombuffer refuses
-            return torch.empty(0, dtype=storage_type.dtype)
-        return torch.frombuffer(data, dtype=storage_type.dtype)
-
-
-def _refusal(what: str) -> pickle.UnpicklingError:
-    return pickle.UnpicklingError(f"the archive refers to {what}")
-
-
-def _read_torchscript(path: Path) -> dict[str, Tensor]:
-    with zipfile.ZipFile(path) as archive:
-        root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).rsplit("/", 1)[0]
-        module = _TorchScriptUnpickler(archive, root).load()
-    tensors: dict[str, Tensor] = {}
-    _collect(module, "", tensors)
-    return tensors
-
-
-def _collect(module: _Module, prefix: str, tensors: dict[str, Tensor]) -> None:
-    for name, value in module.attributes.items():
-        if isinstance(value, Tensor):
-            tensors[prefix + name] = value
-        elif isinstance(value, _Module):
-            _collect(value, f"{prefix}{name}.", tensors)
+    tensors = {name: value for name, value in loaded.items() if isinstance(value, Tensor)}
+    if unnamed := [name for name in tensors if not isinstance(name, (str, int))]:
+        raise WeightsError(f"{path} holds tensors without names: {shown(unnamed[0])}; expected a state dictionary.")
+    return {str(name): value for name, value in tensors.items()}

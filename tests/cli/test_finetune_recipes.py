@@ -99,6 +99,8 @@ def two_epochs(*_: object, observer: Observer, **__: object) -> RunResult:
     """A run that tells of two epochs, the second without validation images, and ends in Ctrl-C."""
     stage = StageName(split=0, lr=1e-3, stage="main")
     for epoch, selection in enumerate((0.5, float("nan"))):
-        record = EpochRecord(epoch=epoch, loss=0.25, lr=1e-3, validation={}, selection=selection, seconds=1.0)
+        record = EpochRecord(
+            epoch=epoch, loss=0.25, validation_loss=0.5, lr=1e-3, validation={}, selection=selection, seconds=1.0
+        )
         observer.epoch(stage, record, best_epoch=0)
     raise KeyboardInterrupt

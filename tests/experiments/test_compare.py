@@ -66,6 +66,21 @@ def test_partners_have_the_same_path_below_their_folder(tmp_path):
     assert result.only_b == (str(b / "one.png"),)
 
 
+def test_partners_may_differ_in_unicode_composition(tmp_path):
+    composed, decomposed = "sub\u00e9/\u00e9", "sube\u0301/e\u0301"
+    a = touch(tmp_path / "a", f"{composed}.png", "1.png")
+    b = touch(tmp_path / "b", f"{decomposed}.jpg", "1.jpg")
+    scores = {"1.png": 0.9, "1.jpg": 0.1, "\u00e9.png": 0.8, "e\u0301.jpg": 0.2}
+    result = compare_folders(metric(), a, b, scorer=known_scores(scores))
+    assert [pair.name for pair in result.pairs] == ["1", composed]
+    assert (result.wins_a, result.only_a, result.only_b) == (2, (), ())
+    touch(a, f"{decomposed}.png")
+    scores["e\u0301.png"] = 0.3
+    result = compare_folders(metric(), a, b, scorer=known_scores(scores))
+    assert [pair.name for pair in result.pairs] == ["1", decomposed]
+    assert result.only_a == (str(a / f"{composed}.png"),)
+
+
 def test_a_pair_with_a_broken_image_does_not_count(tmp_path):
     result = compared(tmp_path, [0.5, 0.6], [0.1, 0.2], failed=("1.jpg",))
     assert [pair.name for pair in result.pairs] == ["0"]

@@ -83,6 +83,7 @@ def run_result(
         EpochRecord(
             epoch=epoch,
             loss=1 / (epoch + 1),
+            validation_loss=2 / (epoch + 1),
             validation={dataset.name: validation[epoch] for dataset in datasets},
             selection=validation[epoch],
             lr=0.001,

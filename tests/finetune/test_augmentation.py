@@ -11,7 +11,7 @@ from torchvision.transforms import RandomResizedCrop
 from perceptmetrics.finetune.feeds import TrainingViews, draw_flip, possible_flips
 from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
 from perceptmetrics.models.views import Views, whole
-from perceptmetrics.spec import CentreCropView, CropsView, ViewsSpec, WholeView
+from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, ViewsSpec, WholeView
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 HEIGHT, WIDTH = 40, 56
@@ -102,6 +102,31 @@ def test_showing_without_variation_is_what_scoring_sees():
         assert views.fixed(prepared)[0].equal(expected[0])
         if not isinstance(view, CropsView):
             assert views.draw(prepared, (0,))[0].equal(expected[0])
+
+
+@pytest.mark.parametrize("others", [(), (WholeView(),)], ids=["alone", "beside the whole image"])
+def test_fragments_are_cut_at_other_offsets_at_each_showing(others):
+    """Each cell is cut inside its own field, anywhere in it; what else is shown does not change."""
+    views = ViewsSpec(views=(*others, FragmentsView(grid=2, cell=8)), mean=MEAN, std=STD)
+    fixed, varied = (
+        TrainingViews(Views(views), AugmentationRecipe(random_fragments=random_fragments))
+        for random_fragments in (False, True)
+    )
+    prepared = varied.prepare(coordinates())
+    scoring = fixed.views(coordinates()[None])
+    for seed in range(3):
+        assert all(one.equal(other) for one, other in zip(fixed.draw(prepared, (seed,)), scoring, strict=True))
+    seen = []
+    for seed in range(200):
+        *rest, fragments = varied.draw(prepared, (seed,))
+        assert all(one.equal(other) for one, other in zip(rest, scoring[:-1], strict=True))
+        seen.append(places(fragments))
+    for down in range(2):
+        for across in range(2):
+            rows = {int(one[down * 8, across * 8]) for one, _ in seen}
+            columns = {int(other[down * 8, across * 8]) for _, other in seen}
+            assert (min(rows), max(rows)) == (down * HEIGHT // 2, (down + 1) * HEIGHT // 2 - 8)
+            assert (min(columns), max(columns)) == (across * WIDTH // 2, (across + 1) * WIDTH // 2 - 8)
 
 
 def test_random_crop_is_cut_from_a_crop_view_at_its_size():

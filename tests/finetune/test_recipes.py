@@ -58,6 +58,7 @@ MISTAKES = {
     "head_first: true": "with train: head the encoder is never trained",
     "augmentation: {random_resized_crop: true}": "goes with a single view of kind centre_crop, got whole",
     "views: [{kind: centre_crop, size: 8}]\naugmentation: {random_crop: 8}": "kind whole, got centre_crop",
+    "augmentation: {random_fragments: true}": "goes with a view of kind fragments, got whole",
     "seed: -1": "seed must be 0 or more",
     "splits: {test: 1.0}": "splits.test must be between",
     "- a list": "not valid YAML|must be a mapping",
@@ -184,8 +185,7 @@ def test_plan_counts_weights_images_and_steps(settings, trained, recipe, picture
     adapters = trained(0, blocks) - heads * HEAD
     assert plan.weights == whole + heads * HEAD + adapters
     assert plan.images["many"] == (29, 3, 8)
-    images = 29 + (9 if len(sets) == 2 else 0)
-    assert plan.steps == -(-2 * images // 8)
+    assert plan.steps == (-(-2 * 29 // 8) if len(sets) == 1 else 2 * 9 // 8)  # 8 samples of the small one in each batch
     assert (plan.splits, plan.models, plan.epochs) == (3, 6, 3)
     assert plan.cached == (settings != LORA and "train=full" not in settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from functools import partial
@@ -26,6 +27,7 @@ from perceptmetrics.reports.finetune import (
     worst_errors,
     write_finetune_report,
 )
+from perceptmetrics.reports.finetune.tables import statistics_tables
 from tests.finetune.runs import RATES, classed, rated, run_result
 from tests.support.html_pages import HOSTILE, Tags, image_of
 
@@ -219,6 +221,7 @@ def test_the_kept_epoch_is_never_one_without_a_statistic():
             EpochRecord(
                 epoch=epoch,
                 loss=1,
+                validation_loss=1,
                 validation={"photos": figure} if validated else {},
                 selection=figure,
                 lr=1,
@@ -373,3 +376,22 @@ def test_an_unknown_form_of_plots_is_refused_before_anything_is_written(tmp_path
     with pytest.raises(InvalidOptionError, match="png, svg, pdf, got 'gif'"):
         write_finetune_report(result, plots=["gif"])
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("average", ["median", "mean"])
+def test_results_are_averaged_as_the_recipe_reports_them(train, recipe, data, tmp_path, average):
+    """Table of the report, card and `summary.json` say the same under the same names."""
+    settings = ("splits.count=3", "epochs=1", f"report={{average: {average}, statistics: [srcc, mse]}}")
+    result = train(recipe(*settings), [data], tmp_path / "run")
+    label = data.labels[0]
+    values = result.values(data.name, label, "mse")
+    expected = float(getattr(np, average)(values))
+    assert len(values) == 3
+    assert result.average(data.name, label, "mse") == expected
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["reported"] == average
+    assert summary[f"{average}s"][data.name][label]["mse"] == pytest.approx(expected)
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert "| SRCC | MSE |" in card
+    assert f"{expected:.4f}" in card
+    assert f"{average} of 3 splits" in str(statistics_tables(result))

@@ -208,7 +208,12 @@ def tiny_clips(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "prompts", ["{pairs: quality, length: 4}", "{pairs: [quality, natural], length: 2, shared: false, regressor: [4]}"]
+    "prompts",
+    [
+        "{pairs: quality, length: 4}",
+        "{pairs: [quality, natural], length: 2, shared: none, regressor: [4]}",
+        "{pairs: [quality, natural], length: 2, shared: pair, regressor: [4]}",
+    ],
 )
 def test_prompts_change_and_the_clip_does_not(prompts, tiny_clips, watched, train, recipe, data, tmp_path):
     settings = (*PROMPTS, f"prompts={prompts}")

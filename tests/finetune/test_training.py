@@ -84,11 +84,12 @@ def test_cached_features_train_what_encoding_again_does(flips, train, recipe, da
 
 
 def test_selection_prefers_any_statistic_to_an_undefined_one():
-    def records(*figures, validated=True):
+    def records(*figures, validated=True, losses=()):
         return [
             EpochRecord(
                 epoch=epoch,
                 loss=0.0,
+                validation_loss=losses[epoch] if losses else 0.0,
                 validation={"x": figure} if validated else {},
                 selection=figure,
                 lr=1.0,
@@ -102,6 +103,7 @@ def test_selection_prefers_any_statistic_to_an_undefined_one():
     assert kept_epoch(records(NAN, -0.1, NAN), "best") == 1
     assert kept_epoch(records(0.5, 0.5), "best") == 0
     assert kept_epoch(records(NAN, NAN), "best") == 0
+    assert kept_epoch(records(0.5, 1.0, 1.0, 1.0, 0.9, losses=[0.3, 0.3, 0.2, 0.25, 0.1]), "best") == 2  # a tie
     assert kept_epoch(records(0.5, 0.9, 0.1), "last") == 2
     assert kept_epoch(records(NAN, NAN, NAN, validated=False), "best") == 2
 

@@ -79,12 +79,17 @@ def test_data_sets_share_adapters_and_have_heads_of_their_own(name: str) -> None
 
 
 def test_prompts_are_trained_alone_or_with_their_regressor() -> None:
-    shared, own, regressed = (
+    shared, own, views, regressed = (
         make_plan(RECIPES[name], data_for(RECIPES[name])).trained
-        for name in ("clipiqa+_koniq10k", "clipiqa+_vitL14_512_koniq10k", "clip_uiqa_koniq10k")
+        for name in (
+            "clipiqa+_koniq10k",
+            "clipiqa+_vitL14_512_koniq10k",
+            "clip_uiqa_koniq10k",
+            "clip_uiqa_koniq10k_pairs",
+        )
     )
-    assert (shared, own) == (16 * 512, 2 * 16 * 768)
-    assert regressed == 16 * 512 + perceptron(7, 128, 128, 1)
+    assert (shared, own, views) == (16 * 512, 2 * 16 * 768, 8192)
+    assert regressed == 7 * 16 * 512 + perceptron(7, 128, 128, 1)
 
 
 @pytest.mark.parametrize("name", GROUPS["PerceptCLIP"])
@@ -174,26 +179,36 @@ def test_clipiqa_plus_is_trained_as_released(name: str) -> None:
     assert 80_000 <= steps(recipe) <= 100_000
     embedding = "drop" if name == "clipiqa+_koniq10k" else "interpolate_table"
     assert recipe.encoder.positional_embedding == embedding
-    assert recipe.prompts.shared == (embedding == "drop")
+    assert recipe.prompts.shared == ("all" if embedding == "drop" else "none")
 
 
-def test_clip_uiqa_is_trained_in_the_variants_of_the_report() -> None:
-    variants = set()
+def test_baseline_of_clip_uiqa_is_trained_in_the_four_settings_of_figure_9() -> None:
+    settings = set()
     for name in GROUPS["CLIP-UIQA"]:
         recipe, optimizer = RECIPES[name], RECIPES[name].optimizer
         assert steps(recipe) == pytest.approx(10_000, abs=55)  # half an epoch
-        settings = (optimizer.algorithm, optimizer.lr, optimizer.weight_decay, optimizer.period, optimizer.min_lr)
-        variants.add((len(recipe.views), recipe.loss, *settings))
+        if len(recipe.views) == 1:
+            rates = (optimizer.algorithm, optimizer.lr, optimizer.weight_decay, optimizer.period, optimizer.min_lr)
+            settings.add((recipe.loss, *rates))
     sgd, adamw = ("sgd", (2e-3,), 0.0, 300_000, 1e-7), ("adamw", (2e-4,), 0.01, 8_000, 1e-6)
-    views_and_losses = [(views, loss) for views in (1, 3) for loss in ("mse", "charbonnier")]
-    assert variants == {(*kind, *sgd) for kind in views_and_losses} | {(*kind, *adamw) for kind in views_and_losses[2:]}
+    assert settings == {(loss, *rates) for loss in ("mse", "charbonnier") for rates in (sgd, adamw)}
 
 
-def test_clip_uiqa_shows_three_views() -> None:
-    recipe = RECIPES["clip_uiqa_koniq10k"]
+@pytest.mark.parametrize(
+    ("name", "pairs", "shared", "regressor"),
+    [("clip_uiqa_koniq10k", 1, "all", None), ("clip_uiqa_koniq10k_pairs", 7, "pair", (128, 128))],
+)
+def test_clip_uiqa_shows_three_views(name: str, pairs: int, shared: str, regressor: tuple[int, ...] | None) -> None:
+    recipe = RECIPES[name]
     assert recipe.views == (WholeView(), SalientView(size=448), FragmentsView(grid=12, cell=32))
-    assert recipe.prompts is not None
-    assert (recipe.prompts.regressor, recipe.prompts.aggregation, len(recipe.prompts.pairs)) == ((128, 128), "mean", 7)
+    prompts = recipe.prompts
+    assert prompts is not None
+    assert (len(prompts.pairs), prompts.shared, prompts.regressor, prompts.aggregation) == (
+        pairs,
+        shared,
+        regressor,
+        "mean",
+    )
 
 
 def test_every_recipe_is_in_one_group() -> None:

@@ -27,7 +27,10 @@ Ask = Callable[[httpx.AsyncClient], Coroutine[Any, Any, T]]
 async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application whose queue runs."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://here") as one:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as one,
+    ):
         yield one
 
 

@@ -1,4 +1,4 @@
-"""A service that listens on loopback, in a thread of this process."""
+"""A service that listens on loopback, in a thread of this process, as `serve` runs it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from perceptmetrics.apps.connections import ConnectionLimits
+from perceptmetrics.apps.server import configured
+
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[str]:
+def listening(app: FastAPI, limits: ConnectionLimits | None = None) -> Iterator[str]:
     """Address of an application that listens until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as here:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        server = uvicorn.Server(configured(app, stop_seconds=5, limits=limits))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [here]})
         thread.start()
         try:

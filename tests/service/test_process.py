@@ -60,7 +60,7 @@ def test_it_answers_what_it_has_begun_when_it_is_told_to_stop(process: subproces
 
     part = BOUNDARY + b'Content-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
     body = part + png(height=64, width=64) + b"\r\n--x--\r\n"
-    head = f"POST /score HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     head += "Content-Type: multipart/form-data; boundary=x\r\nConnection: close\r\n\r\n"
     port = urlsplit(address).port
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:

@@ -168,11 +168,23 @@ def write(path, context, **more):
     return path
 
 
-@pytest.mark.parametrize("shape", [(15, WIDTH), (4, 16, WIDTH), (1, 16, WIDTH), (2, 8, WIDTH)], ids=str)
+@pytest.mark.parametrize("shape", [(15, WIDTH), (4, 16, WIDTH), (3, 16, WIDTH), (2, 8, WIDTH)], ids=str)
 def test_vectors_of_another_number_are_refused(tiny_clips, tmp_path, shape):
     trained = write(tmp_path / "other.safetensors", random(*shape))
-    with pytest.raises(WeightsError, match=r"should be of shape \(16, channels\) or \(2, 16, channels\)"):
+    with pytest.raises(WeightsError, match=r"the shape \(16, channels\), \(1, 16, channels\) or \(2, 16, channels\)"):
         create_metric("clipiqa+", checkpoint=trained, backbone_checkpoint=tiny_clips)
+
+
+def test_vectors_of_a_pair_are_those_of_both_its_prompts(tiny_clips, tmp_path):
+    vectors = random(16, WIDTH)
+    scores = [
+        create_metric(
+            "clipiqa+", checkpoint=write(tmp_path / f"{number}.safetensors", given), backbone_checkpoint=tiny_clips
+        )(torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64))
+        for number, given in enumerate((vectors, vectors[None], vectors.expand(2, 16, WIDTH).contiguous()))
+    ]
+    assert scores[0].equal(scores[1])
+    torch.testing.assert_close(scores[0], scores[2])
 
 
 def test_vectors_of_another_width_are_refused(tiny_clips, tmp_path):

@@ -43,6 +43,7 @@ PRIVATE = [
     ("timm.models._efficientnet_blocks:InvertedResidual", "models.encoders.fold"),
     ("timm.layers:Conv2dSame", "export.programs.tracing"),
     ("tarfile:EOFHeaderError", "images.sources.tar"),
+    ("uvicorn.protocols.http.h11_impl:H11Protocol.on_response_complete", "apps.connections"),
     ("accelerate.state:AcceleratorState._shared_state", "finetune.processes"),
     ("accelerate.state:PartialState._shared_state", "finetune.processes"),
     ("accelerate.state:GradientState._shared_state", "finetune.processes"),

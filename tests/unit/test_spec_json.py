@@ -55,7 +55,7 @@ EDITED = {
         pool=PoolSpec(
             aggregation="concat",
             regressor=RegressorSpec(
-                widths=(2, 3, 1), weights=PackageFile(package="p", filename="f"), negative_slope=0.2
+                widths=(2, 3, 1), weights=PackageFile(package="perceptmetrics", filename="f"), negative_slope=0.2
             ),
         ),
     ),
@@ -64,7 +64,7 @@ EDITED = {
     "other sources": replace(
         LITE_IQA,
         encoder=replace(LITE_IQA.encoder, weights=HubFile(repo="a/b", filename="c", revision="d", sha256="0" * 64)),
-        head=replace(LITE_IQA.head, weights=PackageFile(package="p", filename="f", size=3, extra="lite")),
+        head=replace(LITE_IQA.head, weights=PackageFile(package="perceptmetrics", filename="f", size=3, extra="lite")),
     ),
 }
 SPECS = {spec.name: spec for spec in BUILTIN_SPECS} | EDITED

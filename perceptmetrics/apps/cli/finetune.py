@@ -214,15 +214,17 @@ def _span(least: int, most: int) -> str:
 
 
 def _print_result(result: RunResult, datasets: Sequence[LabelledImages]) -> None:
-    numbers = ("median", "lowest", "highest")
+    from perceptmetrics.finetune.results import shown_statistics
+
+    numbers = (result.recipe.report.average, "lowest", "highest")
     table = new_table(("data set", "label", "splits", "statistic", *numbers), right=numbers)
     for dataset in datasets:
-        shown = ("accuracy", "macro_f1") if dataset.classes is not None else ("srcc", "plcc_logistic4", "rmse")
+        shown = shown_statistics(result.recipe.report, classes=dataset.classes is not None)
         for label in ("classes",) if dataset.classes is not None else dataset.labels:
             for statistic in shown:
                 values = result.values(dataset.name, label, statistic)
                 if not all(map(math.isnan, values)):
-                    summary = (result.median(dataset.name, label, statistic), min(values), max(values))
+                    summary = (result.average(dataset.name, label, statistic), min(values), max(values))
                     cells = [f"{value:.3f}" for value in summary]
                     table.add_row(dataset.name, label, str(len(values)), statistic, *cells)
     results.print(table)

@@ -23,7 +23,26 @@ def serve(
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Maximum number of images in progress; more are refused with 503.")
     ] = 64,
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="Maximum number of open connections, at most half of `ulimit -n`.")
+    ] = 256,
     time_limit: Annotated[float, typer.Option(help="Timeout of a request, in seconds.")] = 60.0,
+    slow_client_limit: Annotated[
+        float,
+        typer.Option(
+            help="How long a client may take to send headers, leave an answer unread, or send its body at less than "
+            "10 kB per second, in seconds."
+        ),
+    ] = 10.0,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Host name that requests may be addressed to, such as iqa.example.org or *.example.org, besides "
+            "localhost and numerical addresses; repeat for more; '*' allows any. Default: no other name when listening "
+            "on a loopback address, any name otherwise.",
+            show_default=False,
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -61,6 +80,9 @@ def serve(
         max_images=max_images,
         max_pixels=max_pixels,
         max_waiting_images=max_waiting,
+        max_connections=max_connections,
+        slow_client_limit=slow_client_limit,
+        allowed_hosts=tuple(allowed_host) if allowed_host else None,
         time_limit=time_limit,
         batch_size=batch_size,
         max_wait=max_wait_ms / 1000,

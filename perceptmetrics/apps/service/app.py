@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from perceptmetrics._util.text import printable
 from perceptmetrics._util.version import __version__
+from perceptmetrics.apps.connections import ConnectionLimits
 from perceptmetrics.apps.server import run_server
 from perceptmetrics.apps.service.documents import ImageScores, MetricCard, Problem, ScoreAnswer, State, card_of
 from perceptmetrics.apps.service.guard import Guard
+from perceptmetrics.apps.service.hosts import HostCheck, is_loopback
 from perceptmetrics.apps.service.problems import Refused, answer_problems
 from perceptmetrics.apps.service.queue import Scores, ScoringQueue
 from perceptmetrics.apps.service.settings import ServiceSettings
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["create_app", "serve"]
 
 _PROBLEMS = {
-    400: "The body is not a form.",
+    400: "The body is not a form, or the Host is not a name of the service.",
+    403: "A page of another site sent the request.",
     408: "The request arrived too slowly.",
     413: "The request or one of its images is too large.",
     422: "An image cannot be decoded or scored, or the service does not offer a metric.",
@@ -83,11 +87,12 @@ def create_app(metrics: Sequence[Metric], settings: ServiceSettings | None = Non
         lifespan=lifespan,
     )
     app.add_middleware(Guard, settings=settings)
+    app.add_middleware(HostCheck, allowed=settings.allowed_hosts)
     answer_problems(app)
     service.add_routes(app)
     page = render_page("service.html", title="perceptmetrics", cards=service.cards, settings=settings).decode()
 
-    @app.get("/", include_in_schema=False, response_class=HTMLResponse)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False, response_class=HTMLResponse)
     async def show_page() -> str:
         return page
 
@@ -115,9 +120,17 @@ def serve(
     Raises:
         InvalidOptionError: The address is not available, or see `create_app`.
     """
-    app = create_app(metrics, settings)
-    stop_seconds = int(settings.time_limit) + _STOP_SECONDS
-    run_server(app, host=host, port=port, stop_seconds=stop_seconds, on_listening=on_listening)
+    if settings.allowed_hosts is None and is_loopback(host):
+        settings = replace(settings, allowed_hosts=())
+    limits = ConnectionLimits(max_connections=settings.max_connections, slow_client_limit=settings.slow_client_limit)
+    run_server(
+        create_app(metrics, settings),
+        host=host,
+        port=port,
+        stop_seconds=int(settings.time_limit) + _STOP_SECONDS,
+        limits=limits,
+        on_listening=on_listening,
+    )
 
 
 class _Service:
@@ -140,9 +153,14 @@ class _Service:
         problems: dict[int | str, dict[str, Any]] = {
             status: {"model": Problem, "description": text} for status, text in _PROBLEMS.items()
         }
-        app.get("/health", summary="Is the process alive?")(self.health)
-        app.get("/ready", summary="Are the models warm?", responses={503: problems[503]})(self.ready)
-        app.get("/metrics", summary="List the metrics: range, direction, labels, card")(self.list_cards)
+        for path, summary, statuses, answer in (
+            ("/health", "Is the process alive?", (400,), self.health),
+            ("/ready", "Are the models warm?", (400, 503), self.ready),
+            ("/metrics", "List the metrics: range, direction, labels, card", (400,), self.list_cards),
+        ):
+            # The first route answers, the second only describes: HEAD would be a second operation of the same name.
+            app.api_route(path, methods=["GET", "HEAD"], include_in_schema=False)(answer)
+            app.get(path, summary=summary, responses={status: problems[status] for status in statuses})(answer)
         app.post("/score", summary="Score images", responses=problems)(self.score)
 
     async def health(self) -> State:

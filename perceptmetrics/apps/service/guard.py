@@ -1,9 +1,10 @@
-"""Limits that apply while a request is still being read: size, time, and number of requests."""
+"""Limits that apply while a request is still being read: size, rate, time, and number of requests."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from perceptmetrics.apps.service.problems import Refused, problem_response
@@ -30,13 +31,14 @@ class Guard:
         self._app = app
         self._settings = settings
         self._requests = 0
+        self._skipping = asyncio.Semaphore(settings.max_requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        request = _Watched(receive, send, self._settings.max_request_bytes)
+        request = _Watched(receive, send, self._settings, self._skipping)
         self._requests += 1
         try:
             self._check_number()
@@ -83,12 +85,23 @@ class Guard:
 
 
 class _Watched:
-    """A request whose bytes are counted as they arrive."""
+    """A request whose bytes are counted as they arrive, and answered once its rest has been skipped.
 
-    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+    Args:
+        receive: Receives its parts.
+        send: Sends the answer.
+        settings: The limits.
+        skipping: Counts the requests of which the rest is skipped.
+    """
+
+    def __init__(self, receive: Receive, send: Send, settings: ServiceSettings, skipping: asyncio.Semaphore) -> None:
         self._receive = receive
         self._send = send
-        self._limit = limit
+        self._limit = settings.max_request_bytes
+        self._min_rate = settings.min_rate
+        self._allowed_lag = settings.slow_client_limit
+        self._skipping = skipping
+        self._waited = 0.0
         self.size = 0
         self.complete = False
         self.answered = False
@@ -100,17 +113,26 @@ class _Watched:
             raise self._too_large(f"{int(announced)} bytes")
 
     async def receive(self) -> Message:
-        """The next part of the request, unless it has become too large."""
-        message = await self._next()
+        """The next part of the request, unless it has become too large or comes too slowly."""
+        if self.complete:
+            return await self._next()
+        began = time.monotonic()
+        left = self._allowed_lag + self.size / self._min_rate - self._waited
+        try:
+            message = await asyncio.wait_for(self._next(), left)
+        except asyncio.TimeoutError as error:
+            raise self._too_slow() from error
+        self._waited += time.monotonic() - began
         if self.size > self._limit:
             raise self._too_large(f"more than {self._limit} bytes")
         return message
 
     async def send(self, message: Message) -> None:
         """Send an answer, after reading the rest: a client that sends first must get the answer, not a reset."""
-        if not self.answered and not self.complete:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._skip_rest(), _SKIP_SECONDS)
+        if not self.answered and not self.complete and not self._skipping.locked():
+            async with self._skipping:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._skip_rest(), _SKIP_SECONDS)
         self.answered = True
         await self._send(message)
 
@@ -124,6 +146,14 @@ class _Watched:
         at_most = self.size + self._limit
         while not self.complete and self.size <= at_most:
             await self._next()
+
+    def _too_slow(self) -> Refused:
+        return Refused(
+            408,
+            expected=f"a body that arrives at {self._min_rate} bytes per second or more",
+            got=f"{self.size} bytes that lag {self._allowed_lag:g} s behind",
+            fix="Send fewer or smaller images, or use a faster connection.",
+        )
 
     def _too_large(self, got: str) -> Refused:
         return Refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ __all__ = ["Refused", "answer_problems", "problem_response"]
 
 _log = logging.getLogger(__name__)
 _LENGTH = 200
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
 
 
 class Refused(HTTPException):
@@ -52,6 +54,8 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> JSONResponse:
+        if _is_for_lack_of_room(error.__cause__):  # FastAPI says that the form is wrong when it cannot be stored
+            return problem_response(_lack_of_room(error.__cause__))
         return problem_response(error if isinstance(error, Refused) else _plain(request, error))
 
     @app.exception_handler(RequestValidationError)
@@ -69,6 +73,22 @@ def answer_problems(app: FastAPI) -> None:
                 fix="Tell the operator of the service; the log has the reason.",
             )
         )
+
+
+def _is_for_lack_of_room(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def _lack_of_room(error: BaseException | None) -> Refused:
+    """An upload that could not be stored: too many open files, a full disk."""
+    _log.error("An upload could not be stored: %s", error)
+    return Refused(
+        503,
+        expected="room to store the uploaded images",
+        got="none at the moment",
+        fix="Send the request again later.",
+        retry_after=10,
+    )
 
 
 def _plain(request: Request, error: HTTPException) -> Refused:

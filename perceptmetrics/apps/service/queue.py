@@ -11,9 +11,11 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
+from torch import Tensor
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory.suite import MetricSuite
@@ -21,8 +23,6 @@ from perceptmetrics.images.batch import batches_by_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from torch import Tensor
 
     from perceptmetrics.models.metric import Metric
 
@@ -35,10 +35,16 @@ _SUITES = 32
 _WARM_UP_SIDE = 64
 
 
-class _Job(NamedTuple):
+@dataclass(eq=False)
+class _Job:
     pixels: Tensor
     names: tuple[str, ...]
     answer: Future[Scores]
+
+    def release_if_cancelled(self, answer: Future[Scores]) -> None:
+        """Free the pixels: the job itself stays in the queue until its turn."""
+        if answer.cancelled():
+            del self.pixels
 
 
 class ScoringQueue:
@@ -106,6 +112,7 @@ class ScoringQueue:
             raise InvalidOptionError(f"Expected some of the metrics {', '.join(self.names)}, got {list(names)}.")
         chosen = tuple(name for name in self.names if name in names)
         job = _Job(pixels, chosen, Future())
+        job.answer.add_done_callback(job.release_if_cancelled)
         with self._closing:
             if self._closed:
                 raise InvalidOptionError("The queue is closed; submit images before close().")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from perceptmetrics._util.delimited import TextTableError, read_delimited
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.images.addresses import open_location
+from perceptmetrics.images.addresses import is_address, open_location
 from perceptmetrics.images.sources.named import PROMPT_COLUMNS, NamedImage, ReadOptions
 from perceptmetrics.images.sources.parquet import resolve_cell
+from perceptmetrics.images.spelling import spelled_in
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -21,7 +22,7 @@ _IMAGE_COLUMNS = ("image", "image_path", "path", "file", "filename", "file_name"
 
 
 def read_csv(location: str, options: ReadOptions, known: Container[str]) -> Iterator[NamedImage]:
-    """Read the images that a CSV file names, in UTF-8 and with commas.
+    """Read the images that a CSV file names, in the encodings and with the separators of `read_delimited`.
 
     Args:
         location: Path or address; relative paths in it are relative to its folder.
@@ -35,23 +36,30 @@ def read_csv(location: str, options: ReadOptions, known: Container[str]) -> Iter
     count, reason = 0, ""
     try:
         with open_location(location) as stream:
-            text = io.TextIOWrapper(cast("Any", stream), encoding="utf-8-sig", newline="")
-            rows = csv.DictReader(text, strict=True)
-            image, key, prompt = _columns(rows.fieldnames or [], options)
-            for row in rows:
-                count += 1
-                if None in row or None in row.values():
-                    raise InvalidImageError(f"row {count} has another number of cells than the header")
-                name = row[key] if key is not None else row[image]
-                source = None if name in known else resolve_cell(row[image], location)
-                yield NamedImage(name, source, location, row[prompt] if prompt is not None else None)
+            table = read_delimited(stream.read(), location)
+        image, key, prompt = _columns(table.header, options)
+        for _, cells in table.rows:
+            count += 1
+            if len(cells) < len(table.header):
+                raise InvalidImageError(f"row {count} has another number of cells than the header")
+            row = dict(zip(table.header, cells, strict=True))
+            name = row[key] if key is not None else row[image]
+            source = None if name in known else resolve_cell(_spelled(row[image], location), location)
+            yield NamedImage(name, source, location, row[prompt] if prompt is not None else None)
         reason = "" if count else "it has no rows"
     except FileNotFoundError:
         reason = "it does not exist"
-    except (InvalidImageError, csv.Error, UnicodeDecodeError, OSError) as error:
+    except (InvalidImageError, TextTableError, OSError) as error:
         reason = str(error)
     if reason:
         yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
+
+
+def _spelled(cell: str, location: str) -> str:
+    """A path as the table's folder spells it."""
+    if is_address(cell) or is_address(location) or Path(cell).exists():
+        return cell
+    return spelled_in(Path(location).parent, cell)
 
 
 def _columns(header: Sequence[str], options: ReadOptions) -> tuple[str, str | None, str | None]:

@@ -7,6 +7,7 @@ stage. In files, and wherever this package names tensors, they have the names of
 from __future__ import annotations
 
 import inspect
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["TimmBuilder", "is_any_size_convolutional"]
 
 _LITE0 = "tf_efficientnet_lite0"
+_NAME = re.compile(r"\w+(\.\w+)?", re.ASCII)  # timm also takes folders and repositories
 
 
 class TimmBuilder(EncoderBuilder[TimmEncoderSpec]):
@@ -130,7 +132,7 @@ def _created(spec: TimmEncoderSpec, **options: Any) -> nn.Module:
 
 
 def _check(spec: TimmEncoderSpec) -> None:
-    if not timm.is_model(spec.architecture):
+    if _NAME.fullmatch(spec.architecture) is None or not _is_known(spec.architecture):
         raise InvalidSpecError(f"timm has no architecture {spec.architecture!r}; see timm.list_models().")
     if spec.quick_gelu:
         raise InvalidSpecError(f"timm builds {spec.architecture} without QuickGELU; state quick_gelu=False.")
@@ -138,6 +140,14 @@ def _check(spec: TimmEncoderSpec) -> None:
         raise InvalidSpecError(
             f"features='stages' is for convolutional networks, which {spec.architecture!r} is not. Use 'pooled'."
         )
+
+
+def _is_known(architecture: str) -> bool:
+    try:
+        timm.get_pretrained_cfg(architecture)
+    except RuntimeError:  # an unknown tag after the dot
+        return False
+    return bool(timm.is_model(architecture))
 
 
 def _classifiers(architecture: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from perceptmetrics.functional.score import antonym_probability
 from perceptmetrics.models.encoders.clip_text import tokenize_with_context
 from perceptmetrics.models.heads.base import Head, HeadMaterial, register_head
 from perceptmetrics.models.heads.prompt_options import pool_options, prompt_options
-from perceptmetrics.models.prompt_learner import random_context
+from perceptmetrics.models.prompt_learner import context_of_each, random_context
 from perceptmetrics.models.text_features import TextFeatures
 from perceptmetrics.spec import AntonymHeadSpec
 from perceptmetrics.weights.layouts import read_prompts
@@ -135,13 +135,14 @@ def _features_in_context(
 
 def _context_for(context: Tensor | None, spec: ContextSpec, count: int) -> Tensor:
     """The learned vectors for `count` texts."""
-    if context is None or list(context.shape[:-1]) not in ([spec.length], [count, spec.length]):
+    shapes = ([spec.length], [count // 2, spec.length], [count, spec.length])
+    if context is None or list(context.shape[:-1]) not in shapes:
         found = None if context is None else tuple(context.shape)
         raise WeightsError(
-            f"The learned prompts should be of shape ({spec.length}, channels) or ({count}, {spec.length}, channels), "
-            f"got {found}. Check that the file belongs to this metric."
+            f"The learned prompts should have the shape ({spec.length}, channels), ({count // 2}, {spec.length}, "
+            f"channels) or ({count}, {spec.length}, channels), got {found}. Check that the file belongs to this metric."
         )
-    return context
+    return context_of_each(context, count)
 
 
 def _check_same_clip(

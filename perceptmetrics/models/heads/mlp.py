@@ -46,9 +46,11 @@ class MlpHead(Head):
     @classmethod
     def build(cls, spec: MlpHeadSpec, material: HeadMaterial) -> Self:
         """See `Head.build`."""
-        head = cls(spec)
-        if material.tensors is not None:
-            load_strictly(head, material.tensors, material.origin)
+        if material.tensors is None:
+            return cls(spec)
+        with torch.device("meta"):  # no memory before the shapes have been compared
+            head = cls(spec)
+        load_strictly(head, material.tensors, material.origin)
         return head
 
     @classmethod

@@ -52,10 +52,12 @@ class Variation(NamedTuple):
     Attributes:
         random_crop: Side of a random crop of the whole image, in pixels; None for the whole image.
         random_resized_crop: Whether a random part of the image is resized in place of its middle.
+        random_fragments: Whether the cells of fragments are cut at other offsets than those of scoring.
     """
 
     random_crop: int | None = None
     random_resized_crop: bool = False
+    random_fragments: bool = False
 
 
 class Normalization(nn.Module):

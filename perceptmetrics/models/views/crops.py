@@ -87,8 +87,20 @@ class Fragments(View[FragmentsView]):
 
     def show(self, images: Tensor, normalization: Normalization) -> Tensor:
         """See `View.show`."""
+        return self._cut(images, normalization, self._drawn)
+
+    def draw(
+        self, pixels: Tensor, normalization: Normalization, variation: Variation, rng: np.random.Generator
+    ) -> Tensor:
+        """See `View.draw`: cells at other offsets each time, where the variation says so."""
+        if not variation.random_fragments:
+            return self.show(pixels[None], normalization)
+        drawn = draw_fragment_offsets(self.spec.grid, int(rng.integers(2**31)))
+        return self._cut(pixels[None], normalization, drawn)
+
+    def _cut(self, images: Tensor, normalization: Normalization, drawn: Tensor) -> Tensor:
         pixels = enlarge_to(normalization.to_float(images), self.spec.grid * self.spec.cell)
-        return normalization(fragments(pixels, self.spec.cell, self._drawn))
+        return normalization(fragments(pixels, self.spec.cell, drawn))
 
     def windows(self, height: int, width: int) -> list[list[Window]]:
         """See `View.windows`."""

@@ -63,7 +63,7 @@ def _without_empty_columns(headings: list[str], rows: list[StatisticsRow]) -> St
 
 
 def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[StatisticsRow]:
-    """The median with the lowest and highest value over several splits, and the first split with its intervals."""
+    """The average with the lowest and highest value over several splits, and the first split with its intervals."""
     first = results_on(result, dataset)[0].statistics[label]
     headings = RATING_HEADINGS if dataset.classes is None else CLASS_HEADINGS
     name = f"{dataset.name}: {label}" if dataset.classes is None else dataset.name
@@ -72,8 +72,9 @@ def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[Statis
         cells = []
         for key in headings:
             values = result.values(dataset.name, label, key)
-            cells.append(statistic_cell(result.median(dataset.name, label, key), (min(values), max(values))))
-        rows.append({"name": name, "what": f"median of {len(result.splits)} splits", "cells": cells})
+            cells.append(statistic_cell(result.average(dataset.name, label, key), (min(values), max(values))))
+        what = f"{result.recipe.report.average} of {len(result.splits)} splits"
+        rows.append({"name": name, "what": what, "cells": cells})
     cells = [
         statistic_cell(getattr(first, key), getattr(first, f"{key}_interval") if key in _INTERVALS else None)
         for key in headings

@@ -33,7 +33,8 @@ def read_prompts(path: Path) -> TrainedWeights:
         path: The file.
 
     Returns:
-        Its content in float32, as the head of a trained file: `context`, shape (length, C) or (2 P, length, C);
+        Its content in float32, as the head of a trained file: `context`, shape (length, C), (P, length, C) or
+        (2 P, length, C);
         `token_prefix` and `token_suffix`, embeddings of the tokens before and after the vectors, shapes (2 P, 1, C) and
         (2 P, L, C), where the file holds them; `regressor.*`, where there is one.
 

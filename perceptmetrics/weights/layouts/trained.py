@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.text import shown
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.weights.fingerprints import is_fingerprint
 from perceptmetrics.weights.layouts.strict import some
 from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 
@@ -73,8 +75,18 @@ def read_trained(path: Path) -> TrainedWeights:
 
 
 def recorded_base(path: Path) -> str | None:
-    """Fingerprint of the encoder that a trained file belongs to; None if it is not recorded."""
-    return read_metadata(path).get(_BASE)
+    """Fingerprint of the encoder that a trained file belongs to; None if it is not recorded.
+
+    Raises:
+        WeightsError: The file is corrupt, or records something else.
+    """
+    recorded = read_metadata(path).get(_BASE)
+    if recorded is not None and not is_fingerprint(recorded):  # it becomes the name of a file in the cache
+        raise WeightsError(
+            f"The header of {path} should record the fingerprint of an encoder, 64 hexadecimal digits, under {_BASE}, "
+            f"got {shown(recorded)}. The file was changed; fetch it again."
+        )
+    return recorded
 
 
 def write_trained(path: Path, weights: TrainedWeights) -> None:

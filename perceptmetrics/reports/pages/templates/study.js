@@ -77,7 +77,10 @@
   }
 
   function table() {
-    const quote = (text) => '"' + String(text).replaceAll('"', '""') + '"';
+    // Spreadsheets compute a cell that begins like a formula; see perceptmetrics._util.csv_cells.
+    const needsMark = (text) => /^'*[=+\-@\uff1d\uff0b\uff0d\uff20]|^'.*\\/.test(text);
+    const marked = (text) => (needsMark(text) ? "'" + text.replaceAll("\\", "\\\\") : text);
+    const quote = (text) => '"' + marked(String(text)).replaceAll('"', '""') + '"';
     const rows = study.pairs
       .filter((pair) => state.answers[pair.pair])
       .map((pair) => {
