@@ -39,7 +39,7 @@ def licences() -> str:
     """The table of files, sizes and terms of all metrics."""
     lines = ["| metric | files | terms |", "|---|---|---|"]
     for spec in map(metric_info, list_metrics()):
-        encoder = None if spec.encoder.lora is not None else spec.encoder.weights  # a released file holds its CLIP
+        encoder = None if spec.encoder.in_trained_file else spec.encoder.weights  # a released file holds its encoder
         files = [file for file in (spec.trained_file, encoder) if file is not None]
         named = "<br>".join(f"`{file.filename}`, {megabytes(file.size)}" for file in files)
         lines.append(f"| `{spec.name}` | {named} | {spec.card.licence} |")

@@ -15,11 +15,14 @@ README = Path(__file__).parents[1] / "README.md"
 
 def metric_table() -> str:
     """The table in Markdown."""
-    lines = ["| metric | meaning of the score | range | better | weights |", "|---|---|---|---|---|"]
+    rows: dict[str, list[str]] = {}  # metrics of one meaning stand in one row
     for name in list_metrics():
         spec = metric_info(name)
         better = "lower" if spec.lower_better else "higher"
-        lines.append(f"| `{name}` | {spec.card.summary} | {spec.score.range_text} | {better} | {spec.card.licence} |")
+        row = f"| {spec.card.summary} | {spec.score.range_text} | {better} | {spec.card.licence} |"
+        rows.setdefault(row, []).append(f"`{name}`")
+    lines = ["| metric | meaning of the score | range | better | weights |", "|---|---|---|---|---|"]
+    lines += [f"| {', '.join(names)} {row}" for row, names in rows.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -11,11 +11,13 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
 __all__ = [
     "ClusterError",
     "DatasetError",
+    "FullDiskError",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidSpecError",
@@ -59,6 +61,27 @@ class WeightsError(PerceptMetricsError, RuntimeError):
 
 class PublishingError(PerceptMetricsError, RuntimeError):
     """A metric cannot be published: the Hub is out of reach, refuses it, or does not know who asks."""
+
+
+class FullDiskError(PerceptMetricsError, OSError):
+    """There is no room for a file.
+
+    Args:
+        path: The file.
+        number: The system's number of the error.
+        reason: The system's words for it.
+        advice: What to do once there is room, as the end of a sentence.
+
+    Attributes:
+        path: The file.
+        reason: The system's words.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], number: int | None, reason: str, advice: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}. Free some space on its disk and {advice}.")
+        self.path = path
+        self.errno = number
+        self.reason = reason
 
 
 class ClusterError(PerceptMetricsError, RuntimeError):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perceptmetrics.weights.cache import CACHE_VARIABLE
+from perceptmetrics.weights.trust import STATE_VARIABLE
 from tests.support import workers
 
 if TYPE_CHECKING:
@@ -50,4 +51,5 @@ def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The user's own cache is neither read nor written: features of prompts from an earlier run would hide mistakes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(STATE_VARIABLE, str(tmp_path_factory.mktemp("state")))
         yield

@@ -16,7 +16,13 @@ T = TypeVar("T")
 
 
 def run_ahead(
-    batches: Iterable[Sequence[Callable[[], T]]], *, workers: int, ahead: int, name: str
+    batches: Iterable[Sequence[Callable[[], T]]],
+    *,
+    workers: int,
+    ahead: int,
+    name: str,
+    weigh: Callable[[Sequence[Callable[[], T]]], int] | None = None,
+    max_weight: int = 0,
 ) -> Generator[list[T], None, None]:
     """Run batches of tasks and yield the results of each batch, in order.
 
@@ -25,6 +31,8 @@ def run_ahead(
         workers: Number of threads; 0 runs the tasks in the calling thread, each batch when it is asked for.
         ahead: Number of batches that are submitted before the first of them is waited for.
         name: Name of the threads.
+        weigh: The weight of a batch, such as its bytes in memory; None if batches weigh nothing.
+        max_weight: Weight of the batches that may wait together; a heavier batch waits alone.
 
     Yields:
         The results of one batch. An exception of a task is raised in place of its batch. When the generator is closed,
@@ -35,13 +43,18 @@ def run_ahead(
             yield [task() for task in batch]
         return
     with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
-        submitted: deque[list[Future[T]]] = deque()
+        submitted: deque[tuple[list[Future[T]], int]] = deque()
+        waiting = 0
         try:
             for batch in batches:
-                submitted.append([pool.submit(task) for task in batch])
-                if len(submitted) > ahead:
-                    yield [future.result() for future in submitted.popleft()]
+                weight = 0 if weigh is None else weigh(batch)
+                waiting += weight
+                submitted.append(([pool.submit(task) for task in batch], weight))
+                while len(submitted) > ahead or (waiting > max_weight and submitted):
+                    futures, weight = submitted.popleft()
+                    yield [future.result() for future in futures]
+                    waiting -= weight
             while submitted:
-                yield [future.result() for future in submitted.popleft()]
+                yield [future.result() for future in submitted.popleft()[0]]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -114,6 +114,11 @@ def check_several_views(metric: Metric) -> None:
             f"{metric.metric_name!r} has a single view of an image, so there are no crops to compare. Metrics such as "
             "'perceptclip_iqa' and 'clip_uiqa' have several."
         )
+    if metric.spec.head.joins_views:
+        raise InvalidOptionError(
+            f"{metric.metric_name!r} reads its views of an image together, so no view has a score of its own. Metrics "
+            "such as 'perceptclip_iqa' and 'clip_uiqa' score each."
+        )
 
 
 def _scores(metric: Metric, outputs: Tensor) -> Tensor:

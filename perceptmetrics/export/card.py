@@ -38,6 +38,9 @@ _TASKS = {
     "memorability": "how well people remember an image",
     "emotion": "which emotions an image evokes in people",
     "attribute": "how strongly people see attributes in an image",
+    "aesthetics": "how beautiful people find an image",
+    "alignment": "how well an image goes with its text",
+    "preference": "which image of a text people prefer",
 }
 _LOADING = re.compile(r'create_metric\("(?:[^"\\]|\\.)*"\)')
 

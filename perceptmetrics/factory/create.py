@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-from perceptmetrics.errors import InvalidOptionError, WeightsError
+from perceptmetrics._util.files import check_regular, expand_home
+from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
 from perceptmetrics.factory.folder import find_spec, read_folder
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
@@ -15,6 +15,8 @@ from perceptmetrics.models.losses import LossSign, LossTarget, PerceptualLoss, R
 from perceptmetrics.weights.resolve import ResolveOptions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import Tensor
     from typing_extensions import Unpack
@@ -262,7 +264,12 @@ def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:
 def _path(path: PathLike | None) -> Path | None:
     if path is None:
         return None
-    found = Path(path).expanduser()
-    if not found.exists():
-        raise WeightsError(f"{path} does not exist; expected a weight file or folder. Nothing was downloaded.")
+    found = expand_home(path)
+    if not found.is_dir():
+        try:
+            check_regular(found)
+        except OSError as error:
+            raise WeightsError(
+                f"{first_line(error)}; expected a weight file or folder. Nothing was downloaded."
+            ) from error
     return found

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics._util.atomic import recover_folder
+from perceptmetrics._util.files import check_regular
+from perceptmetrics.errors import InvalidSpecError, WeightsError, first_line
 from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec
 from perceptmetrics.spec.json import LONGEST_SPEC, spec_from_json, spec_to_json
@@ -76,8 +78,10 @@ def find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
     name = lookup.metric
     if name.startswith(_HUB_PREFIX):
         return read_hub(name.removeprefix(_HUB_PREFIX), lookup)
-    if Path(name).is_dir() and name not in list_metrics():
-        return read_folder(Path(name))
+    if name not in list_metrics():
+        recover_folder(Path(name))
+        if Path(name).is_dir():
+            return read_folder(Path(name))
     return metric_info(name), None
 
 
@@ -168,10 +172,14 @@ def _read(find: Callable[[str], Path]) -> tuple[MetricSpec, Path | None]:
 
 
 def _file_of(folder: Path, filename: str) -> Path:
-    if not (folder / filename).is_file():
+    try:
+        check_regular(folder / filename)
+    except FileNotFoundError as error:
         raise WeightsError(
             f"The folder {folder} is no exported metric: {filename} missing. Expected {SPEC_FILE} and {WEIGHTS_FILE}."
-        )
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"The folder {folder} is no exported metric: {first_line(error)}.") from error
     return folder / filename
 
 

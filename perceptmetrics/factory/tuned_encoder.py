@@ -73,7 +73,7 @@ def read_tuned(path: Path, spec: MetricSpec) -> TunedWeights:
     Raises:
         WeightsError: The file is missing or corrupt, or does not fit the metric; the message names the tensor.
     """
-    published = HEADS.builder_of(spec.head).read_published(path)
+    published = HEADS.builder_of(spec.head).read_published(path, spec.head)
     if published is not None:
         return TunedWeights(trained=published, path=path)
     if path.suffix == ".safetensors":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -19,14 +20,13 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 import torch
 
-from perceptmetrics._util.atomic import replacing
 from perceptmetrics._util.threads import run_ahead
-from perceptmetrics.errors import DatasetError, InvalidImageError, WeightsError
+from perceptmetrics.errors import DatasetError, InvalidImageError
 from perceptmetrics.images.decode import default_workers
 from perceptmetrics.images.load import load_pixels
 from perceptmetrics.models.views import Variation
 from perceptmetrics.spec.plain import to_plain
-from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
+from perceptmetrics.weights.cached_tensors import keep_tensors, recall_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,6 +58,8 @@ __all__ = [
 
 Sample: TypeAlias = "list[Tensor]"
 """One image as the model sees it: for each view, pixels of shape (V, 3, h, w), or features of shape (V, D)."""
+
+_log = logging.getLogger(__name__)
 
 _BATCHES_AHEAD = 2
 _CHUNK = 64  # images in a file of the cache
@@ -219,14 +221,11 @@ class FeatureFeed:
         folder: Path,
         observe: Callable[[int, int], None],
     ) -> None:
-        self._dataset = dataset
-        self._folder = folder
-        self._recipe = recipe
-        self._metric = metric
-        self._views = views
-        self._flips = possible_flips(recipe)
+        self._dataset, self._metric, self._views, self._recipe = dataset, metric, views, recipe
+        self._folder, self._flips = folder, possible_flips(recipe)
         self._draws_one = views.only is not None and views.only.draws_one
         self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._flips])
+        self._unwritten: dict[int, dict[str, Tensor]] = {}
         chunks = [range(start, min(start + _CHUNK, len(dataset))) for start in range(0, len(dataset), _CHUNK)]
         for number, chunk in enumerate(chunks):
             if number % processes.world == processes.rank and self._read(chunk) is None:
@@ -235,7 +234,7 @@ class FeatureFeed:
         processes.wait()
         read = [self._read(chunk) or self._write(chunk) for chunk in chunks]
         self._features = [torch.cat([part[name] for part in read]) for name in sorted(read[0])]
-        del self._metric  # it would keep the encoder of the first training in memory
+        del self._metric, self._unwritten  # they would stay in memory as long as the first training
 
     def training_sample(self, draw: Draw) -> Sample:
         """See `Feed`."""
@@ -252,10 +251,7 @@ class FeatureFeed:
         return [features[index, 0] for features in self._features]
 
     def _read(self, chunk: range) -> dict[str, Tensor] | None:
-        try:
-            return read_tensors(self._path(chunk))
-        except WeightsError:  # missing or corrupt
-            return None
+        return self._unwritten.get(chunk.start) or recall_tensors(self._path(chunk))
 
     def _write(self, chunk: range) -> dict[str, Tensor]:
         first: dict[str, int] = {}  # of equal images, such as the undegraded rungs of a photograph's ladders
@@ -265,8 +261,11 @@ class FeatureFeed:
         encoded = dict(zip(first, self._encode(first.values()), strict=True))
         samples = [encoded[identity] for identity in identities]
         tensors = {f"view{number:02d}": torch.stack(view) for number, view in enumerate(zip(*samples, strict=True))}
-        with replacing(self._path(chunk)) as temporary:
-            save_tensors(tensors, temporary)
+        try:
+            keep_tensors(self._path(chunk), tensors)
+        except OSError as error:
+            _log.warning("The features of %d images could not be kept: %s.", len(chunk), error)
+            self._unwritten[chunk.start] = tensors
         return tensors
 
     def _encode(self, indices: Iterable[int]) -> Iterator[list[Tensor]]:

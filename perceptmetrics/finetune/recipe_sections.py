@@ -68,6 +68,8 @@ class EncoderRecipe:
             `"timm:NAME"`.
         positional_embedding: See `ClipEncoderSpec`; None for the encoder's own.
         features: See `TimmEncoderSpec`; None for the encoder's own.
+        normalization: Mean and standard deviation that pixels are normalised with: the encoder's `"own"`, or those of
+            OpenAI's `"clip"`.
         frozen: Parts that stay frozen while the encoder is trained in full, as prefixes of their weights' names
             (`"blocks.0"`). They save time and memory, and cannot overfit to few images.
     """
@@ -75,11 +77,18 @@ class EncoderRecipe:
     name: str
     positional_embedding: PositionalEmbedding | None = None
     features: EncoderFeatures | None = None
+    normalization: Literal["own", "clip"] = "own"
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_text("encoder", name=self.name)
-        _check_choices("encoder", self, positional_embedding=PositionalEmbedding, features=EncoderFeatures)
+        _check_choices(
+            "encoder",
+            self,
+            positional_embedding=PositionalEmbedding,
+            features=EncoderFeatures,
+            normalization=Literal["own", "clip"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

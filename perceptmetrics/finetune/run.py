@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.full_disk import explain_full_disk
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
@@ -89,7 +90,8 @@ def finetune(
     Raises:
         InvalidOptionError: The folder holds something else, or a run although `resume` is False.
         DatasetError: Images or labels do not fit the recipe.
-        WeightsError: The encoder's weights are missing or do not fit.
+        WeightsError: The encoder's weights are missing or do not fit, or the state of the run is corrupt.
+        FullDiskError: There is no room for a file; what was trained so far is kept for `resume`.
 
     Example:
         >>> from perceptmetrics.datasets import load_dataset
@@ -103,7 +105,10 @@ def finetune(
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)
     specs = run_specs(recipe, datasets)
     source = find_source(recipe, specs[0], lookup, stated)
-    with training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes:
+    with (
+        explain_full_disk(folder, "continue with --resume (resume=True)"),
+        training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes,
+    ):
         is_new = is_free(folder, recipe, resume=resume)
         processes.wait()  # until all have looked, before one writes
         if is_new and processes.is_first:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from perceptmetrics.errors import DatasetError, InvalidSpecError
 from perceptmetrics.factory.folder import find_spec
-from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 from perceptmetrics.models.prompts import resolve_prompts
 from perceptmetrics.spec import (
@@ -100,6 +100,7 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
         return _further_trained(recipe, dataset, name, labels)
     wanted = cast("EncoderRecipe", recipe.encoder)  # what recipes without a metric have
     named = named_encoder(wanted.name, positional_embedding=wanted.positional_embedding, features=wanted.features)
+    mean, std = (CLIP_MEAN, CLIP_STD) if wanted.normalization == "clip" else (named.mean, named.std)
     encoder = replace(named.spec, lora=recipe.lora, in_trained_file=recipe.train == "full")
     head: HeadSpec
     if recipe.prompts is not None:
@@ -114,7 +115,7 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
         name=name,
         task=recipe.task,
         encoder=encoder,
-        views=ViewsSpec(views=recipe.views, mean=named.mean, std=named.std),
+        views=ViewsSpec(views=recipe.views, mean=mean, std=std),
         head=head,
         pool=pool,
         score=score,

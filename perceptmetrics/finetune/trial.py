@@ -19,6 +19,7 @@ from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
 from perceptmetrics.finetune.trainer import Stage
 from perceptmetrics.models.views import Views
 from perceptmetrics.weights.cache import cache_home
+from perceptmetrics.weights.cache_content import FEATURES, trim_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,8 +188,10 @@ class Trials:
         if tuned:
             return self._encoded(index, learner, augmentation, identity, self._tuned_features)
         if index not in self._features:
-            folder = cache_home() / "features"
+            folder = cache_home() / FEATURES
             self._features[index] = self._encoded(index, learner, augmentation, identity, folder)
+            if self._run.processes.is_first:
+                trim_features()  # those of this run are in memory
         return self._features[index]
 
     def _encoded(

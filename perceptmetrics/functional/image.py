@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from PIL import Image
 from torch import Tensor, addcmul
 
 __all__ = [
+    "ResizeMode",
     "centre_crop",
     "crops",
     "draw_fragment_offsets",
     "enlarge_to",
+    "fit_into_square",
     "fragment_origins",
     "fragments",
     "grid_crop_offsets",
@@ -27,40 +29,47 @@ __all__ = [
     "shrink_to_long_side",
 ]
 
+ResizeMode: TypeAlias = Literal["bilinear", "bicubic", "bilinear_aliased"]
 
-def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize with bilinear interpolation and an antialiasing filter.
+
+def resize(images: Tensor, size: tuple[int, int], mode: ResizeMode = "bilinear") -> Tensor:
+    """Resize, with an antialiasing filter unless the mode says otherwise.
 
     Args:
         images: Shape (N, C, H, W). Floating-point pixels stay exact. 8-bit pixels, of shape (N, 3, H, W) on the CPU,
             are resized by Pillow itself, which rounds to 8 bits after each of its two passes: what published models
             were trained on.
         size: Target height and width in pixels.
+        mode: `"bilinear"`, `"bicubic"` (values may lie slightly outside those of the image), or `"bilinear_aliased"`,
+            bilinear without an antialiasing filter, which takes floating-point pixels only.
 
     Returns:
         Shape (N, C, *size), of the same type.
     """
+    if mode == "bilinear_aliased":
+        return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
     if images.dtype == torch.uint8:
-        return torch.stack([_resize_by_pillow(image, size) for image in images])
+        return torch.stack([_resize_by_pillow(image, size, mode) for image in images])
     if _is_known(*size) and size[1] == 1 < size[0]:
         # Here PyTorch would give all rows the same value. So resize the height first, and transpose for the width.
-        along_height = F.interpolate(images, (size[0], images.shape[-1]), mode="bilinear", antialias=True)
-        return F.interpolate(along_height.mT, (1, size[0]), mode="bilinear", antialias=True).mT
-    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+        along_height = F.interpolate(images, (size[0], images.shape[-1]), mode=mode, antialias=True)
+        return F.interpolate(along_height.mT, (1, size[0]), mode=mode, antialias=True).mT
+    return F.interpolate(images, size=size, mode=mode, align_corners=False, antialias=True)
 
 
-def _resize_by_pillow(image: Tensor, size: tuple[int, int]) -> Tensor:
+def _resize_by_pillow(image: Tensor, size: tuple[int, int], mode: ResizeMode) -> Tensor:
     pillow_image = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-    resized = pillow_image.resize(size[::-1], Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    return torch.from_numpy(np.array(pillow_image.resize(size[::-1], filters[mode]))).permute(2, 0, 1)
 
 
-def resize_short_side(images: Tensor, size: int) -> Tensor:
+def resize_short_side(images: Tensor, size: int, mode: ResizeMode = "bilinear") -> Tensor:
     """Resize so that the short side has a given length; the long side is rounded down, as in torchvision.
 
     Args:
         images: Shape (N, C, H, W); see `resize`.
         size: Target length of the short side in pixels.
+        mode: See `resize`.
 
     Returns:
         Shape (N, C, h, w) with min(h, w) == size.
@@ -69,7 +78,7 @@ def resize_short_side(images: Tensor, size: int) -> Tensor:
     short = _least(height, width)
     if _is_known(short) and short == size:
         return images
-    return resize(images, (size * height // short, size * width // short))
+    return resize(images, (size * height // short, size * width // short), mode)
 
 
 def shrink_to_long_side(images: Tensor, max_long_side: int) -> Tensor:
@@ -89,6 +98,25 @@ def shrink_to_long_side(images: Tensor, max_long_side: int) -> Tensor:
     limit = _least(long_side, max_long_side)
     new_height, new_width = (_most(1, _nearest(side * limit, long_side)) for side in (height, width))
     return resize(images, (own_symbol(new_height), own_symbol(new_width)))
+
+
+def fit_into_square(images: Tensor, side: int, mode: ResizeMode = "bilinear") -> Tensor:
+    """Resize so that the long side has a given length, and pad with zeros to a square.
+
+    Args:
+        images: Shape (N, C, H, W); see `resize`.
+        side: Side of the square in pixels.
+        mode: See `resize`.
+
+    Returns:
+        Shape (N, C, side, side), the image in the middle; of an odd margin the larger part lies below and to the right.
+    """
+    height, width = images.shape[-2:]
+    long_side = _most(height, width)
+    size = tuple(_most(1, _nearest(length * side, long_side)) for length in (height, width))
+    resized = images if size == (height, width) else resize(images, (size[0], size[1]), mode)
+    (top, left), (down, right) = ((side - length) // 2 for length in size), (side - length for length in size)
+    return F.pad(resized, (left, right - left, top, down - top))
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:

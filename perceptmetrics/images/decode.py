@@ -12,11 +12,12 @@ from torch import Tensor
 
 from perceptmetrics._util.threads import run_ahead
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.images.limits import MAX_HELD_BYTES
 from perceptmetrics.images.load import ImageSource, load_pixels
 from perceptmetrics.images.sources import NamedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["Decoded", "decode_ahead", "default_workers"]
 
@@ -41,7 +42,7 @@ def default_workers() -> int:
 
 
 def decode_ahead(sources: Iterable[T], workers: int | None = None) -> Iterator[Decoded[T]]:
-    """Decode images in threads, a bounded number ahead.
+    """Decode images in threads, a bounded number ahead and bounded bytes of those that come encoded.
 
     Args:
         sources: Anything that `load_pixels` takes, with or without a name; consumed lazily.
@@ -58,9 +59,19 @@ def decode_ahead(sources: Iterable[T], workers: int | None = None) -> Iterator[D
         raise InvalidOptionError(f"workers must be 0 (decode in the calling thread) or more, got {workers}.")
     tasks = ([partial(_decode, source)] for source in sources)
     ahead = _AHEAD_PER_WORKER * workers
-    with closing(run_ahead(tasks, workers=workers, ahead=ahead, name="perceptmetrics-decode")) as results:
+    results = run_ahead(
+        tasks, workers=workers, ahead=ahead, name="perceptmetrics-decode", weigh=_bytes_of, max_weight=MAX_HELD_BYTES
+    )
+    with closing(results):
         for (decoded,) in results:
             yield decoded
+
+
+def _bytes_of(tasks: Sequence[Callable[[], Decoded[T]]]) -> int:
+    """How many encoded bytes wait with tasks."""
+    sources = (task.args[0] for task in tasks if isinstance(task, partial))
+    contents = (source.source if isinstance(source, NamedImage) else source for source in sources)
+    return sum(len(content) for content in contents if isinstance(content, (bytes, bytearray)))
 
 
 def _decode(source: T) -> Decoded[T]:

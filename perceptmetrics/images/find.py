@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.addresses import is_address, is_address_pattern
+from perceptmetrics.images.selection import LeftOut, image_suffixes, is_left_out, is_selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["IMAGE_SUFFIXES", "find_images", "is_file_pattern"]
+__all__ = ["find_images", "is_file_pattern"]
 
 _log = logging.getLogger(__name__)
-_FORMATS = ("avif", "bmp", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
-IMAGE_SUFFIXES = frozenset(f".{name}" for name in _FORMATS)
 
 
 def is_file_pattern(path: str) -> bool:
@@ -34,8 +33,9 @@ def find_images(
     """Find the image files that paths stand for.
 
     Args:
-        paths: Files (with any suffix), folders (the image files in them, see `IMAGE_SUFFIXES`), or patterns with `*`,
-            `?`, `[...]`, and `**` for any depth.
+        paths: Files (with any suffix), folders (the image files in them, see `selection.image_suffixes`), or patterns
+            with `*`, `?`, `[...]`, and `**` for any depth. Hidden files and folders and those of thumbnails are left
+            out unless they are named; images in formats that cannot be read here are left out and named in the log.
         recursive: Whether to search folders to any depth. Links to folders are not followed. Folders that cannot be
             read are skipped with a warning in the log.
         fallback: Suffixes in lower case to look for in folders that hold no images.
@@ -45,50 +45,57 @@ def find_images(
         its subfolders.
 
     Raises:
-        InvalidImageError: A folder holds no image, or a pattern matches no file. A single file is not checked; if it
-            is missing or unreadable, loading it fails.
+        InvalidImageError: A path is empty, a folder holds no image, or a pattern matches no file. A single file is not
+            checked; if it is missing or unreadable, loading it fails.
     """
     for path in paths:
         name = os.fspath(path)
-        files: Iterator[Path]
+        if not name:
+            raise InvalidImageError("A path is empty. Name an image, a folder ('.' for this one) or a pattern.")
         if is_file_pattern(name):
-            matches = (Path(match) for match in sorted(glob.iglob(name, recursive=True)))
-            files = (match for match in matches if match.is_file())
-            nothing = f"No file matches {name!r}."
+            yield from _matches(name)
         elif Path(name).is_dir():
-            files = _walk_first((tuple(IMAGE_SUFFIXES), tuple(fallback)), Path(name), recursive=recursive)
-            nothing = f"The folder {name!r} holds no image ({', '.join([*sorted(IMAGE_SUFFIXES), *fallback])})."
+            yield from _images_of_folder(Path(name), tuple(fallback), recursive=recursive)
         else:
-            files = iter([Path(name)])
-            nothing = ""
-        found = False
-        for file in files:
+            yield Path(name)
+
+
+def _matches(pattern: str) -> Iterator[Path]:
+    found = False
+    for match in sorted(glob.iglob(pattern, recursive=True)):
+        if is_selected(match, pattern) and not os.path.isdir(match):  # noqa: PTH112 - Path() drops a slash at the end
             found = True
-            yield file
-        if not found:
-            raise InvalidImageError(nothing)
+            yield Path(match)
+    if not found:
+        raise InvalidImageError(f"No file matches {pattern!r}.")
+
+
+def _images_of_folder(folder: Path, fallback: tuple[str, ...], *, recursive: bool) -> Iterator[Path]:
+    """The images of a folder; or, if it holds none, the files with a suffix of `fallback`."""
+    suffixes, left_out = tuple(image_suffixes()), LeftOut(str(folder))
+    for choice in (suffixes, fallback) if fallback else (suffixes,):
+        found = False
+        for file in _walk(folder, recursive=recursive):
+            if file.name.lower().endswith(choice):
+                found = True
+                yield file
+            elif choice is suffixes:
+                left_out.add(file.relative_to(folder).as_posix())
+        if found:
+            left_out.report()
+            return
+    unread = f" {left_out}" if left_out else ""
+    wanted = ", ".join([*sorted(suffixes), *fallback])
+    raise InvalidImageError(f"The folder {str(folder)!r} holds no image ({wanted}).{unread}")
 
 
 def _report_unreadable(error: OSError) -> None:
     _log.warning("Skipping the folder %s, which cannot be read: %s.", error.filename, error.strerror)
 
 
-def _walk_first(choices: Sequence[tuple[str, ...]], folder: Path, *, recursive: bool) -> Iterator[Path]:
-    """Files with one of the suffixes of the first choice that matches any file."""
-    found = False
-    for suffixes in filter(None, choices):
-        for file in _walk(folder, suffixes, recursive=recursive):
-            found = True
-            yield file
-        if found:
-            return
-
-
-def _walk(folder: Path, suffixes: tuple[str, ...], *, recursive: bool) -> Iterator[Path]:
+def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
     for root, folders, files in os.walk(folder, onerror=_report_unreadable):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if recursive and not is_left_out([name]))
         for file in sorted(files):
-            if file.lower().endswith(suffixes) and file.lower() not in suffixes:
+            if not is_left_out([file]):
                 yield Path(root, file)
-        if not recursive:
-            return

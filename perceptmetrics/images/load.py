@@ -29,8 +29,10 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from perceptmetrics._util.files import NotAFileError, open_regular
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.addresses import is_address, read_address
+from perceptmetrics.images.limits import MAX_FILE_BYTES, check_size
 from perceptmetrics.images.png16 import is_sixteen_bit_colour_png, key_to_white, read_sixteen_bit_png
 
 if TYPE_CHECKING:
@@ -126,6 +128,8 @@ def load_pixels(source: ImageSource) -> Tensor:
         return load_pixels(source.read())
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
+        if not name:
+            raise InvalidImageError("The path of the image is empty; expected the path or address of a file.")
         if is_address(name):
             return _from_encoded(io.BytesIO(read_address(name)), name)
         return _from_path(Path(name))
@@ -199,16 +203,17 @@ def check_unit_range(images: Tensor) -> None:
 
 def _from_path(path: Path) -> Tensor:
     try:
-        stream = path.open("rb")
+        stream = open_regular(path)
     except FileNotFoundError as error:
-        raise InvalidImageError(f"{path} does not exist.") from error
-    except IsADirectoryError as error:
-        raise InvalidImageError(f"{path} is a folder; expected an image file.") from error
+        raise InvalidImageError(f"{error}.") from error
+    except NotAFileError as error:
+        raise InvalidImageError(f"{error}; expected an image file.") from error
     except PermissionError as error:
         raise InvalidImageError(f"{path} cannot be opened: permission denied.") from error
     except (OSError, ValueError) as error:
         raise InvalidImageError(f"{path} cannot be opened: {error}.") from error
     with stream:
+        check_size(os.fstat(stream.fileno()).st_size, str(path), MAX_FILE_BYTES)
         return _from_encoded(stream, str(path))
 
 

@@ -71,7 +71,8 @@ def list_metrics(filter: str = "", *, task: str | None = None) -> list[str]:  # 
 
     Args:
         filter: Shell-style pattern that a name must match, such as `"clip*"`; empty for all.
-        task: `"quality"`, `"memorability"`, `"emotion"` or `"attribute"`; None for all.
+        task: What is predicted: `"quality"`, `"aesthetics"`, `"memorability"`, `"emotion"`, `"attribute"`,
+            `"alignment"` (with a prompt) or `"preference"` (among images of one prompt); None for all.
 
     Returns:
         Names in alphabetical order.

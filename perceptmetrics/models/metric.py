@@ -169,6 +169,8 @@ class Metric(MetricBase[Tensor]):
             Shape (N, K), float32.
         """
         texts = prompts if prompts is None or isinstance(prompts, Tensor) else self.encode_prompts(prompts)
+        if self.spec.head.joins_views:
+            features = [torch.cat([group.view(count, -1) for group in features], dim=1)]
         outputs = [self._head_outputs(group, count, texts) for group in features]
         raw: Tensor = self.pool(torch.cat(outputs, dim=1)).float()
         return raw

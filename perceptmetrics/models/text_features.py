@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from perceptmetrics._util.atomic import replacing
-from perceptmetrics.errors import WeightsError
 from perceptmetrics.weights.cache import cache_home
-from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
+from perceptmetrics.weights.cached_tensors import keep_tensors, recall_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,18 +72,12 @@ def _path(clip: str, prompt: str) -> Path:
 
 
 def _recall(path: Path) -> TextFeatures | None:
-    try:
-        tensors = read_tensors(path)
-        return TextFeatures(tensors["feature"].clone(), float(tensors["logit_scale"]))
-    except (WeightsError, OSError, KeyError):
-        return None
+    tensors = recall_tensors(path)
+    return None if tensors is None else TextFeatures(tensors["feature"].clone(), float(tensors["logit_scale"]))
 
 
 def _keep(path: Path, one: TextFeatures) -> None:
     try:
-        with replacing(path) as temporary:
-            save_tensors(
-                {"feature": one.features.contiguous(), "logit_scale": torch.tensor(one.logit_scale)}, temporary
-            )
+        keep_tensors(path, {"feature": one.features.contiguous(), "logit_scale": torch.tensor(one.logit_scale)})
     except OSError as error:
         _log.info("The features of a prompt could not be kept: %s.", error)

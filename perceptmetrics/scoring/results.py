@@ -12,11 +12,24 @@ from perceptmetrics._util.csv_cells import DECIMALS, csv_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["FORMATS", "Format", "ScoredImage", "TextFormat", "csv_bytes", "format_row", "format_start"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "NotScoresError",
+    "ScoredImage",
+    "TextFormat",
+    "csv_bytes",
+    "format_row",
+    "format_start",
+]
 
 TextFormat = Literal["csv", "jsonl"]
 Format = Literal["csv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet")
+
+
+class NotScoresError(ValueError):
+    """A file is not one of scores that this package wrote, or was damaged since; the message is the reason."""
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ Rows are appended to the journal `OUTPUT.partial` in input order and flushed. So
 that were being scored or waited for a batch. At the end the journal is rendered to a temporary file that replaces
 `OUTPUT`: there is always either the old or the new finished file, never half of it.
 
+A journal names what its scores are computed with (see `origin`), and so does a Parquet file. Where there is no such
+record, in CSV and JSON Lines and in files of earlier versions, the caller's `verify` decides whether scores may be
+taken over.
+
 Images are batched within windows of the stream, and the last bits of a score depend on its batch. A resumed run scores
 the last window of the journal again from its beginning, so that its batches are those of an uninterrupted run.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections import deque
@@ -22,20 +25,22 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from filelock import FileLock, Timeout
 
 from perceptmetrics._util.atomic import replacing
-from perceptmetrics._util.csv_cells import unmarked
+from perceptmetrics._util.full_disk import explain_full_disk
+from perceptmetrics._util.text import recomposed
 from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.scoring.origin import check_origin
 from perceptmetrics.scoring.results import Format, ScoredImage, format_row, format_start
-from perceptmetrics.scoring.results_parquet import (
-    read_parquet_columns,
-    read_parquet_rows,
-    require_pyarrow,
-    write_parquet_rows,
-)
+from perceptmetrics.scoring.results_parquet import require_pyarrow, valid_text, write_parquet_rows
+from perceptmetrics.scoring.results_read import read_finished, require_same_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from perceptmetrics.scoring.origin import Origin
 
 __all__ = ["ResultsFile"]
+
+_ADVICE = "continue with --resume"
 
 
 class ResultsFile:
@@ -48,16 +53,32 @@ class ResultsFile:
         resume: Continue an interrupted run, or add to a finished file. Images with a score are not scored again,
             images that failed are. Rows of images that are not among the images of this run are kept and come first.
             Names and scores of earlier rows are held in memory.
+        origin: What the scores of this run are computed with.
+        names: Names of images of this run, as far as they are known. Earlier rows whose names differ only in their
+            Unicode composition, because files were copied to another system, are theirs.
+        verify: Called with the earlier rows if no record says what they were computed with; raises if they may not be
+            taken over. None to take them over.
 
     Attributes:
         done: Rows of earlier runs by image, without those that failed.
 
     Raises:
-        InvalidOptionError: There is an interrupted run and `resume` is False, its columns differ, another run is
-            writing the same file, or the path is not a regular file of scores.
+        FullDiskError: There is no room for the journal.
+        InvalidOptionError: There is an interrupted run and `resume` is False, its columns or its origin differ, another
+            run is writing the same file, or the path is not a regular file of scores.
     """
 
-    def __init__(self, output: Path, file_format: Format, columns: Sequence[str], *, resume: bool) -> None:
+    def __init__(
+        self,
+        output: Path,
+        file_format: Format,
+        columns: Sequence[str],
+        *,
+        resume: bool,
+        origin: Origin | None = None,
+        names: Collection[str] = (),
+        verify: Callable[[Mapping[str, ScoredImage]], None] | None = None,
+    ) -> None:
         self.output = output = output.resolve()
         if output.exists() and not output.is_file():
             raise InvalidOptionError(f"{output} is not a regular file. To print the scores, leave out --output.")
@@ -66,10 +87,12 @@ class ResultsFile:
             require_pyarrow()
         self._format = file_format
         self._columns = list(columns)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(output)
+        self._origin = dict(origin or {})
+        with explain_full_disk(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(output)
         try:
-            self.done = self._take_over(resume=resume)
+            self.done = self._take_over(resume=resume, names=names, verify=verify)
             self._order: list[str] | None = [] if resume else None
             self._stream = self._start_journal()
         except BaseException:
@@ -77,24 +100,35 @@ class ResultsFile:
             raise
 
     def add(self, row: ScoredImage) -> None:
-        """Append one row. A resumed run passes earlier rows again, in order; they are not written twice."""
+        """Append one row. A resumed run passes earlier rows again, in order; they are not written twice.
+
+        Raises:
+            FullDiskError: There is no room for it. The rows before it are in the journal.
+        """
         if self._order is not None:
             self._order.append(row.name)
         if row.name not in self.done:
-            self._stream.write(_journal_line(row))
-            self._stream.flush()
+            with explain_full_disk(self.journal, _ADVICE):
+                self._stream.write(_journal_line(row))
+                self._stream.flush()
 
     def close(self) -> None:
         """Stop without finishing; the journal remains for `resume`."""
-        self._stream.close()
+        with suppress(OSError):  # all rows were flushed but one that did not fit, which is told already
+            self._stream.close()
         self._unlock()
 
     def finish(self) -> None:
-        """Render the journal to the finished file and remove it."""
+        """Render the journal to the finished file and remove it.
+
+        Raises:
+            FullDiskError: There is no room for it. The journal remains for `resume`.
+        """
         try:
-            self._render()
+            with explain_full_disk(self.output, _ADVICE):
+                self._render()
         finally:
-            self._unlock()
+            self.close()
 
     def _render(self) -> None:
         self._stream.flush()
@@ -103,20 +137,35 @@ class ResultsFile:
         rows: Iterable[ScoredImage] = _read_journal(self.journal)
         if self._order is not None:
             by_name = {**self.done, **{row.name: row for row in rows}}
-            given = set(self._order)
-            kept = [name for name in self.done if name not in given]
+            stored: Callable[[str], str] = valid_text if self._format == "parquet" else str
+            given = {stored(name) for name in self._order}
+            kept = [name for name in self.done if stored(name) not in given]
             rows = (by_name[name] for name in [*kept, *self._order])
-        _write_finished(self.output, self._format, rows, self._columns)
+        _write_finished(self.output, self._format, rows, self._columns, self._origin)
         self.journal.unlink()
 
-    def _take_over(self, *, resume: bool) -> dict[str, ScoredImage]:
+    def _take_over(
+        self, *, resume: bool, names: Collection[str], verify: Callable[[Mapping[str, ScoredImage]], None] | None
+    ) -> dict[str, ScoredImage]:
         if not resume and self.journal.exists():
             raise InvalidOptionError(
                 f"{self.journal} holds the scores of an interrupted run. Continue it with --resume, or delete it."
             )
-        return {row.name: row for row in self._earlier_rows() if row.error is None} if resume else {}
+        if not resume:
+            return {}
+        rows, origin = self._earlier()
+        check_origin(self.journal if self.journal.exists() else self.output, origin, self._origin)
+        known = {row.name: row for row in rows if row.error is None}
+        name_now = {old: new for new, old in recomposed(*(_not_ascii(some) for some in (names, known))).items()}
+        done = {name_now.get(name, name): replace(row, name=name_now.get(name, name)) for name, row in known.items()}
+        if done and not origin and verify is not None:
+            verify(done)
+        self._origin = {**origin, **self._origin}
+        return done
 
     def _unlock(self) -> None:
+        if not self._lock.is_locked:
+            return
         with suppress(PermissionError):  # Windows keeps open files; there the release removes it
             Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
@@ -124,23 +173,31 @@ class ResultsFile:
     def _start_journal(self) -> TextIO:
         """Rewrite the journal with the earlier rows, through a temporary file, and leave it open for more."""
         with _replacing(self.journal) as stream:
-            stream.write(json.dumps({"columns": self._columns}) + "\n")
+            stream.write(json.dumps({"columns": self._columns, "origin": self._origin}) + "\n")
             stream.writelines(_journal_line(replace(row, window=None)) for row in self.done.values())
         return _open(self.journal, "a")
 
-    def _earlier_rows(self) -> Iterator[ScoredImage]:
-        if self.output.exists():
-            yield from _read_finished(self.output, self._format, self._columns)
+    def _earlier(self) -> tuple[list[ScoredImage], Origin]:
+        """The rows of an interrupted run, which has taken over what it adds to; else those of the finished file."""
         if self.journal.exists():
             with _open(self.journal) as stream:
                 first = _parse_line(stream.readline())
-            if "columns" not in first:
+            if not isinstance(first.get("columns"), list) or not isinstance(first.get("origin", {}), dict):
                 raise InvalidOptionError(
                     f"{self.journal} is corrupt: its first line does not name the columns. Delete it."
                 )
-            _require_same_columns(self.journal, first["columns"], self._columns)
+            require_same_columns(self.journal, first["columns"], self._columns)
             windows = deque((row.window for row in _read_journal(self.journal)), maxlen=1)
-            yield from (row for row in _read_journal(self.journal) if row.window is None or row.window not in windows)
+            rows = (row for row in _read_journal(self.journal) if row.window is None or row.window not in windows)
+            return list(rows), first.get("origin", {})
+        if self.output.exists():
+            finished = read_finished(self.output, self._format, self._columns)
+            return finished.rows, finished.origin
+        return [], {}
+
+
+def _not_ascii(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not name.isascii()]
 
 
 def _lock(output: Path) -> FileLock:
@@ -180,7 +237,7 @@ def _read_journal(path: Path) -> Iterator[ScoredImage]:
     with _open(path) as stream:
         stream.readline()
         for record in map(_parse_line, stream):
-            if record.keys() == {"name", "scores", "error", "window"}:
+            if record.keys() == {"name", "scores", "error", "window"} and isinstance(record["scores"], dict):
                 yield ScoredImage(**record)
 
 
@@ -193,58 +250,15 @@ def _parse_line(line: str) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _write_finished(path: Path, file_format: Format, rows: Iterable[ScoredImage], columns: Sequence[str]) -> None:
+def _write_finished(
+    path: Path, file_format: Format, rows: Iterable[ScoredImage], columns: Sequence[str], origin: Origin
+) -> None:
     if file_format == "parquet":
         with replacing(path) as temporary:
-            write_parquet_rows(temporary, rows, columns)
+            write_parquet_rows(temporary, rows, columns, origin)
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
         return
     with _replacing(path) as stream:
         stream.write(format_start(columns, file_format))
         stream.writelines(format_row(row, columns, file_format) for row in rows)
-
-
-def _read_finished(path: Path, file_format: Format, columns: Sequence[str]) -> Iterator[ScoredImage]:
-    try:
-        yield from _finished_rows(path, file_format, columns)
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        if isinstance(error, InvalidOptionError):
-            raise
-        raise InvalidOptionError(
-            f"{path} is not a file of scores written by this program ({error!r}). Move it away, or choose another name."
-        ) from error
-
-
-def _finished_rows(path: Path, file_format: Format, columns: Sequence[str]) -> Iterator[ScoredImage]:
-    if file_format == "parquet":
-        _require_same_columns(path, read_parquet_columns(path), columns)
-        yield from read_parquet_rows(path)
-        return
-    with _open(path) as stream:
-        yield from _csv_rows(path, stream, columns) if file_format == "csv" else _json_rows(path, stream, columns)
-
-
-def _csv_rows(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[ScoredImage]:
-    reader = csv.DictReader(stream)
-    _require_same_columns(path, list(reader.fieldnames or [])[1:-1], columns)
-    for record in reader:
-        scores = {column: float(record[column]) for column in columns if record[column]}
-        yield ScoredImage(unmarked(record["image"]), scores, unmarked(record["error"]) or None)
-
-
-def _json_rows(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[ScoredImage]:
-    for line in stream:
-        record = json.loads(line)
-        scores = {key: value for key, value in record.items() if key not in ("image", "error")}
-        if "error" not in record:
-            _require_same_columns(path, list(scores), columns)
-        yield ScoredImage(record["image"], scores, record.get("error"))
-
-
-def _require_same_columns(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
-    if list(found) != list(expected):
-        raise InvalidOptionError(
-            f"{path} has the columns {list(found)}, but this run scores {list(expected)}. "
-            "Resume with the same metrics in the same order, or write to another file."
-        )

@@ -20,6 +20,7 @@ __all__ = [
     "EncoderSpec",
     "LoraSpec",
     "PositionalEmbedding",
+    "Rename",
     "TimmEncoderSpec",
 ]
 
@@ -69,6 +70,22 @@ class LoraSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rename:
+    """How the names of some tensors in a published file differ from those of the library.
+
+    Attributes:
+        published: What these names begin with in the file.
+        own: What stands there in the library; None for tensors that belong to something else and are not read.
+    """
+
+    published: str
+    own: str | None
+
+    def __post_init__(self) -> None:
+        require_text("Rename", published=self.published)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncoderSpec(Kind, ABC):
     """The encoder that turns pixels into features.
 
@@ -107,7 +124,7 @@ class EncoderSpec(Kind, ABC):
 
     def is_built_as(self, other: EncoderSpec) -> bool:
         """Whether two encoders compute the same, given the same weights."""
-        names = {field.name for field in fields(self)} - {"weights", "lora", "in_trained_file"}
+        names = {field.name for field in fields(self)} - {"weights", "lora", "in_trained_file", "renames"}
         return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in names)
 
 
@@ -143,11 +160,13 @@ class TimmEncoderSpec(EncoderSpec):
     Attributes:
         features: What is read off the network: `"stages"`, the mean and standard deviation of every feature stage of a
             convolutional network, or `"pooled"`, what the library itself would give to a classifier.
+        renames: Names in the file of `weights`, where they are not those of the library; the first that fits counts.
     """
 
     kind: ClassVar[str] = "timm"
     library: ClassVar[str] = "timm"
     features: EncoderFeatures
+    renames: tuple[Rename, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,6 +24,7 @@ __all__ = [
     "ContextSpec",
     "CosineHeadSpec",
     "FeatureMap",
+    "HeadLayout",
     "HeadSpec",
     "MlpHeadSpec",
     "PoolSpec",
@@ -33,8 +34,8 @@ __all__ = [
     "regressor_inputs",
 ]
 
-Activation = Literal["relu", "gelu"]
-FeatureMap = Literal["identity", "signed_log"]
+Activation = Literal["relu", "gelu", "none"]
+FeatureMap = Literal["identity", "signed_log", "l2"]
 ContextPosition = Literal["middle", "end"]
 Aggregation = Literal["mean", "concat"]
 
@@ -66,6 +67,11 @@ class HeadSpec(Kind, ABC):
     @property
     def takes_prompts(self) -> bool:
         """Whether `create_metric` takes other prompts for it."""
+        return False
+
+    @property
+    def joins_views(self) -> bool:
+        """Whether it reads the features of all views of an image side by side, not those of each view."""
         return False
 
     @property
@@ -267,6 +273,7 @@ class PromptHeadSpec(HeadSpec):
     Attributes:
         weight: The raw output is `weight * cosine`.
         clamp: Whether negative cosines count as 0, as CLIPScore has them.
+        scaled: Whether the cosine is also multiplied by the factor that the CLIP itself has learned, about 100.
     """
 
     kind: ClassVar[str] = "prompt"
@@ -274,6 +281,7 @@ class PromptHeadSpec(HeadSpec):
     reads_prompts: ClassVar[bool] = True
     weight: float = 1.0
     clamp: bool = False
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         require(self.weight > 0, f"PromptHeadSpec.weight must be positive, got {shown(self.weight)}.")
@@ -290,6 +298,28 @@ class PromptHeadSpec(HeadSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadLayout:
+    """Names of tensors in a published file that holds a head of linear layers, and perhaps its encoder.
+
+    Attributes:
+        weights: Names of the layers' weights, in order.
+        biases: Names of their biases.
+        encoder_prefix: What the names of the encoder's tensors have in front; None for a file of the head alone.
+    """
+
+    weights: tuple[str, ...]
+    biases: tuple[str, ...]
+    encoder_prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        names = (*self.weights, *self.biases)
+        require(
+            len(self.weights) == len(self.biases) > 0 and len(set(names)) == len(names),
+            f"HeadLayout needs as many biases as weights, each of another name, got {shown(names)}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class MlpHeadSpec(HeadSpec):
     """Features into a multilayer perceptron.
 
@@ -297,9 +327,13 @@ class MlpHeadSpec(HeadSpec):
         widths: Sizes from the features to the output, such as `(1024, 192, 1)`.
         weights: The metric's own trained file: the head and, where the encoder was tuned, what tuned it. None when
             it lies beside the specification, as in an exported folder.
-        activation: What stands between the layers, `"relu"` or `"gelu"`.
-        feature_map: What is done to the features first: `"identity"`, or `"signed_log"`, which is
-            `sign(x) * log(1 + |x|)` and tames long tails.
+        activation: What stands between the layers, `"relu"`, `"gelu"` or `"none"`.
+        feature_map: What is done to the features of a view first: `"identity"`; `"signed_log"`, which is
+            `sign(x) * log(1 + |x|)` and tames long tails; or `"l2"`, which divides them by their length.
+        joined_views: Number of views of an image whose features the head reads side by side; 1 to read each view by
+            itself.
+        layout: Names of the tensors in a published file; None for this package's own. A file that this package wrote
+            is always read.
         standardise: Whether the features are then standardised, with mean and standard deviation of the
             training data.
         dropout: Probability with which a hidden value is zeroed in training.
@@ -315,16 +349,32 @@ class MlpHeadSpec(HeadSpec):
     standardise: bool = False
     dropout: float = 0.0
     input_dropout: float = 0.0
+    joined_views: int = 1
+    layout: HeadLayout | None = None
 
     def __post_init__(self) -> None:
         require_widths("MlpHeadSpec", self.widths)
         require(
-            self.activation in ("relu", "gelu"),
-            f"MlpHeadSpec.activation must be 'relu' or 'gelu', got {shown(self.activation)}.",
+            self.activation in get_args(Activation),
+            f"MlpHeadSpec.activation must be one of {get_args(Activation)}, got {shown(self.activation)}.",
         )
         require(
-            self.feature_map in ("identity", "signed_log"),
-            f"MlpHeadSpec.feature_map must be 'identity' or 'signed_log', got {shown(self.feature_map)}.",
+            self.feature_map in get_args(FeatureMap),
+            f"MlpHeadSpec.feature_map must be one of {get_args(FeatureMap)}, got {shown(self.feature_map)}.",
+        )
+        require(
+            self.joined_views > 0 and self.widths[0] % self.joined_views == 0,
+            f"MlpHeadSpec.joined_views must be positive and divide the {self.widths[0]} features, "
+            f"got {shown(self.joined_views)}.",
+        )
+        require(
+            self.joined_views == 1 or not self.standardise,
+            "MlpHeadSpec.standardise goes with a head that reads each view by itself, so with joined_views=1.",
+        )
+        layers = len(self.widths) - 1
+        require(
+            self.layout is None or len(self.layout.weights) == layers,
+            f"MlpHeadSpec.layout must name the weights of {layers} layers.",
         )
         for name in ("dropout", "input_dropout"):
             value = getattr(self, name)
@@ -345,9 +395,22 @@ class MlpHeadSpec(HeadSpec):
         """The metric's own trained file."""
         return self.weights
 
+    @property
+    def joins_views(self) -> bool:
+        """Whether it reads several."""
+        return self.joined_views > 1
+
     def with_trained_file(self, source: WeightSource | None) -> MlpHeadSpec:
         """The same layers from another file."""
         return replace(self, weights=source)
+
+    def check(self, metric: MetricSpec) -> None:
+        """A head that reads several views needs as many of every image."""
+        require(
+            not self.joins_views or metric.views.view_count == self.joined_views,
+            f"{metric.name}: the head reads {self.joined_views} views of an image side by side, but there are "
+            f"{metric.views.view_count or 'as many as fit into it'}.",
+        )
 
 
 HEADS.declare(AntonymHeadSpec, CosineHeadSpec, MlpHeadSpec, PromptHeadSpec)

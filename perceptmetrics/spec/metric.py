@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CardSpec", "MetricSpec", "ScoreSpec", "Task"]
 
-Task = Literal["quality", "memorability", "emotion", "attribute"]
+Task = Literal["quality", "aesthetics", "memorability", "emotion", "attribute", "alignment", "preference"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _LONGEST_NAME = 200

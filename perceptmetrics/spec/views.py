@@ -19,7 +19,13 @@ __all__ = [
     "CropMode",
     "CropsView",
     "FragmentsView",
+    "Interpolation",
+    "PaddedView",
+    "PatchSelection",
+    "PatchesView",
     "SalientView",
+    "ScaledView",
+    "SquareView",
     "ViewSpec",
     "ViewsSpec",
     "WholeView",
@@ -27,6 +33,11 @@ __all__ = [
 ]
 
 CropMode = Literal["random", "grid"]
+Interpolation = Literal["bilinear", "bicubic", "bilinear_aliased"]
+PatchSelection = Literal["spread", "top_left"]
+
+_MOST_OVERLAP = 8  # patches along a side that show the same pixel
+_ANTIALIASED: tuple[Interpolation, ...] = ("bilinear", "bicubic")
 
 _LONGEST_SIDE = 2**31 - 1
 _MOST_VIEWS = 10_000  # of one kind, of an image
@@ -81,20 +92,23 @@ class WholeView(ViewSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class CentreCropView(ViewSpec):
-    """The middle of the image, its short side resized first (bilinear, antialiased, aspect ratio kept).
+    """The middle of the image, its short side resized first (antialiased, aspect ratio kept).
 
     Attributes:
         size: Side of the square in pixels; the short side is resized to it, up or down.
+        interpolation: `"bilinear"`, or `"bicubic"` as CLIP has it.
     """
 
     kind: ClassVar[str] = "centre_crop"
     label: ClassVar[str] = "middle"
     variations: ClassVar[tuple[str, ...]] = ("random_resized_crop",)
     size: int
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         require(self.size > 0, f"CentreCropView.size must be a positive number of pixels, got {shown(self.size)}.")
         require_pixels(type(self).__name__, self.size, self.size)
+        _check_interpolation(self, _ANTIALIASED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +197,112 @@ class FragmentsView(ViewSpec):
         require_pixels("FragmentsView", self.grid * self.cell, self.grid * self.cell)
 
 
-VIEWS.declare(WholeView, CentreCropView, CropsView, SalientView, FragmentsView)
+@dataclass(frozen=True, kw_only=True)
+class SquareView(ViewSpec):
+    """The whole image resized to a square, whatever its aspect ratio.
+
+    Attributes:
+        size: Side of the square in pixels.
+        interpolation: `"bilinear"` and `"bicubic"` are antialiased, `"bilinear_aliased"` is not.
+    """
+
+    kind: ClassVar[str] = "square"
+    label: ClassVar[str] = "whole image, squeezed"
+    size: int
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        require(self.size > 0, f"SquareView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels("SquareView", self.size, self.size)
+        _check_interpolation(self, get_args(Interpolation))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaddedView(ViewSpec):
+    """The whole image, its long side resized to that of a square, which is filled up with black.
+
+    It is resized in floating point (antialiased, aspect ratio kept), whatever type its pixels have.
+
+    Attributes:
+        size: Side of the square in pixels; the long side is resized to it, up or down.
+        interpolation: `"bilinear"` or `"bicubic"`.
+    """
+
+    kind: ClassVar[str] = "padded"
+    label: ClassVar[str] = "whole image, padded"
+    size: int
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        require(self.size > 0, f"PaddedView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels("PaddedView", self.size, self.size)
+        _check_interpolation(self, _ANTIALIASED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledView(ViewSpec):
+    """The whole image at a fraction of its size (bilinear, antialiased).
+
+    Attributes:
+        divisor: Height and width are divided by it and rounded down.
+    """
+
+    kind: ClassVar[str] = "scaled"
+    label: ClassVar[str] = "whole image, smaller"
+    divisor: int
+
+    def __post_init__(self) -> None:
+        require(self.divisor > 1, f"ScaledView.divisor must be a whole number above 1, got {shown(self.divisor)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchesView(ViewSpec):
+    """Square patches of the image at its native size, at a stride. Smaller images are enlarged first (bilinear).
+
+    Attributes:
+        size: Side of a patch in pixels.
+        stride: Distance between neighbours, in pixels.
+        most: Most patches of an image; None for all.
+        selection: `"spread"`: every n-th, row by row, where there are more; `"top_left"`: the first one alone.
+    """
+
+    kind: ClassVar[str] = "patches"
+    label: ClassVar[str] = "patch"
+    size: int
+    stride: int
+    most: int | None = None
+    selection: PatchSelection = "spread"
+
+    def __post_init__(self) -> None:
+        require(
+            self.size > 0 and self.stride > 0 and (self.most is None or self.most > 0),
+            f"PatchesView.size, stride and most must be positive, got {shown((self.size, self.stride, self.most))}.",
+        )
+        require_pixels("PatchesView", self.size, self.size, self.most or 1)
+        require(
+            self.most is not None or self.size <= _MOST_OVERLAP * self.stride,
+            f"PatchesView.stride must be at least size / {_MOST_OVERLAP} where most is None, got {shown(self.stride)}.",
+        )
+        require(
+            self.selection in get_args(PatchSelection),
+            f"PatchesView.selection must be 'spread' or 'top_left', got {shown(self.selection)}.",
+        )
+
+    @property
+    def view_count(self) -> None:
+        """It depends on the size of the image."""
+
+
+def _check_interpolation(view: SquareView | PaddedView | CentreCropView, allowed: tuple[str, ...]) -> None:
+    require(
+        view.interpolation in allowed,
+        f"{type(view).__name__}.interpolation must be one of {allowed}, got {shown(view.interpolation)}.",
+    )
+
+
+VIEWS.declare(
+    WholeView, CentreCropView, CropsView, SalientView, FragmentsView, SquareView, PaddedView, ScaledView, PatchesView
+)
 
 
 def total_views(views: Iterable[ViewSpec]) -> int | None:

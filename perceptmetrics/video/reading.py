@@ -1,19 +1,22 @@
 """Decode the frames of a video one by one, as a player would show them.
 
-Rotation, colour matrix, range and bit depth are those that the file states. If it states no matrix, the resolution
-decides, as in players: BT.709 from 720 lines on, BT.601 below. Frames come in the order of their timestamps. FFmpeg
-decodes them, through PyAV.
+Rotation, mirroring, shape of the pixels, colour matrix, range and bit depth are those that the file states. If it
+states no matrix, the resolution decides, as in players: BT.709 from 720 lines on, BT.601 below. Pixels that are not
+square are made so by enlarging the frame in one direction, before it is turned. Frames come in the order of their
+timestamps. FFmpeg decodes them, through PyAV.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perceptmetrics._util.files import check_regular
 from perceptmetrics.errors import InvalidImageError, MissingExtraError, first_line
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ VIDEO_SUFFIXES = frozenset(
 
 _HIGH_DEFINITION = 720  # lines
 _MISSING_END = 0.5  # seconds by which the last frame may end before the stated duration
+_SQUARE = 0.01  # deviation from square pixels that is not corrected: resizing would change more than the shape
+_MAX_ASPECT = 8  # of the shapes in use, anamorphic HD is the widest: 2.4
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 5  # H.273, table 4 (matrix coefficients)
 
 
@@ -69,11 +74,12 @@ def read_frames(path: str | os.PathLike[str], wanted: Callable[[int, float], boo
         MissingExtraError: PyAV is not installed.
     """
     with opened(path) as (container, stream):
+        aspect = _pixel_aspect(stream, path)
         count, last = 0, 0.0
         for number, time, frame in _decoded(container, stream, path):
             count, last = number + 1, time
             if wanted(number, time):
-                yield SampledFrame(number, time, _upright(_rgb(frame), frame.rotation))
+                yield SampledFrame(number, time, _upright(_rgb(frame, aspect), frame))
         _check_end(stream, container, path, count, last)
 
 
@@ -101,8 +107,10 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
     except ImportError as error:
         raise MissingExtraError("Reading videos", "video") from error
     name = os.fspath(path)
-    if not os.path.isfile(name):  # noqa: PTH113
-        raise InvalidImageError(f"{name} does not exist or is not a file; expected a video.")
+    try:
+        check_regular(name)
+    except OSError as error:
+        raise InvalidImageError(f"{first_line(error)}; expected a video.") from error
     with _explain_corruption(path, "is not a readable video"):
         container = av.open(name)
     with container:
@@ -170,20 +178,49 @@ def _stated_duration(stream: Any, container: Any, frame: float) -> float | None:
     return None
 
 
-def _rgb(frame: Any) -> np.ndarray[Any, Any]:
-    """Convert a frame to RGB, shape (H, W, 3)."""
+def _pixel_aspect(stream: Any, path: str | os.PathLike[str]) -> float:
+    """Width of a pixel divided by its height; 1 if the file does not say."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    if not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
+        raise InvalidImageError(
+            f"{os.fspath(path)} states pixels {aspect:.3g} times as wide as high; expected 1/{_MAX_ASPECT} to "
+            f"{_MAX_ASPECT}. Correct its sample aspect ratio."
+        )
+    return aspect if abs(aspect - 1) > _SQUARE else 1.0
+
+
+def _rgb(frame: Any, aspect: float) -> np.ndarray[Any, Any]:
+    """Convert a frame to RGB with square pixels, shape (H, W, 3)."""
     matrix = int(frame.colorspace)
     if matrix == _UNSPECIFIED:
         matrix = _BT709 if frame.height >= _HIGH_DEFINITION else _BT601
     deep = any(component.bits > 8 for component in frame.format.components)
-    converted = frame.reformat(format="rgb48le" if deep else "rgb24", src_colorspace=matrix, dst_color_range=2)
+    enlarged: dict[str, Any] = {}
+    if aspect != 1:
+        enlarged["width"] = round(frame.width * max(aspect, 1))
+        enlarged["height"] = round(frame.height / min(aspect, 1))
+        enlarged["interpolation"] = "BICUBIC"
+    converted = frame.reformat(
+        format="rgb48le" if deep else "rgb24", src_colorspace=matrix, dst_color_range=2, **enlarged
+    )
     pixels: np.ndarray[Any, Any] = converted.to_ndarray()
     return pixels
 
 
-def _upright(pixels: np.ndarray[Any, Any], rotation: int) -> np.ndarray[Any, Any]:
-    """Rotate an image counter-clockwise by the angle that the file states, in quarter turns."""
-    return np.ascontiguousarray(np.rot90(pixels, round(rotation / 90)))
+def _upright(pixels: np.ndarray[Any, Any], frame: Any) -> np.ndarray[Any, Any]:
+    """Turn and mirror an image as the display matrix of its frame states, to the nearest quarter turn.
+
+    The matrix (ISO/IEC 14496-12, 6.2.2) takes x, y with y downwards to a x + c y, b x + d y.
+    """
+    stated = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    if stated is None:
+        return np.ascontiguousarray(pixels)
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(stated))
+    across, down = a, d
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels = pixels.swapaxes(0, 1)
+        across, down = c, b
+    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
 
 
 @contextmanager

@@ -5,6 +5,7 @@ The cache only saves time: what cannot be read from it or written to it is compu
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,37 +17,87 @@ from perceptmetrics._util.atomic import replacing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CACHE_VARIABLE", "cache_home", "read_record", "remember_of_file", "write_record"]
+__all__ = [
+    "CACHE_VARIABLE",
+    "cache_home",
+    "parse_record",
+    "read_record",
+    "remember",
+    "remember_of_file",
+    "user_folder",
+    "write_record",
+]
 
 CACHE_VARIABLE = "PERCEPTMETRICS_CACHE"
+
+_NOWHERE = Path(os.devnull, "perceptmetrics")  # nothing is found there, and nothing can be written
+_CHECK = "check"
 
 T = TypeVar("T")
 
 
 def cache_home() -> Path:
     """The cache's folder: `PERCEPTMETRICS_CACHE`, or `perceptmetrics` in the user's cache folder."""
-    stated = os.environ.get(CACHE_VARIABLE)
-    if stated:
-        return Path(stated).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "perceptmetrics")
+    return user_folder(CACHE_VARIABLE, "XDG_CACHE_HOME", ".cache")
+
+
+def user_folder(variable: str, xdg_variable: str, default: str) -> Path:
+    """A folder of this package for the current user.
+
+    Args:
+        variable: Environment variable that names the folder itself.
+        xdg_variable: Environment variable that names the folder above it.
+        default: The folder above it, in the user's home.
+
+    Returns:
+        The folder, which may be missing. For a user without a home it cannot be made, which is no error.
+    """
+    stated = os.environ.get(variable)
+    try:
+        if stated:
+            return Path(stated).expanduser()
+        return Path(os.environ.get(xdg_variable) or Path.home() / default, "perceptmetrics")
+    except RuntimeError:  # no home
+        return _NOWHERE
 
 
 def read_record(path: Path) -> dict[str, object] | None:
     """Read a record; None if it is missing or corrupt."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parse_record(path.read_bytes())
+    except OSError:
         return None
-    return document if isinstance(document, dict) else None
+
+
+def parse_record(content: bytes) -> dict[str, object] | None:
+    """The document in the file of a record; None if it is not what was written."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or document.pop(_CHECK, None) != _checksum(document):
+        return None
+    return document
 
 
 def write_record(path: Path, document: dict[str, object]) -> None:
-    """Write a record atomically. If it cannot be written, only time is lost."""
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(document), encoding="utf-8")
-    except OSError:
-        return
+    """Write a record with its checksum, atomically.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({**document, _CHECK: _checksum(document)}), encoding="utf-8")
+
+
+def remember(path: Path, document: dict[str, object]) -> None:
+    """Write a record. If it cannot be written, only time is lost."""
+    with contextlib.suppress(OSError):
+        write_record(path, document)
+
+
+def _checksum(document: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def remember_of_file(kind: str, path: Path, compute: Callable[[], T], is_valid: Callable[[object], bool]) -> T:
@@ -78,5 +129,5 @@ def remember_of_file(kind: str, path: Path, compute: Callable[[], T], is_valid: 
     if known is not None and {key: known.get(key) for key in state} == state and is_valid(known.get("value")):
         return cast("T", known["value"])
     value = compute()
-    write_record(record, {**state, "value": value})
+    remember(record, {**state, "value": value})
     return value

@@ -29,7 +29,8 @@ from huggingface_hub.errors import (
 from perceptmetrics.errors import MissingExtraError, WeightsError, first_line
 from perceptmetrics.spec import HubFile, PackageFile, WeightSource
 from perceptmetrics.spec.sources import SOURCES
-from perceptmetrics.weights.cache import cache_home, read_record, remember_of_file, write_record
+from perceptmetrics.weights.cache import remember_of_file
+from perceptmetrics.weights.trust import hold_to_first_seen
 
 __all__ = ["ResolveOptions", "Store", "file_sha256", "find_cached", "how_to_get", "resolve", "source_url"]
 
@@ -123,7 +124,8 @@ class _Hub(Store[HubFile]):
         return f"perceptmetrics fetch {metric}" + (f" --cache-dir {cache_dir}" if cache_dir else "")
 
     def check_unpinned(self, path: Path, source: HubFile) -> None:
-        _hold_to_first_seen(path, source)
+        identity = f"{source.repo}@{source.revision}/{source.filename}"
+        hold_to_first_seen(identity, file_sha256(path), path, source_url(source))
 
 
 SOURCES.register(_Packages())
@@ -269,27 +271,6 @@ def _verify(path: Path, source: WeightSource) -> None:
             f"It is corrupt or was changed at the source. Delete {path.resolve()} and fetch it again; if "
             f"{source_url(source)} was replaced on purpose, pass the file as a path to accept it."
         )
-
-
-def _hold_to_first_seen(path: Path, source: HubFile) -> None:
-    """Record the hash of a file when it is first seen, and later refuse any other content."""
-    identity = f"{source.repo}@{source.revision}/{source.filename}"
-    record = cache_home() / "first-seen" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
-    actual, recorded = file_sha256(path), _recorded_sha256(read_record(record))
-    if recorded is None:
-        write_record(record, {"file": identity, "sha256": actual})
-    elif actual != recorded:
-        raise WeightsError(
-            f"{path} is not the file that was first downloaded: its sha256 is {actual}, but {recorded} was recorded. "
-            f"It is corrupt or was changed at the source. Delete {path.resolve()} and fetch it again; if "
-            f"{source_url(source)} was replaced on purpose, delete {record} to accept it."
-        )
-
-
-def _recorded_sha256(record: dict[str, object] | None) -> str | None:
-    """The hash in a record; None if the record is missing or corrupt."""
-    recorded = (record or {}).get("sha256")
-    return recorded if isinstance(recorded, str) and _is_sha256(recorded) else None
 
 
 def _is_sha256(value: object) -> bool:

@@ -8,7 +8,9 @@ unpack to more, long headers and expanded tensors are refused.
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,8 @@ _NOTES, _LENGTH_BYTES = "__metadata__", 8  # of the header of a safetensors file
 _LONGEST_HEADER = 10**7  # the largest of an encoder has some 100,000 bytes
 _MOST_REPEATED = 4  # a tensor may have several names
 _BLOCK = 2**20
+
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 _UNWRAP = ("state_dict", "params", "model")
 
@@ -151,6 +155,9 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
     except SafetensorError as error:
         path.unlink(missing_ok=True)
+        number = _SYSTEM_ERROR.search(str(error))
+        if number is not None:
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         raise OSError(f"{path} cannot be written: {error}") from error
     path.chmod(mode)
     _sort_notes(path)

@@ -17,8 +17,12 @@ from pathlib import Path
 import pytest
 
 from perceptmetrics import create_metric
+from perceptmetrics.metrics import lite
+from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 from tests.cli.in_process import Command
 from tests.cli.run import real_process
+
+BUILT_IN_WEIGHTS = Path(lite.__file__).parent / "lite_iqa" / "model.safetensors"
 
 
 def read_csv(text: str) -> dict[str, dict[str, str]]:
@@ -93,6 +97,26 @@ def test_output_is_written_whole_and_resumed(perceptmetrics: Command, gallery: P
     added = read_csv(output.read_text())
     assert len(added) == len(after) + 1 + 3
     assert all(added[name] == row for name, row in after.items())
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("others", [False, True], ids=["same images", "other images"])
+def test_scores_of_other_weights_are_not_added_to_a_file(
+    perceptmetrics: Command, gallery: Path, tmp_path: Path, form: str, others: bool
+) -> None:
+    output, checkpoint = tmp_path / f"scores.{form}", tmp_path / "other.safetensors"
+    tensors = read_tensors(BUILT_IN_WEIGHTS)
+    tensors[sorted(tensors)[-1]] *= 1.5
+    save_tensors(tensors, checkpoint, read_metadata(BUILT_IN_WEIGHTS))
+    inner, more = gallery / "inner", gallery / ("coffee.png" if others else "inner")
+    perceptmetrics("score", inner, "-o", output)
+    before = output.read_bytes()
+    result = perceptmetrics("score", more, "-o", output, "--checkpoint", checkpoint, "--resume")
+    assert result.returncode == 2
+    assert "write to another file" in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {output.name, checkpoint.name}
+    assert output.read_bytes() == before
+    assert perceptmetrics("score", more, "-o", output, "--resume").returncode == 0
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])

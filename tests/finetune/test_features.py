@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -122,6 +123,38 @@ def test_corrupt_file_is_written_again(damage, make, tmp_path):
     assert encoded == 5
     assert all(one.equal(other) for one, other in zip(sound._features, again._features, strict=True))
     assert make()[1] == 0
+
+
+@pytest.mark.parametrize("place", [-1, -2_000, 0.5])
+def test_a_flipped_bit_is_noticed(make, tmp_path, caplog, place):
+    sound, _, _ = make()
+    (path,) = (tmp_path / "features").rglob("*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[place if isinstance(place, int) else int(len(content) * place)] ^= 1
+    path.write_bytes(content)
+    again, encoded, _ = make()
+    assert encoded == 5
+    assert all(one.equal(other) for one, other in zip(sound._features, again._features, strict=True))
+    assert "is corrupt; its content is computed again" in caplog.text
+    assert make()[1] == 0
+
+
+def test_features_that_cannot_be_kept_are_a_warning(make, tmp_path, caplog):
+    sound, _, _ = make()
+    shutil.rmtree(tmp_path / "features")
+    (tmp_path / "features").write_text("in the way")
+    again, encoded, _ = make()
+    assert encoded == 5
+    assert all(one.equal(other) for one, other in zip(sound._features, again._features, strict=True))
+    assert "could not be kept" in caplog.text
+
+
+def test_reading_features_keeps_them_from_being_the_oldest(make, tmp_path):
+    make()
+    (path,) = (tmp_path / "features").rglob("*.safetensors")
+    os.utime(path, (0, 0))
+    make()
+    assert path.stat().st_mtime > 0
 
 
 def test_training_sees_one_of_the_crops_and_scoring_all(make):

@@ -13,6 +13,7 @@ from perceptmetrics.finetune import list_recipes, load_recipe, make_plan, recipe
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
 from perceptmetrics.finetune.specs import run_specs
+from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
 from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, LoraSpec, SalientView, WholeView
 from tests.recipes.made_up import data_for
 
@@ -209,6 +210,15 @@ def test_clip_uiqa_shows_three_views(name: str, pairs: int, shared: str, regress
         regressor,
         "mean",
     )
+
+
+@pytest.mark.parametrize("name", ["perceptclip_koniq10k", "perceptclip_koniq10k_dinov2", "perceptclip_koniq10k_mae"])
+def test_ablations_of_the_encoder_normalise_as_clip(name: str) -> None:
+    (spec,) = run_specs(RECIPES[name], data_for(RECIPES[name]))
+    assert (spec.views.mean, spec.views.std) == (CLIP_MEAN, CLIP_STD)
+    if name != "perceptclip_koniq10k":
+        own = load_recipe(name, ["normalization=own"])
+        assert run_specs(own, data_for(own))[0].views.mean == (0.485, 0.456, 0.406)
 
 
 def test_every_recipe_is_in_one_group() -> None:

@@ -32,7 +32,7 @@ FORM = b"Host: here\r\nContent-Type: multipart/form-data; boundary=x\r\n"
 POST = b"POST /score HTTP/1.1\r\nContent-Length: 100000\r\n" + FORM + b"\r\n"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def address() -> Iterator[str]:
     limits = ConnectionLimits(max_connections=20, slow_client_limit=LIMIT)
     settings = ServiceSettings(slow_client_limit=LIMIT, min_rate=1000, max_requests=5)

@@ -131,6 +131,7 @@ class HubStandIn:
             "HF_ENDPOINT": self.endpoint,
             "HF_HOME": str(home / "hub"),
             "PERCEPTMETRICS_CACHE": str(home / "perceptmetrics"),
+            "PERCEPTMETRICS_STATE": str(home / "state"),
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_OFFLINE": "0",  # whatever the tests themselves run under
             "NO_PROXY": "127.0.0.1,localhost",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from perceptmetrics._util.atomic import replacing, replacing_folder
+from perceptmetrics._util import atomic
+from perceptmetrics._util.atomic import recover_folder, replacing, replacing_folder
 
 
 class Interrupted(BaseException):
@@ -114,8 +119,84 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkey
             raise OSError("refused")
         return rename(source, target)
 
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     monkeypatch.setattr(Path, "rename", refuse_the_new_one)
     with pytest.raises(OSError, match="refused"), replacing_folder(path) as temporary:
         (temporary / "new").write_text("new")
     assert os.listdir(path) == ["old"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+KILLED = """
+    import os, signal, shutil, sys
+    from pathlib import Path
+    from perceptmetrics._util import atomic
+
+    def die(*_, **__):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    moment, folder = sys.argv[1], Path(sys.argv[2])
+    if moment == "while it is filled":
+        written = die
+    else:
+        written = lambda: None
+    if moment == "after the exchange":
+        shutil.rmtree = die
+    if moment in ("between two renames", "after two renames"):
+        atomic._exchange = lambda *_: False
+        rename, renamed = Path.rename, []
+        def count(source, target):
+            rename(source, target)
+            renamed.append(target)
+            if len(renamed) == (1 if moment == "between two renames" else 2):
+                die()
+        Path.rename = count
+    with atomic.replacing_folder(folder) as temporary:
+        (temporary / "new").write_text("new")
+        written()
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "held"),
+    [
+        ("while it is filled", "old"),
+        ("after the exchange", "new"),
+        ("between two renames", "old"),
+        ("after two renames", "new"),
+    ],
+)
+def test_a_killed_process_leaves_the_old_folder_or_the_new_one(tmp_path, moment, held):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").write_text("old")
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), moment, path], check=False)
+    assert run.returncode == -signal.SIGKILL
+    recover_folder(path)
+    assert os.listdir(path) == [held]
+    for left in tmp_path.glob(".folder.*"):  # a day later
+        os.utime(left, (0, 0))
+    with replacing_folder(path) as temporary:
+        (temporary / "last").write_text("last")
+    assert os.listdir(path) == ["last"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_the_system_exchanges_two_folders(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("")
+    if not atomic._exchange(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("not on this system or file system")
+    assert os.listdir(tmp_path / "one") == ["other"]
+    assert os.listdir(tmp_path / "other") == ["one"]
+    assert not atomic._exchange(tmp_path / "one", tmp_path / "missing")
+
+
+def test_a_folder_that_another_process_fills_now_is_left_alone(tmp_path):
+    with replacing_folder(tmp_path / "folder") as one:
+        with replacing_folder(tmp_path / "folder") as other:
+            (other / "other").write_text("")
+        (one / "one").write_text("")
+    assert os.listdir(tmp_path / "folder") == ["one"]
     assert os.listdir(tmp_path) == ["folder"]

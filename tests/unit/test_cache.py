@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from perceptmetrics.weights.cache import CACHE_VARIABLE, cache_home, read_record, remember_of_file, write_record
+from perceptmetrics.weights.cache import (
+    CACHE_VARIABLE,
+    cache_home,
+    read_record,
+    remember,
+    remember_of_file,
+    write_record,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +72,7 @@ def test_a_missing_or_damaged_record_is_none(tmp_path, content):
 
 
 def test_a_record_that_cannot_be_written_is_done_without(tmp_path, file):
-    write_record(file / "record.json", {"a": 1})
+    remember(file / "record.json", {"a": 1})
     assert file.read_bytes() == b"weights"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.images.find import IMAGE_SUFFIXES, find_images, is_file_pattern
+from perceptmetrics.images.find import find_images, is_file_pattern
+from perceptmetrics.images.selection import IMAGE_SUFFIXES
 
 TREE = ("b.png", "a.JPG", "notes.txt", "c.tar.gz", "z/d.webp", "z/deep/e.tiff", "m/f.Png", "x [1]/g.png", "h[2].png")
 

@@ -14,6 +14,7 @@ import torch
 from perceptmetrics import MetricSuite, create_metric
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
 from perceptmetrics.models.quantize import quantise
+from perceptmetrics.scoring.origin import origin_of
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests.support import released_files
 from tests.support.mean_colour_metric import tiny_metric
@@ -62,6 +63,15 @@ def test_every_linear_layer_of_the_blocks_is_quantised(files):
     assert len(layers) == 4 * released_files.LAYERS
     assert all(layers.values())
     assert not any(type(parameter.data) is not torch.Tensor for parameter in metric.head.parameters())
+
+
+def test_quantised_weights_are_told_apart(files):
+    first, second = (create_metric(NAMES[1], checkpoint=files[NAMES[1]], precision="int8") for _ in range(2))
+    assert origin_of([first], {}) == origin_of([second], {})
+    weight = next(value for value in second.state_dict().values() if hasattr(value, "__tensor_flatten__"))
+    with torch.no_grad():
+        getattr(weight, weight.__tensor_flatten__()[0][0])[0, 0] += 1
+    assert origin_of([first], {}) != origin_of([second], {})
 
 
 def test_metrics_that_share_tensors_are_left_alone(files, images):

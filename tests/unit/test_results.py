@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.errors import FullDiskError, InvalidOptionError
 from perceptmetrics.scoring.results import ScoredImage, format_row, format_start
 from perceptmetrics.scoring.results_file import ResultsFile
 
@@ -211,3 +213,195 @@ def test_the_last_window_of_an_interrupted_run_is_scored_once_more(tmp_path: Pat
     again = ResultsFile(path, "csv", COLUMNS, resume=True)
     assert list(again.done) == [row.name for row in rows[:6]], "rows that were trusted once stay so"
     again.close()
+
+
+WHOLE = {"a.png": 0.5, "dir/b;é.png": 0.25, "c.png": 0.125}
+ORIGIN = {"the weights of lite_iqa": "1", "the precision of lite_iqa": "None"}
+
+
+def one_column(path: Path, form: str, *, resume: bool = False, names: dict[str, float] = WHOLE) -> dict[str, object]:
+    """Score images with one metric; returns what was known before."""
+    file = ResultsFile(path, form, ["lite_iqa"], resume=resume, names=list(names))
+    for name, score in names.items():
+        file.add(file.done.get(name, ScoredImage(name, {"lite_iqa": score})))
+    file.finish()
+    return dict(file.done)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_file_cut_at_any_byte_is_completed_or_refused(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"scores.{form}"
+    one_column(path, form)
+    whole = path.read_bytes()
+    refused = 0
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        try:
+            known = one_column(path, form, resume=True)
+        except InvalidOptionError:
+            assert path.read_bytes() == whole[:end]
+            refused += 1
+            continue
+        assert path.read_bytes() == whole
+        assert {name: row.scores["lite_iqa"] for name, row in known.items()}.items() <= WHOLE.items()
+    assert refused <= len("image,lite_iqa,error"), "only a cut header is refused"
+
+
+def test_a_cut_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    one_column(path, "parquet")
+    whole = path.read_bytes()
+    for end in (0, 3, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:end])
+        with pytest.raises(InvalidOptionError, match=r"damaged since: .*Move it away"):
+            one_column(path, "parquet", resume=True)
+    path.write_bytes(whole[:4] + bytes(len(whole) // 4) + whole[4 + len(whole) // 4 :])
+    try:
+        one_column(path, "parquet", resume=True)
+    except InvalidOptionError:
+        return
+    assert pq.read_table(path).column("lite_iqa").to_pylist() == list(WHOLE.values())
+
+
+@pytest.mark.parametrize(
+    ("form", "row"),
+    [
+        ("csv", "c.png,,\r\n"),
+        ("csv", "c.png,nan,\n"),
+        ("csv", "c.png,0.1\n"),
+        ("jsonl", '{"image": "c.png", "lite_iqa": NaN}\n'),
+    ],
+)
+def test_a_row_without_a_score_is_not_scored(
+    tmp_path: Path, form: str, row: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"scores.{form}"
+    one_column(path, form)
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]) + row)
+    assert "c.png" not in one_column(path, form, resume=True)
+    assert path.read_text() == whole
+    assert "1 rows are incomplete" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "row", ['{"image": 3, "lite_iqa": 0.5}', '{"image": "d", "lite_iqa": "0.5"}', '{"image": "d", "lite_iqa": true}']
+)
+def test_a_line_with_something_else_is_refused(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "scores.jsonl"
+    path.write_text(row + "\n")
+    with pytest.raises(InvalidOptionError, match="is not a file of scores"):
+        one_column(path, "jsonl", resume=True)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_names_that_a_spreadsheet_or_a_terminal_would_obey_are_known_again(tmp_path: Path, form: str) -> None:
+    names = dict.fromkeys(["=1+1.png", "\x1b[2Ja.png", "\u202egnp.png", "'=x.png", "a\tb\r\nc.png", "-1.png"], 0.5)
+    path = tmp_path / f"scores.{form}"
+    one_column(path, form, names=names)
+    before = path.read_bytes()
+    assert list(one_column(path, form, resume=True, names=names)) == list(names)
+    if form != "parquet":
+        assert path.read_bytes() == before
+        assert not set(before.decode()) & set("\x1b\u202e\t\r")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_rows_of_names_that_were_composed_anew_are_known_again(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"scores.{form}"
+    composed, decomposed = "\u00e9.png", "e\u0301.png"
+    one_column(path, form, names={"a.png": 0.25, composed: 0.5})
+    assert list(one_column(path, form, resume=True, names={"a.png": 0.25, decomposed: 0.9})) == ["a.png", decomposed]
+    assert (
+        one_column(path, form, resume=True, names={"a.png": 0.25, decomposed: 0.9})[decomposed].scores["lite_iqa"]
+        == 0.5
+    )
+    both = one_column(path, form, resume=True, names={decomposed: 0.5, composed: 0.75})
+    assert composed not in both, "a new file whose name only looks the same is scored"
+
+
+def test_a_journal_refuses_other_weights_and_options(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    file = ResultsFile(path, "csv", COLUMNS, resume=False, origin=ORIGIN)
+    file.add(ROWS[0])
+    file.close()
+    before = file.journal.read_bytes()
+    for name in ORIGIN:
+        with pytest.raises(InvalidOptionError, match=f"begun with other settings: {name}. .*or write to another file"):
+            ResultsFile(path, "csv", COLUMNS, resume=True, origin={**ORIGIN, name: "2"})
+    assert file.journal.read_bytes() == before
+    verified: list[object] = []
+    ResultsFile(path, "csv", COLUMNS, resume=True, origin=ORIGIN, verify=verified.append).close()
+    assert not verified, "the record suffices"
+    ResultsFile(path, "csv", COLUMNS, resume=True).close()
+    with pytest.raises(InvalidOptionError, match="other settings"):
+        ResultsFile(path, "csv", COLUMNS, resume=True, origin={**ORIGIN, "the weights of lite_iqa": "2"})
+
+
+def test_a_table_refuses_other_weights(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    file = ResultsFile(path, "parquet", COLUMNS, resume=False, origin=ORIGIN)
+    file.add(ROWS[0])
+    file.finish()
+    before = path.read_bytes()
+    with pytest.raises(InvalidOptionError, match="other settings: the weights of lite_iqa"):
+        ResultsFile(path, "parquet", COLUMNS, resume=True, origin={**ORIGIN, "the weights of lite_iqa": "2"})
+    assert path.read_bytes() == before
+    assert {entry.name for entry in tmp_path.iterdir()} == {"scores.parquet"}
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_scores_without_a_record_are_verified_before_anything_is_written(tmp_path: Path, interrupted: bool) -> None:
+    path = tmp_path / "scores.csv"
+    file = ResultsFile(path, "csv", COLUMNS, resume=False)
+    file.add(ROWS[0])
+    file.close() if interrupted else file.finish()
+    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    seen: list[str] = []
+
+    def refuse(done: dict[str, ScoredImage]) -> None:
+        seen.extend(done)
+        raise InvalidOptionError("other weights")
+
+    with pytest.raises(InvalidOptionError, match="other weights"):
+        ResultsFile(path, "csv", COLUMNS, resume=True, origin=ORIGIN, verify=refuse)
+    assert seen == ["a.png"]
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+
+
+def test_an_interrupted_run_that_replaces_a_file_takes_nothing_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    one_column(path, "csv")
+    other = ResultsFile(path, "csv", ["lite_iqa"], resume=False)
+    other.add(ScoredImage("a.png", {"lite_iqa": 0.9}))
+    other.close()
+    assert list(one_column(path, "csv", resume=True, names={"a.png": 0.9, "c.png": 0.8})) == ["a.png"]
+    assert path.read_text() == "image,lite_iqa,error\na.png,0.900000,\nc.png,0.800000,\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_full_disk_says_how_to_go_on_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "scores.csv"
+    file = ResultsFile(path, "csv", ["lite_iqa"], resume=False)
+    file.add(ScoredImage("a.png", {"lite_iqa": 0.5}))
+    whole = file.journal
+    file._stream.close()
+    file._stream = Path("/dev/full").open("a")  # noqa: SIM115 - closed by the file of results
+    with pytest.raises(
+        FullDiskError, match=r"scores.csv.partial cannot be written: No space left.*continue with --resume"
+    ):
+        file.add(ScoredImage("c.png", {"lite_iqa": 0.125}))
+    file.close()
+    assert whole.is_file()
+    resumed = ResultsFile(path, "csv", ["lite_iqa"], resume=True)
+    assert list(resumed.done) == ["a.png"]
+
+    def no_room(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(FullDiskError, match=r"scores.csv cannot be written: No space left.*continue with --resume"):
+        resumed.finish()
+    monkeypatch.undo()
+    assert not path.exists()
+    assert list(one_column(path, "csv", resume=True)) == ["a.png"]

@@ -135,6 +135,16 @@ def required_fields():
         "standardise",
         "strict_range",
         "positive_labels",
+        "interpolation",
+        "joined_views",
+        "layout",
+        "encoder_prefix",
+        "renames",
+        "weight",
+        "clamp",
+        "scaled",
+        "selection",
+        "most",
     }
     for spec in BUILTIN_SPECS:
         for path in places(json.loads(spec_to_json(spec))):
@@ -174,7 +184,7 @@ def test_a_missing_field_is_named(spec, path):
         (
             ("views", "views", 0, "kind"),
             "crop",
-            r"views\[0\].kind must be one of \['centre_crop', 'crops', 'fragments', 'salient', 'whole'\], got 'crop'",
+            r"views\[0\].kind must be one of \['centre_crop', 'crops', 'fragments', .* 'whole'\], got 'crop'",
         ),
         (("views", "mean", 1), "half", r"spec.views.mean\[1\] must be of type float, got 'half'"),
         (("views", "mean", 1), True, r"spec.views.mean\[1\] must be of type float, got True"),

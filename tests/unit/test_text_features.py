@@ -119,7 +119,7 @@ def test_random_weights_are_not_kept(tiny_clips, towers):
     assert not (cache_home() / "prompts").exists()
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "other content", "a folder"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "other content", "a flipped bit", "a folder"])
 def test_a_damaged_file_is_computed_again(tiny_clips, towers, damage):
     first = create_metric("clipiqa", backbone_checkpoint=tiny_clips)
     path = files()[0]
@@ -127,6 +127,8 @@ def test_a_damaged_file_is_computed_again(tiny_clips, towers, damage):
     if damage == "a folder":
         path.unlink()
         path.mkdir()
+    elif damage == "a flipped bit":
+        path.write_bytes(content[:-100] + bytes([content[-100] ^ 1]) + content[-99:])
     elif damage == "other content":
         save_file({"something": torch.zeros(3)}, path)
     else:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,10 +20,12 @@ from packaging.version import Version
 from perceptmetrics import create_metric
 from perceptmetrics.errors import MissingExtraError, WeightsError
 from perceptmetrics.spec import HubFile, PackageFile
-from perceptmetrics.weights import cache
+from perceptmetrics.weights import cache, trust
 from perceptmetrics.weights import resolve as weights
 from perceptmetrics.weights.cache import CACHE_VARIABLE
+from perceptmetrics.weights.cache_content import cache_content, clear_cache
 from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, find_cached, resolve, source_url
+from perceptmetrics.weights.trust import STATE_VARIABLE, state_home
 from tests.support.hub_server import HubStandIn, replace_endpoint
 
 REPO = "organisation/encoder"
@@ -38,6 +41,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "records"))
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
     with HubStandIn() as stand_in:
         stand_in.replace_hub(monkeypatch, tmp_path / "cache")
         yield stand_in
@@ -206,7 +210,7 @@ def test_each_file_and_revision_has_a_record_of_its_own(hub, source, tmp_path):
     resolve(replace(source, sha256=None, filename=SMALL), OPTIONS)
     other = hub.commit(REPO, {LARGE: b"newer weights"})
     resolve(replace(source, sha256=None, revision=other), OPTIONS)
-    records = [json.loads(path.read_text()) for path in (tmp_path / "records" / "first-seen").iterdir()]
+    records = [json.loads(path.read_text()) for path in (tmp_path / "state" / "first-seen").iterdir()]
     assert {record["file"]: record["sha256"] for record in records} == {
         f"{REPO}@{source.revision}/{LARGE}": sha256(CONTENT),
         f"{REPO}@{source.revision}/{SMALL}": sha256(FILES[SMALL]),
@@ -214,25 +218,129 @@ def test_each_file_and_revision_has_a_record_of_its_own(hub, source, tmp_path):
     }
 
 
-def hash_field(record):
-    """Where the hash stands in a record: what is remembered of a file's content is always its "value"."""
-    return {"sha256": "value", "first-seen": "sha256"}[record.parent.name]
+GARBAGE = ["", "{", "[1]", '{"HASH": 5}', '{"HASH": "abc"}', "{}", "\0\xff"]
 
 
-@pytest.mark.parametrize("garbage", ["", "{", "[1]", '{"HASH": 5}', '{"HASH": "abc"}', "{}", "\0\xff"])
+def spoil(record, garbage, field):
+    known = json.loads(record.read_text())
+    state = {key: value for key, value in known.items() if key != field}
+    # A record that fits the file in all but the hash is the worst case.
+    wrong = garbage.replace("HASH", field)
+    record.write_text(json.dumps(state | json.loads(wrong)) if garbage[:2] == '{"' else garbage)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
 def test_damaged_records_are_replaced(hub, source, tmp_path, garbage):
+    resolve(source, OPTIONS)
+    (record,) = (tmp_path / "records").rglob("*.json")
+    spoil(record, garbage, "value")
+    resolve(source, OPTIONS)
+    assert json.loads(record.read_text())["value"] == sha256(CONTENT)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_a_damaged_hash_of_a_first_download_is_no_permission(hub, source, tmp_path, garbage):
     unknown = replace(source, sha256=None)
     resolve(unknown, OPTIONS)
-    records = sorted((tmp_path / "records").rglob("*.json"))
-    assert len(records) == 2  # the hash of the file, and the hash that was seen first
-    for record in records:
-        known = json.loads(record.read_text())
-        state = {key: value for key, value in known.items() if key != hash_field(record)}
-        # A record that fits the file in all but the hash is the worst case.
-        wrong = garbage.replace("HASH", hash_field(record))
-        record.write_text(json.dumps(state | json.loads(wrong)) if garbage[:2] == '{"' else garbage)
+    (record,) = (tmp_path / "state").rglob("*.json")
+    spoil(record, garbage, "sha256")
+    content = record.read_bytes()
+    message = message_of(unknown)
+    assert f"{record} should hold the hash of a first download, and is corrupt" in message
+    assert record.read_bytes() == content
+    record.unlink()  # as the message says
+    assert resolve(unknown, OPTIONS).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("digit", [0, 31, 63])
+def test_a_flipped_digit_of_a_remembered_hash_accuses_no_file(hub, source, tmp_path, digit):
+    resolve(source, OPTIONS)
+    (record,) = (tmp_path / "records").rglob("*.json")
+    known = json.loads(record.read_text())
+    value = known["value"]
+    known["value"] = value[:digit] + ("1" if value[digit] == "0" else "0") + value[digit + 1 :]
+    record.write_text(json.dumps(known))
+    assert resolve(source, OPTIONS).read_bytes() == CONTENT
+
+
+def test_deleting_the_cache_forgets_no_hash(hub, source, tmp_path):
+    unknown = replace(source, sha256=None)
     resolve(unknown, OPTIONS)
-    assert all(json.loads(record.read_text())[hash_field(record)] == sha256(CONTENT) for record in records)
+    shutil.rmtree(tmp_path / "records")
+    hub.failure = "wrong bytes"
+    message = message_of(unknown, replace(OPTIONS, cache_dir=tmp_path / "second"))
+    assert f"{sha256(CONTENT)} was recorded" in message
+
+
+@pytest.mark.parametrize("obstacle", ["file in its place", "no permission", "no home"])
+def test_a_hash_that_cannot_be_kept_is_a_warning(hub, source, tmp_path, monkeypatch, caplog, obstacle):
+    if obstacle == "file in its place":
+        (tmp_path / "state").write_text("in the way")
+    elif obstacle == "no home":
+        monkeypatch.delenv(STATE_VARIABLE)
+        monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+        monkeypatch.setattr(Path, "home", no_home)
+    else:
+        monkeypatch.setattr(trust, "write_record", refuse)
+    assert resolve(replace(source, sha256=None), OPTIONS).read_bytes() == CONTENT
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "cannot be kept, so that a change of it at" in record.message
+    assert STATE_VARIABLE in record.message
+    caplog.clear()
+    resolve(source, OPTIONS)  # a known hash needs no record
+    assert not caplog.records
+
+
+def test_a_record_that_cannot_be_read_is_a_warning(hub, source, tmp_path, caplog):
+    resolve(replace(source, sha256=None), OPTIONS)
+    (record,) = (tmp_path / "state").rglob("*.json")
+    record.unlink()
+    record.mkdir()
+    assert resolve(replace(source, sha256=None), OPTIONS).read_bytes() == CONTENT
+    assert "cannot be kept" in caplog.text
+
+
+def no_home(*_):
+    raise RuntimeError("Could not determine home directory.")
+
+
+def refuse(*_, **__):
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({"XDG_STATE_HOME": "xdg"}, "xdg/perceptmetrics"),
+        ({"XDG_STATE_HOME": "xdg", STATE_VARIABLE: "own"}, "own"),
+        ({STATE_VARIABLE: "~/tilde"}, "tilde"),
+        ({}, ".local/state/perceptmetrics"),
+    ],
+)
+def test_the_state_lies_where_the_environment_says(tmp_path, monkeypatch, variables, folder):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_STATE_HOME", STATE_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert state_home().resolve() == tmp_path / folder
+
+
+def test_without_a_home_there_is_no_cache_and_no_error(tmp_path, monkeypatch):
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", STATE_VARIABLE, CACHE_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(CONTENT)
+    for _ in range(2):
+        assert file_sha256(Path("file")) == sha256(CONTENT)
+    monkeypatch.setenv(CACHE_VARIABLE, "~nobody_has_this_name/cache")
+    assert file_sha256(Path("file")) == sha256(CONTENT)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert cache_content()[0].files == 0
+    assert clear_cache() == 0
 
 
 @pytest.mark.parametrize("obstacle", ["file in its place", "no permission"])
@@ -240,10 +348,6 @@ def test_records_that_cannot_be_written_cost_time_but_no_score(hub, source, tmp_
     if obstacle == "file in its place":
         (tmp_path / "records").write_text("in the way")
     else:
-
-        def refuse(*_, **__):
-            raise PermissionError(13, "Permission denied")
-
         monkeypatch.setattr(cache, "replacing", refuse)
     for _ in range(2):
         assert resolve(replace(source, sha256=None), OPTIONS).read_bytes() == CONTENT
@@ -427,7 +531,7 @@ def test_the_environment_of_a_process_is_honoured(hub, source, tmp_path):
     again = run(HF_HUB_OFFLINE="1")
     assert again.stdout == fetched.stdout
     assert hub.take_requests() == []
-    assert list((tmp_path / "home" / "perceptmetrics" / "first-seen").iterdir())
+    assert list((tmp_path / "home" / "state" / "first-seen").iterdir())
 
 
 def test_the_fetch_line_gets_the_files_that_are_missing(tmp_path):

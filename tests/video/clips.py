@@ -19,7 +19,9 @@ def noise(count, height=48, width=64, seed=0):
     return np.clip(fine + generator.integers(-8, 9, fine.shape), 0, 255).astype(np.uint8)
 
 
-def write(path, frames, *, times=None, fps=10, codec="ffv1", pixel_format="bgr0", colour=None, options=None):
+def write(
+    path, frames, *, times=None, fps=10, codec="ffv1", pixel_format="bgr0", colour=None, options=None, aspect=None
+):
     """Encode frames: RGB, or, when `colour` states matrix and range, planes (3, H, W) of that pixel format."""
     times = [number / fps for number in range(len(frames))] if times is None else times
     planar = colour is not None
@@ -27,6 +29,8 @@ def write(path, frames, *, times=None, fps=10, codec="ffv1", pixel_format="bgr0"
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.height, stream.width = frames[0].shape[1:] if planar else frames[0].shape[:2]
         stream.pix_fmt = pixel_format
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         stream.time_base = stream.codec_context.time_base = UNITS
         if planar:
             stream.codec_context.colorspace, stream.codec_context.color_range = colour

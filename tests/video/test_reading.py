@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.video import read_frames
 from perceptmetrics.video.reading import frame_times
 from tests.video.clips import noise, to_yuv, turn, write
+
+LOSSLESS = {"qp": "0"}
 
 
 def all_frames(path):
@@ -35,15 +40,66 @@ def test_lossless_frames_come_back_to_the_bit(tmp_path, name, codec, pixel_forma
 
 @pytest.mark.parametrize(
     ("matrix", "turned"),
-    [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1), ((1, 0, 0, 1), 0)],
-    ids=["clockwise", "upside down", "against the clock", "upright"],
+    [
+        ((0, 1, -1, 0), lambda x: np.rot90(x, -1)),
+        ((-1, 0, 0, -1), lambda x: np.rot90(x, 2)),
+        ((0, -1, 1, 0), lambda x: np.rot90(x, 1)),
+        ((1, 0, 0, 1), lambda x: x),
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((0, 1, 1, 0), lambda x: x.transpose(1, 0, 2)),
+        ((0, -1, -1, 0), lambda x: np.rot90(x.transpose(1, 0, 2), 2)),
+        ((0.2, 0.97, -0.97, 0.2), lambda x: np.rot90(x, -1)),
+        ((0, 0, 0, 0), lambda x: x),
+    ],
+    ids=[
+        *("clockwise", "upside down", "against the clock", "upright"),
+        *("mirrored left to right", "mirrored top to bottom", "transposed", "transposed about the other diagonal"),
+        *("nearly clockwise", "nothing"),
+    ],
 )
-def test_frames_are_turned_as_the_file_states(tmp_path, matrix, turned):
+def test_frames_are_turned_and_mirrored_as_the_file_states(tmp_path, matrix, turned):
     # x' = a x + c y, y' = b x + d y with y downwards: (0, 1, -1, 0) takes the right side to the bottom.
     frames = noise(2)
     path = write(tmp_path / "clip.mp4", frames, codec="libx264rgb", pixel_format="rgb24", options={"qp": "0"})
     turn(path, matrix)
-    np.testing.assert_array_equal(all_frames(path)[1].pixels, np.rot90(frames[1], turned))
+    np.testing.assert_array_equal(all_frames(path)[1].pixels, turned(frames[1]))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shape"),
+    [
+        (Fraction(2), (48, 128)),
+        (Fraction(16, 15), (48, 68)),
+        (Fraction(8, 9), (54, 64)),
+        (Fraction(1, 2), (96, 64)),
+        (Fraction(1), (48, 64)),
+        (Fraction(999, 1000), (48, 64)),
+    ],
+)
+@pytest.mark.parametrize("codec", [("libx264rgb", "rgb24"), ("libx264", "yuv444p10le")], ids=["8 bits", "10 bits"])
+def test_pixels_are_made_square_by_enlarging(tmp_path, aspect, shape, codec):
+    frames = noise(2)
+    path = write(tmp_path / "clip.mkv", frames, codec=codec[0], pixel_format=codec[1], aspect=aspect, options=LOSSLESS)
+    pixels = all_frames(path)[1].pixels
+    assert pixels.shape == (*shape, 3)
+    scale = 257 if pixels.dtype == np.uint16 else 1
+    small = Image.fromarray((pixels / scale).round().astype(np.uint8)).resize((64, 48), Image.Resampling.BOX)
+    difference = np.abs(np.asarray(small).astype(int) - frames[1])
+    assert difference.mean() < (1 if shape == (48, 64) else 8)
+
+
+def test_the_shape_of_pixels_is_corrected_before_a_frame_is_turned(tmp_path):
+    path = write(tmp_path / "clip.mp4", noise(2), codec="libx264rgb", pixel_format="rgb24", aspect=Fraction(2))
+    turn(path, (0, 1, -1, 0))
+    assert all_frames(path)[0].pixels.shape == (128, 48, 3)
+
+
+@pytest.mark.parametrize("aspect", [Fraction(20), Fraction(1, 20)])
+def test_pixels_of_no_likely_shape_are_refused(tmp_path, aspect):
+    path = write(tmp_path / "clip.mkv", noise(2), codec="libx264rgb", pixel_format="rgb24", aspect=aspect)
+    with pytest.raises(InvalidImageError, match="times as wide as high"):
+        all_frames(path)
 
 
 # Numbers of H.273 (matrix coefficients) and of FFmpeg (range); red and blue weights of the recommendations.

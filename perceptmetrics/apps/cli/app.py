@@ -14,6 +14,8 @@ import typer
 from perceptmetrics._util.version import __version__
 from perceptmetrics.apps.cli.attributes import attributes
 from perceptmetrics.apps.cli.benchmark import benchmark
+from perceptmetrics.apps.cli.cache import clear as clear_cache
+from perceptmetrics.apps.cli.cache import info as cache_info
 from perceptmetrics.apps.cli.catalogue import fetch, info, list_metrics
 from perceptmetrics.apps.cli.compare import compare
 from perceptmetrics.apps.cli.console import fail
@@ -64,6 +66,10 @@ GROUPS = {
         "Data sets of images with human labels: list them, check one.",
         {"list": list_datasets, "check": check},
     ),
+    "cache": (
+        "What this package keeps to save time: show it, remove it.",
+        {"info": cache_info, "clear": clear_cache},
+    ),
 }
 
 app = typer.Typer(
@@ -93,7 +99,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder that cannot be written
+    except OSError as error:  # a folder that cannot be written
         fail(str(error))
 
 

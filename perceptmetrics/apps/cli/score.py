@@ -54,6 +54,12 @@ class InputOptions:
             show_default=False,
         ),
     ] = None
+    outside_paths: Annotated[
+        bool,
+        typer.Option(
+            "--outside-paths", help="Parquet, CSV: also read paths and addresses outside the folder of the table."
+        ),
+    ] = False
     fps: Annotated[
         float | None, typer.Option(help="Videos: frames per second to score. Default: 1.", show_default=False)
     ] = None
@@ -166,7 +172,10 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
         keywords=keywords,
         parts=parts,
         read_options=ReadOptions(
-            image_column=inputs.image_column, key_column=inputs.key_column, prompt_column=inputs.prompt_column
+            image_column=inputs.image_column,
+            key_column=inputs.key_column,
+            prompt_column=inputs.prompt_column,
+            outside_paths=inputs.outside_paths,
         ),
         actors=actors,
         batch_size=options.batch_size,

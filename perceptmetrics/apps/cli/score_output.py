@@ -11,6 +11,7 @@ from rich.table import Table
 
 from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, printable, results
 from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
+from perceptmetrics.scoring.origin import check_scores
 from perceptmetrics.scoring.results import format_row, format_start
 from perceptmetrics.scoring.results_file import ResultsFile
 from perceptmetrics.scoring.stream import score_columns, score_images
@@ -28,11 +29,21 @@ __all__ = ["print_samples", "score_to_file", "score_to_screen"]
 
 def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fast: bool) -> int:
     """Score into a file that appears as a whole; the exit status."""
-    file = ResultsFile(output, cast("Format", form), score_columns(work.metrics), resume=resume)
+    file = ResultsFile(
+        output,
+        cast("Format", form),
+        score_columns(work.metrics),
+        resume=resume,
+        origin=work.origin(),
+        names=work.names(),
+        verify=lambda done: check_scores(output, done, work.metrics, work.some_of(done)),
+    )
     tally = _Tally(work.count, fail_fast=fail_fast)
     try:
         for row in tally.watch(work.rows(file.done)):
             file.add(row)
+        if not tally.stopped:
+            file.finish()
     except BaseException:
         tally.stopped = True
         raise
@@ -42,7 +53,6 @@ def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fas
             journal = printable(str(file.journal))
             messages.print(f"Stopped; the scores so far are in {journal}. Continue with --resume.", markup=False)
     if not tally.stopped:
-        file.finish()
         messages.print(f"Wrote {printable(str(output))}.", markup=False)
     return tally.status
 

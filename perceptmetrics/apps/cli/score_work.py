@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,11 @@ from perceptmetrics._util.atomic import write_whole
 from perceptmetrics._util.text import printable
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.find import find_images, is_file_pattern
-from perceptmetrics.images.sources import Part, ReadOptions, read_part
+from perceptmetrics.images.selection import image_suffixes
+from perceptmetrics.images.sources import NamedImage, Part, ReadOptions, read_part
 from perceptmetrics.integrations.ray import Actors, score_parts
 from perceptmetrics.models.metric import Metric
+from perceptmetrics.scoring.origin import origin_of
 from perceptmetrics.scoring.results import ScoredImage, csv_bytes
 from perceptmetrics.scoring.stream import score_images
 from perceptmetrics.video import FrameSampling, VideoScores, is_video, score_video
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Work", "split_videos"]
+
+_COMPARED = 4
+_SEARCHED = 64  # images at the beginning of an archive or a table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +68,35 @@ class Work:
             return None
         return len(self.videos) + sum(len(part.files) for part in self.parts)
 
+    def origin(self) -> dict[str, str]:
+        """What the scores are computed with, for `ResultsFile`."""
+        options = {f"the precision of {name}": str(own.get("precision")) for name, own in self.keywords.items()}
+        if self.videos:
+            options["the choice of frames"] = repr(self.sampling)
+        if any(part.container is not None for part in self.parts):
+            read = self.read_options
+            options["the columns of tables"] = f"{read.image_column}, {read.key_column}, {read.prompt_column}"
+        return origin_of(self.metrics, options)
+
+    def names(self) -> list[str]:
+        """Names of images and videos, as far as they are known in advance, each once."""
+        return list(dict.fromkeys([*(file for part in self.parts for file in part.files), *self.videos]))
+
+    def some_of(self, names: Collection[str]) -> list[NamedImage]:
+        """A few of the images with some names: from the first parts that hold any, or files that still exist."""
+        found: list[NamedImage] = []
+        for part in self.parts:
+            if part.container is None:
+                found += [NamedImage(file, file) for file in part.files if file in names]
+            else:
+                opened = islice(read_part(part, self.read_options), _SEARCHED)
+                found += [image for image in opened if image.name in names]
+            if found or part.container is not None:
+                break
+        if not found:
+            found = [NamedImage(name, name) for name in islice(names, _SEARCHED) if _is_image(name)]
+        return found[:_COMPARED]
+
     def rows(self, known: Mapping[str, ScoredImage]) -> Iterator[ScoredImage]:
         """Score everything in order; rows that are known already are not scored again."""
         yield from self._images(known)
@@ -97,6 +133,13 @@ class Work:
         if self.frames_folder is not None:
             _write_frames(scored, self.frames_folder / name)
         return ScoredImage(path, scores=scored.means, error=scored.error)
+
+
+def _is_image(name: str) -> bool:
+    """Whether a name is the path of an image file that exists."""
+    with suppress(OSError, ValueError):
+        return name.lower().endswith(tuple(image_suffixes())) and Path(name).is_file()
+    return False
 
 
 def split_videos(paths: Sequence[str]) -> tuple[list[str], list[str]]:

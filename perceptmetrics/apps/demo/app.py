@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perceptmetrics.apps.demo.page import build_page, theme
+from perceptmetrics.apps.demo.proxies import BehindProxy, RelativeManifest, check_root_path
+from perceptmetrics.apps.demo.uploads import StoredUploads, stored_files, uploads_in
 from perceptmetrics.apps.server import run_server
 from perceptmetrics.errors import MissingExtraError
 from perceptmetrics.images.examples import blurred, compressed, noisy, sample_photographs
@@ -54,37 +57,48 @@ class _OwnSourcesOnly:
         await self._app(scope, receive, with_policy if scope["type"] == "http" else send)
 
 
-def create_demo(studio: Studio, folder: Path) -> Any:
+def create_demo(studio: Studio, folder: Path, *, uploads: Path | None = None, root_path: str = "") -> Any:
     """Create the application.
 
     Args:
         studio: Scores, explains and compares the uploads.
         folder: Existing folder for the example images.
+        uploads: Folder in which Gradio stores uploads (`GRADIO_TEMP_DIR`), to be kept below `studio.limits`; None if it
+            is shared with other applications, whose files must not be deleted.
+        root_path: Path below which a proxy serves the page, or its whole address; see `proxies.check_root_path`.
 
     Returns:
         An ASGI application (FastAPI) with the page at `/`.
+
+    Raises:
+        InvalidOptionError: `root_path` is neither a path nor an address.
     """
+    root_path = check_root_path(root_path)
 
     async def inside_a_loop() -> Any:
-        return _assemble(studio, folder)
+        return _assemble(studio, folder, uploads, root_path)
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         # Where no event loop runs, Gradio opens one for each of its locks and closes none of them.
         return asyncio.run(inside_a_loop())
-    return _assemble(studio, folder)
+    return _assemble(studio, folder, uploads, root_path)
 
 
-def _assemble(studio: Studio, folder: Path) -> Any:
+def _assemble(studio: Studio, folder: Path, uploads: Path | None, root_path: str) -> Any:
     page = build_page(studio, write_examples(folder))
     page.queue(max_size=_QUEUE_SIZE, default_concurrency_limit=1, api_open=False)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(_OwnSourcesOnly)
+    if uploads is not None:
+        app.add_middleware(StoredUploads, folder=uploads, limits=studio.limits, kept=stored_files(uploads))
+    for middleware in (RelativeManifest, BehindProxy, _OwnSourcesOnly):
+        app.add_middleware(middleware)
     return gradio.mount_gradio_app(
         app,
         page,
         path="/",
+        root_path=root_path or None,
         footer_links=[],
         show_error=False,
         max_file_size=studio.limits.max_bytes,
@@ -103,6 +117,7 @@ def run_demo(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
+    root_path: str = "",
     on_listening: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page until SIGTERM or SIGINT.
@@ -111,14 +126,19 @@ def run_demo(
         studio: Scores, explains and compares the uploads.
         host: Address to listen on. The default accepts connections from this machine only.
         port: Port to listen on; 0 for any free port.
+        root_path: Path below which a proxy serves the page, or its whole address.
         on_listening: Called with the URL of the page once it is served.
 
     Raises:
-        InvalidOptionError: The address is not available.
+        InvalidOptionError: The address is not available, or `root_path` is neither a path nor an address.
     """
-    with tempfile.TemporaryDirectory(prefix="perceptmetrics-demo-") as folder:
-        app = create_demo(studio, Path(folder))
-        run_server(app, host=host, port=port, stop_seconds=_STOP_SECONDS, on_listening=on_listening)
+    elsewhere = os.environ.get("GRADIO_TEMP_DIR") or None
+    with tempfile.TemporaryDirectory(prefix="perceptmetrics-demo-", dir=elsewhere) as folder:
+        uploads = Path(folder).resolve() / "uploads"
+        uploads.mkdir()
+        with uploads_in(uploads):
+            app = create_demo(studio, Path(folder), uploads=uploads, root_path=root_path)
+            run_server(app, host=host, port=port, stop_seconds=_STOP_SECONDS, on_listening=on_listening)
 
 
 def write_examples(folder: Path) -> list[tuple[Path, str]]:

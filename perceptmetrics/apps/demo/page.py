@@ -67,7 +67,7 @@ def build_page(studio: Studio, examples: Sequence[tuple[Path, str]] = ()) -> Any
 
 def _score_tab(studio: Studio, examples: Sequence[tuple[Path, str]]) -> None:
     chosen = _metrics(studio)
-    files = gradio.File(label="Images", file_count="multiple", elem_id="score-files", height=160)
+    files = _file_input(label="Images", file_count="multiple", elem_id="score-files", height=160)
     if examples:
         shown = [(str(path), label) for path, label in examples]
         gradio.Markdown("Or choose an example:")
@@ -96,7 +96,7 @@ def _explain_tab(studio: Studio) -> None:
     metric = gradio.Dropdown(
         studio.ready, value=next(iter(studio.ready), None), label="Metric", elem_id="explain-metric"
     )
-    file = gradio.File(label="Image", elem_id="explain-file", height=160)
+    file = _file_input(label="Image", elem_id="explain-file", height=160)
     answer = gradio.HTML(elem_id="explanation")
     for changed in (file, metric):
         changed.change(studio.explanation, [file, metric], answer, api_visibility="private", show_progress="minimal")
@@ -105,8 +105,8 @@ def _explain_tab(studio: Studio) -> None:
 def _compare_tab(studio: Studio) -> None:
     chosen = _metrics(studio)
     with gradio.Row():
-        first = gradio.File(label="First image", elem_id="first-file", height=160)
-        second = gradio.File(label="Second image", elem_id="second-file", height=160)
+        first = _file_input(label="First image", elem_id="first-file", height=160)
+        second = _file_input(label="Second image", elem_id="second-file", height=160)
     answer = gradio.HTML(elem_id="comparison")
     for changed in (first, second, chosen):
         changed.change(
@@ -121,3 +121,17 @@ def _metrics(studio: Studio) -> Any:
         label="Metrics",
         info="Metrics whose weights are on this machine. The tab Metrics lists the others.",
     )
+
+
+def _file_input(**options: Any) -> Any:
+    """An input for files that visitors upload. Gradio's own would also download the addresses that a request names."""
+    file: Any = gradio.File(**options)
+    store = file.async_move_resource_to_block_cache
+
+    async def store_upload(path: Any) -> Any:
+        if "://" in str(path):
+            raise gradio.Error("Upload the image; the demo downloads nothing.")
+        return await store(path)
+
+    file.async_move_resource_to_block_cache = store_upload  # a class of our own would make Gradio write a stub file
+    return file

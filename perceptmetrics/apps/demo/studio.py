@@ -46,11 +46,26 @@ class DemoLimits:
         max_bytes: Maximum size of a file, in bytes.
         max_pixels: Maximum number of pixels per image.
         max_images: Maximum number of images at a time.
+        max_stored_bytes: Maximum size of all uploads that are stored, in bytes; then the oldest are deleted.
+        max_stored_files: Maximum number of uploads that are stored.
+
+    Raises:
+        InvalidOptionError: Not all images of one visitor could be stored.
     """
 
     max_bytes: int = 20_000_000
     max_pixels: int = 25_000_000
     max_images: int = 8
+    max_stored_bytes: int = 500_000_000
+    max_stored_files: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.max_stored_bytes < self.max_images * self.max_bytes or self.max_stored_files < self.max_images:
+            raise InvalidOptionError(
+                f"Expected room to store {self.max_images} images of {self.max_bytes / 1e6:g} MB, one visitor's, got "
+                f"{self.max_stored_files} files with {self.max_stored_bytes / 1e6:g} MB. Raise --max-stored-mb and "
+                "--max-stored-files, or lower the limits of an upload."
+            )
 
 
 def _explained(
@@ -198,6 +213,8 @@ class Studio:
     def _content(self, path: str | Path) -> bytes:
         """The content of an allowed image; errors do not contain its path."""
         file, name = Path(path), _shown_name(path)
+        if not file.exists():
+            raise InvalidImageError(f"{name} is not stored here any more. Upload it again.")
         if file.stat().st_size > self.limits.max_bytes:
             raise InvalidImageError(f"{name} has more than {self.limits.max_bytes / 1e6:g} MB. Send a smaller file.")
         content = file.read_bytes()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import TYPE_CHECKING
 
 from perceptmetrics.apps.service.problems import Refused, problem_response
+from perceptmetrics.apps.slow_bodies import SlowBodyError, TimedBody
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,11 +68,11 @@ class Guard:
 
     def _too_slow(self, request: _Watched) -> Refused:
         seconds = f"{self._settings.time_limit:g} s"
-        if not request.complete:
+        if not request.body.complete:
             return Refused(
                 408,
                 expected=f"the whole request within {seconds}",
-                got=f"{request.size} bytes of it",
+                got=f"{request.body.size} bytes of it",
                 fix="Send fewer or smaller images.",
             )
         return Refused(
@@ -95,15 +95,11 @@ class _Watched:
     """
 
     def __init__(self, receive: Receive, send: Send, settings: ServiceSettings, skipping: asyncio.Semaphore) -> None:
-        self._receive = receive
+        self.body = TimedBody(receive, min_rate=settings.min_rate, allowed_lag=settings.slow_client_limit)
         self._send = send
         self._limit = settings.max_request_bytes
         self._min_rate = settings.min_rate
-        self._allowed_lag = settings.slow_client_limit
         self._skipping = skipping
-        self._waited = 0.0
-        self.size = 0
-        self.complete = False
         self.answered = False
 
     def check_announced(self, scope: Scope) -> None:
@@ -114,46 +110,32 @@ class _Watched:
 
     async def receive(self) -> Message:
         """The next part of the request, unless it has become too large or comes too slowly."""
-        if self.complete:
-            return await self._next()
-        began = time.monotonic()
-        left = self._allowed_lag + self.size / self._min_rate - self._waited
         try:
-            message = await asyncio.wait_for(self._next(), left)
-        except asyncio.TimeoutError as error:
-            raise self._too_slow() from error
-        self._waited += time.monotonic() - began
-        if self.size > self._limit:
+            message = await self.body.receive()
+        except SlowBodyError as error:
+            raise Refused(
+                408,
+                expected=f"a body that arrives at {self._min_rate} bytes per second or more",
+                got=str(error),
+                fix="Send fewer or smaller images, or use a faster connection.",
+            ) from error
+        if self.body.size > self._limit:
             raise self._too_large(f"more than {self._limit} bytes")
         return message
 
     async def send(self, message: Message) -> None:
         """Send an answer, after reading the rest: a client that sends first must get the answer, not a reset."""
-        if not self.answered and not self.complete and not self._skipping.locked():
+        if not self.answered and not self.body.complete and not self._skipping.locked():
             async with self._skipping:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._skip_rest(), _SKIP_SECONDS)
         self.answered = True
         await self._send(message)
 
-    async def _next(self) -> Message:
-        message = await self._receive()
-        self.size += len(message.get("body", b""))
-        self.complete = not message.get("more_body", False)
-        return message
-
     async def _skip_rest(self) -> None:
-        at_most = self.size + self._limit
-        while not self.complete and self.size <= at_most:
-            await self._next()
-
-    def _too_slow(self) -> Refused:
-        return Refused(
-            408,
-            expected=f"a body that arrives at {self._min_rate} bytes per second or more",
-            got=f"{self.size} bytes that lag {self._allowed_lag:g} s behind",
-            fix="Send fewer or smaller images, or use a faster connection.",
-        )
+        at_most = self.body.size + self._limit
+        while not self.body.complete and self.body.size <= at_most:
+            await self.body.receive_untimed()
 
     def _too_large(self, got: str) -> Refused:
         return Refused(

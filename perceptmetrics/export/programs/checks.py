@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from perceptmetrics._util.files import expand_home
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.factory.folder import cloudy_images
 
@@ -65,7 +66,7 @@ def check_file(path: Path | str, suffix: str, *, overwrite: bool) -> Path:
     Raises:
         InvalidOptionError: The suffix is wrong, the file exists, or the path is a folder.
     """
-    found = Path(path).expanduser().resolve()
+    found = expand_home(path).resolve()
     if found.suffix.lower() != suffix:
         raise InvalidOptionError(f"Expected a file name that ends in {suffix}, got {found.name!r}.")
     if found.is_dir():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perceptmetrics._util.delimited import TextTableError, read_delimited
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.addresses import is_address, open_location
+from perceptmetrics.images.limits import MAX_TABLE_BYTES, read_limited
+from perceptmetrics.images.sources.cells import TableCells
 from perceptmetrics.images.sources.named import PROMPT_COLUMNS, NamedImage, ReadOptions
-from perceptmetrics.images.sources.parquet import resolve_cell
-from perceptmetrics.images.spelling import spelled_in
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -26,17 +25,17 @@ def read_csv(location: str, options: ReadOptions, known: Container[str]) -> Iter
 
     Args:
         location: Path or address; relative paths in it are relative to its folder.
-        options: Which columns hold images, keys and prompts.
+        options: Which columns hold images, keys and prompts, and which paths are followed.
         known: Names of images that are not to be read.
 
     Yields:
         Images, named by their path in the table, or by their key. Where the file cannot be read, an image of its name
         says so, after all that came before it.
     """
-    count, reason = 0, ""
+    count, reason, resolved = 0, "", TableCells(location, options)
     try:
         with open_location(location) as stream:
-            table = read_delimited(stream.read(), location)
+            table = read_delimited(read_limited(stream, location, MAX_TABLE_BYTES), location)
         image, key, prompt = _columns(table.header, options)
         for _, cells in table.rows:
             count += 1
@@ -44,22 +43,15 @@ def read_csv(location: str, options: ReadOptions, known: Container[str]) -> Iter
                 raise InvalidImageError(f"row {count} has another number of cells than the header")
             row = dict(zip(table.header, cells, strict=True))
             name = row[key] if key is not None else row[image]
-            source = None if name in known else resolve_cell(_spelled(row[image], location), location)
+            source = None if name in known else resolved.source_of(row[image])
             yield NamedImage(name, source, location, row[prompt] if prompt is not None else None)
         reason = "" if count else "it has no rows"
-    except FileNotFoundError:
-        reason = "it does not exist"
+    except FileNotFoundError as error:
+        reason = "it does not exist" if is_address(location) else str(error).replace(location, "it", 1)
     except (InvalidImageError, TextTableError, OSError) as error:
-        reason = str(error)
+        reason = str(error).replace(location, "it", 1).removesuffix(".")
     if reason:
         yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
-
-
-def _spelled(cell: str, location: str) -> str:
-    """A path as the table's folder spells it."""
-    if is_address(cell) or is_address(location) or Path(cell).exists():
-        return cell
-    return spelled_in(Path(location).parent, cell)
 
 
 def _columns(header: Sequence[str], options: ReadOptions) -> tuple[str, str | None, str | None]:

@@ -39,8 +39,11 @@ class ReadOptions:
         image_column: Column of a table with the images; None to guess it.
         key_column: Column with their keys; None to use the row number.
         prompt_column: Column with the text that belongs to each image; None to guess it, if there is one.
+        outside_paths: Whether a table may also name paths and addresses outside its own folder. A table from a stranger
+            could otherwise make the reader open any file, and any address.
     """
 
     image_column: str | None = None
     key_column: str | None = None
     prompt_column: str | None = None
+    outside_paths: bool = False

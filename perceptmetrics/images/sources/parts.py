@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.images.addresses import find_at_address, is_address
-from perceptmetrics.images.find import IMAGE_SUFFIXES, find_images
+from perceptmetrics.images.find import find_images
 from perceptmetrics.images.sources.csv_table import CSV_SUFFIXES, read_csv
 from perceptmetrics.images.sources.named import NamedImage, ReadOptions
 from perceptmetrics.images.sources.parquet import PARQUET_SUFFIXES, read_parquet
@@ -134,7 +134,7 @@ def _files(paths: Iterable[str | os.PathLike[str]], *, recursive: bool) -> Itera
             if name.lower().endswith(CSV_SUFFIXES):
                 yield name
             elif is_address(name):
-                yield from find_at_address(name, (tuple(IMAGE_SUFFIXES), containers), recursive=recursive)
+                yield from find_at_address(name, containers, recursive=recursive)
             else:
                 yield from map(str, find_images([name], recursive=recursive, fallback=containers))
 

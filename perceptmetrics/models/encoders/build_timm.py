@@ -66,7 +66,7 @@ class TimmBuilder(EncoderBuilder[TimmEncoderSpec]):
             tensors = read_efficientnet_lite0(path, _shapes(_LITE0, classifier=True))
         else:
             classifiers = _classifiers(spec.architecture)
-            tensors = read_timm(path, _shapes(spec.architecture), classifiers, spec.architecture)
+            tensors = read_timm(path, _shapes(spec.architecture), classifiers, spec.architecture, spec.renames)
         return {name: tensors[name] for name in _names_in_files(spec).values()}
 
     def file_names(self, spec: TimmEncoderSpec, network: nn.Module) -> dict[str, str]:

@@ -79,7 +79,7 @@ class AntonymHead(Head):
         return cls(found.features.reshape(len(spec.pairs), 2, -1), found.logit_scale, average=spec.average)
 
     @classmethod
-    def read_published(cls, path: Path) -> TrainedWeights:
+    def read_published(cls, path: Path, spec: AntonymHeadSpec) -> TrainedWeights:
         """Read learned prompts, see `weights.layouts.prompts`."""
         return read_prompts(path)
 

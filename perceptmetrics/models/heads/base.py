@@ -144,7 +144,7 @@ class Head(nn.Module, ABC):
         return None
 
     @classmethod
-    def read_published(cls, path: Path) -> TrainedWeights | None:
+    def read_published(cls, path: Path, spec: Any) -> TrainedWeights | None:
         """Read a trained file in a foreign layout of this kind of head; None for this package's own layout."""
         return None
 

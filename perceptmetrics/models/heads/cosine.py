@@ -9,6 +9,7 @@ from torch import Tensor
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.models.heads.base import Head, HeadMaterial, register_head
+from perceptmetrics.models.heads.prompt_options import encoder_options
 from perceptmetrics.spec import CosineHeadSpec, PromptHeadSpec
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from perceptmetrics.models.encoders import TextEncoder
+    from perceptmetrics.models.metric_options import MetricOption
+    from perceptmetrics.spec import MetricSpec
 
 __all__ = ["CosineHead", "PromptHead"]
 
@@ -53,19 +56,28 @@ class PromptHead(Head):
         text_encoder: The text encoder of the same CLIP; it stays frozen.
         weight: Factor of the cosine.
         clamp: Whether negative cosines count as 0.
+        scaled: Whether CLIP's own factor multiplies it too.
     """
 
     spec_class = PromptHeadSpec
 
-    def __init__(self, text_encoder: TextEncoder, *, weight: float = 1.0, clamp: bool = False) -> None:
+    def __init__(
+        self, text_encoder: TextEncoder, *, weight: float = 1.0, clamp: bool = False, scaled: bool = False
+    ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
-        self.weight, self.clamp = weight, clamp
+        self.weight = weight * text_encoder.logit_scale if scaled else weight
+        self.clamp = clamp
 
     @classmethod
     def build(cls, spec: PromptHeadSpec, material: HeadMaterial) -> Self:
         """See `Head.build`."""
-        return cls(material.text_encoder(), weight=spec.weight, clamp=spec.clamp)
+        return cls(material.text_encoder(), weight=spec.weight, clamp=spec.clamp, scaled=spec.scaled)
+
+    @classmethod
+    def options(cls, metric: MetricSpec) -> tuple[MetricOption, ...]:
+        """Another CLIP, unless this one was trained for the metric."""
+        return encoder_options(metric)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """Text features of prompts, shape (N, D), unit length; equal prompts are encoded once.

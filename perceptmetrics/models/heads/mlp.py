@@ -6,17 +6,32 @@ import itertools
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perceptmetrics.functional.score import signed_log
 from perceptmetrics.models.heads.base import Head, HeadMaterial, register_head
 from perceptmetrics.spec import MlpHeadSpec
-from perceptmetrics.weights.layouts import load_strictly
+from perceptmetrics.weights.layouts import TrainedWeights, check_shapes, load_strictly
+from perceptmetrics.weights.tensor_files import read_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
     from typing_extensions import Self
 
+    from perceptmetrics.spec import HeadLayout
+    from perceptmetrics.spec.heads import Activation
+
 __all__ = ["MlpHead"]
+
+_OWN_PARTS = ("head.", "lora.", "encoder.")
+_ACTIVATIONS: dict[Activation, Callable[[], list[nn.Module]]] = {
+    "relu": lambda: [nn.ReLU()],
+    "gelu": lambda: [nn.GELU()],
+    "none": list,
+}
 
 
 class MlpHead(Head):
@@ -31,6 +46,7 @@ class MlpHead(Head):
     def __init__(self, spec: MlpHeadSpec) -> None:
         super().__init__()
         self.feature_map = spec.feature_map
+        self.joined_views = spec.joined_views
         self.standardises = spec.standardise
         self.input_dropout = nn.Dropout(spec.input_dropout)
         if spec.standardise:
@@ -38,7 +54,7 @@ class MlpHead(Head):
             self.register_buffer("feature_std", torch.ones(spec.widths[0]))
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(spec.widths):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU() if spec.activation == "relu" else nn.GELU()]
+            layers += [nn.Linear(inputs, outputs), *_ACTIVATIONS[spec.activation]()]
             layers += [nn.Dropout(spec.dropout)] if spec.dropout else []
         last = max(index for index, layer in enumerate(layers) if isinstance(layer, nn.Linear))
         self.layers = nn.Sequential(*layers[: last + 1])
@@ -54,13 +70,25 @@ class MlpHead(Head):
         return head
 
     @classmethod
+    def read_published(cls, path: Path, spec: MlpHeadSpec) -> TrainedWeights | None:
+        """Read a file of the published layout, for a head that has one."""
+        if spec.layout is None:
+            return None
+        tensors = read_tensors(path)
+        if all(name.startswith(_OWN_PARTS) for name in tensors):
+            return None
+        return _in_own_layout(tensors, spec, spec.layout, str(path))
+
+    @classmethod
     def trained_shapes(cls, spec: MlpHeadSpec) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the state."""
         with torch.device("meta"):
             return {name: tuple(tensor.shape) for name, tensor in cls(spec).state_dict().items()}
 
     def map_features(self, features: Tensor) -> Tensor:
-        """Features with their long tails tamed, where the head was trained so."""
+        """Features with their long tails tamed, or of unit length for each view, where the head was trained so."""
+        if self.feature_map == "l2":
+            return F.normalize(features.unflatten(-1, (self.joined_views, -1)), dim=-1).flatten(-2)  # type: ignore[no-untyped-call]
         return signed_log(features) if self.feature_map == "signed_log" else features
 
     def standardise(self, features: Tensor) -> Tensor:
@@ -87,6 +115,22 @@ class MlpHead(Head):
         """
         outputs: Tensor = self.layers(self.input_dropout(self.standardise(features)))
         return outputs
+
+
+def _in_own_layout(tensors: Mapping[str, Tensor], spec: MlpHeadSpec, layout: HeadLayout, origin: str) -> TrainedWeights:
+    """The head, and the encoder that may lie beside it, under this package's names."""
+    own = list(MlpHead.trained_shapes(spec))
+    published = {
+        **dict(zip((name for name in own if name.endswith("weight")), layout.weights, strict=True)),
+        **dict(zip((name for name in own if name.endswith("bias")), layout.biases, strict=True)),
+    }
+    given = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    head = {name: given.pop(theirs) for name, theirs in published.items() if theirs in given}
+    head = {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in head.items()}
+    prefix = layout.encoder_prefix
+    encoder = {} if prefix is None else {name: given.pop(name) for name in list(given) if name.startswith(prefix)}
+    check_shapes({**head, **given}, MlpHead.trained_shapes(spec), origin, "its published layout")
+    return TrainedWeights(head=head, encoder={name.removeprefix(prefix or ""): encoder[name] for name in encoder})
 
 
 register_head(MlpHead)

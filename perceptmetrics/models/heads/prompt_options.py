@@ -25,8 +25,9 @@ from perceptmetrics.spec.heads import regressor_inputs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["pool_options", "prompt_options"]
+__all__ = ["encoder_options", "pool_options", "prompt_options"]
 
+_PRETRAINED = tuple(OPENAI_CLIP_WEIGHTS.values())
 _REGRESSOR_HIDDEN = (128, 128)  # CLIP-IQA's code; CLIP-UIQA
 
 
@@ -37,6 +38,11 @@ def prompt_options() -> tuple[MetricOption, ...]:
         MetricOption(("positional_embedding",), _with_positional_embedding),
         MetricOption(("prompts", "prompt", "template"), _with_prompts),
     )
+
+
+def encoder_options(metric: MetricSpec) -> tuple[MetricOption, ...]:
+    """`backbone=`, for a CLIP as OpenAI trained it."""
+    return (MetricOption(("backbone",), _with_encoder),) if metric.encoder.weights in _PRETRAINED else ()
 
 
 def pool_options() -> tuple[MetricOption, ...]:

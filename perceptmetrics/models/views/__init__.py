@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from perceptmetrics.models.views.base import Normalization, Rectangle, Variation, View, Window, register_view
 from perceptmetrics.models.views.crops import Crops, Fragments
+from perceptmetrics.models.views.patches import Patches
+from perceptmetrics.models.views.resized import Padded, Scaled, Square
 from perceptmetrics.models.views.whole import CentreCrop, Salient, Whole
 from perceptmetrics.spec.views import VIEWS
 
@@ -24,8 +26,12 @@ __all__ = [
     "Crops",
     "Fragments",
     "Normalization",
+    "Padded",
+    "Patches",
     "Rectangle",
     "Salient",
+    "Scaled",
+    "Square",
     "Variation",
     "View",
     "Views",

@@ -68,7 +68,7 @@ class CentreCrop(View[CentreCropView]):
     def show(self, images: Tensor, normalization: Normalization) -> Tensor:
         """See `View.show`."""
         size = self.spec.size
-        return normalization(centre_crop(resize_short_side(images, size), size))
+        return normalization(centre_crop(resize_short_side(images, size, self.spec.interpolation), size))
 
     def windows(self, height: int, width: int) -> list[list[Window]]:
         """See `View.windows`."""
@@ -82,7 +82,7 @@ class CentreCrop(View[CentreCropView]):
         if not variation.random_resized_crop:
             return self.show(pixels[None], normalization)
         size = self.spec.size
-        return normalization(resize(_random_part(pixels, rng)[None], (size, size)))
+        return normalization(resize(_random_part(pixels, rng)[None], (size, size), self.spec.interpolation))
 
 
 class Salient(View[SalientView]):

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from perceptmetrics.spec import Rename
+
 __all__ = ["read_efficientnet_lite0", "read_timm"]
 
 
 def read_timm(
-    path: Path, expected: Mapping[str, tuple[int, ...]], classifiers: tuple[str, ...], architecture: str
+    path: Path,
+    expected: Mapping[str, tuple[int, ...]],
+    classifiers: tuple[str, ...],
+    architecture: str,
+    renames: tuple[Rename, ...] = (),
 ) -> dict[str, Tensor]:
     """Read the weights of a timm network without its classifier.
 
@@ -30,6 +36,7 @@ def read_timm(
         expected: Names and shapes of the network's tensors without the classifier.
         classifiers: Names of its classifier modules, whose tensors are left out.
         architecture: Name of the network, for the error message.
+        renames: Names of tensors in a published file that differ from timm's; timm's own files are read too.
 
     Returns:
         State dictionary in float32.
@@ -40,11 +47,23 @@ def read_timm(
     dropped = tuple(f"{name}." for name in classifiers)
     tensors = {
         name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in without_counters(read_tensors(path)).items()
+        for name, tensor in _renamed(without_counters(read_tensors(path)), renames).items()
         if name in expected or not name.startswith(dropped)
     }
     check_shapes(tensors, expected, str(path), f"timm's {architecture}")
     return tensors
+
+
+def _renamed(tensors: Mapping[str, Tensor], renames: tuple[Rename, ...]) -> dict[str, Tensor]:
+    """Tensors under timm's names, without those that belong to something else."""
+    own = {}
+    for name, tensor in tensors.items():
+        rename = next((rename for rename in renames if name.startswith(rename.published)), None)
+        if rename is None:
+            own[name] = tensor
+        elif rename.own is not None:
+            own[rename.own + name.removeprefix(rename.published)] = tensor
+    return own
 
 
 def read_efficientnet_lite0(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
