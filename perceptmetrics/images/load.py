@@ -106,6 +106,8 @@ def load_pixels(source: ImageSource, options: DecodeOptions | None = None) -> Te
     options = current_decoding() if options is None else options
     if isinstance(source, Tensor):
         check_tensor(source, dimensions=(3,))
+        if source.device.type == "meta":
+            raise InvalidImageError("The tensor is on the device 'meta', so it has no pixels. Pass one that has.")
         check_unit_range(source)
         return source.to(torch.float32)
     if isinstance(source, np.ndarray):
