@@ -64,7 +64,8 @@ class _SizeCheck(nn.Module):
 
     def forward(self, view: Tensor, scores: Tensor) -> Tensor:
         """Hand the scores on, if the view of shape (N, 3, h, w) is large enough."""
-        for side in view.shape[-2:]:
+        sides: tuple[int | torch.SymInt, ...] = view.shape[-2:]
+        for side in sides:
             if not isinstance(side, int):  # known while tracing, and checked then
                 missing = (torch.scalar_tensor(side, dtype=torch.int64) - self.least).clamp(max=0)
                 # Index 0 of a single 0; or -2 and below, which does not exist.
