@@ -45,8 +45,7 @@ def step(kind, checkpointing, dropout):
         kept[tensor.data_ptr()] = tensor.numel()
         return tensor
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)  # not `seeded`: checkpoints restore the state of the generator that all share
+    with seeded(1):
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             features = encoder(random(4, 3, 64, 64))
         features.square().sum().backward()
