@@ -178,7 +178,14 @@ def median_of_best(result, stage):
 
 
 def test_each_stage_of_the_metric_of_all_images_is_trained_for_its_own_median(train, recipe, data, encoder, tmp_path):
-    settings = ("splits={count: 3, export: all, validation: 0.4}", "train=full", "head_first=true", "patience=6", "epochs=2", "lr=1e-4")
+    settings = (
+        "splits={count: 3, export: all, validation: 0.4}",
+        "train=full",
+        "head_first=true",
+        "patience=6",
+        "epochs=2",
+        "lr=1e-4",
+    )
     settings = (*settings, "optimizer.head_epochs=6", "optimizer.head_lr=5e-2", "loss=mse", "seed=4")
     result = train(recipe(*settings), [data], tmp_path / "run")
     last = {stage.name.stage: len(stage.records) for stage in result.stages if stage.name.split == 3}
