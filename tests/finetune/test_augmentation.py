@@ -157,7 +157,7 @@ def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
     image = torch.empty(1, height, width)
     ours = []
     monkeypatch.setattr(
-        whole, "resize", lambda part, _: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
+        whole, "resize", lambda part, *_: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
     )
 
     def measure(part, height, width):
