@@ -83,6 +83,5 @@ def _digest(tensor: Tensor) -> str:
     content = tensor.detach().contiguous().reshape(-1)
     if content.stride(0) != 1:  # a single number of an expanded tensor
         content = content.clone(memory_format=torch.contiguous_format)
-    content = content.view(torch.uint8).numpy()
-    digest.update(content.data)
+    digest.update(content.view(torch.uint8).numpy().data)
     return digest.hexdigest()
