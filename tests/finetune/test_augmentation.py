@@ -157,7 +157,7 @@ def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
     image = torch.empty(1, height, width)
     ours = []
     monkeypatch.setattr(
-        whole, "resize", lambda part, _: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
+        whole, "resize", lambda part, *_: ours.append(measure(part[0], height, width)) or torch.zeros(1, 3, 8, 8)
     )
 
     def measure(part, height, width):
@@ -177,3 +177,12 @@ def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
     fractions = [part_height * part_width / (height * width) for _, _, part_height, part_width in ours]
     assert min(fractions) > 0.05
     assert max(fractions) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 60), (60, 1), (2, 90), (90, 2)])
+def test_random_part_of_a_very_thin_image_has_pixels(size):
+    views = training_views(CentreCropView(size=8), random_resized_crop=True)
+    for seed in range(40):
+        (shown,) = views.draw(torch.full((3, *size), 128, dtype=torch.uint8), (seed,))
+        assert shown.shape == (1, 3, 8, 8)
+        assert shown.isfinite().all()

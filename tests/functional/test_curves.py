@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -120,3 +121,11 @@ def test_five_parameters_never_fit_worse_than_four_or_than_a_line(pairs):
 def test_points_that_determine_no_curve_of_five_are_refused(xs):
     with pytest.raises(ValueError, match="at least 6 points"):
         fit_logistic5(xs, range(len(xs)))
+
+
+@pytest.mark.parametrize("fit", [fit_logistic4, fit_logistic5])
+def test_curves_are_fitted_to_numbers_of_any_type(fit):
+    xs, ys = [1.0, 2.5, 3.0, 4.5, 4.75, 6.0, 7.0], [2.0, 1.0, 3.5, 3.0, 5.0, 6.5, 6.0]
+    expected = fit(xs, ys)
+    assert fit(xs, list(map(Decimal, ys))) == expected
+    assert fit(list(map(Decimal, xs)), ys) == expected

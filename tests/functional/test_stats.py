@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from decimal import Decimal
 from inspect import signature
 from statistics import NormalDist
 
@@ -214,3 +215,11 @@ def test_the_sign_test_adds_up_both_tails(positive, negative):
     trials = positive + negative
     tail = sum(math.comb(trials, k) for k in range(min(positive, negative) + 1)) / 2**trials
     assert sign_test(positive, negative) == pytest.approx(min(1, 2 * tail))
+
+
+@pytest.mark.parametrize("statistic", [plcc, srcc, krcc, mse, rmse])
+def test_numbers_of_any_type_are_numbers(statistic):
+    xs, ys = [1.0, 2.5, 3.0, 4.5, 4.75, 6.0], [2.0, 1.0, 3.5, 3.0, 5.0, 6.5]
+    expected = statistic(xs, ys)
+    assert statistic(xs, list(map(Decimal, ys))) == expected
+    assert statistic(list(map(Decimal, xs)), ys) == expected

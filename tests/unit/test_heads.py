@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.metrics.lite import LITE_IQA
-from perceptmetrics.models.heads import AntonymHead, CosineHead, MlpHead
-from perceptmetrics.spec import MlpHeadSpec
+from perceptmetrics.models.heads import AntonymHead, CosineHead, MlpHead, antonym
+from perceptmetrics.models.heads.base import HeadMaterial
+from perceptmetrics.models.text_features import TextFeatures
+from perceptmetrics.spec import AntonymHeadSpec, ContextSpec, MlpHeadSpec, PromptPair
 
 ACTIVATIONS = {
     "relu": lambda x: max(0.0, x),
@@ -86,3 +91,62 @@ def test_the_prompts_are_saved_with_the_head():
     head = AntonymHead(normal(2, 2, 8, seed=0), 12.0)
     assert set(head.state_dict()) == {"text_features", "logit_scale"}
     assert not list(head.parameters())
+
+
+def test_perceptron_without_dropout_has_no_layer_for_it():
+    spec = MlpHeadSpec(widths=(4, 3, 1), weights=None)
+    for dropout in (0.0, 0.5):
+        layers = MlpHead(replace(spec, dropout=dropout)).layers
+        assert [layer.p for layer in layers if isinstance(layer, torch.nn.Dropout)] == ([0.5] if dropout else [])
+
+
+class Texts(HeadMaterial):
+    """A text encoder of four channels that gives each text the same features whoever asks."""
+
+    tensors, origin, seed = None, "a test", 3
+
+    def text_encoder(self):
+        return SimpleNamespace(width=4, context_length=77)
+
+    def text_features(self, texts, compute=None):
+        self.asked = list(texts)
+        features = F.normalize(normal(len(texts), 4, seed=9), dim=-1)
+        return TextFeatures(features, 50.0)
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_antonym_head_averages_its_pairs_only_where_its_specification_says_so(average):
+    pairs = tuple(PromptPair(name=name, positive=f"Good {name}.", negative=f"Bad {name}.") for name in ("a", "b", "c"))
+    material = Texts()
+    head = AntonymHead.build(AntonymHeadSpec(pairs=pairs, average=average), material)
+    assert material.asked == ["Good a.", "Bad a.", "Good b.", "Bad b.", "Good c.", "Bad c."]
+    assert head.average is average
+    features = normal(5, 4, seed=1)
+    each = AntonymHead(head.text_features, 50.0)(features)
+    assert each.shape == (5, 3)
+    torch.testing.assert_close(head(features), each.mean(dim=1, keepdim=True) if average else each)
+
+
+def test_random_context_of_a_new_head_has_the_length_of_its_specification(monkeypatch):
+    drawn = []
+    make = antonym.random_context
+    monkeypatch.setattr(
+        antonym, "random_context", lambda *given, **named: drawn.append(make(*given, **named)) or drawn[-1]
+    )
+    pair = PromptPair(name="a", positive="Good.", negative="Bad.")
+    for length in (3, 5):
+        context = ContextSpec(length=length, weights=None)
+        AntonymHead.build(AntonymHeadSpec(pairs=(pair,), context=context), Texts())
+        assert drawn[-1].shape == (length, 4)
+    again = make(4, 5, seed=Texts.seed)
+    assert drawn[-1].equal(again)
+
+
+def test_learned_vectors_are_what_is_trained_of_an_antonym_head():
+    head = AntonymHead(normal(1, 2, 4, seed=0), 50.0)
+    context = normal(3, 4, seed=1)
+    assert head.trained_state(context)["context"] is context
+    with pytest.raises(InvalidSpecError, match=r"Pass the vectors as context="):
+        head.trained_state()
+    head.context = context
+    assert head.trained_state() == {"context": context}

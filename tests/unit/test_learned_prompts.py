@@ -13,6 +13,8 @@ from perceptmetrics import create_metric, metric_info
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.models.encoders import TextEncoder
 from perceptmetrics.models.encoders.clip_text import class_length, tokenize_with_context
+from perceptmetrics.models.heads import antonym
+from perceptmetrics.spec import ContextSpec
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.layouts import read_prompts
 from tests.support import small_clip
@@ -261,3 +263,15 @@ def test_published_prompts_are_downloaded_and_verified(hub, tiny_clips, tmp_path
         metric = create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
         expected = create_metric("clipiqa+", backbone_checkpoint=tiny_clips, checkpoint=path)
     assert torch.equal(metric.head.text_features, expected.head.text_features)
+
+
+@pytest.mark.parametrize("name", ["token_prefix", "token_suffix"])
+def test_half_of_the_token_embeddings_of_a_file_are_not_compared(name, model):
+    """Only both together are the embeddings of a whole prompt."""
+    spec = ContextSpec(length=4, weights=None)
+    text = TextEncoder(model)
+    foreign = {name: random(2, 1 if name == "token_prefix" else 72, WIDTH)}
+    antonym._check_same_clip(spec, CLASSES, text, random(4, WIDTH), foreign)
+    both = {"token_prefix": random(2, 1, WIDTH), "token_suffix": random(2, 72, WIDTH)}
+    with pytest.raises(WeightsError, match="trained with another CLIP"):
+        antonym._check_same_clip(spec, CLASSES, text, random(4, WIDTH), both)
