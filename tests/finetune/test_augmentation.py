@@ -179,7 +179,7 @@ def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
     assert max(fractions) <= 1
 
 
-@pytest.mark.parametrize("size", [(1, 60), (60, 1), (2, 90), (90, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 2), (1, 60), (60, 1), (90, 2)])
 def test_random_part_of_a_very_thin_image_has_pixels(size):
     views = training_views(CentreCropView(size=8), random_resized_crop=True)
     for seed in range(40):

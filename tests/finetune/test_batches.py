@@ -13,6 +13,7 @@ from perceptmetrics.datasets import Split, make_splits
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.data import batch_count, batch_parts, epoch_batches, recipe_splits, training_units
 from perceptmetrics.functional.loss import plcc_loss
+from tests.finetune.observed import published_split
 from tests.finetune.tiny import rated, tiny_recipe, write_pictures
 
 SIZES = [(10,), (7, 31), (64, 5, 3)]
@@ -220,6 +221,10 @@ def test_data_sets_that_differ_too_much_are_refused_with_what_to_do():
 
 def test_images_are_split_as_the_recipe_says(tmp_path):
     data = rated(write_pictures(tmp_path / "pictures", 20))
+    for official in (True, False):
+        stated = published_split(data)
+        (first, *_) = recipe_splits(tiny_recipe(tmp_path, f"splits={{official: {str(official).lower()}}}"), stated)
+        assert np.array_equal(first.test, stated.official_splits[0].test) == official
     settings = ("splits={count: 2, test: 0.3, validation: 0.25, official: false}", "seed=4")
     found = recipe_splits(tiny_recipe(tmp_path, *settings), data)
     expected = make_splits(data, 2, seed=4, test=0.3, validation=0.25, official=False)

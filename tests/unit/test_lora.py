@@ -333,3 +333,18 @@ def test_adapters_of_a_plain_module_are_named_by_their_own_path():
     state = lora_state(module)
     assert {name.partition(".")[0] for name in state} == {"attention"}
     assert sorted(tuple(tensor.shape) for tensor in state.values()) == [(4, WIDTH), (WIDTH, 4)]
+
+
+def test_merged_weight_is_not_trained():
+    projection = switch_on(LoraProjection(nn.Linear(WIDTH, 3 * WIDTH), spec_of()))
+    projection.merge()
+    assert not projection.base.weight.requires_grad
+    projection.unmerge()
+    assert not projection.base.weight.requires_grad
+
+
+def test_adapters_of_an_encoder_are_named_as_its_library_names_their_modules():
+    for kind, (encoder, _) in encoders().items():
+        names = lora_state(encoder)
+        assert names
+        assert all(not name.startswith("network.") for name in names), kind

@@ -18,14 +18,18 @@ from perceptmetrics.spec import (
     ContextSpec,
     CosineHeadSpec,
     CropsView,
+    ExpectedLevelMap,
     FragmentsView,
     LogisticMap,
     MlpHeadSpec,
+    PaddedView,
     PoolSpec,
     PromptHeadSpec,
     PromptPair,
     RegressorSpec,
     SalientView,
+    ScaledView,
+    SquareView,
     ViewsSpec,
     WholeView,
 )
@@ -33,6 +37,7 @@ from perceptmetrics.spec.heads import Activation, FeatureMap
 
 PAIR = PromptPair(name="quality", positive="Good photo.", negative="Bad photo.")
 CROPS = {"height": 40, "width": 30, "size": 16, "count": 5}
+LEVELS = {"lowest": 0.0, "highest": 1.0, "levels": 5}
 PIXELS = "must show at most 100,000,000 pixels of an image"
 WIDTHS = "needs at least an input and an output size, all positive"
 MLP = {"widths": (4, 2, 1), "weights": None}
@@ -116,6 +121,13 @@ REFUSED = [
         {"aggregation": "concat"},
         "PoolSpec.aggregation 'concat' needs a regressor that reads the views side by side.",
     ),
+    (SquareView, {"size": 0}, "SquareView.size must be a positive number of pixels, got 0."),
+    (SquareView, {"size": 10_001}, f"SquareView {PIXELS}, got 1 x 10001 x 10001."),
+    (PaddedView, {"size": 0}, "PaddedView.size must be a positive number of pixels, got 0."),
+    (PaddedView, {"size": 10_001}, f"PaddedView {PIXELS}, got 1 x 10001 x 10001."),
+    (ScaledView, {"divisor": 1}, "ScaledView.divisor must be a whole number above 1, got 1."),
+    (ExpectedLevelMap, LEVELS | {"levels": 1}, "ExpectedLevelMap.levels must be at least 2, got 1."),
+    (ExpectedLevelMap, LEVELS | {"lowest": 1.0}, "ExpectedLevelMap.lowest must be below highest, got (1.0, 1.0)."),
     (AffineMap, {"scale": math.inf, "shift": 0.0}, "AffineMap.scale must be finite, got inf."),
     (AffineMap, {"scale": 1.0, "shift": math.nan}, "AffineMap.shift must be finite, got nan."),
     (LogisticMap, {"scale": math.inf}, "LogisticMap.scale must be finite, got inf."),
@@ -153,6 +165,10 @@ def test_refusal_says_what_was_stated_and_what_may_be(kind, fields, sentence):
         (MlpHeadSpec, {"widths": (2**13, 2**13), "weights": None}),
         (MlpHeadSpec, MLP | {"dropout": 0.0, "input_dropout": 0.99}),
         (RegressorSpec, {"widths": (1, 1), "weights": None}),
+        (SquareView, {"size": 1}),
+        (PaddedView, {"size": 1}),
+        (ScaledView, {"divisor": 2}),
+        (ExpectedLevelMap, LEVELS | {"levels": 2}),
     ],
     ids=str,
 )
@@ -186,3 +202,13 @@ def test_another_trained_file_changes_its_source_alone():
     learned = replace(plain, context=ContextSpec(length=4, weights=None, position="end"))
     assert learned.with_trained_file(source) == replace(learned, context=replace(learned.context, weights=source))
     assert CosineHeadSpec(prompt="x").with_trained_file(source) == CosineHeadSpec(prompt="x")
+
+
+def test_heads_say_what_of_them_is_trained_and_what_training_starts_from():
+    plain = AntonymHeadSpec(pairs=(PAIR,))
+    learned = replace(plain, context=ContextSpec(length=4, weights=None))
+    assert (plain.describe_training(), learned.describe_training()) == ("", "learned context of the prompts")
+    assert MlpHeadSpec(widths=(4, 1), weights=None).describe_training() == "a head"
+    assert CosineHeadSpec(prompt="x").describe_training() == ""
+    assert learned.untrained() == plain
+    assert plain.untrained() == plain

@@ -12,6 +12,8 @@ from perceptmetrics.spec import (
     FragmentsView,
     PatchesView,
     SalientView,
+    ScaledView,
+    SquareView,
     ViewsSpec,
     WholeView,
 )
@@ -61,6 +63,14 @@ def test_windows_of_an_image_that_is_resized_are_fractions_of_it(size):
     assert in_view == (0, 0, 10, 10)
     assert (inside.height, inside.width) == pytest.approx((short / height, short / width), rel=0.1)
     assert (inside.top, inside.left) == pytest.approx(((1 - inside.height) / 2, (1 - inside.width) / 2), abs=0.05)
+    for view, side in (
+        (SquareView(size=12), (12, 12)),
+        (ScaledView(divisor=3), (max(1, height // 3), max(1, width // 3))),
+    ):
+        _, (shown,), (((in_view, inside),),) = shown_and_windows(view, height, width)
+        assert in_view == (0, 0, *side)
+        assert shown.shape[-2:] == side
+        assert inside == (0, 0, 1, 1)
     (((in_view, inside),),) = shown_and_windows(WholeView(max_long_side=20), height, width)[2]
     assert inside == (0, 0, 1, 1)
     assert max(in_view.height, in_view.width) == 20
@@ -78,3 +88,20 @@ def test_views_are_named_by_their_kind_and_numbered_where_there_are_several():
     assert CropsView(height=8, width=8, size=4, count=3).names(3) == ["crop 1", "crop 2", "crop 3"]
     assert CropsView(height=8, width=8, size=4, count=1).names(1) == ["crop 1"]
     assert PatchesView(size=8, stride=8).names(2) == ["patch 1", "patch 2"]
+
+
+def test_fragments_of_a_small_image_come_from_the_enlarged_one():
+    """7 x 21 pixels become 24 x 72, whose 3 x 3 fields of 8 x 24 have cells of 8 x 8."""
+    _, (shown,), (parts,) = shown_and_windows(FragmentsView(grid=3, cell=8), 7, 21)
+    assert shown.shape == (3, 24, 24)
+    assert {(part.in_image.height, part.in_image.width) for part in parts} == {(8 / 24, 8 / 72)}
+    assert [part.in_image.top for part in parts] == pytest.approx([0] * 3 + [1 / 3] * 3 + [2 / 3] * 3)
+    for number, part in enumerate(parts):
+        field = number % 3 / 3
+        assert field - 1e-9 <= part.in_image.left <= field + (24 - 8) / 72 + 1e-9
+
+
+def test_views_know_the_seed_that_they_were_drawn_from():
+    for view in (CropsView(height=9, width=9, size=4, count=2), FragmentsView(grid=2, cell=4), WholeView()):
+        (made,) = Views(ViewsSpec(views=(view,), **PLAIN), 5).views
+        assert made.seed == 5
