@@ -111,13 +111,15 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
         known: The names that would have been understood.
 
     Returns:
-        `"Did you mean 'a' or 'b'?"` when something is near, else the list of all known names.
+        `"Did you mean 'a' or 'b'?"` when something is near, names that begin with `name` first; else the list of all
+        known names.
     """
     candidates = sorted(known)
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}
-    near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=10, cutoff=0.5)
+    near.sort(key=lambda match: not match.startswith(name.lower()))  # what was begun, then what was misspelt
     if near:
-        return f"Did you mean {' or '.join(repr(by_lower_case[match]) for match in near)}?"
+        return f"Did you mean {' or '.join(repr(by_lower_case[match]) for match in near[:3])}?"
     return f"Known: {', '.join(candidates) or 'none'}."
 
 

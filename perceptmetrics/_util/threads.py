@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def run_ahead(
     max_weight: int = 0,
 ) -> Generator[list[T], None, None]:
     """Run batches of tasks and yield the results of each batch, in order.
+
+    Tasks see the context variables of the caller, as they are when it asks for a batch.
 
     Args:
         batches: The tasks of each batch; consumed lazily.
@@ -49,7 +52,7 @@ def run_ahead(
             for batch in batches:
                 weight = 0 if weigh is None else weigh(batch)
                 waiting += weight
-                submitted.append(([pool.submit(task) for task in batch], weight))
+                submitted.append(([pool.submit(copy_context().run, task) for task in batch], weight))
                 while len(submitted) > ahead or (waiting > max_weight and submitted):
                     futures, weight = submitted.popleft()
                     yield [future.result() for future in futures]

@@ -69,7 +69,7 @@ def attention_maps(
     """
     headed = headed_encoder(metric, encoder)
     headed.check(heads)
-    pixels = load_pixels(image)
+    pixels = load_pixels(image, metric.decoding)
     height, width = pixels.shape[-2:]
     dtype = next((metric.encoder if encoder is None else encoder).parameters()).dtype
     views: list[list[ViewValues]] = [[] for _ in heads]

@@ -76,7 +76,7 @@ def view_scores(metric: Metric, image: ImageSource, *, label: str | None = None,
         InvalidImageError: The image cannot be read.
     """
     check_several_views(metric)
-    pixels = load_pixels(image)
+    pixels = load_pixels(image, metric.decoding)
     height, width = pixels.shape[-2:]
     groups = metric.views.windows(height, width)
     windows = [tuple(view) for group in groups for view in group]

@@ -22,7 +22,7 @@ from perceptmetrics.explain.results import ExplainedHead, ExplainedImage, Explan
 from perceptmetrics.explain.saliency import check_differentiable, saliency_map
 from perceptmetrics.functional.image import resize, shrink_to_long_side
 from perceptmetrics.images.decode import decode_ahead
-from perceptmetrics.images.load import load_image
+from perceptmetrics.images.load import load_pixels, to_unit_float
 from perceptmetrics.models.encoders import Encoder
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import first_failure
@@ -180,7 +180,7 @@ def _most_changed_first(
 def _scored(metric: Metric, images: Sequence[str | os.PathLike[str]]) -> _Ranked:
     """Score the images, in the given order."""
     scored, failed = [], []
-    for decoded in decode_ahead(images):
+    for decoded in decode_ahead(images, options=metric.decoding):
         name = os.fspath(cast("str", decoded.source))
         if decoded.pixels is None:
             failed.append(ScoredImage(name, error=str(decoded.error)))
@@ -192,7 +192,7 @@ def _scored(metric: Metric, images: Sequence[str | os.PathLike[str]]) -> _Ranked
 
 
 def _explained(metric: Metric, scored: _Candidate, how: _How) -> ExplainedImage:
-    image = _shrunk(scored, how.max_side)
+    image = _shrunk(metric, scored, how.max_side)
     if scored.changes is not None:
         heads = _heads(metric, image, how.heads, scored.changes, how.pretrained, how.max_side)
         image = replace(image, heads=heads)
@@ -203,8 +203,8 @@ def _explained(metric: Metric, scored: _Candidate, how: _How) -> ExplainedImage:
     return image
 
 
-def _shrunk(scored: _Candidate, max_side: int) -> ExplainedImage:
-    image = load_image(scored.name)
+def _shrunk(metric: Metric, scored: _Candidate, max_side: int) -> ExplainedImage:
+    image = to_unit_float(load_pixels(scored.name, metric.decoding))
     shrunk = resize(image[None], canvas_size(image.shape[-2], image.shape[-1], max_side))[0].clamp(0, 1)
     pixels = shrunk.mul(255).round().byte().permute(1, 2, 0).numpy()
     return ExplainedImage(name=scored.name, pixels=pixels, scores=scored.scores)
@@ -230,7 +230,7 @@ def _heads(
 
 def _with_saliency(metric: Metric, image: ExplainedImage, how: _How) -> ExplainedImage:
     """Add the saliency, smoothed because single pixels are noise to the eye."""
-    pixels = load_image(image.name)
+    pixels = to_unit_float(load_pixels(image.name, metric.decoding))
     shrunk = shrink_to_long_side(pixels[None], how.saliency_side)[0].clamp(0, 1)
     size = None if shrunk.shape == pixels.shape else (int(shrunk.shape[-2]), int(shrunk.shape[-1]))
     source = image.name if size is None else shrunk

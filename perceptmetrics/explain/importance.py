@@ -167,7 +167,7 @@ class _Run:
         """Measure each image and collect the results."""
         names, failed, scores, changes = [], [], [], []
         count = len(self._sources)
-        for index, decoded in enumerate(decode_ahead(self._sources)):
+        for index, decoded in enumerate(decode_ahead(self._sources, options=self._metric.decoding)):
             name = _name(decoded.source, index)
             if decoded.pixels is None:
                 failed.append(ScoredImage(name, error=str(decoded.error)))

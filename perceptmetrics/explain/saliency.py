@@ -89,7 +89,7 @@ def saliency_map(
     if samples < 1 or noise < 0:
         raise InvalidOptionError(f"samples must be at least 1 and noise at least 0, got {samples!r} and {noise!r}.")
     check_differentiable(metric)
-    loaded = load_pixels(image)
+    loaded = load_pixels(image, metric.decoding)
     scores = metric.score_batch(loaded[None])[0]
     pixels = to_unit_float(loaded).to(metric.device)
     index = output_index(metric, scores, label)

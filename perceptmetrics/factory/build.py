@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
+from perceptmetrics._util.modules import on_cpu_unless_stated
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.factory.encoder_pair import EncoderPair, Material
@@ -41,6 +43,8 @@ __all__ = [
 ]
 
 _REGRESSOR = "regressor."
+_ALIGNMENT = 64
+_PRECISIONS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,7 @@ class Files:
 
 
 @torch.inference_mode(mode=False)  # inference tensors cannot enter autograd later, and other metrics may share these
+@on_cpu_unless_stated()
 def build_metric(
     spec: MetricSpec, files: Files, placement: Placement, *, precision: Precision | None = None, seed: int = 0
 ) -> Metric:
@@ -78,9 +83,10 @@ def build_metric(
 
     Raises:
         WeightsError: A file is missing, corrupt, or does not fit.
-        InvalidOptionError: The device or the precision is not possible.
+        InvalidOptionError: The device, the precision or the seed is not possible.
     """
-    _check_device(placement.device)
+    _check_placement(placement)
+    _check_seed(seed)
     trained = open_trained(spec, files)
     encoders = open_encoders(spec, trained, encoder_file(spec, trained, files), placement, seed)
     tensors, regressor = split_tensors(trained)
@@ -114,6 +120,7 @@ def _pool_of(spec: MetricSpec, regressor: dict[str, torch.Tensor], origin: str) 
 
 
 @torch.inference_mode(mode=False)
+@on_cpu_unless_stated()
 def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> Encoder | None:
     """Build the encoder of a metric as it was before the metric was trained.
 
@@ -127,7 +134,9 @@ def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> 
 
     Raises:
         WeightsError: A file is missing, or does not fit.
+        InvalidOptionError: The device or the precision is not possible.
     """
+    _check_placement(placement)
     is_tuned = spec.encoder.lora is not None or spec.encoder.in_trained_file
     tuned = open_trained(spec, files) if is_tuned else None
     if tuned is None:
@@ -144,13 +153,29 @@ def pretrained_encoder(spec: MetricSpec, files: Files, placement: Placement) -> 
     return load_image_encoder(plain, file, placement=placement)
 
 
-def _check_device(device: torch.device | str | None) -> None:
+def _check_placement(placement: Placement) -> None:
+    """Check that a metric can be where it is wanted, in the precision that is wanted.
+
+    Raises:
+        InvalidOptionError: It cannot.
+    """
+    device, dtype = placement
+    if dtype is not None and dtype not in _PRECISIONS:
+        known = ", ".join(map(str, _PRECISIONS))
+        raise InvalidOptionError(f"dtype must be one of {known}, or None for float32, got {dtype!r}.")
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # no such device, no driver
+    except (RuntimeError, AssertionError, TypeError) as error:  # no such device, no driver
+        known = "'cpu', 'cuda' or 'mps'" if "device type at start" in str(error) else "'cpu'"
+        reason = "" if "device type at start" in str(error) else f" {first_line(error)}"
         raise InvalidOptionError(
-            f"The metric cannot be put on the device {str(device)!r}: {first_line(error)} Try 'cpu'."
+            f"The metric cannot be put on the device {device!r}.{reason} Pass device={known}."
         ) from error
+
+
+def _check_seed(seed: object) -> None:
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not -(2**63) <= seed < 2**64:
+        raise InvalidOptionError(f"seed must be an integer of 64 bits, such as 0, got {seed!r}.")
 
 
 def open_trained(spec: MetricSpec, files: Files) -> TunedWeights | None:
@@ -185,9 +210,17 @@ def split_tensors(trained: TunedWeights | None) -> tuple[dict[str, torch.Tensor]
     """The tensors of the head, None for a head that starts at random, and those of the regressor."""
     if trained is None:
         return None, {}
-    tensors = trained.trained.head
+    tensors = {name: _aligned(tensor) for name, tensor in trained.trained.head.items()}
     regressor = {name.removeprefix(_REGRESSOR): tensors[name] for name in tensors if name.startswith(_REGRESSOR)}
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(_REGRESSOR)}, regressor
+
+
+def _aligned(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor that begins at a multiple of 64 bytes, as those of PyTorch do, but not those of a memory-mapped file.
+
+    The last bit of a score can depend on it. A metric is to score as its copies do.
+    """
+    return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
 
 
 def open_encoders(

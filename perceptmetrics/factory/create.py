@@ -10,6 +10,7 @@ from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
 from perceptmetrics.factory.folder import find_spec, read_folder
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
+from perceptmetrics.images.options import decode_options
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.losses import LossSign, LossTarget, PerceptualLoss, Reduction
 from perceptmetrics.weights.resolve import ResolveOptions
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Unpack
 
+    from perceptmetrics.images.options import IccHandling
     from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.models.prompts import PromptsOption
@@ -44,6 +46,8 @@ class MetricOptions(TypedDict, total=False):
     cache_dir: PathLike | None
     local_files_only: bool
     seed: int
+    icc: IccHandling | None
+    max_image_pixels: int | None
     prompts: PromptsOption | None
     prompt: str | None
     template: str | None
@@ -108,6 +112,8 @@ def create_metric(
     cache_dir: PathLike | None = None,
     local_files_only: bool = False,
     seed: int = 0,
+    icc: IccHandling | None = None,
+    max_image_pixels: int | None = None,
     **options: Any,
 ) -> Metric | PerceptualLoss:
     """Create a metric, ready to score.
@@ -134,6 +140,9 @@ def create_metric(
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download. `HF_HUB_OFFLINE=1` has the same effect.
         seed: Seed of whatever the metric draws at random.
+        icc: What colour profiles of images do that the metric reads: `"convert"` converts the colours to sRGB,
+            `"ignore"` takes the numbers as they are, as most other libraries do. None to convert.
+        max_image_pixels: Largest number of pixels of an image that the metric reads; None for 179 million.
         **options: Options of the metric; `clipiqa` takes `prompts`, `prompt`, `template`, `backbone` and
             `positional_embedding`, `clip_uiqa` also `aggregation` and `regressor`, `perceptclip_iqa` takes `crops`,
             `crop_mode` and `raw`, `liqe` takes `patches`, `liqe_mix` also `output`, and `qualiclip` `temperature`.
@@ -158,6 +167,7 @@ def create_metric(
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
     metric = build_metric(spec, files, Placement(device, dtype), precision=precision, seed=seed)
+    metric.decoding = decode_options(icc, max_image_pixels)
     if checkpointing:
         metric.encoder.checkpointing = True
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric

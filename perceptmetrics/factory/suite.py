@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.models.metric import Metric
-from perceptmetrics.models.metric_base import MetricBase
+from perceptmetrics.models.metric_base import MetricBase, common_decoding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from torch.nn.modules.module import _IncompatibleKeys
 
     from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.views import Views
@@ -38,7 +40,8 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
         **create_options: Passed to `create_metric` for each of the names: `device`, `dtype`, `cache_dir`, ...
 
     Raises:
-        InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices.
+        InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices or decode
+            images in different ways.
 
     Example:
         >>> import torch
@@ -62,40 +65,71 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
             )
         if len({metric.device for metric in made}) > 1:
             raise InvalidOptionError("The metrics of a suite must be on one device; move them there first.")
+        self.decoding = common_decoding(made)
         self.metrics = nn.ModuleList(made)
-        self._plan = _plan(made)
-        self.register_load_state_dict_post_hook(_plan_anew)  # type: ignore[no-untyped-call]
+        self._plan = _planned(made)
+        self.close()
 
     @property
     def device(self) -> torch.device:
         """Where the encoders live."""
-        return self._plan[0][0].device
+        return self._members()[0].device
 
     @property
     def reads_prompts(self) -> bool:
         """Whether one of the metrics compares each image with a text of its own."""
-        return any(metric.reads_prompts for metric, _, _ in self._plan)
+        return any(metric.reads_prompts for metric in self._members())
 
     def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a batch; the columns of all metrics side by side. See `MetricBase.forward_batch`."""
         views: dict[int, list[Tensor]] = {}
         features: dict[tuple[int, int], list[Tensor]] = {}
         columns = []
-        for metric, encoder, view in self._plan:
-            if id(view) not in views:
-                views[id(view)] = view(images)
-            key = (id(encoder), id(view))
-            if key not in features:
-                features[key] = encoder.encode(views[id(view)])
+        metrics = self._members()
+        for metric, (encoder, view) in zip(metrics, self._plan, strict=True):
+            if view not in views:
+                views[view] = metrics[view].views(images)
+            if (encoder, view) not in features:
+                features[encoder, view] = metrics[encoder].encode(views[view])
             own = prompts if metric.reads_prompts else None
-            columns.append(metric.score_features(features[key], images.shape[0], own))
+            columns.append(metric.score_features(features[encoder, view], images.shape[0], own))
         return torch.cat(columns, dim=1)
+
+    def requires_grad_(self, requires_grad: bool = True) -> MetricSuite:
+        """Let all weights train, or freeze them; see `Metric.requires_grad_`."""
+        for metric in self._members():
+            metric.requires_grad_(requires_grad)
+        return self.open() if requires_grad else self.close()
+
+    def train(self, mode: bool = True) -> MetricSuite:
+        """Switch to training mode, except for what is frozen in the metrics."""
+        self.training = mode
+        for metric in self._members():
+            metric.train(mode)
+        return self
+
+    def opened(self) -> MetricSuite:
+        """See `Closed.opened`; the metrics are open too."""
+        shown = super().opened()
+        shown.metrics = nn.ModuleList([metric.opened() for metric in self._members()])
+        return shown
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
+        """As for any module; what the metrics have in common is found again."""
+        loaded = super().load_state_dict(state_dict, strict, assign)
+        self._plan = _planned(self._members())
+        return loaded
 
     def to_output(self, rows: Tensor) -> dict[str, Tensor]:
         """Scores by the metric's name: shape (N,), or (N, K) for a metric with K labels."""
-        metrics = [metric for metric, _, _ in self._plan]
+        metrics = self._members()
         columns = torch.split(rows, [max(1, len(metric.labels)) for metric in metrics], dim=1)
         return {metric.metric_name: metric.to_output(part) for metric, part in zip(metrics, columns, strict=True)}
+
+    def _members(self) -> list[Metric]:
+        return list(self.metrics)  # type: ignore[arg-type]
 
 
 def _metric(one: str | os.PathLike[str] | Metric, create_options: dict[str, Any]) -> Metric:
@@ -108,18 +142,15 @@ def _metric(one: str | os.PathLike[str] | Metric, create_options: dict[str, Any]
     return one
 
 
-def _plan(metrics: Sequence[Metric]) -> list[tuple[Metric, Metric, Views]]:
-    """For each metric, the metric whose encoder and the views that are to be used."""
-    plan: list[tuple[Metric, Metric, Views]] = []
-    for metric in metrics:
-        view = next((other for _, _, other in plan if _same_views(other, metric.views)), metric.views)
-        encoder = next((other for _, other, _ in plan if _same_encoder(other, metric)), metric)
-        plan.append((metric, encoder, view))
-    return plan
-
-
-def _plan_anew(suite: MetricSuite, *_: object) -> None:
-    suite._plan = _plan([metric for metric, _, _ in suite._plan])  # noqa: SLF001 - a method that PyTorch calls
+def _planned(metrics: Sequence[Metric]) -> list[tuple[int, int]]:
+    """For each metric, the indices of the first metrics with the same encoder and with the same views."""
+    return [
+        (
+            next(index for index, other in enumerate(metrics) if _same_encoder(other, metric)),
+            next(index for index, other in enumerate(metrics) if _same_views(other.views, metric.views)),
+        )
+        for metric in metrics
+    ]
 
 
 def _same_views(one: Views, other: Views) -> bool:

@@ -237,9 +237,6 @@ def _read_converted(slim: Path, spec: MetricSpec) -> TunedWeights | None:
     if record is None or not slim.is_file() or file_sha256(slim) != record.get("sha256"):
         return None
     trained = read_trained(slim)
-    # The last bit of a score can depend on where a head's tensors begin: at a multiple of 64 bytes in memory and in a
-    # released file, but not in the slim one. The second metric is to score as the first does.
-    trained = replace(trained, head={name: tensor.clone() for name, tensor in trained.head.items()})
     if trained.base is None or not _is_intact(_encoder_path(trained.base), trained.base):
         return None
     try:

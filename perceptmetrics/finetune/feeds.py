@@ -24,6 +24,7 @@ from perceptmetrics._util.threads import run_ahead
 from perceptmetrics.errors import DatasetError, InvalidImageError
 from perceptmetrics.images.decode import default_workers
 from perceptmetrics.images.load import load_pixels
+from perceptmetrics.images.options import current_decoding
 from perceptmetrics.models.views import Variation
 from perceptmetrics.spec.plain import to_plain
 from perceptmetrics.weights.cached_tensors import keep_tensors, recall_tensors
@@ -167,10 +168,7 @@ class PixelFeed:
 
 
 def read_image(dataset: LabelledImages, index: int) -> Tensor:
-    """Read an image of a data set.
-
-    Returns:
-        Shape (3, H, W), uint8, or float32 in [0, 1] if the file has more than 8 bits.
+    """Read an image of a data set: shape (3, H, W), uint8, or float32 in [0, 1] if the file has more than 8 bits.
 
     Raises:
         DatasetError: It cannot be read; the message names data set and image.
@@ -224,7 +222,7 @@ class FeatureFeed:
         self._dataset, self._metric, self._views, self._recipe = dataset, metric, views, recipe
         self._folder, self._flips = folder, possible_flips(recipe)
         self._draws_one = views.only is not None and views.only.draws_one
-        self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._flips])
+        self._key = json.dumps([identity, to_plain(views.spec), views.seed, self._flips, current_decoding().icc])
         self._unwritten: dict[int, dict[str, Tensor]] = {}
         chunks = [range(start, min(start + _CHUNK, len(dataset))) for start in range(0, len(dataset), _CHUNK)]
         for number, chunk in enumerate(chunks):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import warnings
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import torch
 import torch.distributed
 
 from perceptmetrics._util.version import __version__
+from perceptmetrics._util.warnings import quiet
 from perceptmetrics.errors import InvalidOptionError, MissingExtraError
 
 try:
@@ -111,8 +111,8 @@ class Processes:
 
     def prepare(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
         """Prepare model and optimizer for all processes."""
-        with warnings.catch_warnings():  # older versions of PyTorch lack the replacement
-            warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
+        # Older versions of PyTorch lack the replacement.
+        with quiet(category=FutureWarning, message="`broadcast_buffers` is deprecated"):
             prepared: tuple[nn.Module, Any] = self._accelerator.prepare(model, optimizer)
         return prepared
 

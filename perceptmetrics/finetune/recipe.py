@@ -18,6 +18,7 @@ from perceptmetrics.finetune.recipe_sections import (
     TrainedPart,
     one_of,
 )
+from perceptmetrics.images.options import IccHandling
 from perceptmetrics.spec import LoraSpec, Task, ViewSpec
 from perceptmetrics.spec.checks import require, require_text
 from perceptmetrics.spec.views import VIEWS
@@ -59,6 +60,8 @@ class Recipe:
         report: What the table of results shows.
         score_map: How raw outputs of a head of layers become scores: `"identity"`, with a line fitted to the ratings
             and folded into the head, or `"logistic"`, which keeps scores inside [0, 1].
+        icc: What colour profiles of images do: `"convert"` converts the colours to sRGB, `"ignore"` takes the numbers
+            as they are. Score with the same option.
         checkpointing: Activation checkpointing of the encoder: recompute activations in the backward pass to save
             memory.
         shuffle_labels: Whether labels are assigned to random images: a control, whose test results must be at chance.
@@ -86,6 +89,7 @@ class Recipe:
     splits: SplitRecipe = field(default_factory=SplitRecipe)
     report: ReportRecipe = field(default_factory=ReportRecipe)
     score_map: Literal["identity", "logistic"] = "identity"
+    icc: IccHandling = "convert"
     checkpointing: bool = False
     shuffle_labels: bool = False
     seed: int = 0
@@ -134,6 +138,7 @@ class Recipe:
             self.score_map in ("identity", "logistic"),
             f"score_map must be 'identity' or 'logistic', got {self.score_map!r}.",
         )
+        require(self.icc in get_args(IccHandling), one_of("icc", self.icc, IccHandling))
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")
         require(
             self.splits.validation > 0 or (len(self.optimizer.lr) == 1 and self.optimizer.patience is None),

@@ -43,6 +43,7 @@ from perceptmetrics.finetune.start import encoder_identity, find_source
 from perceptmetrics.finetune.state import NullObserver, Observer
 from perceptmetrics.finetune.trainer import RunContext
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
+from perceptmetrics.images.options import DecodeOptions, decoding
 from perceptmetrics.weights.resolve import ResolveOptions
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def finetune(
     specs = run_specs(recipe, datasets)
     source = find_source(recipe, specs[0], lookup, stated)
     with (
+        decoding(DecodeOptions(icc=recipe.icc)),
         explain_full_disk(folder, "continue with --resume (resume=True)"),
         training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes,
     ):

@@ -124,7 +124,7 @@ def start(recipe: Recipe, specs: Sequence[MetricSpec], source: EncoderSource, se
         load_strictly(pool.regressor or nn.Sequential(), regressor, origin.name)
     heads = [min(index, len(metrics) - 1) for index in range(len(recipe.data))]
     prompts = None if recipe.prompts is None or text is None else _prompts(specs[0], recipe.prompts, text, seed)
-    learner = Learner(metrics, heads, prompts)
+    learner = Learner([metric.open() for metric in metrics], heads, prompts)
     set_trainable(learner, recipe)
     if not any(weight.requires_grad for weight in learner.parameters()):
         raise InvalidSpecError(

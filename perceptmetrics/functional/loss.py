@@ -1,11 +1,21 @@
-"""Losses that train predictors of human ratings, and a loss for distributions over labels."""
+"""Losses that train predictors of human ratings, and a loss for distributions over labels.
+
+They compute in float32 or better, whatever the precision of what they are given.
+"""
 
 from __future__ import annotations
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, linalg
 
+from perceptmetrics.functional.score import at_least_float32
+
 __all__ = ["charbonnier_loss", "label_divergence", "plcc_loss", "ranking_loss"]
+
+_LEAST_DEVIATION = 1e-3  # of predictions; where they are closer to one another, the gradient does not grow any more
 
 
 def plcc_loss(prediction: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
@@ -14,15 +24,28 @@ def plcc_loss(prediction: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
     Args:
         prediction: Shape (N,), N >= 2.
         target: Shape (N,).
-        eps: Keeps the gradient finite when either vector is constant.
+        eps: Standard deviation below which either vector counts as constant, so that there is no correlation.
 
     Returns:
-        Scalar in [0, 1]; 0 for perfect correlation, 0.5 for none.
+        Scalar in [0, 1]; 0 for perfect correlation, 0.5 for none. The gradient grows as the predictions come closer to
+        one another, but no more once their standard deviation is below 1e-3.
     """
-    prediction = prediction - prediction.mean()
-    target = target - target.mean()
-    norms: Tensor = linalg.vector_norm(prediction) * linalg.vector_norm(target)
-    return (1 - (prediction * target).sum() / (norms + eps)) / 2
+    prediction, deviation = _centred(prediction, eps)
+    target, spread = _centred(target, eps)
+    share = (deviation / (_LEAST_DEVIATION * math.sqrt(len(prediction)))).clamp(max=1).detach()
+    fixed = prediction.detach()
+    prediction = fixed + share * (prediction - fixed)  # the same numbers with a part of the gradient
+    return (1 - (prediction * target).sum() / (deviation * spread)) / 2
+
+
+def _centred(values: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Numbers minus their mean, and the norm of these, which is not below that of rounding errors."""
+    values = at_least_float32(values)
+    rounding = 4 * torch.finfo(values.dtype).eps * values.detach().abs().amax()
+    centred = values - values.mean()
+    least = math.sqrt(len(values)) * rounding.clamp(min=eps)
+    norm: Tensor = linalg.vector_norm(centred)
+    return centred, torch.maximum(norm, least)
 
 
 def ranking_loss(
@@ -41,7 +64,7 @@ def ranking_loss(
     Returns:
         Scalar.
     """
-    shortfall = margin - (better - worse)
+    shortfall = margin - (at_least_float32(better) - at_least_float32(worse))
     cost = softness * F.softplus(shortfall / softness) if softness > 0 else F.relu(shortfall)
     return (cost if weight is None else weight * cost).mean()
 
@@ -57,7 +80,7 @@ def charbonnier_loss(prediction: Tensor, target: Tensor, eps: float = 1e-6) -> T
     Returns:
         Scalar, at least `sqrt(eps)`.
     """
-    distance: Tensor = ((prediction - target).square() + eps).sqrt()
+    distance: Tensor = ((at_least_float32(prediction) - at_least_float32(target)).square() + eps).sqrt()
     return distance.mean()
 
 
@@ -74,5 +97,5 @@ def label_divergence(outputs: Tensor, target: Tensor) -> Tensor:
     Returns:
         Shape (N,), at least 0.
     """
-    log_probabilities = F.log_softmax(outputs, dim=-1)
-    return F.kl_div(log_probabilities, target.expand_as(outputs), reduction="none").sum(dim=-1)
+    log_probabilities = F.log_softmax(at_least_float32(outputs), dim=-1)
+    return F.kl_div(log_probabilities, at_least_float32(target).expand_as(outputs), reduction="none").sum(dim=-1)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["antonym_probability", "signed_log"]
+__all__ = ["antonym_probability", "at_least_float32", "signed_log"]
 
 
 def antonym_probability(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
@@ -21,10 +21,11 @@ def antonym_probability(image_features: Tensor, text_features: Tensor, logit_sca
         logit_scale: The factor itself (about 100 in CLIP), not its logarithm.
 
     Returns:
-        Shape (..., P), in [0, 1].
+        Shape (..., P), in [0, 1], in float32 or better.
     """
-    directions = text_features[:, 0] - text_features[:, 1]
-    return torch.sigmoid(logit_scale * F.normalize(image_features, dim=-1) @ directions.T)
+    images, texts = at_least_float32(image_features), at_least_float32(text_features)
+    directions = texts[:, 0] - texts[:, 1]
+    return torch.sigmoid(logit_scale * F.normalize(images, dim=-1) @ directions.T)
 
 
 def signed_log(values: Tensor) -> Tensor:
@@ -37,3 +38,8 @@ def signed_log(values: Tensor) -> Tensor:
         Same shape.
     """
     return values.sign() * values.abs().log1p()
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """The same numbers in float32, or in float64 if that is what they are in. Half precision is too coarse for sums."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

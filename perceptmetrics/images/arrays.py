@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["check_tensor", "check_unit_range", "from_array", "to_unit_float"]
 
 RANGE_TOLERANCE = 1e-4
+_FLOATING_POINT = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def to_unit_float(pixels: Tensor) -> Tensor:
@@ -33,6 +34,8 @@ def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
     Raises:
         InvalidImageError: It is not a floating-point tensor of such a shape, or has no pixels.
     """
+    if images.is_nested:
+        raise InvalidImageError("Expected a tensor, got a nested one. Pass a list of tensors: list(x.unbind()).")
     shape = tuple(images.shape)
     if images.ndim not in dimensions:
         shapes = " or ".join("(N, 3, H, W)" if dimension == 4 else "(3, H, W)" for dimension in dimensions)
@@ -40,10 +43,16 @@ def check_tensor(images: Tensor, dimensions: tuple[int, ...] = (3, 4)) -> None:
     if images.shape[-3] != 3:
         hint = " It looks like channels-last; use .movedim(-1, -3)." if images.shape[-1] == 3 else ""
         raise InvalidImageError(f"Expected 3 channels (RGB) in dimension {images.ndim - 3}, got shape {shape}.{hint}")
-    if not images.is_floating_point():
+    if images.layout != torch.strided:
+        raise InvalidImageError(f"Expected a dense tensor, got one with the layout {images.layout}. Use x.to_dense().")
+    if images.dtype not in _FLOATING_POINT:
+        advice = "x.float() / 255 for 8-bit pixels"
+        if images.is_floating_point():
+            advice = "x.float(); 16, 32 and 64 bits are read"
+        elif images.is_complex():
+            advice = "x.real, if the image is there"
         raise InvalidImageError(
-            f"Expected a floating-point tensor with values in [0, 1], got {images.dtype}. "
-            "Convert it first: x.float() / 255 for 8-bit pixels."
+            f"Expected a floating-point tensor with values in [0, 1], got {images.dtype}. Convert it first: {advice}."
         )
     if images.numel() == 0:
         raise InvalidImageError(f"The image has no pixels: shape {shape}. Height, width and batch must be positive.")

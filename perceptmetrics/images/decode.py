@@ -19,6 +19,8 @@ from perceptmetrics.images.sources import NamedImage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from perceptmetrics.images.options import DecodeOptions
+
 __all__ = ["Decoded", "decode_ahead", "default_workers"]
 
 _AHEAD_PER_WORKER = 4
@@ -41,12 +43,15 @@ def default_workers() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def decode_ahead(sources: Iterable[T], workers: int | None = None) -> Iterator[Decoded[T]]:
+def decode_ahead(
+    sources: Iterable[T], workers: int | None = None, options: DecodeOptions | None = None
+) -> Iterator[Decoded[T]]:
     """Decode images in threads, a bounded number ahead and bounded bytes of those that come encoded.
 
     Args:
         sources: Anything that `load_pixels` takes, with or without a name; consumed lazily.
         workers: Number of threads; 0 decodes in the calling thread, None means `default_workers()`.
+        options: See `load_pixels`.
 
     Yields:
         One result per source, in order. If an image cannot be read, its result holds the error.
@@ -57,7 +62,7 @@ def decode_ahead(sources: Iterable[T], workers: int | None = None) -> Iterator[D
     workers = default_workers() if workers is None else workers
     if workers < 0:
         raise InvalidOptionError(f"workers must be 0 (decode in the calling thread) or more, got {workers}.")
-    tasks = ([partial(_decode, source)] for source in sources)
+    tasks = ([partial(_decode, source, options)] for source in sources)
     ahead = _AHEAD_PER_WORKER * workers
     results = run_ahead(
         tasks, workers=workers, ahead=ahead, name="perceptmetrics-decode", weigh=_bytes_of, max_weight=MAX_HELD_BYTES
@@ -74,10 +79,10 @@ def _bytes_of(tasks: Sequence[Callable[[], Decoded[T]]]) -> int:
     return sum(len(content) for content in contents if isinstance(content, (bytes, bytearray)))
 
 
-def _decode(source: T) -> Decoded[T]:
+def _decode(source: T, options: DecodeOptions | None) -> Decoded[T]:
     if not isinstance(source, NamedImage):
         try:
-            return Decoded(source, load_pixels(source), None)
+            return Decoded(source, load_pixels(source, options), None)
         except InvalidImageError as error:
             return Decoded(source, None, error)
     if source.source is None:
@@ -85,7 +90,7 @@ def _decode(source: T) -> Decoded[T]:
     if isinstance(source.source, InvalidImageError):
         return Decoded(source, None, source.source)
     try:
-        return Decoded(source, load_pixels(source.source), None)
+        return Decoded(source, load_pixels(source.source, options), None)
     except InvalidImageError as error:
         has_name = str(error).startswith(source.name)
         return Decoded(source, None, error if has_name else InvalidImageError(f"{source.name}: {error}"))

@@ -34,10 +34,11 @@ from perceptmetrics.images.addresses import is_address, read_address
 from perceptmetrics.images.arrays import check_tensor, check_unit_range, from_array, to_unit_float
 from perceptmetrics.images.limits import MAX_FILE_BYTES, check_size
 from perceptmetrics.images.opening import explain_corruption, open_image
-from perceptmetrics.images.options import DEFAULT_DECODING, DecodeOptions, IccHandling
+from perceptmetrics.images.options import DecodeOptions, IccHandling, current_decoding, decode_options
 from perceptmetrics.images.orientation import ORIENTATION, orientation_of, upright, upright_array
 from perceptmetrics.images.pillow import DECODING_ERRORS, load_strictly
 from perceptmetrics.images.pixels import pixels_of, pixels_of_samples
+from perceptmetrics.images.profiles import Profile, profile_of
 from perceptmetrics.images.sixteen_bits import has_sixteen_bit_colour, read_sixteen_bits
 from perceptmetrics.images.tiff import has_odd_planes, meaning_of_samples, prepare_tiff, tiff_orientation
 from perceptmetrics.images.tiff_planes import read_planes
@@ -61,15 +62,16 @@ ImageSource: TypeAlias = (
 _log = logging.getLogger(__name__)
 
 
-def load_image(source: ImageSource, *, icc: IccHandling = "convert", max_image_pixels: int | None = None) -> Tensor:
+def load_image(source: ImageSource, *, icc: IccHandling | None = None, max_image_pixels: int | None = None) -> Tensor:
     """Load one image as the canonical tensor.
 
     Args:
         source: A path, or an address such as `s3://bucket/photo.jpg`; encoded bytes, or a binary file that holds them;
             a PIL image; an array in uint8, uint16 or float in [0, 1] of shape (H, W) or (H, W, C) with C = 1 (grey),
             2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); or a float tensor of shape (3, H, W) in [0, 1].
-        icc: See `images.options.DecodeOptions`.
-        max_image_pixels: See `images.options.DecodeOptions`.
+        icc: `"convert"` converts the colours to sRGB as the image's profile says, `"ignore"` takes the numbers as they
+            are. None to convert, or as `images.options.decoding` says.
+        max_image_pixels: Largest number of pixels; None for 179 million, see `images.options.DecodeOptions`.
 
     Returns:
         Shape (3, H, W), RGB, float32 in [0, 1].
@@ -84,15 +86,15 @@ def load_image(source: ImageSource, *, icc: IccHandling = "convert", max_image_p
         >>> load_image(np.full((4, 6), 255, dtype=np.uint8)).shape
         torch.Size([3, 4, 6])
     """
-    return to_unit_float(load_pixels(source, DecodeOptions(icc=icc, max_image_pixels=max_image_pixels)))
+    return to_unit_float(load_pixels(source, decode_options(icc, max_image_pixels)))
 
 
-def load_pixels(source: ImageSource, options: DecodeOptions = DEFAULT_DECODING) -> Tensor:
+def load_pixels(source: ImageSource, options: DecodeOptions | None = None) -> Tensor:
     """Decode one image and check it, but keep 8-bit pixels as uint8.
 
     Args:
         source: See `load_image`.
-        options: How to decode it; tensors and arrays are taken as they are.
+        options: How to decode it; tensors and arrays are taken as they are. None for `current_decoding()`.
 
     Returns:
         Shape (3, H, W), RGB; uint8 in 0..255, or float32 in [0, 1].
@@ -101,14 +103,17 @@ def load_pixels(source: ImageSource, options: DecodeOptions = DEFAULT_DECODING) 
         InvalidImageError: See `load_image`.
         MissingExtraError: See `load_image`.
     """
+    options = current_decoding() if options is None else options
     if isinstance(source, Tensor):
         check_tensor(source, dimensions=(3,))
+        if source.device.type == "meta":
+            raise InvalidImageError("The tensor is on the device 'meta', so it has no pixels. Pass one that has.")
         check_unit_range(source)
         return source.to(torch.float32)
     if isinstance(source, np.ndarray):
         return from_array(source)
     if isinstance(source, Image.Image):
-        return _from_pil_image(source)
+        return _from_pil_image(source, options)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_encoded(io.BytesIO(source), f"image of {len(source)} bytes", options)
     if hasattr(source, "read"):
@@ -156,10 +161,16 @@ def _from_encoded(stream: IO[bytes], name: str, options: DecodeOptions) -> Tenso
                 samples = read_sixteen_bits(image, open_file)
             else:
                 load_strictly(image)
-                decoded = upright(image, _stored_orientation(image))
-                _check_decoded_size(decoded, announced, name)
-                return pixels_of(decoded, name, meaning)
-            return pixels_of_samples(upright_array(samples, _stored_orientation(image)), meaning, image.info)
+                _check_decoded_size(image, announced, name)
+                profile = _profile(image, name, options, stream)
+                return pixels_of(upright(image, _stored_orientation(image)), name, meaning, profile)
+            profile = _profile(image, name, options, stream)
+            upright_samples = upright_array(samples, _stored_orientation(image))
+            return pixels_of_samples(upright_samples, name, meaning, profile, image.info)
+
+
+def _profile(image: Image.Image, name: str, options: DecodeOptions, stream: IO[bytes] | None = None) -> Profile | None:
+    return profile_of(image, name, stream) if options.icc == "convert" else None
 
 
 def _grey_samples(stream: IO[bytes], name: str, options: DecodeOptions) -> NDArray[Any]:
@@ -170,7 +181,7 @@ def _grey_samples(stream: IO[bytes], name: str, options: DecodeOptions) -> NDArr
         return np.array(image)
 
 
-def _from_pil_image(image: Image.Image) -> Tensor:
+def _from_pil_image(image: Image.Image, options: DecodeOptions) -> Tensor:
     name = "PIL image"
     with explain_corruption(name):
         if image.width == 0 or image.height == 0:
@@ -179,7 +190,8 @@ def _from_pil_image(image: Image.Image) -> Tensor:
         prepare_tiff(image, name)
         meaning = meaning_of_samples(image)
         load_strictly(image)
-        return pixels_of(upright(image, _orientation(image)), name, meaning)
+        profile = _profile(image, name, options)
+        return pixels_of(upright(image, _orientation(image)), name, meaning, profile)
 
 
 def _stored_orientation(image: Image.Image) -> int:

@@ -1,15 +1,33 @@
-"""How images are decoded: the one set of options, which a metric carries to every place that reads images for it."""
+"""How images are decoded: the one set of options for all places that read images.
+
+A metric may have options of its own (`create_metric(icc=...)`), which hold for what it scores. All else, such as the
+images of a data set, is read with those of the block `with decoding(options):`, and outside of any with the defaults.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+import contextlib
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 
-__all__ = ["DEFAULT_DECODING", "DecodeOptions", "IccHandling", "OversizedImageError", "check_pixel_count"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "DEFAULT_DECODING",
+    "DecodeOptions",
+    "IccHandling",
+    "OversizedImageError",
+    "check_pixel_count",
+    "current_decoding",
+    "decode_options",
+    "decoding",
+]
 
 IccHandling: TypeAlias = Literal["convert", "ignore"]
 
@@ -60,6 +78,33 @@ class DecodeOptions:
 
 
 DEFAULT_DECODING = DecodeOptions()
+_current: ContextVar[DecodeOptions] = ContextVar("decoding", default=DEFAULT_DECODING)
+
+
+@contextlib.contextmanager
+def decoding(options: DecodeOptions | None) -> Iterator[None]:
+    """Decode images as `options` say wherever the block, and threads that it starts to read images, decode any.
+
+    Args:
+        options: How to decode; None to leave it as it is.
+    """
+    token = _current.set(current_decoding() if options is None else options)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def decode_options(icc: IccHandling | None, max_image_pixels: int | None) -> DecodeOptions | None:
+    """Options of which some are stated and the others as `current_decoding()` has them; None where none is stated."""
+    stated: dict[str, Any] = {"icc": icc, "max_image_pixels": max_image_pixels}
+    stated = {name: value for name, value in stated.items() if value is not None}
+    return replace(current_decoding(), **stated) if stated else None
+
+
+def current_decoding() -> DecodeOptions:
+    """The options of the innermost block `with decoding(options):`, or the defaults."""
+    return _current.get()
 
 
 def check_pixel_count(size: tuple[int, int], name: str, options: DecodeOptions) -> None:

@@ -11,13 +11,13 @@ import contextlib
 import logging
 import os
 import pickle
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from perceptmetrics._util.warnings import quiet
 from perceptmetrics.errors import ClusterError, InvalidOptionError, MissingExtraError, first_line
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS
@@ -251,8 +251,7 @@ def _known_names(part: Part, known: Mapping[str, ScoredImage], known_in: Mapping
 
 def _import_ray() -> ModuleType:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Ray's own deprecations
+        with quiet():  # of Ray's own deprecations
             import ray
             import ray.data
 
@@ -268,9 +267,28 @@ def _cluster(ray: ModuleType) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    for variable, value in _LOCAL_SETTINGS.items():
-        os.environ.setdefault(variable, value)
+    with _settings():
+        yield from _own_cluster(ray)
+
+
+@contextlib.contextmanager
+def _settings() -> Iterator[None]:
+    """Settings of a cluster of our own: variables that the user has not set, and a quiet log; afterwards as before."""
+    added = {name: value for name, value in _LOCAL_SETTINGS.items() if name not in os.environ}
+    os.environ.update(added)
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def _own_cluster(ray: ModuleType) -> Iterator[None]:
+    """Connect to a cluster, or start one on this machine; disconnect at the end."""
     local = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if os.environ.get("RAY_ADDRESS") else local))

@@ -225,13 +225,15 @@ class PerceptualMetric(torchmetrics.Metric):
             self._defaults["score_sum"] = self._defaults["score_sum"].to(torch.float32)  # type: ignore[union-attr]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PerceptualMetric:
-        """Copy everything except the frozen weights, which are shared."""
-        for tensor in itertools.chain(self.metric.parameters(), self.metric.buffers()):
-            if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
-                memo[id(tensor)] = nn.Parameter(tensor.detach(), requires_grad=False)
+        """Copy everything except the frozen weights, which are shared until one of the metrics trains."""
+        encoder = self.metric.encoder
+        for weight in self.metric.parameters():
+            if not weight.requires_grad:
+                memo[id(weight)] = nn.Parameter(weight.detach(), requires_grad=False)
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         copied.__setstate__(deepcopy(self.__getstate__(), memo))
+        copied.metric.encoder.shared = encoder.shared.with_copy(encoder)
         return copied
 
     def __repr__(self) -> str:

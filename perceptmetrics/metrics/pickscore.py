@@ -30,7 +30,7 @@ PICKSCORE = MetricSpec(
         paper="Kirstain et al.: Pick-a-Pic: An Open Dataset of User Preferences for Text-to-Image Generation. "
         "NeurIPS 2023",
         paper_url="https://arxiv.org/abs/2305.01569",
-        licence="None stated for the weights (the Hub page has no licence tag)",
+        licence="Not stated for the weights (the Hub page has no licence tag)",
         training_data="Pick-a-Pic: choices of users between generated images of their prompt.",
         limits=f"Only the middle square is seen. {PREFERENCE_LIMITS}",
     ),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from perceptmetrics.errors import InvalidSpecError, WeightsError
 from perceptmetrics.functional.low_rank import draw_kept, low_rank_linear
 from perceptmetrics.models.encoders.attention import FusedAttention
+from perceptmetrics.models.encoders.base import Encoder
 from perceptmetrics.spec.encoders import ATTENTION_PARTS, AttentionPart, LoraSpec
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ def attach_lora(module: nn.Module, spec: LoraSpec) -> list[str]:
     ]
     for parent, name, attention in replacements:
         setattr(parent, name, attention)
+    if isinstance(module, Encoder):
+        module.may_train = True
     adapted = []
     for path, attention in list(module.named_modules()):
         for name in _FUSED_NAMES:

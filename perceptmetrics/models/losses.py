@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from perceptmetrics._util.modules import on_cpu_unless_stated
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, nearest_names
 from perceptmetrics.functional.loss import label_divergence
-from perceptmetrics.images.load import check_tensor
+from perceptmetrics.models.closed import conversion_only, let_follow_its_input, note_other_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.models.metric_base import Prompts
 
@@ -30,9 +34,10 @@ class PerceptualLoss(nn.Module):
     """Distance of a metric's score from its best value, to be minimised.
 
     The sign follows from the metric: where higher is better the loss is `upper - score` (`-score` when the range
-    is open), where lower is better `score - lower`. Gradients reach the pixels; the metric itself is frozen, so
-    it adds nothing to an optimizer. It also adds nothing to a state dictionary: a checkpoint of the network that is
-    trained need not carry the metric, and loads without it. (`loss.metric.state_dict()` has its weights.)
+    is open), where lower is better `score - lower`. Gradients reach the pixels; the metric itself is frozen and
+    no submodule, so nothing that is done to a module that contains the loss changes it, and it adds nothing to
+    `parameters()`, `buffers()` and `state_dict()`: a checkpoint of the network that is trained does not carry the
+    metric, and loads without it. `to(device)` and its like reach it. (`loss.metric.state_dict()` has its weights.)
 
     Args:
         metric: The metric.
@@ -62,9 +67,6 @@ class PerceptualLoss(nn.Module):
         torch.Size([2, 3, 64, 64])
     """
 
-    weight: Tensor
-    distribution: Tensor | None
-
     def __init__(
         self,
         metric: Metric,
@@ -81,22 +83,20 @@ class PerceptualLoss(nn.Module):
         if sign not in ("auto", "raw"):
             raise InvalidOptionError(f"sign must be 'auto' or 'raw', got {sign!r}.")
         label, distribution = _resolve_target(metric, target, sign)
-        self.metric = metric
+        self.metric: Metric
+        self.__dict__["metric"] = metric  # an attribute, but no submodule, which a parent could train
         self.target = label
         self.reduction = reduction
         self.sign = sign
         self.score: Tensor | None = None
-        self.register_buffer("weight", _checked_weight(weight).to(metric.device), persistent=False)
-        self.register_buffer(
-            "distribution", None if distribution is None else distribution.to(metric.device), persistent=False
-        )
+        self.weight = _checked_weight(weight).to(metric.device)
+        self.distribution = None if distribution is None else distribution.to(metric.device)
         if checkpointing:
             metric.encoder.checkpointing = True
-        self._absent_prefix: str | None = None
-        self.register_load_state_dict_pre_hook(_look_for_weights)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_post_hook(_forgive_absent_weights)  # type: ignore[no-untyped-call]
 
-    def forward(self, images: Tensor, target: Tensor | None = None, prompts: Prompts | None = None) -> Tensor:
+    def forward(
+        self, images: Tensor, target: Tensor | None = None, prompts: Prompts | None = None, *, validate: bool = False
+    ) -> Tensor:
         """Loss of a batch.
 
         Args:
@@ -104,17 +104,18 @@ class PerceptualLoss(nn.Module):
             target: For a loss made with a distribution: those of this batch in its place, shape (N, K) or (K,). Its
                 values are not checked, so that no device is waited for.
             prompts: For a metric that compares each image with a text of its own: see `Metric.forward`.
+            validate: Whether to check that all values are finite and in [0, 1], which waits for the device.
 
         Returns:
             Scalar, or shape (N,) for `reduction="none"`.
 
         Raises:
-            InvalidImageError: Not a tensor of images.
+            InvalidImageError: Not a tensor of images; with `validate` also NaN, infinite, or not in [0, 1].
             InvalidOptionError: Weight or distribution are for another number of images.
         """
         if not isinstance(images, Tensor):
             raise InvalidImageError(f"A loss takes a tensor of shape (N, 3, H, W), got {type(images).__name__}.")
-        check_tensor(images)
+        self.metric.check_images(images, values=validate)
         images = images if images.ndim == 4 else images[None]
         count = images.shape[0]
         if self.weight.numel() not in (1, count):
@@ -129,14 +130,40 @@ class PerceptualLoss(nn.Module):
             )
         wanted = self.distribution if target is None else target
         distances = self._distances(images, prompts) if wanted is None else self._divergences(images, wanted)
-        loss = self.weight * distances
+        loss = self.weight.to(distances.device) * distances
         if self.reduction == "none":
             return loss
         return loss.mean() if self.reduction == "mean" else loss.sum()
 
-    def state_dict(self, *_: Any, destination: Any = None, **__: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Nothing: a loss is not part of what is trained; see the class."""
-        return OrderedDict() if destination is None else destination
+    def apply(self, fn: Callable[[nn.Module], None]) -> Self:
+        """Nothing: `apply` comes from a module that contains the loss, to initialise weights."""
+        del fn
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training mode, which does not concern a frozen metric."""
+        self.training = mode
+        if not self.metric.closed:
+            self.metric.train(mode)
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Convert the metric, and move what the loss itself has to the same device, in its own precision."""
+        self.metric._apply(fn, recurse)  # noqa: SLF001 - as PyTorch calls it
+        device = conversion_only(fn)(self.weight).device
+        self.weight = self.weight.to(device)
+        self.distribution = None if self.distribution is None else self.distribution.to(device)
+        return self
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *_: object) -> None:
+        """Load nothing; an older state dictionary may hold weights of the metric."""
+        note_other_weights(self.metric, state_dict, prefix, "metric.")
+
+    def _replicate_for_data_parallel(self) -> Self:
+        """For `DataParallel`: the metric follows its input to the device."""
+        replica: Self = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
+        let_follow_its_input(replica)
+        return replica
 
     def _distances(self, images: Tensor, prompts: Prompts | None) -> Tensor:
         """Shape (N,): how far the scores are from the best one, or the scores themselves."""
@@ -162,6 +189,7 @@ class PerceptualLoss(nn.Module):
         return label_divergence(outputs, wanted.to(outputs))
 
 
+@on_cpu_unless_stated()
 def _resolve_target(metric: Metric, target: LossTarget | None, sign: LossSign) -> tuple[str | None, Tensor | None]:
     """The label, or the distribution over labels, that a target stands for."""
     if not isinstance(target, (Mapping, Tensor)):
@@ -200,6 +228,7 @@ def _by_label(target: Mapping[str, float], labels: tuple[str, ...]) -> Tensor:
     return torch.tensor([float(target.get(label, 0.0)) for label in labels])
 
 
+@on_cpu_unless_stated()
 def _checked_weight(weight: float | Tensor) -> Tensor:
     if not isinstance(weight, (Tensor, int, float)) or (isinstance(weight, Tensor) and weight.ndim > 1):
         given = f"shape {tuple(weight.shape)}" if isinstance(weight, Tensor) else repr(weight)
@@ -208,17 +237,3 @@ def _checked_weight(weight: float | Tensor) -> Tensor:
     if not values.isfinite().all():
         raise InvalidOptionError(f"weight must be finite, got {weight!r}.")
     return values
-
-
-def _look_for_weights(loss: PerceptualLoss, state: Mapping[str, Any], prefix: str, *_: object) -> None:
-    """Before loading: whether the dictionary has anything for this loss."""
-    found = any(name.startswith(prefix) for name in state)
-    loss._absent_prefix = None if found else prefix  # noqa: SLF001 - a method that PyTorch calls
-
-
-def _forgive_absent_weights(loss: PerceptualLoss, incompatible: Any) -> None:
-    """After loading: weights that no checkpoint carries are not missing."""
-    prefix = loss._absent_prefix  # noqa: SLF001 - a method that PyTorch calls
-    if prefix is not None:
-        missing = incompatible.missing_keys
-        missing[:] = [name for name in missing if not name.startswith(prefix)]

@@ -36,7 +36,8 @@ class Prediction(TypedDict):
 class Metric(MetricBase[Tensor]):
     """A no-reference metric of how people perceive images.
 
-    Made by `create_metric`. Its parameters are frozen: it gives gradients to pixels, none to weights.
+    Made by `create_metric`. Its parameters are frozen: it gives gradients to pixels, none to weights. Nothing that is
+    done to a module that contains it changes that; only `requires_grad_(True)` on the metric itself does.
 
     Args:
         spec: What the metric is.
@@ -135,6 +136,8 @@ class Metric(MetricBase[Tensor]):
         Returns:
             Features of shapes (N * V, D), in float32 unless the encoder's own precision is higher.
         """
+        if not torch.compiler.is_compiling():
+            self._check_weights()
         dtype = next(self.encoder.parameters()).dtype
         encoded = [self.encoder(group.to(dtype)) for group in groups]
         return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
@@ -215,14 +218,35 @@ class Metric(MetricBase[Tensor]):
         return predictions[0] if is_single_image(images) else predictions
 
     def requires_grad_(self, requires_grad: bool = True) -> Metric:
-        """Freeze all weights or let them train; what trains is no longer shared with other metrics."""
-        self.encoder.requires_grad_(requires_grad)
-        return super().requires_grad_(requires_grad)
+        """Let all weights train, or freeze them; what trains is not shared with other metrics.
+
+        A metric that trains is an ordinary module: one that contains it sees its weights, in `parameters()` and in
+        `state_dict()`. A frozen metric is closed to it.
+        """
+        for part in self._all_parts():
+            part.requires_grad_(requires_grad)
+        return self.open() if requires_grad else self.close()
 
     def train(self, mode: bool = True) -> Metric:
         """Switch to training mode, except for the frozen parts, which stay in eval mode."""
         super().train(mode)
-        for part in self.children():
-            if not any(parameter.requires_grad for parameter in part.parameters()):
-                part.eval()
+        for part in self._all_parts():
+            part.train(mode and any(parameter.requires_grad for parameter in part.parameters()))
         return self
+
+    def _all_parts(self) -> tuple[nn.Module, ...]:
+        """Views, encoder, head and pool, whether the metric is open or closed."""
+        return self.views, self.encoder, self.head, self.pool
+
+    def _check_weights(self) -> None:
+        """Refuse to score with weights that train, or were changed, without the metric's knowledge."""
+        self.encoder.shared.check_unchanged()
+        if self.closed and torch.is_grad_enabled() and not self.encoder.may_train:
+            thawed = sum(parameter.requires_grad for parameter in self.encoder.parameters())
+            if thawed:
+                raise InvalidOptionError(
+                    f"{thawed} weights of the frozen metric {self.metric_name!r} require gradients, although the "
+                    "metric was not asked to train, so an optimizer would change it. Freeze them again with "
+                    "metric.requires_grad_(False). To train the metric call metric.requires_grad_(True) in place of "
+                    "setting its parameters; metric.encoder.requires_grad_(False) then leaves the head alone to train."
+                )

@@ -16,16 +16,19 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.images.arrays import check_unit_range
 from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, batches_by_size
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.find import is_file_pattern
 from perceptmetrics.images.load import ImageSource, check_tensor
+from perceptmetrics.images.options import DecodeOptions, current_decoding
 from perceptmetrics.images.sources import NamedImage, find_sources, is_container
+from perceptmetrics.models.closed import Closed
 
-__all__ = ["MetricBase", "Prompts", "is_single_image", "single_images"]
+__all__ = ["MetricBase", "Prompts", "common_decoding", "is_single_image", "single_images"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -33,8 +36,16 @@ Prompts: TypeAlias = "str | Iterable[str] | Tensor"
 """One text for all images, the text of each, or text features of each, shape (N, D): see `Metric.encode_prompts`."""
 
 
-class MetricBase(nn.Module, ABC, Generic[T_co]):
-    """Scores images; `T_co` is the form in which scores are returned."""
+class MetricBase(Closed, ABC, Generic[T_co]):
+    """Scores images; `T_co` is the form in which scores are returned.
+
+    It is frozen, and closed to a module that contains it, until its own `requires_grad_(True)` is called.
+
+    Attributes:
+        decoding: How it decodes the images that it scores; None for `images.options.current_decoding()`.
+    """
+
+    decoding: DecodeOptions | None = None
 
     @property
     @abstractmethod
@@ -66,32 +77,56 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
         self,
         images: Tensor | Sequence[Tensor] | ImageSource | Iterable[ImageSource],
         prompts: Prompts | None = None,
+        *,
+        validate: bool = False,
     ) -> T_co:
         """Score images, with gradients to the pixels when tensors are given.
 
-        Only type and shape of tensors are checked, so that no device is waited for; values far outside
-        [0, 1] give meaningless scores. `score` checks them.
+        Unless `validate` is on, only type and shape of tensors are checked, so that no device is waited for; values
+        far outside [0, 1] give meaningless scores. `score` always checks them.
 
         Args:
             images: Tensor of shape (N, 3, H, W) or (3, H, W), RGB in [0, 1], on the metric's device; or a list of
                 tensors (3, H_i, W_i) of any sizes. Anything else goes to `score`.
             prompts: For a metric that compares each image with a text of its own (`reads_prompts`): the text of each
                 image, one text for all, or text features of each, shape (N, D), which `Metric.encode_prompts` gives.
+            validate: Whether to check that all values of tensors are finite and in [0, 1], which waits for the device.
 
         Returns:
             Shape (N,), or (N, K) for a metric with K labels; float32. A suite returns a dictionary of them.
 
         Raises:
-            InvalidImageError: Not floating point, not three channels, or too small for the encoder.
+            InvalidImageError: Not floating point, not three channels, or too small for the encoder; with `validate`
+                also NaN, infinite, or not in [0, 1].
             InvalidOptionError: Prompts are missing, too few or too many, or the metric reads none.
         """
         if isinstance(images, Tensor):
-            check_tensor(images)
+            self.check_images(images, values=validate)
             batch = images if images.ndim == 4 else images[None]
             return self.to_output(self.forward_batch(batch, self._prompts_of(prompts, len(batch))))
         if isinstance(images, (list, tuple)) and images and all(isinstance(image, Tensor) for image in images):
-            return self.to_output(self._forward_list(images, self._prompts_of(prompts, len(images))))
+            return self.to_output(self._forward_list(images, self._prompts_of(prompts, len(images)), validate))
         return self.score(images, prompts)
+
+    def check_images(self, images: Tensor, dimensions: tuple[int, ...] = (3, 4), *, values: bool = False) -> None:
+        """Check a tensor that is to be scored.
+
+        Args:
+            images: Should have shape (3, H, W) or (N, 3, H, W).
+            dimensions: Allowed numbers of dimensions.
+            values: Whether to check the values too, which waits for the device.
+
+        Raises:
+            InvalidImageError: It is no tensor of images.
+        """
+        check_tensor(images, dimensions)
+        if (images.device.type == "meta") != (self.device.type == "meta"):
+            raise InvalidImageError(
+                f"The tensor is on the device {str(images.device)!r} and the metric on {str(self.device)!r}. On 'meta' "
+                "there are neither pixels nor weights: make both on a device with memory, such as 'cpu'."
+            )
+        if values:
+            check_unit_range(images)
 
     def score(
         self,
@@ -127,7 +162,7 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
         given = self._given_prompts(prompts)
 
         def pixels() -> Iterator[tuple[int, Tensor]]:
-            for index, decoded in enumerate(decode_ahead(single_images(images), workers)):
+            for index, decoded in enumerate(decode_ahead(single_images(images), workers, self.decoding)):
                 if decoded.pixels is None:
                     raise InvalidImageError(f"Image {index}: {decoded.error}") from decoded.error
                 if self.reads_prompts:
@@ -154,15 +189,20 @@ class MetricBase(nn.Module, ABC, Generic[T_co]):
 
         Returns:
             Shape (N, K), float32, on the CPU; `to_output` brings it into the form that users get.
+
+        Raises:
+            InvalidOptionError: The metric has no weights, since it was moved to the device `"meta"`.
         """
+        if self.device.type == "meta":
+            raise InvalidOptionError("The metric is on the device 'meta' and has no weights. Make it again.")
         with torch.autocast(self.device.type, enabled=False):  # a score does not depend on who asks for it
             return self.forward_batch(images, prompts).cpu()
 
-    def _forward_list(self, images: Sequence[Any], prompts: Sequence[str] | Tensor | None) -> Tensor:
+    def _forward_list(self, images: Sequence[Any], prompts: Sequence[str] | Tensor | None, validate: bool) -> Tensor:
         by_size: dict[tuple[torch.Size, torch.dtype], list[int]] = {}
         for index, image in enumerate(images):
             with _naming([index]):
-                check_tensor(image, dimensions=(3,))
+                self.check_images(image, dimensions=(3,), values=validate)
             by_size.setdefault((image.shape, image.dtype), []).append(index)
         rows: dict[int, Tensor] = {}
         for indices in by_size.values():
@@ -230,6 +270,21 @@ def _naming(indices: Sequence[int]) -> Iterator[None]:
         yield
     except InvalidImageError as error:
         raise InvalidImageError(f"Image {', '.join(map(str, indices))}: {error}") from error
+
+
+def common_decoding(metrics: Iterable[MetricBase[Any]]) -> DecodeOptions | None:
+    """How metrics that score the same images decode them.
+
+    Raises:
+        InvalidOptionError: They decode them in different ways.
+    """
+    stated = [metric.decoding for metric in metrics]
+    if len({decoding or current_decoding() for decoding in stated}) > 1:
+        raise InvalidOptionError(
+            "Metrics that score the same images must decode them in one way. Create them with the same icc= and "
+            "max_image_pixels=."
+        )
+    return next((decoding for decoding in stated if decoding is not None), None)
 
 
 def is_single_image(images: object) -> bool:

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from perceptmetrics.models.shared_tensors import own_what_trains
+
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from perceptmetrics.spec import PoolSpec, RegressorSpec
 
 __all__ = ["Pool"]
@@ -38,6 +42,12 @@ class Pool(nn.Module):
         if self.regressor is not None:
             pooled = self.regressor(pooled)
         return pooled
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze the regressor or let it train; what trains is not shared."""
+        super().requires_grad_(requires_grad)
+        own_what_trains(self)
+        return self
 
 
 def _perceptron(spec: RegressorSpec) -> nn.Sequential:

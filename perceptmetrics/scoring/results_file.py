@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -134,7 +133,7 @@ class ResultsFile:
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
-        rows: Iterable[ScoredImage] = _read_journal(self.journal)
+        rows: Iterable[ScoredImage] = _read_journal(self.journal, self._columns)
         if self._order is not None:
             by_name = {**self.done, **{row.name: row for row in rows}}
             stored: Callable[[str], str] = valid_text if self._format == "parquet" else str
@@ -187,9 +186,10 @@ class ResultsFile:
                     f"{self.journal} is corrupt: its first line does not name the columns. Delete it."
                 )
             require_same_columns(self.journal, first["columns"], self._columns)
-            windows = deque((row.window for row in _read_journal(self.journal)), maxlen=1)
-            rows = (row for row in _read_journal(self.journal) if row.window is None or row.window not in windows)
-            return list(rows), first.get("origin", {})
+            rows = list(_read_journal(self.journal, self._columns))
+            last = rows[-1].window if rows else None
+            whole = [row for row in rows if row.window is None or row.window != last]
+            return whole, first.get("origin", {})
         if self.output.exists():
             finished = read_finished(self.output, self._format, self._columns)
             return finished.rows, finished.origin
@@ -233,19 +233,34 @@ def _journal_line(row: ScoredImage) -> str:
     return json.dumps(record) + "\n"
 
 
-def _read_journal(path: Path) -> Iterator[ScoredImage]:
+def _read_journal(path: Path, columns: Sequence[str]) -> Iterator[ScoredImage]:
+    """The whole rows of a journal. The images of corrupt ones are scored again."""
     with _open(path) as stream:
         stream.readline()
         for record in map(_parse_line, stream):
-            if record.keys() == {"name", "scores", "error", "window"} and isinstance(record["scores"], dict):
+            if _is_row(record, columns):
                 yield ScoredImage(**record)
+
+
+def _is_row(record: dict[str, Any], columns: Sequence[str]) -> bool:
+    if record.keys() != {"name", "scores", "error", "window"}:
+        return False
+    scores, error = record["scores"], record["error"]
+    return (
+        isinstance(record["name"], str)
+        and isinstance(scores, dict)
+        and (error is None or isinstance(error, str))
+        and (record["window"] is None or type(record["window"]) is int)
+        and (error is not None or scores.keys() == set(columns))
+        and all(type(score) in (int, float) for score in scores.values())
+    )
 
 
 def _parse_line(line: str) -> dict[str, Any]:
     """Parse a line of the journal; empty if it is corrupt, as a killed run may leave it. Its image is scored again."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

@@ -18,6 +18,8 @@ __all__ = ["read_parquet_rows", "require_pyarrow", "valid_text", "write_parquet_
 
 _ORIGIN = b"perceptmetrics"
 _ROWS_PER_GROUP = 65_536
+_TEXTS = {"string", "large_string"}
+_NUMBERS = {"float", "double"}
 
 
 def require_pyarrow() -> None:
@@ -68,10 +70,22 @@ def read_parquet_rows(path: Path) -> tuple[list[str], dict[str, str], Iterator[S
 
     with _damage_named():
         schema = read_schema(path)
-    names = list(schema.names)
+        names, types = list(schema.names), [str(kind) for kind in schema.types]
     if names[:1] != ["image"] or names[-1:] != ["error"]:
         raise NotScoresError(f"its columns are {', '.join(names) or 'none'}")
-    return names[1:-1], json.loads((schema.metadata or {}).get(_ORIGIN, b"{}")), _rows(path)
+    if not {types[0], types[-1]} <= _TEXTS or not set(types[1:-1]) <= _NUMBERS:
+        raise NotScoresError(f"its columns hold {', '.join(types)}")
+    return names[1:-1], _origin((schema.metadata or {}).get(_ORIGIN, b"{}")), _rows(path)
+
+
+def _origin(document: bytes) -> dict[str, str]:
+    try:
+        origin = json.loads(document)
+    except (ValueError, RecursionError) as error:
+        raise NotScoresError("what it says of its origin is no JSON") from error
+    if not isinstance(origin, dict):
+        raise NotScoresError("what it says of its origin is no object")
+    return origin
 
 
 def _rows(path: Path) -> Iterator[ScoredImage]:
@@ -81,6 +95,8 @@ def _rows(path: Path) -> Iterator[ScoredImage]:
         for group in table.iter_batches(batch_size=_ROWS_PER_GROUP):
             for cells in group.to_pylist():
                 name, error = cells.pop("image"), cells.pop("error")
+                if name is None:
+                    raise NotScoresError("it has a row without an image")
                 yield ScoredImage(name, {} if error is not None else cells, error)
 
 
@@ -90,7 +106,7 @@ def _damage_named() -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the system's, not pyarrow's
             raise
         raise NotScoresError(first_line(error)) from error

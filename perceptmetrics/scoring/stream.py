@@ -95,7 +95,7 @@ def score_images(
             ready.update(zip(batch.indices, rows, strict=True))
 
     named = (_named(source, index, known) for index, source in enumerate(sources))
-    for index, decoded in enumerate(decode_ahead(named, workers)):
+    for index, decoded in enumerate(decode_ahead(named, workers, suite.decoding)):
         name = decoded.source.name
         if windows.begins(decoded.source.container):
             score_all(batcher.flush())

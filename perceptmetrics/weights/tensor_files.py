@@ -11,7 +11,9 @@ import json
 import os
 import pickle
 import re
+import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,6 +38,16 @@ _LONGEST_HEADER = 10**7  # the largest of an encoder has some 100,000 bytes
 _MOST_REPEATED = 4  # a tensor may have several names
 _BLOCK = 2**20
 
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,  # a compression or a version that does not exist
+    OSError,  # an offset that does not exist
+    RuntimeError,  # parts that claim to be encrypted
+    ValueError,
+)
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 _UNWRAP = ("state_dict", "params", "model")
@@ -185,19 +197,28 @@ def check_archive(path: Path) -> None:
     Raises:
         WeightsError: A part of the archive is corrupt.
     """
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        _check_members(archive, path)
-        for member in _data_members(archive):
-            try:
-                with archive.open(member) as stream:
-                    while stream.read(_BLOCK):
-                        pass
-            except zipfile.BadZipFile as error:
-                raise WeightsError(
-                    f"{path} is corrupt: the checksum of its part {member.filename!r} is wrong. Fetch it again."
-                ) from error
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive, path)
+            for member in _data_members(archive):
+                _check_member(archive, member, path)
+    except WeightsError:
+        raise
+    except _ARCHIVE_ERRORS as error:
+        raise WeightsError(f"{path} is a corrupt archive: {error}. Fetch it again.") from error
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    with archive.open(member) as stream:
+        try:
+            while stream.read(_BLOCK):
+                pass
+        except zipfile.BadZipFile as error:
+            raise WeightsError(
+                f"{path} is corrupt: the checksum of its part {member.filename!r} is wrong. Fetch it again."
+            ) from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:

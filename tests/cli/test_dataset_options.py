@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perceptmetrics.apps.cli.options import parse_dataset_options, parse_options_of_several
+from perceptmetrics.apps.cli.values import parse_dataset_options, parse_options_of_several
 from perceptmetrics.errors import InvalidOptionError
 
 

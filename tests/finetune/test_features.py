@@ -16,6 +16,7 @@ from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, encoder_identity, start
 from perceptmetrics.images.load import load_pixels
+from perceptmetrics.images.options import DecodeOptions, decoding
 from perceptmetrics.models.views import Views
 from perceptmetrics.spec import CropsView
 from tests.finetune.tiny import rated, write_pictures
@@ -169,3 +170,11 @@ def test_training_sees_one_of_the_crops_and_scoring_all(make):
         assert shown.shape == (1, 64)
         seen.add(int((kept == shown).all(dim=1).nonzero()[0, 0]))
     assert seen == set(range(12))  # three crops of four mirror images
+
+
+def test_features_depend_on_what_profiles_do(make):
+    make()
+    with decoding(DecodeOptions(icc="ignore")):
+        assert make()[1] > 0
+        assert make()[1] == 0
+    assert make()[1] == 0

@@ -106,7 +106,7 @@ def test_registering_again_adds_what_is_new_and_changes_nothing_else(tiny_clipiq
 
 
 def test_names_of_theirs_are_taken_only_when_that_is_asked_for():
-    with pytest.raises(InvalidOptionError, match=r"named clipiqa, clipiqa\+.* override=True"):
+    with pytest.raises(InvalidOptionError, match=r"named arniqa, .* clipiqa, clipiqa\+.* override=True"):
         register_with_pyiqa(prefix="")
     assert dict(DEFAULT_CONFIGS) == THEIRS
     assert register_with_pyiqa(prefix="", override=True) == list_metrics()

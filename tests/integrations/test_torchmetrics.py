@@ -149,6 +149,19 @@ def test_clones_share_the_memory_of_the_weights_until_one_of_them_moves():
     assert metric.compute().isfinite()
 
 
+def test_a_clone_that_trains_leaves_the_others_alone():
+    first = PerceptualMetric(tiny_metric())
+    second, third = first.clone(), first.clone()
+    expected = [metric.metric(BATCHES[0]) for metric in (first, second)]
+    second.metric.head.requires_grad_(True)
+    third.metric.requires_grad_(True)
+    with torch.no_grad():
+        for parameter in (*second.metric.head.parameters(), *third.metric.parameters()):
+            parameter.add_(1.0)
+    assert torch.equal(first.metric(BATCHES[0]), expected[0])
+    assert not torch.equal(second.metric(BATCHES[0]), expected[1])
+
+
 def test_the_weights_move_with_the_metric_but_are_no_part_of_a_model_around_it():
     model = torch.nn.ModuleDict({"net": torch.nn.Linear(2, 2), "quality": PerceptualMetric(tiny_metric())})
     assert not any(name.startswith("quality") for name in model.state_dict())

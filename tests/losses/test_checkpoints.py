@@ -52,22 +52,28 @@ def test_what_else_is_missing_is_still_an_error():
         model.load_state_dict(state)
 
 
-def test_weights_that_a_checkpoint_does_hold_are_loaded_and_must_be_whole():
+def test_weights_that_a_checkpoint_does_hold_are_loaded_into_the_metric_alone():
     model = Model(PerceptualLoss(tiny_metric()))
-    weights = {f"loss.metric.{name}": torch.zeros_like(value) for name, value in model.loss.metric.state_dict().items()}
-    model.load_state_dict(model.state_dict() | weights)
+    weights = {name: torch.zeros_like(value) for name, value in model.loss.metric.state_dict().items()}
+    before = model.loss(pictures())
+    model.load_state_dict(model.state_dict() | {f"loss.metric.{name}": value for name, value in weights.items()})
+    assert torch.equal(model.loss(pictures()), before)
+    model.loss.metric.load_state_dict(weights)
     assert not model.loss.metric.encoder.linear.weight.any()
-    del weights["loss.metric.encoder.linear.weight"]
-    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "loss.metric.encoder.linear.weight"\. $'):
-        model.load_state_dict(model.state_dict() | weights)
+    del weights["encoder.linear.weight"]
+    with pytest.raises(
+        RuntimeError, match=r'for Metric:\s+Missing key\(s\) in state_dict: "encoder.linear.weight"\. $'
+    ):
+        model.loss.metric.load_state_dict(weights)
 
 
 def test_loading_a_network_does_not_copy_the_tensors_that_metrics_share():
     model = Model(PerceptualLoss(tiny_metric()))
-    places = [parameter.data_ptr() for parameter in model.loss.parameters()]
-    model.loss.metric.encoder.shared._tensors = list(model.loss.metric.encoder.parameters())
+    encoder = model.loss.metric.encoder
+    addresses = [parameter.data_ptr() for parameter in encoder.parameters()]
+    encoder.shared = encoder.shared.with_copy(encoder)
     model.load_state_dict(model.state_dict())
-    assert [parameter.data_ptr() for parameter in model.loss.parameters()] == places
+    assert [parameter.data_ptr() for parameter in encoder.parameters()] == addresses
 
 
 def test_copies_and_pickles_are_whole():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import load_pixels
-from perceptmetrics.images.sources import NamedImage, ReadOptions, find_sources
+from perceptmetrics.images.sources import NamedImage, ReadOptions, find_sources, parquet
 from tests.support.encoded_images import encode, noise
 
 PICTURES = [encode(noise(seed=number), "PNG") for number in range(70)]
@@ -128,3 +130,25 @@ def test_a_metric_scores_a_table_by_its_path(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", image=pa.array(pictures, pa.binary()))
     metric = create_metric("lite_iqa")
     assert metric(path).tolist() == metric.score(pictures).tolist()
+
+
+def test_a_corrupt_page_does_not_make_python_take_the_memory_that_it_claims(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`read(n)` of a file takes n bytes before it reads: of a page that claims 1.4 GB in a file of 2 kB, too."""
+    asked: list[int] = []
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            asked.append(size if size is not None and size >= 0 else len(self.getvalue()))
+            return super().read(size)
+
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"image": [encode(noise(seed=seed), "PNG") for seed in range(2)]}), path)
+    whole = path.read_bytes()
+    for position, old in itertools.product(range(4, 20), (1, 2, 3)):
+        damaged = whole[:position] + b"\xfe\xd6\xb5\xee\x0a" + whole[position + old :]  # a length of 1.4 GB
+        monkeypatch.setattr(parquet, "open_location", lambda _, content=damaged: Watched(content))
+        for image in find_sources([path]):
+            assert image.name.startswith(str(path))
+    assert max(asked) <= len(whole) + 4

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -405,3 +406,75 @@ def test_a_full_disk_says_how_to_go_on_and_loses_nothing(tmp_path: Path, monkeyp
     monkeypatch.undo()
     assert not path.exists()
     assert list(one_column(path, "csv", resume=True)) == ["a.png"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scores": {"lite_iqa": 0.5}},
+        {"scores": {"lite_iqa": 0.5, "clipiqa.brightness": 0.5, "other": 0.5}},
+        {"scores": {"lite_iqa": "0.5", "clipiqa.brightness": 0.5}},
+        {"scores": {"lite_iqa": True, "clipiqa.brightness": 0.5}},
+        {"scores": {"lite_iqa": None, "clipiqa.brightness": 0.5}},
+        {"scores": []},
+        {"scores": {}},
+        {"name": ["a.png"]},
+        {"name": None},
+        {"error": 5},
+        {"window": "1"},
+        {"more": 1},
+    ],
+)
+def test_rows_of_a_journal_that_are_no_rows_are_scored_again(tmp_path: Path, form: str, change: dict) -> None:
+    path = tmp_path / f"scores.{form}"
+    file = ResultsFile(path, form, COLUMNS, resume=False)
+    file.add(ROWS[0])
+    file.add(ROWS[1])
+    file.close()
+    head, first, second = file.journal.read_text().splitlines()
+    file.journal.write_text(f"{head}\n{json.dumps({**json.loads(first), **change})}\n{'[' * 100_000}\n{second}\n")
+    resumed = ResultsFile(path, form, COLUMNS, resume=True)
+    assert set(resumed.done) == {ROWS[1].name}
+    for row in ROWS:
+        resumed.add(row)
+    resumed.finish()
+    assert path.read_bytes() == written(tmp_path / f"again.{form}", form)
+
+
+def written(path: Path, form: str) -> bytes:
+    write(path, ROWS, form)
+    return path.read_bytes()
+
+
+def test_a_parquet_file_with_any_damage_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    write(path, ROWS, "parquet")
+    whole = path.read_bytes()
+    refused = 0
+    for position in range(0, len(whole), 2):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        try:
+            ResultsFile(path, "parquet", COLUMNS, resume=True).close()
+        except InvalidOptionError:
+            refused += 1
+        path.with_name(path.name + ".partial").unlink(missing_ok=True)
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("cells", "metadata", "reason"),
+    [
+        ({"image": ["a"], "lite_iqa": ["0.5"], "error": [None]}, {}, "its columns hold"),
+        ({"image": [1], "lite_iqa": [0.5], "error": [None]}, {}, "its columns hold"),
+        ({"image": [None], "lite_iqa": [0.5], "error": [""]}, {}, "its columns hold|without an image"),
+        ({"image": ["a"], "lite_iqa": [0.5], "error": [""]}, {"perceptmetrics": "{"}, "no JSON"),
+        ({"image": ["a"], "lite_iqa": [0.5], "error": [""]}, {"perceptmetrics": "[" * 100_000}, "no JSON"),
+        ({"image": ["a"], "lite_iqa": [0.5], "error": [""]}, {"perceptmetrics": "[]"}, "no object"),
+    ],
+)
+def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path, cells: dict, metadata: dict, reason: str) -> None:
+    path = tmp_path / "scores.parquet"
+    pq.write_table(pa.table(cells).replace_schema_metadata(metadata), path)
+    with pytest.raises(InvalidOptionError, match=reason):
+        ResultsFile(path, "parquet", ["lite_iqa"], resume=True)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.weights.tensor_files import BARE_TENSOR, read_tensors
+from perceptmetrics.weights.tensor_files import BARE_TENSOR, check_archive, read_tensors
 
 STATE = {
     "layer.weight": torch.arange(12, dtype=torch.float32).reshape(3, 4),
@@ -357,3 +357,17 @@ def test_a_damaged_file_gives_tensors_or_the_one_kind_of_error(tmp_path, whole_f
         else:
             assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
     assert refused > 20
+
+
+def test_an_archive_with_any_damage_passes_the_check_of_its_content_or_is_refused(tmp_path):
+    path = tmp_path / "x.pt"
+    whole = torch_bytes({"a": torch.ones(3)})
+    refused = 0
+    for position in range(0, len(whole), 3):
+        for value in (0x00, 0xFF):
+            path.write_bytes(whole[:position] + bytes([value]) + whole[position + 1 :])
+            try:
+                check_archive(path)
+            except WeightsError:
+                refused += 1
+    assert refused > 100

@@ -24,8 +24,8 @@ from perceptmetrics.apps.cli.options import (
     ScoringOptions,
     Seed,
     command,
-    parse_dataset_options,
 )
+from perceptmetrics.apps.cli.values import parse_dataset_options
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from perceptmetrics.apps.cli.console import (
     property_table,
     results,
 )
-from perceptmetrics.apps.cli.options import DatasetOptions, Seed, command, parse_dataset_options
+from perceptmetrics.apps.cli.options import DatasetOptions, Seed, command
+from perceptmetrics.apps.cli.values import parse_dataset_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

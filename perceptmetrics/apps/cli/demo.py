@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perceptmetrics.apps.cli.console import messages
-from perceptmetrics.apps.cli.options import CacheDir, Device, Host, command
+from perceptmetrics.apps.cli.options import CacheDir, Device, Host, Icc, command
 
 __all__ = ["demo"]
 
@@ -37,6 +37,7 @@ def demo(
     ] = "",
     device: Device = "auto",
     cache_dir: CacheDir = None,
+    icc: Icc = "convert",
 ) -> None:
     """Open a page to try metrics on in the browser: scores, explanations, two images side by side.
 
@@ -53,7 +54,7 @@ def demo(
         max_stored_bytes=int(max_stored_mb * 1e6),
         max_stored_files=max_stored_files,
     )
-    studio = Studio(offers(folder or [], cache_dir), limits, chosen_device(device))
+    studio = Studio(offers(folder or [], cache_dir), limits, chosen_device(device), icc)
     run_demo(
         studio,
         host=host,

@@ -16,8 +16,8 @@ from perceptmetrics.apps.cli.options import (
     BackboneCheckpoint,
     CacheDir,
     command,
-    parse_options_of_several,
 )
+from perceptmetrics.apps.cli.values import parse_options_of_several
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from perceptmetrics.apps.cli.console import messages
-from perceptmetrics.apps.cli.options import DEFAULT_METRIC, parse_prompts
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC
+from perceptmetrics.apps.cli.values import parse_prompts
 from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.metrics.registry import metric_info
@@ -85,6 +86,8 @@ def encoder_keywords(options: EncoderOptions) -> dict[str, Any]:
         "precision": options.precision,
         "backbone_checkpoint": options.backbone_checkpoint,
         "cache_dir": options.cache_dir,
+        "icc": options.icc,
+        "max_image_pixels": options.max_image_pixels,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -15,10 +16,11 @@ import typer
 from typer.core import TyperCommand
 
 from perceptmetrics.apps.cli.console import fail
-from perceptmetrics.errors import InvalidOptionError, nearest_names
+from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
 __all__ = [
     "DEFAULT_METRIC",
@@ -31,7 +33,9 @@ __all__ = [
     "Device",
     "EncoderOptions",
     "Host",
+    "Icc",
     "Label",
+    "MaxImagePixels",
     "MetricName",
     "MetricNames",
     "MetricOptions",
@@ -44,9 +48,6 @@ __all__ = [
     "Seed",
     "Workers",
     "command",
-    "parse_dataset_options",
-    "parse_options_of_several",
-    "parse_prompts",
 ]
 
 DEFAULT_METRIC = "lite_iqa"
@@ -106,17 +107,29 @@ CacheDir = Annotated[
     Path | None,
     typer.Option(help="Folder for downloaded weights. Default: the Hugging Face cache.", show_default=False),
 ]
+Icc = Annotated[
+    Literal["convert", "ignore"],
+    typer.Option(help="Colour profiles of images: convert the colours to sRGB, or ignore them, as most libraries do."),
+]
+MaxImagePixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Maximum number of pixels per image, from its header. Default: 179 million.", show_default=False
+    ),
+]
 Host = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 accepts connections from this machine only.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions:
-    """Where encoders run, and where their weights come from."""
+    """Where encoders run, where their weights come from, and how images are decoded."""
 
     device: Device = "auto"
     precision: Precision = None
     backbone_checkpoint: BackboneCheckpoint = None
     cache_dir: CacheDir = None
+    icc: Icc = "convert"
+    max_image_pixels: MaxImagePixels = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +202,7 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
 
     A parameter whose type is a dataclass stands for the fields of that class: the command has an option for each field,
     and the function receives the object. The function returns the exit status; None is 0. Ctrl-C ends a command with
-    status 130.
+    status 130. Where a command has `--icc` and `--max-image-pixels`, they hold for every image that it reads.
     """
     own = inspect.signature(function, eval_str=True).parameters
     groups: dict[str, Any] = {
@@ -203,8 +216,10 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
             name: kind(**{option.name: given.pop(option.name) for option in options[name]})
             for name, kind in groups.items()
         }
+        stated = {name: value for holder in (given, *map(vars, objects.values())) for name, value in holder.items()}
         try:
-            status = function(**given, **objects)
+            with _decoding_as(stated):
+                status = function(**given, **objects)
         except KeyboardInterrupt:
             fail("Interrupted.", status=130)
         raise typer.Exit(status or 0)
@@ -218,6 +233,15 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
     return wrapper
 
 
+def _decoding_as(stated: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Decode images as the options of a command say, if it has such options."""
+    if "icc" not in stated:
+        return nullcontext()
+    from perceptmetrics.images.options import DecodeOptions, decoding
+
+    return decoding(DecodeOptions(icc=stated["icc"], max_image_pixels=stated.get("max_image_pixels")))
+
+
 @functools.cache
 def _fields(kind: type) -> list[inspect.Parameter]:
     """The fields of a dataclass as parameters with evaluated annotations, those of its bases last."""
@@ -225,67 +249,3 @@ def _fields(kind: type) -> list[inspect.Parameter]:
     parameters = inspect.signature(kind).parameters
     names = [name for owner in kind.__mro__ for name in inspect.get_annotations(owner)]
     return [parameters[name].replace(annotation=hints[name]) for name in names]
-
-
-def parse_prompts(text: str) -> list[str | tuple[str, str]]:
-    """Parse `--prompts`: attribute names and pairs `Positive.|Negative.`, separated by commas."""
-    items = [item.strip() for item in text.split(",") if item.strip()]
-    prompts: list[str | tuple[str, str]] = []
-    for item in items:
-        positive, bar, negative = (part.strip() for part in item.partition("|"))
-        prompts.append((positive, negative) if bar else item)
-    return prompts
-
-
-def parse_dataset_options(options: Sequence[str]) -> dict[str, object]:
-    """Parse `NAME=VALUE` options.
-
-    Args:
-        options: Any number of such texts.
-
-    Returns:
-        Values by name: numbers and `true` or `false` as such, everything else as text; repeated names as a list.
-
-    Raises:
-        InvalidOptionError: A text has another form.
-    """
-    values: dict[str, list[object]] = {}
-    for option in options:
-        name, separator, text = option.partition("=")
-        if not separator or not name:
-            raise InvalidOptionError(f"Expected NAME=VALUE after --option, got {option!r}.")
-        values.setdefault(name, []).append(_value(text))
-    return {name: several[0] if len(several) == 1 else several for name, several in values.items()}
-
-
-def parse_options_of_several(options: Sequence[str], datasets: Sequence[str]) -> dict[str, dict[str, object]]:
-    """Parse `NAME=VALUE` for all data sets and `DATASET.NAME=VALUE` for one of them.
-
-    Args:
-        options: Any number of such texts.
-        datasets: Names of the data sets.
-
-    Returns:
-        For each data set, values by name; see `parse_dataset_options`.
-
-    Raises:
-        InvalidOptionError: A text has another form, or names another data set.
-    """
-    of_each: dict[str, list[str]] = {name: [] for name in datasets}
-    for option in options:
-        owner, dot, _ = option.partition("=")[0].partition(".")
-        if dot and owner not in of_each:
-            raise InvalidOptionError(f"{option!r} is for no data set of this run. {nearest_names(owner, datasets)}")
-        for name in [owner] if dot else datasets:
-            of_each[name].append(option.removeprefix(f"{owner}.") if dot else option)
-    return {name: parse_dataset_options(own) for name, own in of_each.items()}
-
-
-def _value(text: str) -> object:
-    import json
-
-    try:
-        value = json.loads(text.lower() if text in ("True", "False") else text)
-    except ValueError:
-        return text
-    return value if isinstance(value, (bool, int, float, str)) else text

@@ -71,6 +71,7 @@ class Work:
     def origin(self) -> dict[str, str]:
         """What the scores are computed with, for `ResultsFile`."""
         options = {f"the precision of {name}": str(own.get("precision")) for name, own in self.keywords.items()}
+        options["the colour profiles"] = str(next(iter(self.keywords.values()))["icc"])
         if self.videos:
             options["the choice of frames"] = repr(self.sampling)
         if any(part.container is not None for part in self.parts):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from perceptmetrics.apps.cli.console import messages
-from perceptmetrics.apps.cli.options import DEFAULT_METRIC, CacheDir, Device, Host, MetricNames, Precision, command
+from perceptmetrics.apps.cli.options import DEFAULT_METRIC, CacheDir, Device, Host, Icc, MetricNames, Precision, command
 
 __all__ = ["serve"]
 
@@ -59,6 +59,7 @@ def serve(
     device: Device = "auto",
     precision: Precision = None,
     cache_dir: CacheDir = None,
+    icc: Icc = "convert",
 ) -> None:
     """Serve scores over HTTP: POST images, receive scores as JSON.
 
@@ -89,7 +90,7 @@ def serve(
         workers=workers,
     )
     metrics = [
-        create_metric(name, device=chosen_device(device), precision=precision, cache_dir=cache_dir)
+        create_metric(name, device=chosen_device(device), precision=precision, cache_dir=cache_dir, icc=icc)
         for name in dict.fromkeys(metric or [DEFAULT_METRIC])
     ]
     serve_metrics(

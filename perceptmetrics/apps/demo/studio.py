@@ -19,7 +19,7 @@ from perceptmetrics.explain import explain_images
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.images.load import load_pixels
 from perceptmetrics.images.opening import open_image
-from perceptmetrics.images.options import DEFAULT_DECODING
+from perceptmetrics.images.options import DecodeOptions
 from perceptmetrics.images.uploads import upload_area
 from perceptmetrics.reports.explain_panels import panel_rows
 from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page, thumbnail
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perceptmetrics.apps.demo.offers import Offer
+    from perceptmetrics.images.options import IccHandling
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["DemoLimits", "Studio"]
@@ -98,12 +99,20 @@ class Studio:
         offers: The metrics of the page; see `offers.offers`.
         limits: Limits of uploads; None for the defaults.
         device: Device of the metrics; None for the CPU.
+        icc: What colour profiles of images do; see `create_metric`.
     """
 
-    def __init__(self, offers: Sequence[Offer], limits: DemoLimits | None = None, device: str | None = None) -> None:
+    def __init__(
+        self,
+        offers: Sequence[Offer],
+        limits: DemoLimits | None = None,
+        device: str | None = None,
+        icc: IccHandling = "convert",
+    ) -> None:
         self.offers = list(offers)
         self.limits = limits or DemoLimits()
         self._device = device
+        self._decoding = DecodeOptions(icc=icc)
         self._metrics: dict[str, Metric] = {}
         self._lock = threading.Lock()
 
@@ -167,7 +176,7 @@ class Studio:
         if path is None:
             return _hint("Choose an image.")
         (metric,) = self._chosen([name]).values()
-        load_pixels(self._content(path))  # here, errors do not contain the path
+        load_pixels(self._content(path), self._decoding)  # here, errors do not contain the path
         with self._lock:
             found = explain_images(
                 metric,
@@ -205,10 +214,10 @@ class Studio:
 
     def _image(self, path: str | Path, metrics: dict[str, Metric]) -> ShownImage:
         content = self._content(path)
-        small, pixels = thumbnail(content, _THUMBNAIL), load_pixels(content)[None]
+        small, pixels = thumbnail(content, _THUMBNAIL), load_pixels(content, self._decoding)[None]
         with self._lock:
             rows = {name: metric.score_batch(pixels)[0].tolist() for name, metric in metrics.items()}
-        with open_image(io.BytesIO(content), _shown_name(path), DEFAULT_DECODING) as image:
+        with open_image(io.BytesIO(content), _shown_name(path), self._decoding) as image:
             size = f"{image.width} \N{MULTIPLICATION SIGN} {image.height}"
         return ShownImage(name=_shown_name(path), uri=jpeg_uri(small), size=size, metrics=shown_metrics(metrics, rows))
 
@@ -233,7 +242,12 @@ class Studio:
             for name in names:
                 if name not in self._metrics:
                     offer = by_name[name]
-                    options = {"device": self._device, "local_files_only": True, **offer.options}
+                    options = {
+                        "device": self._device,
+                        "icc": self._decoding.icc,
+                        "local_files_only": True,
+                        **offer.options,
+                    }
                     self._metrics[name] = create_metric(offer.metric, **options)
         return {name: self._metrics[name] for name in names}
 

@@ -19,6 +19,7 @@ from perceptmetrics.apps.service.queue import Scores, ScoringQueue
 from perceptmetrics.apps.service.settings import ServiceSettings
 from perceptmetrics.apps.service.uploads import Admission, area_of, decode, image_refused
 from perceptmetrics.errors import InvalidImageError, MissingExtraError
+from perceptmetrics.models.metric_base import common_decoding
 from perceptmetrics.reports.pages import render_page
 
 try:
@@ -145,6 +146,7 @@ class _Service:
             max_wait=settings.max_wait,
         )
         self.cards = [card_of(metric.spec) for metric in metrics]
+        self._decoding = common_decoding(metrics)
         self._decoders = CapacityLimiter(settings.workers)
         self._admission = Admission(settings.max_waiting_images, settings.max_waiting_pixels)
 
@@ -222,7 +224,7 @@ class _Service:
         rows = []
         try:
             for upload, name in zip(images, names, strict=True):
-                pixels = await to_thread.run_sync(decode, upload.file, name, limiter=self._decoders)
+                pixels = await to_thread.run_sync(decode, upload.file, name, self._decoding, limiter=self._decoders)
                 futures.append(self.queue.submit(pixels, chosen))
             for future, name in zip(futures, names, strict=True):
                 try:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from perceptmetrics.images.options import DecodeOptions
+
 __all__ = ["Admission", "area_of", "decode", "image_refused"]
 
 _FIX = "Send it as JPEG, PNG or WebP, and check that it opens in a viewer."
@@ -77,12 +79,13 @@ class Admission:
             self._pixels -= sum(areas)
 
 
-def decode(stream: IO[bytes], name: str) -> Tensor:
+def decode(stream: IO[bytes], name: str, options: DecodeOptions | None) -> Tensor:
     """Decode an image.
 
     Args:
         stream: The file.
         name: What to call it in errors.
+        options: See `images.load.load_pixels`.
 
     Returns:
         Shape (3, H, W), as `images.load.load_pixels` returns it.
@@ -92,7 +95,7 @@ def decode(stream: IO[bytes], name: str) -> Tensor:
     """
     try:
         stream.seek(0)
-        return load_pixels(stream.read())
+        return load_pixels(stream.read(), options)
     except InvalidImageError as error:
         raise image_refused(name, error) from error
 

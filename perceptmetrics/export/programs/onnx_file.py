@@ -14,6 +14,7 @@ from perceptmetrics.export.programs.metadata import program_metadata
 from perceptmetrics.export.programs.onnx_graph import build_graph, describe
 from perceptmetrics.export.programs.onnx_int8 import check_calibration, quantise_graph
 from perceptmetrics.export.programs.tracing import INPUT, OUTPUT, merged_lora, trace
+from perceptmetrics.images.options import decoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,7 +78,8 @@ def export_onnx(
         graph = build_graph(trace(metric, size), opset)
         graph.save(written)
         if precision == "int8":
-            quantise_graph(written, graph.outside_encoder, images)
+            with decoding(metric.decoding):
+                quantise_graph(written, graph.outside_encoder, images)
         describe(written, program_metadata(metric, size, precision))
         difference = check_program(metric, _runner(written), shapes, _tolerance(metric, precision))
         total = _move(written, path)

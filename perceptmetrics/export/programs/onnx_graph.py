@@ -22,7 +22,7 @@ __all__ = ["Graph", "build_graph", "describe"]
 # Names of the dimensions of the input.
 _DIMENSIONS = ("batch", "channels", "height", "width")
 _SCOPES = "pkg.torch.onnx.name_scopes"
-_ENCODER = "'metric.encoder"
+_ENCODER, _SIZE_CHECK = "'metric.encoder", "'size_check"
 
 
 class Graph:
@@ -41,6 +41,8 @@ class Graph:
         self.outside_encoder = [node.name for node in nodes if _ENCODER not in node.metadata_props.get(_SCOPES, "")]
         _name_dimensions(program.model.graph)
         for node in nodes:
+            if node.op_type == "Gather" and _SIZE_CHECK in node.metadata_props.get(_SCOPES, ""):
+                node.name = f"{node.name}_fails_if_the_image_is_too_small"  # the runtime's error quotes it
             node.metadata_props.clear()  # they contain local paths
         for value in program.model.graph.initializers.values():
             value.metadata_props.clear()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import TYPE_CHECKING
 
 import torch
 
 from perceptmetrics._util.atomic import replacing
+from perceptmetrics._util.warnings import quiet
 from perceptmetrics.export.programs.checks import CheckedProgram, check_file, check_program, checked_shapes
 from perceptmetrics.export.programs.metadata import METADATA_FILE, program_metadata
 from perceptmetrics.export.programs.tracing import merged_lora, trace
@@ -74,6 +74,5 @@ def _save(program: ExportedProgram, path: Path, metadata: str) -> None:
     program.example_inputs = None
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about weights that share memory; the file is checked anyway
+    with quiet():  # about weights that share memory; the file is checked anyway
         torch.export.save(program, path, extra_files={METADATA_FILE: metadata})

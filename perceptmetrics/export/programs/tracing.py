@@ -31,19 +31,46 @@ _EXAMPLE = (2, 3, 500, 420)
 
 
 class _Program(nn.Module):
-    """A metric on float32 pixels, without its checks and conversions of input."""
+    """A metric on float32 pixels, without its checks and conversions of input; its weights are those of the program."""
 
     def __init__(self, metric: Metric) -> None:
         super().__init__()
-        self.metric = metric
+        self.metric = metric.opened()
+        self.size_check = _SizeCheck(metric.encoder.min_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images of shape (N, 3, H, W): shape (N,) or (N, K), float32."""
         metric = self.metric
         dtype = next(metric.encoder.parameters()).dtype
         # The encoder's check of the size would branch on it.
-        features = [metric.encoder.encode(group.to(dtype)).float() for group in metric.views(images)]
-        return metric.to_output(metric.score_features(features, images.shape[0]))
+        groups = metric.views(images)
+        features = [metric.encoder.encode(group.to(dtype)).float() for group in groups]
+        scores = metric.score_features(features, images.shape[0])
+        for group in groups:
+            scores = self.size_check(group, scores)
+        return metric.to_output(scores)
+
+
+class _SizeCheck(nn.Module):
+    """Fails where a view is smaller than the encoder can take; a program knows no other way than a wrong index.
+
+    Args:
+        least: Smallest height and width.
+    """
+
+    def __init__(self, least: int) -> None:
+        super().__init__()
+        self.least = least
+
+    def forward(self, view: Tensor, scores: Tensor) -> Tensor:
+        """Hand the scores on, if the view of shape (N, 3, h, w) is large enough."""
+        sides: tuple[int | torch.SymInt, ...] = view.shape[-2:]
+        for side in sides:
+            if not isinstance(side, int):  # known while tracing, and checked then
+                missing = (torch.scalar_tensor(side, dtype=torch.int64) - self.least).clamp(max=0)
+                # Index 0 of a single 0; or -2 and below, which does not exist.
+                scores = scores + torch.zeros(1).index_select(0, 2 * missing.reshape(1))
+        return scores
 
 
 class _StridedSame(nn.Module):

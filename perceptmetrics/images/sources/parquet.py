@@ -7,7 +7,8 @@ whole, which the format limits to 2 GiB; beyond that, no more is held than the i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import IO, TYPE_CHECKING, Any
 
 from perceptmetrics._util.files import NotAFileError
 from perceptmetrics.errors import InvalidImageError, MissingExtraError, first_line
@@ -52,7 +53,7 @@ def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> 
     try:
         with (
             open_location(location) as stream,
-            ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER_BYTES) as table,
+            ParquetFile(_Bounded(stream), pre_buffer=False, buffer_size=_BUFFER_BYTES) as table,
         ):
             for image in _images(table, location, options, known):
                 count += 1
@@ -66,6 +67,22 @@ def read_parquet(location: str, options: ReadOptions, known: Container[str]) -> 
         reason = f"it is corrupt after {count} images: {first_line(error)}"
     if reason:
         yield NamedImage(location, InvalidImageError(f"{location} cannot be read: {reason}."), location)
+
+
+class _Bounded:
+    """A file of which at most the rest is read: Python takes memory for all that a corrupt page claims to have."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._stream.tell())
+        return self._stream.read(left if size < 0 else min(size, left))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _images(table: Any, location: str, options: ReadOptions, known: Container[str]) -> Iterator[NamedImage]:

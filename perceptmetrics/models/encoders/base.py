@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from perceptmetrics._util.modules import transforming
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.models.shared_tensors import SharedTensors
 from perceptmetrics.spec.encoders import ENCODERS, EncoderSpec
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.encoders.clip_text import TextEncoder
     from perceptmetrics.models.encoders.transformer import Transformer
 
-__all__ = ["Encoder", "EncoderBuilder", "builder_of", "register_encoder"]
+__all__ = ["Encoder", "EncoderBuilder", "builder_of", "channels_last", "register_encoder"]
 
 _CACHED_PIXELS_PER_THREAD = 200_000
 
@@ -44,6 +45,7 @@ class Encoder(nn.Module, ABC):
         min_size: Smallest height and width, in pixels, from which features can be computed.
         shared: Tensors that other encoders of the process may use too. Who changes weights in place, or loads weights
             into a part of the encoder, first calls `shared.separate(encoder)`.
+        may_train: Whether weights are meant to train: `requires_grad_(True)` was called, or adapters were attached.
     """
 
     library_prefix: str = ""
@@ -51,6 +53,7 @@ class Encoder(nn.Module, ABC):
     feature_size: int
     min_size: int
     shared: SharedTensors
+    may_train: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,6 +70,7 @@ class Encoder(nn.Module, ABC):
         """Freeze the weights or let them train; what trains is no longer shared."""
         if requires_grad:
             self.shared.separate(self)
+        self.may_train = requires_grad
         return super().requires_grad_(requires_grad)
 
     @property
@@ -152,6 +156,13 @@ class Encoder(nn.Module, ABC):
         It is faster on a few images, whose feature maps stay in its caches, than on many.
         """
         return max(1, _CACHED_PIXELS_PER_THREAD * torch.get_num_threads() // (height * width))
+
+
+def channels_last(pixels: Tensor) -> Tensor:
+    """Pixels, shape (N, 3, H, W), in the memory format of convolutional networks."""
+    if not torch.compiler.is_compiling() and transforming():
+        return pixels.movedim(1, -1).contiguous().movedim(-1, 1)  # `vmap` has no other way to it
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _separate(encoder: Encoder, state: Mapping[str, object], prefix: str, *_: object) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from perceptmetrics.models.encoders.base import Encoder
+from perceptmetrics.models.encoders.base import Encoder, channels_last
 from perceptmetrics.models.encoders.fold import fold_batch_norms
 from perceptmetrics.models.encoders.positional import positional_embedding_for
 
@@ -123,7 +123,7 @@ class ClipResNet(Encoder):
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """From normalised pixels, shape (N, 3, H, W), to what the attention pool sees, shape (N, C, h, w)."""
-        feature_map = pixels.contiguous(memory_format=torch.channels_last)
+        feature_map = channels_last(pixels)
         if self.checkpointing and torch.is_grad_enabled():
             trunk = self.trunk
             for stage in (trunk.stem, trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):

@@ -12,6 +12,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from perceptmetrics._util.modules import transforming
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.models.encoders.attention import FusedAttention
 from perceptmetrics.models.encoders.base import Encoder
@@ -39,6 +40,8 @@ class FastQuickGelu(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Apply it; any shape."""
+        if not torch.compiler.is_compiling() and transforming():
+            return F.silu(_QUICK_GELU_SLOPE * hidden) / _QUICK_GELU_SLOPE
         if hidden.requires_grad:
             return cast("Tensor", _QuickGelu.apply(hidden))
         return F.silu(hidden.mul_(_QUICK_GELU_SLOPE), inplace=True).div_(_QUICK_GELU_SLOPE)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidImageError
-from perceptmetrics.models.encoders.base import Encoder
+from perceptmetrics.models.encoders.base import Encoder, channels_last
 from perceptmetrics.models.encoders.fold import can_fold, fold_batch_norms
 from perceptmetrics.models.encoders.transformer import TimmTransformer
 
@@ -60,7 +60,7 @@ class TimmEncoder(Encoder):
 
     def laid_out(self, pixels: Tensor) -> Tensor:
         """Pixels in the memory format of the weights."""
-        return pixels.contiguous(memory_format=torch.channels_last) if self.convolutional else pixels
+        return channels_last(pixels) if self.convolutional else pixels
 
 
 class TimmStages(TimmEncoder):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidSpecError
+from perceptmetrics.models.shared_tensors import own_what_trains
 from perceptmetrics.spec.heads import HEADS, HeadSpec
 
 if TYPE_CHECKING:
@@ -118,6 +119,12 @@ class Head(nn.Module, ABC):
     def trained_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that training may change: all by default."""
         return self.parameters()
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze the weights or let them train; what trains is not shared."""
+        super().requires_grad_(requires_grad)
+        own_what_trains(self)
+        return self
 
     def map_features(self, features: Tensor) -> Tensor:
         """Features, shape (..., D), before they are standardised."""

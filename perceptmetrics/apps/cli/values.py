@@ -1,0 +1,76 @@
+"""What the texts of options mean: prompts, and options of data sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perceptmetrics.errors import InvalidOptionError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["parse_dataset_options", "parse_options_of_several", "parse_prompts"]
+
+
+def parse_prompts(text: str) -> list[str | tuple[str, str]]:
+    """Parse `--prompts`: attribute names and pairs `Positive.|Negative.`, separated by commas."""
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    prompts: list[str | tuple[str, str]] = []
+    for item in items:
+        positive, bar, negative = (part.strip() for part in item.partition("|"))
+        prompts.append((positive, negative) if bar else item)
+    return prompts
+
+
+def parse_dataset_options(options: Sequence[str]) -> dict[str, object]:
+    """Parse `NAME=VALUE` options.
+
+    Args:
+        options: Any number of such texts.
+
+    Returns:
+        Values by name: numbers and `true` or `false` as such, everything else as text; repeated names as a list.
+
+    Raises:
+        InvalidOptionError: A text has another form.
+    """
+    values: dict[str, list[object]] = {}
+    for option in options:
+        name, separator, text = option.partition("=")
+        if not separator or not name:
+            raise InvalidOptionError(f"Expected NAME=VALUE after --option, got {option!r}.")
+        values.setdefault(name, []).append(_value(text))
+    return {name: several[0] if len(several) == 1 else several for name, several in values.items()}
+
+
+def parse_options_of_several(options: Sequence[str], datasets: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Parse `NAME=VALUE` for all data sets and `DATASET.NAME=VALUE` for one of them.
+
+    Args:
+        options: Any number of such texts.
+        datasets: Names of the data sets.
+
+    Returns:
+        For each data set, values by name; see `parse_dataset_options`.
+
+    Raises:
+        InvalidOptionError: A text has another form, or names another data set.
+    """
+    of_each: dict[str, list[str]] = {name: [] for name in datasets}
+    for option in options:
+        owner, dot, _ = option.partition("=")[0].partition(".")
+        if dot and owner not in of_each:
+            raise InvalidOptionError(f"{option!r} is for no data set of this run. {nearest_names(owner, datasets)}")
+        for name in [owner] if dot else datasets:
+            of_each[name].append(option.removeprefix(f"{owner}.") if dot else option)
+    return {name: parse_dataset_options(own) for name, own in of_each.items()}
+
+
+def _value(text: str) -> object:
+    import json
+
+    try:
+        value = json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float, str)) else text
