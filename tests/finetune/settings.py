@@ -143,6 +143,10 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
     "name": Effect(other=("name=other",), sees=spec(lambda one: one.name)),
     "summary": Effect(other=("summary=Another.",), sees=spec(lambda one: one.card.summary)),
     "source": Effect(other=("source=a paper",), sees=spec(lambda one: one.card.paper)),
+    "icc": (
+        Effect(base=FULL, one=("icc=convert",), other=("icc=ignore",), sees=samples),
+        Effect(one=("icc=convert",), other=("icc=ignore",), sees=samples),
+    ),
     "task": Effect(other=("task=memorability",), sees=spec(lambda one: one.task)),
     "train": Effect(other=FULL, sees=trained),
     "loss": (
