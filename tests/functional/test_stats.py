@@ -151,6 +151,7 @@ def test_the_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval(level):
 def test_an_interval_covers_95_per_cent_unless_it_is_told_otherwise():
     numbers = np.random.default_rng(3).normal(size=50)
     assert bootstrap_interval(np.mean, numbers) == bootstrap_interval(np.mean, numbers, level=0.95)
+    assert bootstrap_interval(np.mean, numbers) == bootstrap_interval(np.mean, numbers, repeats=1000, seed=0)
     assert binomial_interval(7, 20) == binomial_interval(7, 20, level=0.95)
 
 

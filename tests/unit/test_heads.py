@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from perceptmetrics.errors import InvalidSpecError, WeightsError
+from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, WeightsError
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.models.heads import AntonymHead, CosineHead, MlpHead, antonym
 from perceptmetrics.models.heads.base import HeadMaterial
@@ -268,3 +268,23 @@ def test_head_is_built_from_its_tensors_or_at_random():
     material.tensors.popitem()
     with pytest.raises(WeightsError, match="a test"):
         MlpHead.build(PUBLISHED, material)
+
+
+def test_prompt_head_asks_for_the_texts_that_it_compares():
+    head = PromptHead(SimpleNamespace(logit_scale=1.0))
+    with pytest.raises(
+        InvalidOptionError, match=r"^Each image is compared with a prompt of its own; none was given\.$"
+    ):
+        head(normal(2, 4, seed=1))
+
+
+def test_learned_prompts_without_a_place_for_them_are_refused():
+    material = Texts()
+    material.tensors = {"context": normal(3, 4, seed=1)}
+    pair = PromptPair(name="a", positive="Good.", negative="Bad.")
+    with pytest.raises(
+        WeightsError,
+        match=r"^a test holds learned prompts, but the metric has none with these options, so they would not be used\. "
+        r"State the length of the context in the specification, or pass a file without them\.$",
+    ):
+        AntonymHead.build(AntonymHeadSpec(pairs=(pair,)), material)

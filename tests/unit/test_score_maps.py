@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from perceptmetrics.errors import InvalidSpecError
-from perceptmetrics.spec import AffineMap, ExpectedLevelMap, IdentityMap, LogisticMap, SoftmaxMap
+from perceptmetrics.spec import AffineMap, ExpectedLevelMap, IdentityMap, LogisticMap, MarginalMap, SoftmaxMap
 
 RAW = torch.tensor([[-2.0, 0.5, 1.0, 3.0], [0.0, 0.0, -1.0, 2.0]])
 
@@ -39,3 +39,14 @@ def test_expected_level_weighs_evenly_spread_levels_by_their_probabilities():
     assert four.for_unit_ratings() == ExpectedLevelMap(lowest=0.0, highest=1.0, levels=4)
     with pytest.raises(InvalidSpecError, match=r"^ExpectedLevelMap\.levels 3 must divide the 4 raw outputs\.$"):
         ExpectedLevelMap(lowest=0.0, highest=1.0, levels=3).outputs(4)
+
+
+def test_marginals_add_up_the_probabilities_of_all_combinations():
+    raw = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
+    grid = raw.softmax(dim=-1).reshape(5, 2, 3)
+    torch.testing.assert_close(MarginalMap(sizes=(2, 3), axis=0)(raw), grid.sum(dim=2))
+    torch.testing.assert_close(MarginalMap(sizes=(2, 3), axis=1)(raw), grid.sum(dim=1))
+    torch.testing.assert_close(MarginalMap(sizes=(6,), axis=0)(raw), raw.softmax(dim=-1))
+    assert [MarginalMap(sizes=(2, 3), axis=axis).outputs(6) for axis in (0, 1)] == [2, 3]
+    with pytest.raises(InvalidSpecError, match=r"^MarginalMap\.sizes \(2, 3\) must give the 5 raw outputs\.$"):
+        MarginalMap(sizes=(2, 3), axis=0).outputs(5)

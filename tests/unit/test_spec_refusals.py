@@ -10,7 +10,6 @@ from typing import get_args
 import pytest
 
 from perceptmetrics.errors import InvalidSpecError
-from perceptmetrics.metrics import BUILTIN_SPECS
 from perceptmetrics.spec import (
     AffineMap,
     AntonymHeadSpec,
@@ -20,9 +19,12 @@ from perceptmetrics.spec import (
     CropsView,
     ExpectedLevelMap,
     FragmentsView,
+    HubFile,
     LogisticMap,
+    MarginalMap,
     MlpHeadSpec,
     PaddedView,
+    PatchesView,
     PoolSpec,
     PromptHeadSpec,
     PromptPair,
@@ -33,11 +35,17 @@ from perceptmetrics.spec import (
     ViewsSpec,
     WholeView,
 )
-from perceptmetrics.spec.heads import Activation, FeatureMap
+from perceptmetrics.spec.heads import Activation, FeatureMap, HeadLayout
+from perceptmetrics.spec.views import Interpolation
 
 PAIR = PromptPair(name="quality", positive="Good photo.", negative="Bad photo.")
 CROPS = {"height": 40, "width": 30, "size": 16, "count": 5}
 LEVELS = {"lowest": 0.0, "highest": 1.0, "levels": 5}
+SIZED = {"size": 8, "interpolation": "x"}
+JOINED = "must be positive and divide the 4 features"
+PATCHES = {"size": 16, "stride": 8}
+AXIS = "must be the index of one of the sizes"
+ALL, SOME = get_args(Interpolation), ("bilinear", "bicubic")
 PIXELS = "must show at most 100,000,000 pixels of an image"
 WIDTHS = "needs at least an input and an output size, all positive"
 MLP = {"widths": (4, 2, 1), "weights": None}
@@ -126,6 +134,60 @@ REFUSED = [
     (PaddedView, {"size": 0}, "PaddedView.size must be a positive number of pixels, got 0."),
     (PaddedView, {"size": 10_001}, f"PaddedView {PIXELS}, got 1 x 10001 x 10001."),
     (ScaledView, {"divisor": 1}, "ScaledView.divisor must be a whole number above 1, got 1."),
+    (SquareView, SIZED, f"SquareView.interpolation must be one of {ALL}, got 'x'."),
+    (
+        CentreCropView,
+        {"size": 8, "interpolation": "x"},
+        f"CentreCropView.interpolation must be one of {SOME}, got 'x'.",
+    ),
+    (PaddedView, SIZED, f"PaddedView.interpolation must be one of {SOME}, got 'x'."),
+    (PatchesView, PATCHES | {"size": 0}, "PatchesView.size, stride and most must be positive, got (0, 8, None)."),
+    (PatchesView, PATCHES | {"stride": 0}, "PatchesView.size, stride and most must be positive, got (16, 0, None)."),
+    (PatchesView, PATCHES | {"most": 0}, "PatchesView.size, stride and most must be positive, got (16, 8, 0)."),
+    (PatchesView, PATCHES | {"most": 400_000}, f"PatchesView {PIXELS}, got 400000 x 16 x 16."),
+    (PatchesView, PATCHES | {"stride": 1}, "PatchesView.stride must be at least size / 8 where most is None, got 1."),
+    (PatchesView, PATCHES | {"selection": "x"}, "PatchesView.selection must be 'spread' or 'top_left', got 'x'."),
+    (
+        MlpHeadSpec,
+        MLP | {"joined_views": 0},
+        f"MlpHeadSpec.joined_views {JOINED}, got 0.",
+    ),
+    (
+        MlpHeadSpec,
+        MLP | {"joined_views": 3},
+        f"MlpHeadSpec.joined_views {JOINED}, got 3.",
+    ),
+    (
+        MlpHeadSpec,
+        MLP | {"joined_views": 2, "standardise": True},
+        "MlpHeadSpec.standardise goes with a head that reads each view by itself, so with joined_views=1.",
+    ),
+    (
+        MlpHeadSpec,
+        MLP | {"layout": HeadLayout(weights=("w",), biases=("b",))},
+        "MlpHeadSpec.layout must name the weights of 2 layers.",
+    ),
+    (
+        HeadLayout,
+        {"weights": ("w",), "biases": ("w",)},
+        "HeadLayout needs as many biases as weights, each of another name, got ('w', 'w').",
+    ),
+    (
+        HeadLayout,
+        {"weights": (), "biases": ()},
+        "HeadLayout needs as many biases as weights, each of another name, got ().",
+    ),
+    (MarginalMap, {"sizes": (2, 3), "axis": 2}, f"MarginalMap.axis {AXIS} (2, 3), got 2."),
+    (MarginalMap, {"sizes": (2, 3), "axis": -1}, f"MarginalMap.axis {AXIS} (2, 3), got -1."),
+    (MarginalMap, {"sizes": (2, 0), "axis": 0}, f"MarginalMap.axis {AXIS} (2, 0), got 0."),
+    *(
+        (
+            HubFile,
+            {"repo": "a/b", "revision": "main", "filename": name},
+            f"HubFile.filename must be a relative path with forward slashes and without '..', got {name!r}.",
+        )
+        for name in ("/etc/passwd", "../x", "a/../b", "a/./b", "a//b", "a\\b", "c:x")
+    ),
     (ExpectedLevelMap, LEVELS | {"levels": 1}, "ExpectedLevelMap.levels must be at least 2, got 1."),
     (ExpectedLevelMap, LEVELS | {"lowest": 1.0}, "ExpectedLevelMap.lowest must be below highest, got (1.0, 1.0)."),
     (AffineMap, {"scale": math.inf, "shift": 0.0}, "AffineMap.scale must be finite, got inf."),
@@ -166,6 +228,13 @@ def test_refusal_says_what_was_stated_and_what_may_be(kind, fields, sentence):
         (MlpHeadSpec, MLP | {"dropout": 0.0, "input_dropout": 0.99}),
         (RegressorSpec, {"widths": (1, 1), "weights": None}),
         (SquareView, {"size": 1}),
+        (PatchesView, {"size": 1, "stride": 1, "most": 1}),
+        (PatchesView, {"size": 16, "stride": 2}),
+        (PatchesView, {"size": 16, "stride": 1, "most": 5}),
+        (MarginalMap, {"sizes": (2, 3), "axis": 0}),
+        (MarginalMap, {"sizes": (1, 3), "axis": 1}),
+        (HubFile, {"repo": "a/b", "revision": "main", "filename": "x" * 1_000}),
+        (HubFile, {"repo": "a/b", "revision": "main", "filename": "a b/c..d/e"}),
         (PaddedView, {"size": 1}),
         (ScaledView, {"divisor": 2}),
         (ExpectedLevelMap, LEVELS | {"levels": 2}),
@@ -191,24 +260,3 @@ def test_perceptrons_have_at_most_so_many_layers_and_weights(widths):
             match=rf"^{kind.__name__}\.widths may state at most 64 sizes and 67,108,864 weights, got {len(widths)} ",
         ):
             kind(widths=widths, weights=None)
-
-
-def test_another_trained_file_changes_its_source_alone():
-    (source,) = {spec.head.weights for spec in BUILTIN_SPECS if spec.name == "lite_iqa"}
-    mlp = MlpHeadSpec(widths=(4, 1), weights=None, activation="gelu")
-    assert mlp.with_trained_file(source) == replace(mlp, weights=source)
-    plain = AntonymHeadSpec(pairs=(PAIR,))
-    assert plain.with_trained_file(source) == plain
-    learned = replace(plain, context=ContextSpec(length=4, weights=None, position="end"))
-    assert learned.with_trained_file(source) == replace(learned, context=replace(learned.context, weights=source))
-    assert CosineHeadSpec(prompt="x").with_trained_file(source) == CosineHeadSpec(prompt="x")
-
-
-def test_heads_say_what_of_them_is_trained_and_what_training_starts_from():
-    plain = AntonymHeadSpec(pairs=(PAIR,))
-    learned = replace(plain, context=ContextSpec(length=4, weights=None))
-    assert (plain.describe_training(), learned.describe_training()) == ("", "learned context of the prompts")
-    assert MlpHeadSpec(widths=(4, 1), weights=None).describe_training() == "a head"
-    assert CosineHeadSpec(prompt="x").describe_training() == ""
-    assert learned.untrained() == plain
-    assert plain.untrained() == plain

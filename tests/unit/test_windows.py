@@ -28,6 +28,9 @@ CUTS = {  # of an image that is not resized on the way: whatever they show are i
     "grid of crops": (CropsView(height=HEIGHT, width=WIDTH, size=16, count=4, mode="grid"), 4),
     "fragments": (FragmentsView(grid=3, cell=8), 1),
     "patches": (PatchesView(size=16, stride=16), 12),
+    "patches up to the lower edge": (PatchesView(size=15, stride=11, most=9), 9),
+    "patches that would end one pixel too low": (PatchesView(size=16, stride=11), 18),
+    "patches that would end one pixel too far right": (PatchesView(size=16, stride=19), 6),
 }
 
 
@@ -45,6 +48,7 @@ def test_pixels_of_a_view_are_those_of_its_windows(kind):
     image, shown, windows = shown_and_windows(view)
     assert len(windows) == count
     for pixels, parts in zip(shown, windows, strict=True):
+        assert all(0 <= part.in_image.top <= 1 - part.in_image.height + 1e-9 for part in parts)
         assert sum(part.in_view.height * part.in_view.width for part in parts) == pixels[0].numel()
         for (top, left, height, width), inside in parts:
             from_top, from_left = round(inside.top * HEIGHT, 9), round(inside.left * WIDTH, 9)
@@ -103,5 +107,7 @@ def test_fragments_of_a_small_image_come_from_the_enlarged_one():
 
 def test_views_know_the_seed_that_they_were_drawn_from():
     for view in (CropsView(height=9, width=9, size=4, count=2), FragmentsView(grid=2, cell=4), WholeView()):
-        (made,) = Views(ViewsSpec(views=(view,), **PLAIN), 5).views
-        assert made.seed == 5
+        spec = ViewsSpec(views=(view,), **PLAIN)
+        views = Views(spec, 5)
+        assert (views.spec, views.seed) == (spec, 5)
+        assert [made.seed for made in views.views] == [5]
