@@ -80,6 +80,9 @@ def _digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 def _digest(tensor: Tensor) -> str:
     digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-    content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+    content = tensor.detach().contiguous().reshape(-1)
+    if content.stride(0) != 1:  # a single number of an expanded tensor
+        content = content.clone(memory_format=torch.contiguous_format)
+    content = content.view(torch.uint8).numpy()
     digest.update(content.data)
     return digest.hexdigest()

@@ -74,7 +74,7 @@ def test_scores_and_gradients_equal_torchmetrics(name, data, size, files, monkey
     assert expected.std() > 1e-3
     scores.sum().backward()
     expected.sum().backward()
-    assert F.cosine_similarity(ours.grad.flatten(), reference.grad.flatten(), dim=0) > 0.9999
+    assert F.cosine_similarity(ours.grad.flatten(), reference.grad.flatten(), dim=0) > 0.9998
 
 
 def test_each_regressor_has_the_scale_of_its_data_and_higher_is_better():

@@ -140,8 +140,8 @@ def test_every_data_set_of_the_paper_has_a_recipe() -> None:
         ("linear", {"head.hidden": ()}),
         ("vitb32", {"encoder.name": "ViT-B-32"}),
         ("vitb16", {"encoder.name": "ViT-B-16"}),
-        ("mae", {"encoder.name": "timm:vit_large_patch16_224.mae"}),
-        ("dinov2", {"encoder.name": "timm:vit_large_patch14_dinov2.lvd142m"}),
+        ("mae", {"encoder.name": "timm:vit_large_patch16_224.mae", "encoder.normalization": "clip"}),
+        ("dinov2", {"encoder.name": "timm:vit_large_patch14_dinov2.lvd142m", "encoder.normalization": "clip"}),
     ],
 )
 def test_an_ablation_changes_one_thing(variant: str, changes: dict[str, object]) -> None:

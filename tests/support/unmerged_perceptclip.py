@@ -44,6 +44,8 @@ def unmerged_metric(file: Path, name: str, *, dropout: float | None = None) -> M
 
 def trainable_parameters(metric: Metric) -> dict[str, nn.Parameter]:
     """Let adapters and head train, nothing else: their parameters by name."""
+    metric.requires_grad_(True)  # opens it: single weights of a frozen metric cannot be thawed
+    metric.encoder.requires_grad_(False)
     metric.head.requires_grad_(True)
     for module in metric.encoder.modules():
         if isinstance(module, LoraProjection):

@@ -45,7 +45,7 @@ def test_errors_are_results(workers):
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_other_errors_are_raised(workers, monkeypatch):
-    def fail(source):
+    def fail(source, options=None):
         raise KeyError(source)
 
     monkeypatch.setattr("perceptmetrics.images.decode.load_pixels", fail)
@@ -74,7 +74,7 @@ def test_a_bounded_number_of_sources_is_read_ahead(workers, ahead):
 def test_images_are_decoded_in_that_many_threads(workers, monkeypatch):
     names, together = set(), threading.Barrier(workers)
 
-    def load(source):
+    def load(source, options=None):
         together.wait(timeout=10)
         names.add(threading.current_thread().name)
         return source
@@ -86,7 +86,9 @@ def test_images_are_decoded_in_that_many_threads(workers, monkeypatch):
 
 
 def test_no_worker_means_the_calling_thread(monkeypatch):
-    monkeypatch.setattr("perceptmetrics.images.decode.load_pixels", lambda source: threading.current_thread())
+    monkeypatch.setattr(
+        "perceptmetrics.images.decode.load_pixels", lambda source, options=None: threading.current_thread()
+    )
     assert [result.pixels for result in decode_ahead(range(3), 0)] == [threading.main_thread()] * 3
 
 
@@ -118,7 +120,7 @@ def test_threads_end_with_the_consumer(end):
 def test_a_consumer_that_stops_does_not_wait_for_the_images_ahead(monkeypatch):
     started, release = [], threading.Event()
 
-    def load(source):
+    def load(source, options=None):
         started.append(source)
         assert source == 0 or release.wait(timeout=10)
         return source

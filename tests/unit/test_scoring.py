@@ -48,7 +48,7 @@ def test_several_metrics_share_one_pass(metric: Metric, monkeypatch: pytest.Monk
 
     calls = []
     load = decoding.load_pixels
-    monkeypatch.setattr(decoding, "load_pixels", lambda source: (calls.append(1), load(source))[1])
+    monkeypatch.setattr(decoding, "load_pixels", lambda source, options=None: (calls.append(1), load(source))[1])
     attributes = build("clipiqa", prompts=["quality", "brightness"])
     rows = list(score_images([metric, attributes], [picture(0), picture(1)]))
     assert len(calls) == 2
