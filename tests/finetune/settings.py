@@ -289,4 +289,3 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
     "splits.export": Effect(other=("splits.export=all",), sees=lambda run: len(run.learners)),
 }
 IN_THE_COMMAND = {"data.name", "data.options"}  # which names and reads data sets; see `test_settings`
-IN_PROFILES = {"icc"}  # needs images with a colour profile; see `test_profiles`

@@ -23,7 +23,6 @@ from tests.finetune.observed import Observed, observe, plain, published_split
 from tests.finetune.settings import (
     EFFECTS,
     FULL,
-    IN_PROFILES,
     IN_THE_COMMAND,
     PROMPTS,
     TWO_SETS,
@@ -67,7 +66,7 @@ def _kinds(hint: object) -> list[type]:
 
 
 def test_every_setting_has_an_entry() -> None:
-    assert {*EFFECTS, *IN_THE_COMMAND, *IN_PROFILES} == set(settings_of(Recipe))
+    assert {*EFFECTS, *IN_THE_COMMAND} == set(settings_of(Recipe))
 
 
 @pytest.fixture(scope="module")
