@@ -129,3 +129,12 @@ def test_curves_are_fitted_to_numbers_of_any_type(fit):
     expected = fit(xs, ys)
     assert fit(xs, list(map(Decimal, ys))) == expected
     assert fit(list(map(Decimal, xs)), ys) == expected
+
+
+@pytest.mark.parametrize("count", [700, 5000])
+def test_curves_of_many_points_are_found_again(count):
+    x = np.random.default_rng(4).permutation(np.linspace(-3, 5, count))
+    assert fit_logistic4(x, logistic4(x, 80.0, 20.0, 1.5, 0.4)) == pytest.approx((80.0, 20.0, 1.5, 0.4), rel=1e-4)
+    five = (-30.0, 2.5, 1.0, 1.5, 40.0)
+    found = fit_logistic5(x, logistic5(x, *five))
+    np.testing.assert_allclose(logistic5(x, *found), logistic5(x, *five), atol=1e-4)
