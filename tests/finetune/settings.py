@@ -143,6 +143,10 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
     "name": Effect(other=("name=other",), sees=spec(lambda one: one.name)),
     "summary": Effect(other=("summary=Another.",), sees=spec(lambda one: one.card.summary)),
     "source": Effect(other=("source=a paper",), sees=spec(lambda one: one.card.paper)),
+    "icc": (
+        Effect(base=FULL, one=("icc=convert",), other=("icc=ignore",), sees=samples),
+        Effect(one=("icc=convert",), other=("icc=ignore",), sees=samples),
+    ),
     "task": Effect(other=("task=memorability",), sees=spec(lambda one: one.task)),
     "train": Effect(other=FULL, sees=trained),
     "loss": (
@@ -285,4 +289,3 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
     "splits.export": Effect(other=("splits.export=all",), sees=lambda run: len(run.learners)),
 }
 IN_THE_COMMAND = {"data.name", "data.options"}  # which names and reads data sets; see `test_settings`
-IN_PROFILES = {"icc"}  # needs images with a colour profile; see `test_profiles`

@@ -177,3 +177,13 @@ def test_random_parts_are_distributed_as_torchvisions(size, monkeypatch):
     fractions = [part_height * part_width / (height * width) for _, _, part_height, part_width in ours]
     assert min(fractions) > 0.05
     assert max(fractions) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 2), (1, 60), (60, 1), (90, 2)])
+def test_random_part_of_a_very_thin_image_has_pixels(size):
+    views = training_views(CentreCropView(size=8), random_resized_crop=True)
+    for seed in range(40):
+        (shown,) = views.draw(torch.full((3, *size), 128, dtype=torch.uint8), (seed,))
+        assert shown.shape == (1, 3, 8, 8)
+        pixels = shown[0] * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+        torch.testing.assert_close(pixels, torch.full((3, 8, 8), 128 / 255))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from perceptmetrics.datasets import Split, make_splits
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune.data import batch_count, epoch_batches, training_units
+from perceptmetrics.finetune.data import batch_count, batch_parts, epoch_batches, recipe_splits, training_units
 from perceptmetrics.functional.loss import plcc_loss
+from tests.finetune.observed import published_split
+from tests.finetune.tiny import rated, tiny_recipe, write_pictures
 
 SIZES = [(10,), (7, 31), (64, 5, 3)]
 
@@ -134,3 +138,96 @@ def test_data_sets_too_different_in_size_are_refused_with_advice():
     with pytest.raises(DatasetError, match=r"20, 20000 samples.*8 samples.*hold 10010.*replicas: 10"):
         batch_count([20, 20000], 32, [8, 8])
     assert batch_count([20, 20000], 32, [1, 1]) == 626  # losses of single samples need nothing
+
+
+def recipe_of(tmp_path, *settings):
+    return tiny_recipe(tmp_path, "data=[{name: many}, {name: few}]", *settings)
+
+
+def split_of(count):
+    return Split(train=np.arange(count), validation=np.arange(0), test=np.arange(0))
+
+
+def rated_set(name):
+    return SimpleNamespace(name=name, classes=None, ratings=np.zeros((1, 1)), ranks_within_groups=False, groups=None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sizes", "expected"),
+    [
+        (("loss=mse", "batch_size=10"), (40, 8), (5, {"many": (8, 8), "few": (1, 2)})),
+        (("loss=plcc", "batch_size=10", "min_samples=4"), (40, 8), (2, {"many": (20, 20), "few": (4, 4)})),
+        (("loss=plcc", "batch_size=10", "min_samples=3"), (41, 8), (2, {"many": (20, 21), "few": (4, 4)})),
+        (
+            ("loss=plcc", "batch_size=10", "min_samples=4", "augmentation={replicas: 2}"),
+            (40, 8),
+            (4, {"many": (20, 20), "few": (4, 4)}),
+        ),
+    ],
+    ids=str,
+)
+def test_parts_of_a_batch_are_what_the_epoch_deals_out(settings, sizes, expected, tmp_path):
+    recipe = recipe_of(tmp_path, *settings)
+    sets = [rated_set("many"), rated_set("few")]
+    assert batch_parts(recipe, sets, [split_of(size) for size in sizes]) == expected
+    count, parts = expected
+    fewest = 1 if recipe.loss == "mse" else recipe.optimizer.min_samples
+    batches = epoch_batches(
+        [training_units(np.arange(size), None) for size in sizes],
+        batch_size=recipe.optimizer.batch_size,
+        replicas=[recipe.augmentation.replicas] * 2,
+        seed=(0,),
+        epoch=0,
+        fewest=[fewest] * 2,
+    )
+    assert len(batches) == count
+    for number, (least, most) in enumerate(parts.values()):
+        dealt = [len(batch.parts[number]) for batch in batches]
+        assert (min(dealt), max(dealt)) == (least, most)
+
+
+NOISE = (
+    "few: a batch holds 7 samples; the loss compares them with each other, which is noisy below 8. Raise "
+    "optimizer.batch_size."
+)
+
+
+def test_batch_in_which_nothing_can_be_compared_is_refused_and_a_small_one_warned_about(tmp_path, caplog):
+    sets, splits = [rated_set("many"), rated_set("few")], [split_of(40), split_of(2)]
+    with pytest.raises(
+        DatasetError,
+        match=r"^few: a batch holds 2 samples, but the loss compares samples with each other and needs 3 at least\. "
+        r"Raise optimizer\.batch_size, or use the loss mse\.$",
+    ):
+        batch_parts(recipe_of(tmp_path, "loss=plcc", "min_samples=2", "batch_size=10"), sets, splits)
+    assert not caplog.messages
+    for few, warned in ((7, True), (8, False)):
+        batch_parts(recipe_of(tmp_path, "loss=plcc", "min_samples=7"), sets, [split_of(40), split_of(few)])
+        assert bool(caplog.messages) == warned
+        assert all(one == NOISE for one in caplog.messages)
+        caplog.clear()
+
+
+def test_data_sets_that_differ_too_much_are_refused_with_what_to_do():
+    with pytest.raises(
+        DatasetError,
+        match=r"^The data sets differ so much in size \(4000, 8 samples an epoch\) that a batch with 8 samples of the "
+        r"smallest one would hold 4008\. Show its images more often \(data: \[\{name: \.\.\., augmentation: "
+        r"\{replicas: 10\}\}\]\), raise optimizer\.batch_size, or lower optimizer\.min_samples\.$",
+    ):
+        batch_count([4000, 8], 10, [8, 8])
+    assert batch_count([152, 8], 10, [8, 8]) == 1  # 16 times as large is allowed
+
+
+def test_images_are_split_as_the_recipe_says(tmp_path):
+    data = rated(write_pictures(tmp_path / "pictures", 20))
+    for official in (True, False):
+        stated = published_split(data)
+        (first, *_) = recipe_splits(tiny_recipe(tmp_path, f"splits={{official: {str(official).lower()}}}"), stated)
+        assert np.array_equal(first.test, stated.official_splits[0].test) == official
+    settings = ("splits={count: 2, test: 0.3, validation: 0.25, official: false}", "seed=4")
+    found = recipe_splits(tiny_recipe(tmp_path, *settings), data)
+    expected = make_splits(data, 2, seed=4, test=0.3, validation=0.25, official=False)
+    for one, other in zip(found, expected, strict=True):
+        for part in ("train", "validation", "test"):
+            np.testing.assert_array_equal(getattr(one, part), getattr(other, part))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import curve_fit
 from scipy.special import expit
 
-from perceptmetrics.finetune.calibration import Calibration, fit_calibration, fold_calibration
+from perceptmetrics.finetune import calibration as calibration_module
+from perceptmetrics.finetune.calibration import Calibration, RatingScale, fit_calibration, fold_calibration
 from perceptmetrics.models.pool import Pool
-from perceptmetrics.spec import PoolSpec, RegressorSpec
+from perceptmetrics.spec import IdentityMap, LogisticMap, PoolSpec, RegressorSpec
 from tests.support.mean_colour_metric import tiny_metric
 
 
@@ -88,3 +91,130 @@ def test_folded_head_gives_the_calibrated_outputs(regressor):
         after = metric(images).double().numpy()
     np.testing.assert_allclose(after, line(before), rtol=1e-5, atol=1e-6)
     assert np.abs(after - before).max() > 0.1
+
+
+@pytest.mark.parametrize("rating", [0.0, 1.0])
+def test_logistic_line_to_ratings_that_are_all_at_an_end_is_finite(rating):
+    fitted = fit_calibration(np.arange(6.0)[:, None], np.full((6, 1), rating), logistic=True)
+    assert np.isfinite([fitted.slope, fitted.shift]).all()
+    assert np.abs(expit(fitted(np.arange(6.0)[:, None])) - rating).max() < 0.1
+
+
+# All calibrations of a run
+
+TRAIN, VALIDATION, TEST = np.arange(0, 30), np.arange(30, 45), np.arange(45, 60)
+
+
+class Run:
+    """A run of `RatingScale`, whose models give known outputs."""
+
+    def __init__(
+        self, monkeypatch, *, heads=1, sets=1, loss="plcc", losses=None, score_map="identity", calibrated=False
+    ):
+        rng = np.random.default_rng(5)
+        self.raw = [rng.normal(3 * index, 1 + index, (60, 1)) for index in range(sets)]
+        self.ratings = [
+            0.5 + 0.1 * (index + 1) * (raw - raw.mean()) + rng.normal(0, 0.02, raw.shape)
+            for index, raw in enumerate(self.raw)
+        ]
+        monkeypatch.setattr(
+            calibration_module, "predict", lambda learner, index, feed, images, processes: learner[index][images]
+        )
+        entries = [SimpleNamespace(loss=one) for one in losses or [None] * sets]
+        spec = SimpleNamespace(
+            head=SimpleNamespace(is_calibrated=calibrated),
+            pool=SimpleNamespace(regressor=None),
+            score=SimpleNamespace(map=LogisticMap() if score_map == "logistic" else IdentityMap()),
+        )
+        recipe = SimpleNamespace(loss=loss, data=entries, score_map=score_map)
+        self.specs = [spec] * heads
+        self.scale = RatingScale(SimpleNamespace(recipe=recipe, specs=self.specs, processes=None))
+
+    def trial(self, *, validation=VALIDATION, factor=1.0):
+        split = SimpleNamespace(train=TRAIN, validation=validation, test=TEST)
+        sets = [
+            SimpleNamespace(dataset=SimpleNamespace(ratings=ratings), split=split, feed=None)
+            for ratings in self.ratings
+        ]
+        return SimpleNamespace(learner=[factor * raw for raw in self.raw], sets=sets)
+
+
+def assert_same_line(one, other):
+    np.testing.assert_allclose([one.slope, one.shift], [other.slope, other.shift], rtol=1e-6)
+
+
+@pytest.mark.parametrize("score_map", ["identity", "logistic"])
+def test_each_head_is_calibrated_on_the_validation_images_of_its_data_set(monkeypatch, score_map):
+    run = Run(monkeypatch, heads=2, sets=2, score_map=score_map)
+    fitted = run.scale.fit(run.trial())
+    for index, line in enumerate(fitted):
+        images = run.raw[index][VALIDATION], run.ratings[index][VALIDATION]
+        assert_same_line(line, fit_calibration(*images, logistic=score_map == "logistic"))
+        scores = run.scale.scores(run.trial(), index, line)
+        expected = line(run.raw[index][TEST])
+        np.testing.assert_allclose(scores, expit(expected) if score_map == "logistic" else expected)
+    assert not np.allclose(fitted[0].slope, fitted[1].slope)
+
+
+def test_shared_head_is_calibrated_on_its_first_data_set(monkeypatch):
+    run = Run(monkeypatch, heads=1, sets=2, losses=["plcc", "mse"])
+    first = fit_calibration(run.raw[0][VALIDATION], run.ratings[0][VALIDATION], logistic=False)
+    for line in run.scale.fit(run.trial()):
+        assert_same_line(line, first)
+
+
+def test_without_validation_images_the_training_images_calibrate(monkeypatch):
+    run = Run(monkeypatch)
+    (line,) = run.scale.fit(run.trial(validation=VALIDATION[:0]))
+    assert_same_line(line, fit_calibration(run.raw[0][TRAIN], run.ratings[0][TRAIN], logistic=False))
+
+
+@pytest.mark.parametrize(
+    ("options", "calibrates"),
+    [
+        ({"loss": "plcc"}, True),
+        ({"loss": "ranking"}, True),
+        ({"loss": "mse"}, False),
+        ({"loss": "charbonnier"}, False),
+        ({"loss": "mse", "losses": ["ranking"]}, True),
+        ({"loss": "plcc", "losses": ["mse"]}, False),
+        ({"loss": "mse", "score_map": "logistic"}, True),
+        ({"loss": "plcc", "calibrated": True}, False),
+    ],
+    ids=str,
+)
+def test_outputs_without_a_scale_of_their_own_are_calibrated(monkeypatch, options, calibrates):
+    run = Run(monkeypatch, **options)
+    (line,) = run.scale.fit(run.trial())
+    assert (line is not None) == calibrates
+    assert bool(run.scale.held_out(run.trial())) == calibrates
+    if not calibrates:
+        np.testing.assert_array_equal(run.scale.scores(run.trial(), 0, None), run.raw[0][TEST])
+
+
+def test_regressor_gives_a_head_of_prompts_outputs_without_a_scale(monkeypatch):
+    run = Run(monkeypatch, calibrated=True)
+    run.specs[0].pool.regressor = object()
+    assert run.scale.fit(run.trial()) != [None]
+
+
+def test_classes_are_not_calibrated(monkeypatch):
+    run = Run(monkeypatch)
+    trial = run.trial()
+    trial.sets[0].dataset.ratings = None
+    assert run.scale.fit(trial) == [None]
+    assert run.scale.held_out(trial) == {}
+
+
+def test_model_of_all_images_is_calibrated_by_what_the_splits_held_out(monkeypatch):
+    """Outputs of different models differ in scale; standardised by those for training images, they are comparable."""
+    run = Run(monkeypatch, heads=2, sets=2)
+    held_out = [run.scale.held_out(run.trial(factor=factor)) for factor in (1.0, 7.0)]
+    for index in range(2):
+        train, test = run.raw[index][TRAIN], run.raw[index][TEST]
+        (outputs, ratings), (again, _) = (one[index] for one in held_out)
+        np.testing.assert_allclose(outputs, (test - train.mean()) / train.std(), rtol=1e-6)
+        np.testing.assert_allclose(again, outputs, rtol=1e-6)
+        np.testing.assert_array_equal(ratings, run.ratings[index][TEST])
+        line = run.scale.fit_to_held_out(run.trial(factor=3.0), held_out)[index]
+        assert_same_line(line, fit_calibration(3 * test, ratings, logistic=False))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,3 +227,11 @@ def test_selection_statistic_of_outputs_that_are_not_finite_is_undefined(kind, b
 def test_whether_labels_are_enough_to_judge_a_model(dataset, enough):
     assert can_select(dataset, np.arange(3)) is enough
     assert not can_select(dataset, np.arange(0))
+
+
+def test_nothing_is_selected_by_labels_that_there_are_not_or_that_are_all_equal():
+    none = SimpleNamespace(classes=None, ratings=None, ranks_within_groups=False, groups=None)
+    indices = np.arange(3)
+    assert math.isnan(selection_statistic(none, np.ones((3, 1)), indices))
+    equal = SimpleNamespace(classes=None, ratings=np.ones((3, 2)), ranks_within_groups=False, groups=None)
+    assert math.isnan(selection_statistic(equal, np.arange(6.0).reshape(3, 2), indices))

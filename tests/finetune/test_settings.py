@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -22,7 +23,6 @@ from tests.finetune.observed import Observed, observe, plain, published_split
 from tests.finetune.settings import (
     EFFECTS,
     FULL,
-    IN_PROFILES,
     IN_THE_COMMAND,
     PROMPTS,
     TWO_SETS,
@@ -36,6 +36,7 @@ from tests.finetune.settings import (
 from tests.finetune.tiny import LORA, hurry, rated, tiny_recipe, write_pictures
 from tests.support import small_clip
 from tests.support.every_encoder import timm_network, write
+from tests.unit.test_colour_profiles import PROFILES
 
 COMMON = ("loss=mse", "epochs=1", "lr=1e-2")
 METRICS = {"metric=FIRST": 0, "metric=SECOND": 1}  # trained with these seeds
@@ -65,7 +66,7 @@ def _kinds(hint: object) -> list[type]:
 
 
 def test_every_setting_has_an_entry() -> None:
-    assert {*EFFECTS, *IN_THE_COMMAND, *IN_PROFILES} == set(settings_of(Recipe))
+    assert {*EFFECTS, *IN_THE_COMMAND} == set(settings_of(Recipe))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Obse
     """Runs a recipe with settings; each only once, however many tests look at it."""
     folder = tmp_path_factory.mktemp("settings")
     data = rated(write_pictures(folder / "many", 24))
+    wide = rated(write_pictures(folder / "wide", 24))
+    for path in wide.images:
+        Image.open(path).save(path, icc_profile=PROFILES["ProPhoto"])
+    others = {"splits.official=": published_split(data), "icc=": wide}  # where these settings are looked at
     few = replace(rated(write_pictures(folder / "few", 12, seed=1)), name="few")
     files = {
         name: write(timm_network(name), folder / f"{name}.safetensors")
@@ -90,7 +95,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Obse
             own.mkdir()
             recipe = tiny_recipe(own, *COMMON, *stated(settings))
             name = "test_vit" if recipe.encoder is None else recipe.encoder.name.removeprefix("timm:")
-            one = published_split(data) if any(one.startswith("splits.official") for one in settings) else data
+            one = next((others[key] for key in others if any(setting.startswith(key) for setting in settings)), data)
             sets = [replace(data, name="many"), few] if len(recipe.data) == 2 else [one]
             done[settings] = observe(recipe, sets, own / "run", files[name], exports=exports)
         return done[settings]

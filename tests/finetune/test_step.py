@@ -256,3 +256,17 @@ def test_objective_of_a_data_set_takes_its_outputs_in_float32(vectors, labels):
     step(OptimizerRecipe(), [one], batch_of(COUNT), vectors)
     step(OptimizerRecipe(accumulation=2), [one], batch_of(COUNT), vectors)
     assert types == [torch.float32, torch.float32]
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_step_on_pixels_of_a_grown_batch_follows_the_gradient_of_the_whole(accumulation, vectors, labels):
+    """Its draws are divided into as many parts as it goes through the encoder in, one part after the other."""
+    recipe, sets = OptimizerRecipe(batch_size=4, accumulation=accumulation), [training_set(labels, encoded=False)]
+    batch, count = batch_of(COUNT), 3 * accumulation
+    (draws,) = Steps(sets, recipe, (0,), OneProcess()).divide(batch)[0]
+    assert [draw.index for draw in draws] == [index for part in range(count) for index in range(part, COUNT, count)]
+    model, loss, moved = step(recipe, sets, batch, vectors)
+    expected, gradient = reference(vectors, labels)
+    assert loss == pytest.approx(expected)
+    torch.testing.assert_close(moved, gradient)
+    assert [len(rows) for (rows,) in model.seen] == [COUNT // count] * 2 * count

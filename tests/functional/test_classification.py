@@ -85,3 +85,8 @@ def test_binary_accuracy_equals_the_accuracy_of_two_classes(rows):
     truth, scores = arrays(rows)
     sides = (scores[:, [1, 3]].sum(axis=1) > scores[:, [0, 2]].sum(axis=1)).astype(int)
     assert binary_accuracy(scores, truth, (1, 3)) == pytest.approx(reference.accuracy_score(truth % 2, sides))
+
+
+def test_whatever_is_not_zero_is_true_for_the_average_precision():
+    scores = [0.9, 0.8, 0.7, 0.6]
+    assert average_precision(scores, [0, 2, 0, 5]) == average_precision(scores, [False, True, False, True])

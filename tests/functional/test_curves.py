@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -120,3 +121,20 @@ def test_five_parameters_never_fit_worse_than_four_or_than_a_line(pairs):
 def test_points_that_determine_no_curve_of_five_are_refused(xs):
     with pytest.raises(ValueError, match="at least 6 points"):
         fit_logistic5(xs, range(len(xs)))
+
+
+@pytest.mark.parametrize("fit", [fit_logistic4, fit_logistic5])
+def test_curves_are_fitted_to_numbers_of_any_type(fit):
+    xs, ys = [1.0, 2.5, 3.0, 4.5, 4.75, 6.0, 7.0], [2.0, 1.0, 3.5, 3.0, 5.0, 6.5, 6.0]
+    expected = fit(xs, ys)
+    assert fit(xs, list(map(Decimal, ys))) == expected
+    assert fit(list(map(Decimal, xs)), ys) == expected
+
+
+@pytest.mark.parametrize("count", [700, 5000])
+def test_curves_of_many_points_are_found_again(count):
+    x = np.random.default_rng(4).permutation(np.linspace(-3, 5, count))
+    assert fit_logistic4(x, logistic4(x, 80.0, 20.0, 1.5, 0.4)) == pytest.approx((80.0, 20.0, 1.5, 0.4), rel=1e-4)
+    five = (-30.0, 2.5, 1.0, 1.5, 40.0)
+    found = fit_logistic5(x, logistic5(x, *five))
+    np.testing.assert_allclose(logistic5(x, *found), logistic5(x, *five), atol=1e-4)

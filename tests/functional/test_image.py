@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -87,3 +88,16 @@ def test_normalising_subtracts_and_divides(seed):
 @given(st.integers(0, 10**7), st.integers(1, 10**4))
 def test_sizes_are_rounded_in_integers_as_fractions_are(numerator, denominator):
     assert _nearest(numerator, denominator) == round(Fraction(numerator, denominator))
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(20, 7), (9, 30), (5, 2)])
+def test_column_of_pixels_is_the_column_of_its_rows(mode, size):
+    """Each row of a result one pixel wide is what its row of the image, resized to the height, becomes."""
+    images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    column = resize(images, (12, 1), mode)
+    rows = F.interpolate(images, (12, size[1]), mode=mode, antialias=True)
+    for number in range(12):
+        torch.testing.assert_close(
+            column[..., number : number + 1, :], resize(rows[..., number : number + 1, :], (1, 1), mode)
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from decimal import Decimal
 from inspect import signature
 from statistics import NormalDist
 
@@ -150,6 +151,7 @@ def test_the_bootstrap_of_a_mean_is_as_wide_as_the_normal_interval(level):
 def test_an_interval_covers_95_per_cent_unless_it_is_told_otherwise():
     numbers = np.random.default_rng(3).normal(size=50)
     assert bootstrap_interval(np.mean, numbers) == bootstrap_interval(np.mean, numbers, level=0.95)
+    assert bootstrap_interval(np.mean, numbers) == bootstrap_interval(np.mean, numbers, repeats=1000, seed=0)
     assert binomial_interval(7, 20) == binomial_interval(7, 20, level=0.95)
 
 
@@ -214,3 +216,11 @@ def test_the_sign_test_adds_up_both_tails(positive, negative):
     trials = positive + negative
     tail = sum(math.comb(trials, k) for k in range(min(positive, negative) + 1)) / 2**trials
     assert sign_test(positive, negative) == pytest.approx(min(1, 2 * tail))
+
+
+@pytest.mark.parametrize("statistic", [plcc, srcc, krcc, mse, rmse])
+def test_numbers_of_any_type_are_numbers(statistic):
+    xs, ys = [1.0, 2.5, 3.0, 4.5, 4.75, 6.0], [2.0, 1.0, 3.5, 3.0, 5.0, 6.5]
+    expected = statistic(xs, ys)
+    assert statistic(xs, list(map(Decimal, ys))) == expected
+    assert statistic(list(map(Decimal, xs)), ys) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,8 @@ from perceptmetrics import create_metric, metric_info
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.models.encoders import TextEncoder
 from perceptmetrics.models.encoders.clip_text import class_length, tokenize_with_context
+from perceptmetrics.models.heads import antonym
+from perceptmetrics.spec import ContextSpec
 from perceptmetrics.spec.json import spec_to_json
 from perceptmetrics.weights.layouts import read_prompts
 from tests.support import small_clip
@@ -261,3 +264,29 @@ def test_published_prompts_are_downloaded_and_verified(hub, tiny_clips, tmp_path
         metric = create_metric("clipiqa+", backbone_checkpoint=tiny_clips)
         expected = create_metric("clipiqa+", backbone_checkpoint=tiny_clips, checkpoint=path)
     assert torch.equal(metric.head.text_features, expected.head.text_features)
+
+
+@pytest.mark.parametrize("name", ["token_prefix", "token_suffix"])
+def test_half_of_the_token_embeddings_of_a_file_are_not_compared(name, model):
+    """Only both together are the embeddings of a whole prompt."""
+    spec = ContextSpec(length=4, weights=None)
+    text = TextEncoder(model)
+    foreign = {name: random(2, 1 if name == "token_prefix" else 72, WIDTH)}
+    antonym._check_same_clip(spec, CLASSES, text, random(4, WIDTH), foreign)
+    both = {"token_prefix": random(2, 1, WIDTH), "token_suffix": random(2, 72, WIDTH)}
+    with pytest.raises(WeightsError, match="trained with another CLIP"):
+        antonym._check_same_clip(spec, CLASSES, text, random(4, WIDTH), both)
+
+
+@pytest.mark.parametrize("context", [None, torch.zeros(3, 8), torch.zeros(3, 4, 8), torch.zeros(4)], ids=range(4))
+def test_context_of_another_shape_is_refused_with_the_shapes_that_fit(context):
+    spec = ContextSpec(length=4, weights=None)
+    found = None if context is None else tuple(context.shape)
+    with pytest.raises(
+        WeightsError,
+        match=rf"^The learned prompts should have the shape \(4, channels\), \(1, 4, channels\) or \(2, 4, channels\), "
+        rf"got {re.escape(str(found))}\. Check that the file belongs to this metric\.$",
+    ):
+        antonym._context_for(context, spec, 2)
+    for shape in ((4, 8), (1, 4, 8), (2, 4, 8)):
+        assert antonym._context_for(torch.zeros(shape), spec, 2).shape[-2:] == (4, 8)

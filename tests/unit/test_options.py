@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,9 @@ from perceptmetrics.factory.options import apply_options, pin_revision
 from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.metrics.perceptclip import PERCEPTCLIP_IQA
 from perceptmetrics.models.prompts import ATTRIBUTES, PYIQA_PAIRS
-from perceptmetrics.spec import AntonymHeadSpec, CosineHeadSpec
+from perceptmetrics.spec import AntonymHeadSpec, CentreCropView, CosineHeadSpec
 
 NO_BACKBONE = (
     "backbone= must name an OpenAI CLIP, or an architecture and a tag of open_clip such as "
@@ -157,3 +159,35 @@ def test_a_file_of_a_package_has_no_revision():
     ):
         pin_revision(LITE_IQA, "main")
     assert pin_revision(LITE_IQA, None) == LITE_IQA
+
+
+@pytest.mark.parametrize(
+    ("values", "changed"),
+    [
+        ({"crops": 3}, {"count": 3}),
+        ({"crop_mode": "grid"}, {"mode": "grid"}),
+        ({"crops": 1, "crop_mode": "random"}, {"count": 1}),
+    ],
+    ids=str,
+)
+def test_crops_are_as_many_and_where_the_options_say_and_other_views_stay(values, changed):
+    crops, middle = PERCEPTCLIP_IQA.views.views[0], CentreCropView(size=224)
+    spec = replace(PERCEPTCLIP_IQA, views=replace(PERCEPTCLIP_IQA.views, views=(middle, crops)))
+    assert apply_options(spec, values) == replace(
+        spec, views=replace(spec.views, views=(middle, replace(crops, **changed)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"crops": 0}, "crops= must be a positive number of crops, got 0."),
+        ({"crops": True}, "crops= must be a positive number of crops, got True."),
+        ({"crops": 1.0}, "crops= must be a positive number of crops, got 1.0."),
+        ({"crop_mode": "all"}, "crop_mode= must be one of ('random', 'grid'), got 'all'."),
+    ],
+    ids=str,
+)
+def test_crops_that_cannot_be_are_refused(values, sentence):
+    with pytest.raises(InvalidOptionError, match=f"^{re.escape(sentence)}$"):
+        apply_options(PERCEPTCLIP_IQA, values)

@@ -139,3 +139,10 @@ def test_averaged_pairs_are_one_input():
 def test_a_metric_with_one_view_has_nothing_to_aggregate(tiny_clips):
     with pytest.raises(InvalidOptionError, match="'clipiqa' has no option 'aggregation'"):
         create_metric("clipiqa", weights=None, aggregation="mean")
+
+
+def test_regressor_opens_the_range_and_leaves_one_score():
+    changed = apply_options(CLIP_UIQA, {"regressor": True})
+    assert (changed.score.labels, changed.score.strict_range) == ((), False)
+    with pytest.raises(InvalidOptionError, match=r"^regressor= must be True or False, got 'yes'\.$"):
+        apply_options(CLIP_UIQA, {"regressor": "yes"})
