@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.spec import MetricSpec
 
-__all__ = ["loading_line", "model_card", "with_source"]
+__all__ = ["interval_sentence", "loading_line", "model_card", "with_source"]
 
 # Licences that the Hub knows by name; the terms of others are written out.
 _LICENCES = frozenset(
@@ -52,6 +52,7 @@ def model_card(
     results: Mapping[str, Mapping[str, float]] | None = None,
     datasets: Sequence[str] = (),
     recipe: str = "",
+    headline: str = "",
 ) -> str:
     """Write the model card of a metric.
 
@@ -61,6 +62,7 @@ def model_card(
         results: Its agreement with people: statistics (`"srcc"`, `"plcc"`, ...) by data set.
         datasets: Names of the data sets that it was trained on, for the Hub.
         recipe: How it was trained, in YAML or in words.
+        headline: How good it is, in words.
 
     Returns:
         Markdown with a YAML header for the Hub.
@@ -70,7 +72,7 @@ def model_card(
         "How to use": _usage(spec, source),
         "What it predicts": _prediction(spec),
         "How it was made": _making(spec, recipe),
-        "Evaluation": _evaluation(results),
+        "Evaluation": "\n\n".join(filter(None, (headline, _evaluation(results), interval_sentence(spec)))),
         "Limits and bias": spec.card.limits.strip() or _GENERAL_LIMITS,
         "Licence": spec.card.licence.strip(),
         "Citation": f"{spec.card.paper.strip()}\n\n<{spec.card.paper_url.strip()}>",
@@ -194,6 +196,20 @@ def _evaluation(results: Mapping[str, Mapping[str, float]]) -> str:
     keys = list(dict.fromkeys(key for values in results.values() for key in values))
     rows = [(name, *(_number(values.get(key, math.nan)) for key in keys)) for name, values in results.items()]
     return _table(("data set", *(_HEADINGS.get(key, key) for key in keys)), rows)
+
+
+def interval_sentence(spec: MetricSpec) -> str:
+    """What the interval of a prediction is; empty where there is none."""
+    interval = spec.interval
+    if interval is None:
+        return ""
+    widths = zip(spec.score.labels or ("",), interval.half_widths, strict=True)
+    around = ", ".join(f"{width:.3f}{f' for {label}' if label else ''}" for label, width in widths)
+    return (
+        f"Of {interval.images} images that were held out, {interval.coverage * 100:.0f} % lie within a distance from "
+        f"their scores of {around}. perceptmetrics score --interval prints these intervals; expect them to cover "
+        "about this fraction of new images of the same kind, rated by the same people."
+    )
 
 
 def _number(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 from perceptmetrics._util.files import check_regular, expand_home, refuse_empty
@@ -166,6 +167,8 @@ def create_metric(
     lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
+    if checkpoint is not None or _is_random(weights):
+        spec = replace(spec, interval=None)  # it was measured with the metric's own weights
     metric = build_metric(spec, files, Placement(device, dtype), precision=precision, seed=seed)
     metric.decoding = decode_options(icc, max_image_pixels)
     if checkpointing:

@@ -46,7 +46,7 @@ def apply_options(spec: MetricSpec, options: Mapping[str, Any]) -> MetricSpec:
     for option in offered:
         stated = {name: options[name] for name in option.names if options.get(name) is not None}
         if stated:
-            spec = option.apply(spec, stated)
+            spec = option.apply(replace(spec, interval=None), stated)  # it was measured without the option
     return spec
 
 

@@ -135,12 +135,21 @@ class RatingScale:
         """For each head of a model trained on all images, its calibration, fitted on the test images of the splits."""
         calibrations: list[Calibration | None] = [None] * len(self._specs)
         for index in held_out[0]:
-            pairs = [of_split[index] for of_split in held_out]
-            outputs, ratings = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
-            fit = fit_calibration(outputs, ratings, logistic=self._recipe.score_map == "logistic")
+            fit = self._fit_held_out(index, held_out)
             mean, std = self._moments(trial, index)
             calibrations[index] = Calibration(slope=fit.slope / std, shift=fit.shift - fit.slope * mean / std)
         return calibrations
+
+    def held_out_scores(self, index: int, held_out: Sequence[HeldOut]) -> list[NDArray[np.float64]]:
+        """Scores of the test images of each split, on the scale of a model that is trained on all images."""
+        fit = self._fit_held_out(index, held_out)
+        score_map = self._specs[index].score.map
+        return [score_map.scores(torch.from_numpy(fit(of_split[index][0]))).numpy() for of_split in held_out]
+
+    def _fit_held_out(self, index: int, held_out: Sequence[HeldOut]) -> Calibration:
+        pairs = [of_split[index] for of_split in held_out]
+        outputs, ratings = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+        return fit_calibration(outputs, ratings, logistic=self._recipe.score_map == "logistic")
 
     def _fit(self, trial: Trial, index: int) -> Calibration | None:
         rated = self._rated(index)

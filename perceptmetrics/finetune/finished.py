@@ -11,6 +11,7 @@ from perceptmetrics.datasets import Split
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.finetune.results import SplitResult, test_result
 from perceptmetrics.finetune.sealed_files import read_sealed, write_sealed
+from perceptmetrics.finetune.untouched import Untouched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,16 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["SCORES_FILE", "read_finished", "write_finished"]
 
 SCORES_FILE = "scores.safetensors"
+_UNTOUCHED = "untouched"
 _PARTS = ("train", "validation", "test")
 
 
-def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> None:
+def write_finished(
+    path: Path, identity: str, splits: Sequence[SplitResult], untouched: Untouched | None = None
+) -> None:
     """Write the scores of all splits, the last file of a run.
 
     Args:
         path: The file.
         identity: Identity of the run.
         splits: The splits.
+        untouched: Scores of the metric before training.
     """
     tensors = {}
     for split in splits:
@@ -43,12 +48,16 @@ def write_finished(path: Path, identity: str, splits: Sequence[SplitResult]) -> 
                 tensors[f"{split.number}/{result.data_set}/{part}"] = torch.tensor(getattr(parts, part))
             tensors[f"{split.number}/{result.data_set}/scores"] = torch.from_numpy(result.scores)
     notes = [[split.number, split.lr, list(split.tried.items()), split.best_epoch, split.selection] for split in splits]
-    write_sealed(path, tensors, {"identity": identity, "splits": json.dumps(notes)})
+    named = {"identity": identity, "splits": json.dumps(notes)}
+    if untouched is not None:
+        named[_UNTOUCHED] = untouched.name
+        tensors |= {f"{_UNTOUCHED}/{name}": torch.from_numpy(scores) for name, scores in untouched.scores.items()}
+    write_sealed(path, tensors, named)
 
 
 def read_finished(
     path: Path, identity: str, datasets: Sequence[LabelledImages], seed: int
-) -> tuple[SplitResult, ...] | None:
+) -> tuple[tuple[SplitResult, ...], Untouched | None] | None:
     """Read what `write_finished` wrote, and compute the statistics again.
 
     Args:
@@ -58,7 +67,7 @@ def read_finished(
         seed: Seed of the bootstrap intervals.
 
     Returns:
-        The splits; None if the run is not finished.
+        The splits, and the scores of the metric before training; None if the run is not finished.
 
     Raises:
         WeightsError: The file is corrupt, or belongs to another run.
@@ -88,7 +97,7 @@ def read_finished(
                 data_sets=tuple(test_result(dataset, part.test, found, seed) for dataset, part, found in tested),
             )
         )
-    return tuple(splits)
+    return tuple(splits), _saved_untouched(notes, tensors, datasets)
 
 
 class _Saved(NamedTuple):
@@ -119,3 +128,14 @@ def _saved_splits(
             if len(part.test) != len(found):
                 raise WeightsError(f"it has {len(found)} scores for {len(part.test)} images of split {split.number}")
     return saved
+
+
+def _saved_untouched(
+    notes: Mapping[str, str], tensors: Mapping[str, Tensor], datasets: Sequence[LabelledImages]
+) -> Untouched | None:
+    """The scores of the metric before training; None where there is no such metric, and in older files."""
+    name = notes.get(_UNTOUCHED)
+    if name is None:
+        return None
+    saved = {one.name: tensors.get(f"{_UNTOUCHED}/{one.name}") for one in datasets}
+    return Untouched(name=name, scores={key: scores.numpy() for key, scores in saved.items() if scores is not None})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.evaluation import ClassStatistics, RatingStatistics, evaluate_classes
 from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_statistics
+from perceptmetrics.finetune.headline import Headline, headlines
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.recipe_sections import ClassStatistic, RatingStatistic, ReportRecipe
+from perceptmetrics.finetune.untouched import Untouched
+from perceptmetrics.spec import MetricSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,6 +172,8 @@ class RunResult:
         splits: Results of each split.
         stages: All trainings, of every split and learning rate.
         environment: Versions, system and device, for people to read.
+        untouched: Scores of the metric before training; None where there is none to compare with.
+        specs: The exported metrics, in the order of `metrics`.
     """
 
     recipe: Recipe
@@ -177,6 +183,13 @@ class RunResult:
     splits: tuple[SplitResult, ...]
     stages: tuple[StageResult, ...]
     environment: dict[str, str]
+    untouched: Untouched | None = None
+    specs: tuple[MetricSpec, ...] = ()
+
+    @cached_property
+    def headlines(self) -> tuple[Headline, ...]:
+        """How good the trained metric is on new images, for each rating of each data set, or for its classes."""
+        return headlines(self)
 
     def median(self, data_set: str, label: str, statistic: str) -> float:
         """Median of a statistic over the splits, such as `median("livec", "mos", "srcc")`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,9 @@ from perceptmetrics._util.files import refuse_empty
 from perceptmetrics._util.full_disk import explain_full_disk
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
-from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
+from perceptmetrics.finetune.calibration import RatingScale
 from perceptmetrics.finetune.data import batch_parts, recipe_splits
+from perceptmetrics.finetune.exporter import Exporter
 from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
 from perceptmetrics.finetune.journal import Journal
 from perceptmetrics.finetune.processes import describe_environment, training_processes
@@ -30,11 +32,8 @@ from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
 from perceptmetrics.finetune.run_folder import (
     RECIPE_FILE,
-    card_statistics,
-    export_trained,
     is_free,
     run_identity,
-    write_card,
     write_predictions,
     write_summary,
 )
@@ -43,12 +42,13 @@ from perceptmetrics.finetune.start import encoder_identity, find_source
 from perceptmetrics.finetune.state import NullObserver, Observer
 from perceptmetrics.finetune.trainer import RunContext
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
+from perceptmetrics.finetune.untouched import Untouched, score_untouched
 from perceptmetrics.images.options import DecodeOptions, decoding
 from perceptmetrics.weights.resolve import ResolveOptions
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune.calibration import Calibration, HeldOut
@@ -130,22 +130,27 @@ def finetune(
             journal=Journal(folder, writes=processes.is_first),
             observer=observer or NullObserver(),
         )
-        result = _Run(context).execute()
+        result = _Run(context, partial(score_untouched, context, lookup, stated)).execute()
         processes.wait()
     return result
 
 
 class _Run:
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, untouched: Callable[..., Untouched | None]) -> None:
         self._context, self._recipe, self._datasets = context, context.recipe, context.datasets
         self._specs, self._folder, self._processes = context.specs, context.folder, context.processes
         self._scale = RatingScale(context)
         self._trials = Trials(context)
+        self._exporter = Exporter(context)
+        self._score_untouched = untouched
+        self._untouched: Untouched | None = None
 
     def execute(self) -> RunResult:
         finished = self._folder / SCORES_FILE
-        splits = read_finished(finished, self._context.identity, self._datasets, self._recipe.seed)
-        if splits is not None:
+        found = read_finished(finished, self._context.identity, self._datasets, self._recipe.seed)
+        if found is not None:
+            splits, self._untouched = found
+            self._exporter.restore()
             self._context.journal.restore()
         else:
             try:
@@ -156,7 +161,7 @@ class _Run:
             if self._processes.is_first:
                 write_predictions(self._folder / "predictions.csv", splits, self._datasets)
                 write_summary(self._folder / SUMMARY_FILE, self._result(splits), self._facts())
-                write_finished(finished, self._context.identity, splits)
+                write_finished(finished, self._context.identity, splits, self._untouched)
         if self._processes.is_first:
             shutil.rmtree(self._context.state_folder, ignore_errors=True)
         return self._result(splits)
@@ -167,15 +172,13 @@ class _Run:
             recipe=self._recipe,
             datasets=tuple(self._datasets),
             folder=self._folder,
-            metrics={self._datasets[index].name: self._metric_folder(index) for index in range(len(self._specs))},
+            metrics={self._datasets[index].name: self._exporter.folder(index) for index in range(len(self._specs))},
             splits=splits,
             stages=tuple(StageResult(name=name, records=records) for name, records in stages.items()),
             environment=describe_environment(self._processes),
+            untouched=self._untouched,
+            specs=self._exporter.specs,
         )
-
-    def _metric_folder(self, index: int) -> Path:
-        """Folder of the metric of a head: that of the run, or one of its own if there are several."""
-        return self._folder if len(self._specs) == 1 else self._folder / self._datasets[index].name
 
     def _train(self) -> tuple[SplitResult, ...]:
         """Train and export."""
@@ -192,12 +195,12 @@ class _Run:
             if self._recipe.splits.export == "all":
                 held_out.append(self._scale.held_out(trial))
             elif number == 0:
-                self._export(trial, calibrations, results)
+                self._exporter.export(trial, calibrations, results)
+        self._untouched = self._score_untouched(results, self._trials.features)
         if self._recipe.splits.export == "all":
             self._train_on_all(results, held_out)
         elif self._processes.is_first:
-            for index, spec in enumerate(self._specs):
-                write_card(spec, self._recipe, self._metric_folder(index), self._card_results(index, results))
+            self._exporter.write_cards(self._result(tuple(results)))
         return tuple(results)
 
     def _best_trial(self, number: int, splits: Sequence[Split]) -> tuple[Trial, dict[float, float]]:
@@ -237,7 +240,9 @@ class _Run:
         chosen = [split.lr for split in results]
         lr = max(self._recipe.optimizer.lr, key=chosen.count)
         trial = self._trials.train(len(results), splits, lr, epochs=self._median_epochs(lr))
-        self._export(trial, self._scale.fit_to_held_out(trial, held_out), results)
+        scores = {index: self._scale.held_out_scores(index, held_out) for index in held_out[0]}
+        calibrations = self._scale.fit_to_held_out(trial, held_out)
+        self._exporter.export(trial, calibrations, results, scores=scores, result=self._result(tuple(results)))
 
     def _median_epochs(self, lr: float) -> dict[str, int]:
         """For each stage, the median over the splits of the number of epochs after which the weights were kept."""
@@ -246,29 +251,6 @@ class _Run:
             if name.lr == lr or name.stage == HEAD_FIRST:
                 kept.setdefault(name.stage, []).append(kept_epoch(records, self._recipe.optimizer.keep) + 1)
         return {stage: round(float(np.median(epochs))) for stage, epochs in kept.items()}
-
-    def _export(self, trial: Trial, calibrations: Sequence[Calibration | None], results: Sequence[SplitResult]) -> None:
-        """Export the metric of each head."""
-        for index, spec in enumerate(self._specs):
-            calibration = calibrations[index]
-            if calibration is not None:
-                fold_calibration(trial.learner.metric(index), calibration)
-            if self._processes.is_first:
-                export_trained(
-                    trial.learner,
-                    index,
-                    spec,
-                    self._recipe,
-                    self._metric_folder(index),
-                    encoder=self._context.source.file,
-                    results=self._card_results(index, results),
-                )
-
-    def _card_results(self, index: int, results: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
-        """The results on the card of the metric of a head."""
-        statistics = card_statistics(results, self._recipe.report)
-        name = self._datasets[index].name
-        return {key: row for key, row in statistics.items() if len(self._specs) == 1 or key.partition(": ")[0] == name}
 
     def _facts(self) -> dict[str, object]:
         """What `summary.json` says of the run besides its results."""

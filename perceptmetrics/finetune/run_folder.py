@@ -129,6 +129,7 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
     document = {
         "perceptmetrics": __version__,
         **extra,
+        "headlines": [{"sentence": one.sentence, "caution": one.caution, **asdict(one)} for one in result.headlines],
         "reported": result.recipe.report.average,
         "medians": averages(result, result.median),
         "means": averages(result, result.mean),
@@ -171,6 +172,7 @@ def export_trained(
     *,
     encoder: Path | None,
     results: Mapping[str, Mapping[str, float]],
+    headline: str = "",
 ) -> None:
     """Export the metric of one head into a folder, keep the other files there, then load the export and compare scores.
 
@@ -182,6 +184,7 @@ def export_trained(
         folder: Where to write.
         encoder: The weight file that training started from; None for random weights.
         results: Statistics on test images for the model card, by data set.
+        headline: What the card says of them in words.
 
     Raises:
         WeightsError: The exported metric does not reproduce the model's scores.
@@ -196,7 +199,7 @@ def export_trained(
         folder,
         spec=spec,
         weights=trained_weights_of(metric, spec, base=base, context=context),
-        card=_card(spec, recipe, folder, results),
+        card=_card(spec, recipe, folder, results, headline),
         extra_files={RECIPE_FILE: recipe_to_yaml(recipe)},
         encoder=encoder,
         overwrite=True,
@@ -205,17 +208,22 @@ def export_trained(
     )
 
 
-def write_card(spec: MetricSpec, recipe: Recipe, folder: Path, results: Mapping[str, Mapping[str, float]]) -> None:
+def write_card(
+    spec: MetricSpec, recipe: Recipe, folder: Path, results: Mapping[str, Mapping[str, float]], headline: str
+) -> None:
     """Write the card of an exported metric again, with the results of all splits; see `export_trained`."""
     with replacing(folder / CARD_FILE) as temporary:
-        temporary.write_text(_card(spec, recipe, folder, results), encoding="utf-8")
+        temporary.write_text(_card(spec, recipe, folder, results, headline), encoding="utf-8")
 
 
-def _card(spec: MetricSpec, recipe: Recipe, folder: Path, results: Mapping[str, Mapping[str, float]]) -> str:
+def _card(
+    spec: MetricSpec, recipe: Recipe, folder: Path, results: Mapping[str, Mapping[str, float]], headline: str
+) -> str:
     return model_card(
         spec,
         source=str(folder),
         results=results,
         datasets=[entry.name for entry in recipe.data],
         recipe=recipe_to_yaml(recipe),
+        headline=headline,
     )

@@ -139,6 +139,7 @@ def _further_trained(recipe: Recipe, dataset: LabelledImages, name: str, labels:
         head=start.head.with_trained_file(None),
         score=score,
         card=_card(recipe, dataset),
+        interval=None,
     )
 
 

@@ -111,6 +111,11 @@ class Trials:
             sets = self._second_stage(name, learner, splits, alone)
         return Trial(learner=learner, sets=tuple(sets), lr=lr, records=tuple(records), keep=optimizer.keep)
 
+    @property
+    def features(self) -> Mapping[int, Feed]:
+        """By data set, the features of the encoder before training, as far as the run needed them."""
+        return self._features
+
     def _second_stage(
         self, main: StageName, learner: Learner, splits: Sequence[Split], optimizer: OptimizerRecipe
     ) -> list[TrainingSet]:

@@ -5,6 +5,7 @@ images --Views--> groups of pixels --encoder--> features --Head--> outputs --Poo
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
@@ -14,6 +15,7 @@ from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.models.metric_base import MetricBase, is_single_image
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec
+from perceptmetrics.spec.interval import FEWEST_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -216,6 +218,29 @@ class Metric(MetricBase[Tensor]):
             label = max(probabilities, key=probabilities.__getitem__)
             predictions.append(Prediction(label=label, probabilities=probabilities))
         return predictions[0] if is_single_image(images) else predictions
+
+    def score_interval(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Between which ratings the rating of a new image lies, of the kind that the metric was trained on.
+
+        Args:
+            scores: What the metric gave: shape (N,), or (N, K) with labels.
+
+        Returns:
+            Lower and upper ends, each of the shape of `scores`; they cover `spec.interval.coverage` of new images.
+
+        Raises:
+            InvalidOptionError: The metric has no intervals.
+        """
+        interval, score = self.spec.interval, self.spec.score
+        if interval is None:
+            raise InvalidOptionError(
+                f"{self.metric_name!r} has no intervals: how far ratings lie from its scores was not measured. Metrics "
+                f"that were trained on ratings have them, from {FEWEST_IMAGES} images that were held out."
+            )
+        half = scores.new_tensor(interval.half_widths)
+        lower = -math.inf if score.lower is None else score.lower
+        upper = math.inf if score.upper is None else score.upper
+        return (scores - half).clamp(lower, upper), (scores + half).clamp(lower, upper)  # no rating is beyond the scale
 
     def requires_grad_(self, requires_grad: bool = True) -> Metric:
         """Let all weights train, or freeze them; what trains is not shared with other metrics.

@@ -31,6 +31,7 @@ from perceptmetrics.spec.heads import (
     PromptPair,
     RegressorSpec,
 )
+from perceptmetrics.spec.interval import IntervalSpec
 from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
 from perceptmetrics.spec.score_maps import (
     AffineMap,
@@ -82,6 +83,7 @@ __all__ = [
     "HubFile",
     "IdentityMap",
     "Interpolation",
+    "IntervalSpec",
     "LogisticMap",
     "LoraSpec",
     "MagnitudeHeadSpec",

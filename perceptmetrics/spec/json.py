@@ -29,6 +29,8 @@ def spec_to_json(spec: MetricSpec) -> str:
         Indented JSON that ends in a newline; `spec_from_json` gives back an equal specification.
     """
     document = {"format_version": FORMAT_VERSION, **to_plain(spec)}
+    if spec.interval is None:
+        del document["interval"]  # earlier releases read files without one
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

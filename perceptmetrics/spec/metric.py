@@ -10,6 +10,7 @@ from perceptmetrics._util.text import shown
 from perceptmetrics.spec.checks import require, require_finite, require_text
 from perceptmetrics.spec.encoders import EncoderSpec
 from perceptmetrics.spec.heads import HeadSpec, PoolSpec, regressor_inputs
+from perceptmetrics.spec.interval import IntervalSpec
 from perceptmetrics.spec.score_maps import IdentityMap, ScoreMap
 from perceptmetrics.spec.views import ViewsSpec
 
@@ -124,6 +125,7 @@ class MetricSpec:
         score: From raw outputs to scores, and what they mean.
         card: Paper, licence, training data, limits.
         pool: From the outputs of an image's views to raw outputs of the image.
+        interval: How far ratings of new images lie from the scores; None where that was not measured.
     """
 
     name: str
@@ -134,6 +136,7 @@ class MetricSpec:
     score: ScoreSpec
     card: CardSpec
     pool: PoolSpec = field(default_factory=PoolSpec)
+    interval: IntervalSpec | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -165,6 +168,12 @@ class MetricSpec:
             )
             outputs = self.pool.regressor.widths[-1]
         scores, labels = self.score.map.outputs(outputs), len(self.score.labels)
+        widths = scores if self.interval is None else len(self.interval.half_widths)
+        require(
+            widths == scores and (self.interval is None or not self.score.map.gives_probabilities),
+            f"{self.name}: an interval needs a width for each of {scores} scores that are no probabilities, got "
+            f"{widths}.",
+        )
         require(
             scores == max(1, labels),
             f"{self.name}: the head has {outputs} outputs"

@@ -54,6 +54,32 @@ def test_folder_reports_broken_images_and_scores_the_others(perceptmetrics: Comm
             assert float(row["lite_iqa"]) == pytest.approx(metric.score(name).item(), abs=2e-6)
 
 
+def test_intervals_are_columns_of_csv_json_and_table(perceptmetrics: Command, gallery: Path, tmp_path: Path) -> None:
+    shutil.copytree(BUILT_IN_WEIGHTS.parent, tmp_path / "mine")
+    spec = json.loads((tmp_path / "mine" / "spec.json").read_text())
+    interval = {"coverage": 0.9, "half_widths": [0.3], "images": 50}
+    (tmp_path / "mine" / "spec.json").write_text(json.dumps(spec | {"name": "mine", "interval": interval}))
+    image = next(gallery.rglob("*.png"))
+    words = ("score", image, "-m", tmp_path / "mine", "--interval")
+    (row,) = read_csv(perceptmetrics(*words, "--format", "csv").stdout).values()
+    score = create_metric("lite_iqa").score(image).item()
+    expected = {"mine": score, "mine_lower": max(score - 0.3, 0), "mine_upper": min(score + 0.3, 1)}
+    assert {name: float(row[name]) for name in expected} == pytest.approx(expected, abs=2e-6)
+    assert json.loads(perceptmetrics(*words, "--format", "jsonl").stdout) == pytest.approx(
+        {"image": str(image), **expected}, abs=2e-6
+    )
+    table = perceptmetrics(*words).stdout
+    assert "lower" in table
+    assert f"{expected['mine_upper']:.4f}" in table
+    done = (*words, "--output", tmp_path / "scores.csv")
+    assert [perceptmetrics(*done).returncode, perceptmetrics(*done, "--resume").returncode] == [0, 0]
+    (row,) = read_csv((tmp_path / "scores.csv").read_text()).values()
+    assert float(row["mine_lower"]) == pytest.approx(expected["mine_lower"], abs=2e-6)
+    refused = perceptmetrics("score", image, "--interval")
+    assert refused.returncode == 2
+    assert "'lite_iqa' has no intervals" in refused.stderr
+
+
 def test_not_recursive(perceptmetrics: Command, gallery: Path) -> None:
     result = perceptmetrics("score", gallery, "--no-recursive", "--format", "jsonl")
     names = [json.loads(line)["image"] for line in result.stdout.splitlines()]

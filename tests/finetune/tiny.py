@@ -15,7 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.evaluation import ratings
-from perceptmetrics.finetune import Recipe, load_recipe
+from perceptmetrics.finetune import Recipe, headline, load_recipe
 from tests.support.every_encoder import VIT, timm_network, write
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def hurry(setattr_: Callable[[object, str, object], None] = setattr) -> None:
     """Leave out what takes longer than the training: bootstrap intervals, and random weights before a file's."""
     setattr_(VisionTransformer, "init_weights", lambda *_, **__: None)
     setattr_(ratings, "bootstrap_interval", lambda *_, **__: (math.nan, math.nan))
+    setattr_(headline, "_DRAWS", 20)
 
 
 def epochs_of(run: Path) -> list[dict[str, object]]:

@@ -224,7 +224,10 @@ def test_a_wrong_value_is_named(path, value, message):
         ),
         (("encoder", "weights", "revison"), "spec.encoder.weights has an unknown field 'revison'. Did you mean 'rev"),
         (("card", "kind"), "spec.card.kind must be None, got 1."),
-        (("zzz",), "spec has an unknown field 'zzz'. Known: card, encoder, head, name, pool, score, task, views."),
+        (
+            ("zzz",),
+            "spec has an unknown field 'zzz'. Known: card, encoder, head, interval, name, pool, score, task, ",
+        ),
     ],
 )
 def test_an_unknown_field_is_answered_with_the_nearest(path, message):

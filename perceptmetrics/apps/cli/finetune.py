@@ -134,6 +134,10 @@ def finetune(
         _print_result(result, datasets)
         page, *_ = write_finetune_report(result, plots=plots or [])
         results.print(f"report: {printable(str(page))}", highlight=False, soft_wrap=True)
+        for headline in result.headlines:
+            results.print(Text(printable(headline.sentence), style="bold"), soft_wrap=True)
+            if headline.caution:
+                results.print(Text(printable(headline.caution), style="bold red"), soft_wrap=True)
 
 
 def _print_recipes() -> None:

@@ -100,6 +100,13 @@ class ResultOptions:
             show_default=False,
         ),
     ] = None
+    interval: Annotated[
+        bool,
+        typer.Option(
+            "--interval",
+            help="Add the ends between which people's rating of the image lies, for metrics trained on ratings.",
+        ),
+    ] = False
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first unreadable image.")] = False
 
 
@@ -157,6 +164,7 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
     from perceptmetrics.factory.create import create_metric
     from perceptmetrics.images.batch import window_size
     from perceptmetrics.images.sources import ReadOptions, find_parts
+    from perceptmetrics.scoring.intervals import require_intervals
     from perceptmetrics.video import FrameSampling
 
     actors = _actors(options)
@@ -164,6 +172,8 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
     _check(inputs, results, options)
     form = _format(results)
     videos, images = split_videos(inputs.paths or [])
+    if videos and results.interval:
+        raise InvalidOptionError("--interval is for images: the mean over a video's frames has another interval.")
     if videos and actors:
         raise InvalidOptionError("Videos are scored in this process; leave out --engine ray, or give images.")
     if not videos and (sampling != FrameSampling() or results.frames_output is not None):
@@ -172,6 +182,8 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
     parts = list(find_parts(images, recursive=inputs.recursive, part_size=part_size))
     keywords = _metric_keywords(options)
     metrics = [create_metric(name, **own) for name, own in keywords.items()]
+    if results.interval:
+        require_intervals(metrics)
     if inputs.samples:
         print_samples(metrics, options.batch_size)
         return 0
@@ -192,6 +204,7 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
         videos=videos,
         sampling=sampling,
         frames_folder=_frames_folder(results),
+        with_intervals=results.interval,
     )
     if results.output is None:
         return score_to_screen(work, form, fail_fast=results.fail_fast)
@@ -202,9 +215,9 @@ def _check(inputs: InputOptions, results: ResultOptions, options: RunOptions) ->
     """Refuse options that contradict each other."""
     if bool(inputs.paths) == inputs.samples:
         raise InvalidOptionError("Give either images, folders or patterns to score, or --samples.")
-    if inputs.samples and (results.output or results.form or results.resume):
+    if inputs.samples and (results.output or results.form or results.resume or results.interval):
         raise InvalidOptionError(
-            "--samples prints a table; --output, --format and --resume go with images of your own."
+            "--samples prints a table; --output, --format, --resume and --interval go with images of your own."
         )
     if options.engine == "ray" and (options.device != "auto" or options.workers is not None):
         raise InvalidOptionError(

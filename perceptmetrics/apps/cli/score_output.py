@@ -11,6 +11,7 @@ from rich.table import Table
 
 from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, printable, results
 from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
+from perceptmetrics.scoring.intervals import interval_ends
 from perceptmetrics.scoring.origin import check_scores
 from perceptmetrics.scoring.results import format_row, format_start
 from perceptmetrics.scoring.results_file import ResultsFile
@@ -32,7 +33,7 @@ def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fas
     file = ResultsFile(
         output,
         cast("Format", form),
-        score_columns(work.metrics),
+        work.columns,
         resume=resume,
         origin=work.origin(),
         names=work.names(),
@@ -59,15 +60,14 @@ def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fas
 
 def score_to_screen(work: Work, form: str, *, fail_fast: bool) -> int:
     """Score and print rows as they come, or a table at the end; the exit status."""
-    columns = score_columns(work.metrics)
     tally = _Tally(work.count, fail_fast=fail_fast)
     rows = tally.watch(work.rows({}))
     if form == "table":
-        _print_table([row for row in rows if row.error is None], work.metrics)
+        _print_table([row for row in rows if row.error is None], work)
         return tally.status
-    sys.stdout.write(format_start(columns, cast("TextFormat", form)))
+    sys.stdout.write(format_start(work.columns, cast("TextFormat", form)))
     for row in rows:
-        sys.stdout.write(format_row(row, columns, cast("TextFormat", form)))
+        sys.stdout.write(format_row(row, work.columns, cast("TextFormat", form)))
         sys.stdout.flush()
     return tally.status
 
@@ -112,23 +112,26 @@ class _Tally:
             messages.print(f"{seen - failed} scored, {failed} failed in {seconds:.1f} s.")
 
 
-def _print_table(rows: Sequence[ScoredImage], metrics: Sequence[Metric]) -> None:
+def _print_table(rows: Sequence[ScoredImage], work: Work) -> None:
     """Print scores, one image a row; for labels with probabilities, the most probable one."""
     if not rows:
         return
+    metrics = work.metrics
     headings: list[str] = []
+    ends = work.with_intervals
     for metric in metrics:
         if _is_distribution(metric):
             headings.append(f"{metric.metric_name}\n(most probable)")
         else:
-            headings += [f"{column}\n({_direction(metric)})" for column in score_columns([metric])]
+            for column in score_columns([metric]):
+                headings += [f"{column}\n({_direction(metric)})", *(_interval_headings(metric) if ends else ())]
     table = new_table(("image", *headings), right=headings)
     for row in rows:
-        table.add_row(foreign(row.name), *_cells(row.scores, metrics))
+        table.add_row(foreign(row.name), *_cells(row.scores, metrics, ends=ends))
     if len(rows) > 1:
         means = {column: sum(row.scores[column] for row in rows) / len(rows) for column in rows[0].scores}
         table.add_section()
-        table.add_row(f"mean of {len(rows)}", *_cells(means, metrics), style="bold")
+        table.add_row(f"mean of {len(rows)}", *_cells(means, metrics, ends=ends, are_means=True), style="bold")
     results.print(table)
 
 
@@ -153,18 +156,30 @@ def _direction(metric: Metric) -> str:
     return f"{metric.spec.score.range_text}, {'lower' if metric.lower_better else 'higher'} is better"
 
 
+def _interval_headings(metric: Metric) -> tuple[str, str]:
+    """Headings of the ends of an interval; distinct ones are not needed, the score stands before them."""
+    covered = "" if metric.spec.interval is None else f"{metric.spec.interval.coverage * 100:.0f} %"
+    return f"lower\n({covered})", f"upper\n({covered})"
+
+
 def _is_distribution(metric: Metric) -> bool:
     return metric.spec.score.map.gives_probabilities
 
 
-def _cells(scores: Mapping[str, float], metrics: Sequence[Metric]) -> Iterator[str]:
+def _cells(
+    scores: Mapping[str, float], metrics: Sequence[Metric], *, ends: bool, are_means: bool = False
+) -> Iterator[str]:
+    """Scores as text, with the ends of their intervals; the mean of several images has no interval."""
     for metric in metrics:
         columns = score_columns([metric])
         if _is_distribution(metric):
             best = max(columns, key=scores.__getitem__)
             yield f"{metric.labels[columns.index(best)]} {scores[best]:.1%}"
         else:
-            yield from (f"{scores[column]:.4f}" for column in columns)
+            for column in columns:
+                yield f"{scores[column]:.4f}"
+                if ends:
+                    yield from ("" if are_means else f"{scores[end]:.4f}" for end in interval_ends(column))
 
 
 def _progress() -> Progress:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from perceptmetrics.evaluation import RatingStatistics
+from perceptmetrics.export.card import interval_sentence
 from perceptmetrics.finetune import recipe_to_yaml
+from perceptmetrics.finetune.headline import LEVEL
 from perceptmetrics.reports.finetune.errors import WORST, small_image, worst_errors
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
@@ -14,6 +18,7 @@ from perceptmetrics.reports.finetune.panels import (
     results_on,
     scatter_panel,
     selection_name,
+    typical_split,
 )
 from perceptmetrics.reports.finetune.tables import count_rows, label_keys, split_table, statistics_tables, training_time
 from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page
@@ -53,6 +58,12 @@ def finetune_report(result: RunResult) -> bytes:
         tables=statistics_tables(result),
         sections=[_section(result, one, label) for one in result.datasets for label in label_keys(one)],
         stages=_stages(result),
+        headlines=[(one.sentence, one.caution) for one in result.headlines],
+        level=f"{LEVEL * 100:.0f}",
+        average=result.recipe.report.average,
+        untouched="" if result.untouched is None else result.untouched.name,
+        intervals=[sentence for spec in result.specs if (sentence := interval_sentence(spec))],
+        selects=any(np.isfinite(record.selection) for stage in result.stages for record in stage.records),
         rated=any(dataset.ratings is not None for dataset in result.datasets),
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
         split_table=split_table(result),
@@ -65,7 +76,7 @@ def finetune_report(result: RunResult) -> bytes:
 
 def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str, object]:
     """The section of a rating of a data set, or of its classes."""
-    found = results_on(result, dataset)[0].statistics[label]
+    found = results_on(result, dataset)[typical_split(result, dataset, label)].statistics[label]
     curve = found.curve4 if isinstance(found, RatingStatistics) else None
     return {
         "heading": f"{dataset.name}: {label}" if len(label_keys(dataset)) > 1 else dataset.name,

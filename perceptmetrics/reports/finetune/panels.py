@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune import DataSetResult, EpochRecord, RunResult, StageResult
 
-__all__ = ["confusion_panel", "curve_panels", "histogram_panel", "results_on", "scatter_panel", "selection_name"]
+__all__ = [
+    "confusion_panel",
+    "curve_panels",
+    "histogram_panel",
+    "results_on",
+    "scatter_panel",
+    "selection_name",
+    "typical_split",
+]
 
 Points = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
@@ -78,12 +86,23 @@ def results_on(result: RunResult, dataset: LabelledImages) -> list[DataSetResult
     return [one for split in result.splits for one in split.data_sets if one.data_set == dataset.name]
 
 
-def scatter_panel(result: RunResult, dataset: LabelledImages, label: str) -> ScatterPanel | None:
-    """Predictions against ratings for the test images of the first split, both on the scale of the raters.
+def typical_split(result: RunResult, dataset: LabelledImages, label: str) -> int:
+    """Index of the split whose main statistic is nearest to the average that the run reports; the first of equals."""
+    statistic = "srcc" if dataset.classes is None else "accuracy"
+    distances = np.abs(
+        np.array(result.values(dataset.name, label, statistic)) - result.average(dataset.name, label, statistic)
+    )
+    return 0 if np.isnan(distances).all() else int(np.nanargmin(distances.round(9)))
 
-    Test images of further splits are drawn behind. None if no prediction is finite.
+
+def scatter_panel(result: RunResult, dataset: LabelledImages, label: str) -> ScatterPanel | None:
+    """Predictions against ratings for the test images of the typical split, both on the scale of the raters.
+
+    Test images of the other splits are drawn behind. None if no prediction is finite.
     """
-    first, *others = results_on(result, dataset)
+    others = results_on(result, dataset)
+    shown = typical_split(result, dataset, label)
+    first = others.pop(shown)
     found = first.statistics[label]
     x, y = _points(dataset, [first], label)
     if not len(x) or not isinstance(found, RatingStatistics):
@@ -104,7 +123,7 @@ def scatter_panel(result: RunResult, dataset: LabelledImages, label: str) -> Sca
         curve_name="linear fit" if found.curve4.kind == "linear" else "logistic fit",
         behind_x=behind_x.tolist(),
         behind_y=behind_y.tolist(),
-        names=("split 1", "other splits") if others else ("image", ""),
+        names=(f"split {shown + 1}", "other splits") if others else ("image", ""),
     )
 
 

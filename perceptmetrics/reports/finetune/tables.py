@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from perceptmetrics.reports.finetune.panels import results_on
+from perceptmetrics.reports.finetune.panels import results_on, typical_split
 from perceptmetrics.reports.statistics import CLASS_HEADINGS, RATING_HEADINGS, UNDEFINED, shown_number, statistic_cell
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ def _without_empty_columns(headings: list[str], rows: list[StatisticsRow]) -> St
 
 
 def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[StatisticsRow]:
-    """The average with the lowest and highest value over several splits, and the first split with its intervals."""
-    first = results_on(result, dataset)[0].statistics[label]
+    """The average with the lowest and highest value over several splits, and the typical split with its intervals."""
+    number = typical_split(result, dataset, label)
+    one_split = results_on(result, dataset)[number].statistics[label]
     headings = RATING_HEADINGS if dataset.classes is None else CLASS_HEADINGS
     name = f"{dataset.name}: {label}" if dataset.classes is None else dataset.name
     rows: list[StatisticsRow] = []
@@ -76,11 +77,11 @@ def _rows(result: RunResult, dataset: LabelledImages, label: str) -> list[Statis
         what = f"{result.recipe.report.average} of {len(result.splits)} splits"
         rows.append({"name": name, "what": what, "cells": cells})
     cells = [
-        statistic_cell(getattr(first, key), getattr(first, f"{key}_interval") if key in _INTERVALS else None)
+        statistic_cell(getattr(one_split, key), getattr(one_split, f"{key}_interval") if key in _INTERVALS else None)
         for key in headings
     ]
-    where = "split 1, " if len(result.splits) > 1 else ""
-    return [*rows, {"name": name, "what": f"{where}{first.n} test images", "cells": cells}]
+    where = f"split {number + 1}, " if len(result.splits) > 1 else ""
+    return [*rows, {"name": name, "what": f"{where}{one_split.n} test images", "cells": cells}]
 
 
 def split_table(result: RunResult) -> dict[str, object]:
