@@ -31,6 +31,7 @@ from perceptmetrics.spec.heads import (
     PromptPair,
     RegressorSpec,
 )
+from perceptmetrics.spec.licences import NONE_STATED, LicenceSpec
 from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
 from perceptmetrics.spec.score_maps import (
     AffineMap,
@@ -61,6 +62,7 @@ from perceptmetrics.spec.views import (
 )
 
 __all__ = [
+    "NONE_STATED",
     "AffineMap",
     "Aggregation",
     "AntonymHeadSpec",
@@ -82,6 +84,7 @@ __all__ = [
     "HubFile",
     "IdentityMap",
     "Interpolation",
+    "LicenceSpec",
     "LogisticMap",
     "LoraSpec",
     "MagnitudeHeadSpec",
