@@ -149,8 +149,8 @@ def create_metric(
             `crop_mode` and `raw`, `liqe` takes `patches`, `liqe_mix` also `output`, and `qualiclip` `temperature`.
 
     Returns:
-        A frozen `Metric` in eval mode, or a `PerceptualLoss` around it. If its weights may not be used commercially, the
-        first one in a process logs a warning that says why; `PERCEPTMETRICS_LICENCE_NOTICE=0` silences it.
+        A frozen `Metric` in eval mode, or a `PerceptualLoss` around it. If its weights may not be used commercially,
+        the first one in a process logs a warning that says why; `PERCEPTMETRICS_LICENCE_NOTICE=0` silences it.
 
     Raises:
         UnknownMetricError: No metric has this name.

@@ -41,7 +41,7 @@ _RAW_LOWEST, _RAW_SPAN = -6.52, 9.63
 
 _PAPER = "Zalcher et al.: Don't Judge Before You CLIP: A Unified Approach for Perceptual Tasks. TMLR 2025"
 _PAPER_URL = "https://arxiv.org/abs/2503.13260"
-_LICENCE = "None stated by the authors; CLIP weights by OpenAI: MIT"
+_LICENCE = "By the authors: none stated; CLIP weights by OpenAI: MIT"
 
 
 def _encoder() -> EncoderSpec:

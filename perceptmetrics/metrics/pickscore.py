@@ -32,7 +32,7 @@ PICKSCORE = MetricSpec(
         paper="Kirstain et al.: Pick-a-Pic: An Open Dataset of User Preferences for Text-to-Image Generation. "
         "NeurIPS 2023",
         paper_url="https://arxiv.org/abs/2305.01569",
-        licence="None stated for the weights (no tag on the Hub; the code is MIT)",
+        licence="For the weights: none stated (no tag on the Hub; the code is MIT)",
         training_data="Pick-a-Pic v1: choices of users between generated images of their prompt.",
         limits=f"Only the middle square is seen. {PREFERENCE_LIMITS}",
     ),
