@@ -15,6 +15,7 @@ from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.evaluation import ClassStatistics, RatingStatistics, evaluate_classes
 from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_statistics
 from perceptmetrics.finetune.headline import Headline, headlines
+from perceptmetrics.finetune.overlaps import Overlap
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.recipe_sections import ClassStatistic, RatingStatistic, ReportRecipe
 from perceptmetrics.finetune.untouched import Untouched
@@ -174,6 +175,7 @@ class RunResult:
         environment: Versions, system and device, for people to read.
         untouched: Scores of the metric before training; None where there is none to compare with.
         specs: The exported metrics, in the order of `metrics`.
+        overlaps: Test images that show the same as training images; found by the first process only.
     """
 
     recipe: Recipe
@@ -185,6 +187,7 @@ class RunResult:
     environment: dict[str, str]
     untouched: Untouched | None = None
     specs: tuple[MetricSpec, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
 
     @cached_property
     def headlines(self) -> tuple[Headline, ...]:

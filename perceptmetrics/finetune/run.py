@@ -8,6 +8,7 @@ is written last: a run that has it is finished. Until then `state/` holds what a
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ import torch
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics._util.files import refuse_empty
 from perceptmetrics._util.full_disk import explain_full_disk
+from perceptmetrics._util.text import printable
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import RatingScale
@@ -27,6 +29,7 @@ from perceptmetrics.finetune.data import batch_parts, recipe_splits
 from perceptmetrics.finetune.exporter import Exporter
 from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
 from perceptmetrics.finetune.journal import Journal
+from perceptmetrics.finetune.overlaps import find_overlaps
 from perceptmetrics.finetune.processes import describe_environment, training_processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
@@ -58,6 +61,8 @@ if TYPE_CHECKING:
 __all__ = ["finetune"]
 
 SUMMARY_FILE = "summary.json"
+
+_log = logging.getLogger(__name__)
 
 
 def finetune(
@@ -144,6 +149,10 @@ class _Run:
         self._exporter = Exporter(context)
         self._score_untouched = untouched
         self._untouched: Untouched | None = None
+        self._splits = [recipe_splits(self._recipe, dataset) for dataset in self._datasets]
+        self._overlaps = find_overlaps(self._datasets, self._splits) if self._processes.is_first else ()
+        for overlap in self._overlaps:
+            _log.warning("%s.", printable(str(overlap)))
 
     def execute(self) -> RunResult:
         finished = self._folder / SCORES_FILE
@@ -158,13 +167,14 @@ class _Run:
             finally:
                 self._context.journal.close()
             self._processes.wait()
-            if self._processes.is_first:
-                write_predictions(self._folder / "predictions.csv", splits, self._datasets)
-                write_summary(self._folder / SUMMARY_FILE, self._result(splits), self._facts())
-                write_finished(finished, self._context.identity, splits, self._untouched)
+        result = self._result(splits)
         if self._processes.is_first:
+            if found is None:
+                write_predictions(self._folder / "predictions.csv", splits, self._datasets)
+                write_summary(self._folder / SUMMARY_FILE, result, self._facts())
+                write_finished(finished, self._context.identity, splits, self._untouched)
             shutil.rmtree(self._context.state_folder, ignore_errors=True)
-        return self._result(splits)
+        return result
 
     def _result(self, splits: tuple[SplitResult, ...]) -> RunResult:
         stages = self._context.journal.records
@@ -178,15 +188,13 @@ class _Run:
             environment=describe_environment(self._processes),
             untouched=self._untouched,
             specs=self._exporter.specs,
+            overlaps=self._overlaps,
         )
 
     def _train(self) -> tuple[SplitResult, ...]:
         """Train and export."""
-        every = [recipe_splits(self._recipe, dataset) for dataset in self._datasets]
-        count = min(len(splits) for splits in every)
         results, held_out = [], []
-        for number in range(count):
-            splits = [of_one[number] for of_one in every]
+        for number, splits in enumerate(zip(*self._splits, strict=False)):
             _check_not_empty(splits, self._datasets)
             batch_parts(self._recipe, self._datasets, splits)
             trial, tried = self._best_trial(number, splits)

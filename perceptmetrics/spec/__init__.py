@@ -17,22 +17,19 @@ from perceptmetrics.spec.encoders import (
     Rename,
     TimmEncoderSpec,
 )
-from perceptmetrics.spec.heads import (
-    Aggregation,
+from perceptmetrics.spec.heads import HeadLayout, HeadSpec, MlpHeadSpec
+from perceptmetrics.spec.interval import IntervalSpec
+from perceptmetrics.spec.licences import NONE_STATED, LicenceSpec
+from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
+from perceptmetrics.spec.pool import Aggregation, PoolSpec, RegressorSpec
+from perceptmetrics.spec.prompt_heads import (
     AntonymHeadSpec,
     ContextPosition,
     ContextSpec,
     CosineHeadSpec,
-    HeadLayout,
-    HeadSpec,
-    MlpHeadSpec,
-    PoolSpec,
     PromptHeadSpec,
     PromptPair,
-    RegressorSpec,
 )
-from perceptmetrics.spec.interval import IntervalSpec
-from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
 from perceptmetrics.spec.score_maps import (
     AffineMap,
     ExpectedLevelMap,
@@ -62,6 +59,7 @@ from perceptmetrics.spec.views import (
 )
 
 __all__ = [
+    "NONE_STATED",
     "AffineMap",
     "Aggregation",
     "AntonymHeadSpec",
@@ -84,6 +82,7 @@ __all__ = [
     "IdentityMap",
     "Interpolation",
     "IntervalSpec",
+    "LicenceSpec",
     "LogisticMap",
     "LoraSpec",
     "MagnitudeHeadSpec",
