@@ -89,6 +89,7 @@ class Exporter:
                     self._specs[index],
                     self._run.recipe,
                     self.folder(index),
+                    recipe_text=self._run.recipe_text,
                     encoder=self._run.source.file,
                     results=self._statistics(index, splits),
                     headline=self._sentences(index, result),

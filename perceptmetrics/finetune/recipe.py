@@ -34,7 +34,7 @@ class Recipe:
     """How a metric is trained.
 
     Attributes:
-        name: Name of the recipe, and of the metric.
+        name: Name of the recipe. The metric is named after the folder of the run, or by `--name`.
         summary: One sentence.
         source: Paper and table that it reproduces, or its purpose.
         task: What is predicted.

@@ -47,6 +47,7 @@ from perceptmetrics.finetune.trainer import RunContext
 from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
 from perceptmetrics.finetune.untouched import Untouched, score_untouched
 from perceptmetrics.images.options import DecodeOptions, decoding
+from perceptmetrics.spec.metric import as_metric_name
 from perceptmetrics.weights.resolve import ResolveOptions
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def finetune(
     datasets: Sequence[LabelledImages],
     output: str | os.PathLike[str],
     *,
+    name: str | None = None,
     device: str | None = None,
     backbone_checkpoint: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -83,6 +85,7 @@ def finetune(
         recipe: The recipe.
         datasets: Its data sets, in the order of the recipe.
         output: Folder of the run.
+        name: Name of the metric; None for that of the folder.
         device: `"cpu"`, `"cuda"`, ...; None for an accelerator if there is one.
         backbone_checkpoint: File or folder with the encoder's weights, instead of looking them up.
         cache_dir: Folder of the Hub's cache; None for its default.
@@ -110,22 +113,24 @@ def finetune(
     folder = Path(output)
     stated = None if backbone_checkpoint is None else Path(backbone_checkpoint)
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)
-    specs = run_specs(recipe, datasets)
+    specs = run_specs(recipe, datasets, as_metric_name(folder.resolve().name) if name is None else name)
+    recipe_text = recipe_to_yaml(recipe) if name is None else f"# Metric: {name}\n{recipe_to_yaml(recipe)}"
     source = find_source(recipe, specs[0], lookup, stated)
     with (
         decoding(DecodeOptions(icc=recipe.icc)),
         explain_full_disk(folder, "continue with --resume (resume=True)"),
         training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes,
     ):
-        is_new = is_free(folder, recipe, resume=resume)
+        is_new = is_free(folder, recipe_text, resume=resume)
         processes.wait()  # until all have looked, before one writes
         if is_new and processes.is_first:
             with replacing(folder / RECIPE_FILE) as temporary:
-                temporary.write_text(recipe_to_yaml(recipe), encoding="utf-8")
+                temporary.write_text(recipe_text, encoding="utf-8")
         if recipe.shuffle_labels:
             datasets = [_shuffled(dataset, recipe.seed) for dataset in datasets]
         context = RunContext(
             recipe=recipe,
+            recipe_text=recipe_text,
             datasets=tuple(datasets),
             specs=tuple(specs),
             source=source,

@@ -48,7 +48,7 @@ RECIPE_FILE = "recipe.yaml"
 _MERGED = 1e-4  # tolerance for scores after LoRA adapters were merged into the weights
 
 
-def is_free(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
+def is_free(folder: Path, recipe_text: str, *, resume: bool) -> bool:
     """Whether a folder is free for a new run. With `resume` it may hold the same run instead.
 
     Raises:
@@ -63,9 +63,10 @@ def is_free(folder: Path, recipe: Recipe, *, resume: bool) -> bool:
         raise InvalidOptionError(
             f"{folder} already holds a run. Continue it with --resume (resume=True), or choose another folder."
         )
-    if file.read_text(encoding="utf-8", errors="replace") != recipe_to_yaml(recipe):
+    if file.read_text(encoding="utf-8", errors="replace") != recipe_text:
         raise InvalidOptionError(
-            f"{folder} holds a run of another recipe (see its {RECIPE_FILE}), which this recipe cannot resume."
+            f"{folder} holds a run of another recipe or with another --name (see its {RECIPE_FILE}), which this recipe "
+            "cannot resume."
         )
     return False
 
@@ -171,6 +172,7 @@ def export_trained(
     recipe: Recipe,
     folder: Path,
     *,
+    recipe_text: str,
     encoder: Path | None,
     results: Mapping[str, Mapping[str, float]],
     headline: str = "",
@@ -183,6 +185,7 @@ def export_trained(
         spec: The metric's specification.
         recipe: How it was trained.
         folder: Where to write.
+        recipe_text: The file of the recipe.
         encoder: The weight file that training started from; None for random weights.
         results: Statistics on test images for the model card, by data set.
         headline: What the card says of them in words.
@@ -201,7 +204,7 @@ def export_trained(
         spec=spec,
         weights=trained_weights_of(metric, spec, base=base, context=context),
         card=_card(spec, recipe, folder, results, headline),
-        extra_files={RECIPE_FILE: recipe_to_yaml(recipe)},
+        extra_files={RECIPE_FILE: recipe_text},
         encoder=encoder,
         overwrite=True,
         keep_others=True,

@@ -42,8 +42,13 @@ _LICENCE = "To be stated by you: it depends on the terms of the training data. "
 _PAPERS = {"PerceptCLIP": "https://arxiv.org/abs/2503.13260", "CLIP-IQA+": "https://arxiv.org/abs/2207.12396"}
 
 
-def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[MetricSpec]:
+def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages], name: str | None = None) -> list[MetricSpec]:
     """Specify the metrics that a recipe trains: one for each data set, or a single one for all.
+
+    Args:
+        recipe: The recipe.
+        datasets: The data sets.
+        name: Name of the metric; with several heads, that of the data set is added. None for the name of the recipe.
 
     Raises:
         DatasetError: Number, names or labels of the data sets do not fit the recipe.
@@ -59,8 +64,9 @@ def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[Metric
         )
     losses = [entry.loss or recipe.loss for entry in recipe.data]
     one_head = recipe.heads == "shared" or len(datasets) == 1
+    called = recipe.name if name is None else name
     specs = [
-        metric_spec(recipe, dataset, recipe.name if one_head else f"{recipe.name}_{dataset.name}", loss)
+        metric_spec(recipe, dataset, called if one_head else f"{called}_{dataset.name}", loss)
         for dataset, loss in zip(datasets, losses, strict=True)
     ]
     for dataset, spec in zip(datasets, specs, strict=True):

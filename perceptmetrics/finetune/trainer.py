@@ -61,6 +61,7 @@ class RunContext:
 
     Attributes:
         recipe: The recipe.
+        recipe_text: Its file in the folder of the run.
         datasets: Its data sets.
         specs: The metrics, one for each head.
         source: Source of the encoder's weights.
@@ -72,6 +73,7 @@ class RunContext:
     """
 
     recipe: Recipe
+    recipe_text: str
     datasets: Sequence[LabelledImages]
     specs: Sequence[MetricSpec]
     source: EncoderSource

@@ -42,7 +42,10 @@ def score_columns(metrics: Sequence[Metric]) -> list[str]:
     columns = [column for metric in metrics for column in _columns_of(metric)]
     repeated = sorted({column for column in columns if columns.count(column) > 1})
     if repeated:
-        raise InvalidOptionError(f"Each metric can be given once; {', '.join(repeated)} would be scored twice.")
+        raise InvalidOptionError(
+            f"Each metric can be given once; {', '.join(repeated)} would be scored twice. If two metrics of your own "
+            'have the same name, give one another: the field "name" of spec.json in its folder.'
+        )
     return columns
 
 

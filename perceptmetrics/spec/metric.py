@@ -18,13 +18,26 @@ from perceptmetrics.spec.views import ViewsSpec
 if TYPE_CHECKING:
     from perceptmetrics.spec.sources import WeightSource
 
-__all__ = ["CardSpec", "MetricSpec", "ScoreSpec", "Task"]
+__all__ = ["CardSpec", "MetricSpec", "ScoreSpec", "Task", "as_metric_name"]
 
 Task = Literal["quality", "aesthetics", "memorability", "emotion", "attribute", "alignment", "preference"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _LONGEST_NAME = 200
 _MOST_LABELS = 100_000
+
+
+def as_metric_name(text: str) -> str:
+    """Make a name of a metric from a text; what a name must not contain becomes an underscore.
+
+    Returns:
+        The name; `"metric"` if nothing is left of the text.
+
+    Example:
+        >>> as_metric_name("My photos (2024)")
+        'My_photos_2024'
+    """
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", text).strip("_.+-")[:_LONGEST_NAME] or "metric"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,7 @@ def prompts(**changes: object) -> tuple[str, ...]:
 
 
 EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
-    "name": Effect(other=("name=other",), sees=spec(lambda one: one.name)),
+    "name": Effect(other=("name=other",), sees=lambda run: run.result.recipe.name),
     "summary": Effect(other=("summary=Another.",), sees=spec(lambda one: one.card.summary)),
     "source": Effect(other=("source=a paper",), sees=spec(lambda one: one.card.paper)),
     "icc": (

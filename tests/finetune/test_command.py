@@ -21,6 +21,8 @@ from tests.finetune.tiny import RECIPE
 LADDERS = "{kinds: [blur], showings: [whole], protocols: []}"
 DATA = ("--option", "columns=redness", "--option", "lower=0", "--option", "upper=1")
 
+OTHERS = (("score",), ("info",), ("list",))
+
 
 @pytest.fixture
 def run(tmp_path, pictures, encoder, monkeypatch):
@@ -29,7 +31,7 @@ def run(tmp_path, pictures, encoder, monkeypatch):
 
     def command(*arguments, root=pictures, **options):
         stated = (tmp_path / "tiny.yaml", "--root", root, "--backbone-checkpoint", encoder, "--device", "cpu", *DATA)
-        words = ["finetune", *(stated if root else ()), *arguments]
+        words = arguments if arguments[:1] in OTHERS else ("finetune", *(stated if root else ()), *arguments)
         return CliRunner().invoke(app_module.app, [str(word) for word in words], **options)
 
     return command
@@ -58,6 +60,30 @@ def test_run_trains_and_says_where_the_metric_is(run, tmp_path, encoder):
     assert "--resume" in str(again.exception)
     resumed = run("--set", "epochs=2", "--set", "optimizer.lr=[1e-3]", "-o", tmp_path / "run", "--resume")
     assert resumed.exit_code == 0
+
+
+def test_metrics_are_named_after_their_folder_or_by_name(run, tmp_path, pictures, encoder):
+    quick = ("--set", "epochs=1", "--set", "optimizer.lr=[1e-3]")
+    first = run(*quick, "-o", tmp_path / "my photos")
+    assert first.exit_code == 0, first.output
+    assert run(*quick, "--name", "second", "-o", tmp_path / "b").exit_code == 0
+    assert run(*quick, "--set", "name=third", "-o", tmp_path / "c").exit_code == 0
+    folders = [tmp_path / name for name in ("my photos", "b", "c")]
+    metrics = [word for folder in folders for word in ("--metric", folder)]
+    scored = run(
+        "score", pictures / "000.png", *metrics, "--backbone-checkpoint", encoder, "--format", "csv", root=None
+    )
+    assert scored.exit_code == 0, scored.output
+    assert "image,my_photos,second,third,error" in scored.output
+    for folder, name in zip(folders, ("my_photos", "second", "third"), strict=True):
+        assert f"# {name}\n" in (folder / "README.md").read_text()
+        assert f"<h1>{name}</h1>" in (folder / "report.html").read_text()
+        assert name in run("info", folder, root=None).output
+    listed = run("list", "lite*", *folders, root=None).output
+    assert [line.split()[0] for line in listed.splitlines()[1:]].count("lite_iqa") == 1
+    assert all(folder.name in listed for folder in folders)
+    other = run(*quick, "-o", tmp_path / "b", "--resume")
+    assert "another --name" in str(other.exception)
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(run, tmp_path, monkeypatch):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perceptmetrics.apps.cli.console import new_table, printable, property_table, results
+from perceptmetrics.apps.cli.console import foreign, new_table, printable, property_table, results
 from perceptmetrics.apps.cli.options import CacheDir, command
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from perceptmetrics.spec import MetricSpec, WeightSource
 
@@ -21,7 +22,14 @@ _NOT_RECORDED = "not recorded"
 
 @command
 def list_metrics(
-    pattern: Annotated[str, typer.Argument(help="Shell-style pattern, such as 'clip*'.", show_default=False)] = "",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATTERN]...",
+            help="Shell-style patterns, such as 'clip*'; also folders of exported metrics, and hub:ORG/NAME.",
+            show_default=False,
+        ),
+    ] = None,
     commercial: Annotated[
         bool,
         typer.Option(
@@ -35,7 +43,6 @@ def list_metrics(
 
     Those whose weights are known to be free for commercial use come first.
     """
-    from perceptmetrics.metrics.registry import list_metrics, metric_info
     from perceptmetrics.weights.resolve import find_cached
 
     table = new_table(
@@ -43,11 +50,11 @@ def list_metrics(
         right=("size",),
         whole=("metric",),
     )
-    specs = [metric_info(name) for name in list_metrics(pattern, commercial=commercial)]
-    for spec in sorted(specs, key=lambda spec: not spec.allows_commercial_use):
+    specs = _listed(names or [""], cache_dir, commercial=commercial)
+    for name, spec in sorted(specs.items(), key=lambda item: not item[1].allows_commercial_use):
         cached = [find_cached(source, cache_dir) for source in spec.weight_sources]
         table.add_row(
-            spec.name,
+            foreign(name),
             spec.task,
             spec.score.range_text,
             _better(spec),
@@ -92,7 +99,7 @@ def info(
         cached = find_cached(source, cache_dir)
         shown.append(("file", f"{source_url(source)} ({_megabytes(source.size)})"))
         shown.append(("", _terms(source)))
-        shown.append(("", f"at {cached}" if cached else f"not on this machine: perceptmetrics fetch {spec.name}"))
+        shown.append(("", f"at {cached}" if cached else f"not on this machine: perceptmetrics fetch {name}"))
     results.print(property_table(shown))
 
 
@@ -130,6 +137,21 @@ def fetch(
             path = resolve(source, options)
             results.print(f"  {printable(str(path))}", soft_wrap=True, markup=False)
             results.print(f"  {path.stat().st_size} bytes, sha256 {file_sha256(path)}", soft_wrap=True)
+
+
+def _listed(names: Sequence[str], cache_dir: Path | None, *, commercial: bool) -> dict[str, MetricSpec]:
+    """The metrics that patterns match, and those in folders or on the Hub, each once."""
+    from perceptmetrics.metrics.registry import list_metrics
+
+    found: dict[str, MetricSpec] = {}
+    for name in names:
+        registered = list_metrics(name, commercial=commercial)
+        if registered or not (name.startswith("hub:") or Path(name).is_dir()) or not name:
+            found |= {one: _spec_of(one, cache_dir) for one in registered}
+            continue
+        spec = _spec_of(name, cache_dir)
+        found |= {name: spec} if spec.allows_commercial_use or not commercial else {}
+    return found
 
 
 def _spec_of(name: str, cache_dir: Path | None) -> MetricSpec:

@@ -46,6 +46,9 @@ def finetune(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the run.", show_default=False)
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the metric. Default: that of the run's folder.", show_default=False)
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a key of the recipe, such as lr=1e-4; repeat.", show_default=False),
@@ -122,6 +125,7 @@ def finetune(
                 chosen,
                 datasets,
                 output,
+                name=name or next((one.removeprefix("name=") for one in changes if one.startswith("name=")), None),
                 device=None if device == "auto" else device,
                 backbone_checkpoint=backbone_checkpoint,
                 cache_dir=cache_dir,

@@ -50,7 +50,7 @@ def finetune_report(result: RunResult) -> bytes:
     """
     return render_page(
         "finetune.html",
-        title=result.recipe.name,
+        title=", ".join(spec.name for spec in result.specs) or result.recipe.name,
         recipe=result.recipe,
         splits=len(result.splits),
         time=training_time(result),
