@@ -132,6 +132,7 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
         "reported": result.recipe.report.average,
         "medians": averages(result, result.median),
         "means": averages(result, result.mean),
+        "overlaps": [asdict(overlap) for overlap in result.overlaps],
         "splits": splits,
     }
     with replacing(path) as temporary:

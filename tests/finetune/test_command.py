@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from perceptmetrics import create_metric
@@ -79,6 +81,23 @@ def test_dry_run_names_images_on_which_another_data_set_trains(run, tmp_path, pi
     text = " ".join(result.output.split())
     assert re.search(r"csv is tested on \d images that ladders trains on \(split 1: \d+\.png, \.\.\.\)", text)
     assert re.search(r"ladders is tested on \d+ images that csv trains on \(split 1: \d+\.png/whole/blur/\d", text)
+
+
+def test_twins_on_both_sides_of_a_split_are_named_before_training_and_in_its_files(run, tmp_path, pictures, caplog):
+    twins = Path(shutil.copytree(pictures, tmp_path / "twins"))
+    for number in range(0, 40, 2):
+        Image.open(twins / f"{number:03d}.png").resize((56, 56)).save(twins / f"{number + 1:03d}.png", "JPEG")
+    sentence = r"\d of the 8 test images of csv show the same picture as an image that it trains on"
+    (planned,) = re.findall(sentence, " ".join(run("--dry-run", root=twins).output.split()))
+    result = run("--set", "epochs=1", "--set", "optimizer.lr=[1e-3]", "-o", tmp_path / "run", root=twins)
+    assert result.exit_code == 0, result.output
+    assert [planned in record.message for record in caplog.records] == [True]
+    assert "same picture" not in result.output  # the warning says so, and once is enough
+    (overlap,) = json.loads((tmp_path / "run" / "summary.json").read_text())["overlaps"]
+    assert len(overlap["names"]) == len(overlap["twins"]) == int(planned[0])
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert planned in page
+    assert f"{overlap['names'][-1]} = {overlap['twins'][-1]}" in page
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def check(
 ) -> int:
     """Check a data set: counts, labels and their range, sizes, corrupt files, duplicates, leaks between splits.
 
-    The exit status is 1 when there are problems. Examples:
+    Duplicates are found in any format, size or compression. The exit status is 1 when there are problems. Examples:
 
     - `perceptmetrics dataset check livec ChallengeDB_release/ --missing skip`
 
@@ -119,5 +119,7 @@ def _named(report: DatasetReport) -> Iterator[tuple[str, Sequence[str]]]:
         yield "Unreadable", [f"{name} ({reason})" for name, reason in report.unreadable]
     if report.duplicates:
         yield "Identical", [" = ".join(names) for names in report.duplicates]
+    if report.lookalikes:
+        yield "The same picture", [" = ".join(names) for names in report.lookalikes]
     for leak in report.leaks:
         yield f"In {' and '.join(leak.parts)} of split {leak.split} ({leak.what})", leak.names

@@ -96,7 +96,7 @@ def finetune(
     """
     from perceptmetrics.datasets import load_dataset
     from perceptmetrics.finetune import finetune as run_finetune
-    from perceptmetrics.finetune import load_recipe, make_plan
+    from perceptmetrics.finetune import load_recipe
     from perceptmetrics.reports.finetune import check_plot_formats, write_finetune_report
 
     if list_recipes:
@@ -111,7 +111,7 @@ def finetune(
     datasets = [load_dataset(one.name, folders[one.name], missing=missing, **one.options) for one in chosen.data]
     first = os.environ.get("RANK", "0") == "0"
     if first:
-        _print_plan(make_plan(chosen, datasets, int(os.environ.get("WORLD_SIZE", "1"))))
+        _print_plan(_plan(chosen, datasets), dry_run=dry_run)
     if dry_run:
         return
     if output is None:
@@ -185,17 +185,24 @@ def _folders(recipe: Recipe, roots: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def _print_plan(plan: Plan) -> None:
+def _plan(recipe: Recipe, datasets: Sequence[LabelledImages]) -> Plan:
+    """The plan of the run, with a progress bar while images are compared."""
+    from rich.progress import Progress
+
+    from perceptmetrics.finetune import make_plan
+
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as bar:
+        task = bar.add_task("comparing images", total=sum(map(len, datasets)))
+        return make_plan(recipe, datasets, processes, progress=lambda: bar.advance(task))
+
+
+def _print_plan(plan: Plan, *, dry_run: bool) -> None:
     lines = [
         f"{name}: {train} images for training, {validation} for validation, {test} for test"
         for name, (train, validation, test) in plan.images.items()
     ]
-    lines += [
-        f"{one.tested} is tested on {len(one.names)} images that {one.trained} trains on (split {one.split + 1}: "
-        f"{one.names[0]}, ...): its results will be too good. Leave these images out of one of the two, or split both "
-        "in the same way"
-        for one in plan.overlaps
-    ]
+    lines += map(str, plan.overlaps) if dry_run else ()  # a run warns of them itself
     if len(plan.batch) > 1:
         held = [f"{_span(least, most)} of {name}" for name, (least, most) in plan.batch.items()]
         lines.append(f"a batch holds {', '.join(held)}")

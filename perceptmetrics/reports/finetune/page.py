@@ -57,6 +57,10 @@ def finetune_report(result: RunResult) -> bytes:
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
         split_table=split_table(result),
         counts=count_rows(result),
+        overlaps=[
+            (str(overlap), [f"{name} = {twin}" for name, twin in zip(overlap.names, overlap.twins, strict=True)])
+            for overlap in result.overlaps
+        ],
         missing=[(dataset.name, dataset.missing) for dataset in result.datasets if dataset.missing],
         yaml=recipe_to_yaml(result.recipe),
         environment=result.environment,
