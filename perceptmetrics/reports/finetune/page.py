@@ -9,6 +9,7 @@ import numpy as np
 from perceptmetrics.evaluation import RatingStatistics
 from perceptmetrics.export.card import interval_sentence
 from perceptmetrics.finetune import recipe_to_yaml
+from perceptmetrics.finetune.data import split_notes
 from perceptmetrics.finetune.headline import LEVEL
 from perceptmetrics.reports.finetune.errors import WORST, small_image, worst_errors
 from perceptmetrics.reports.finetune.panels import (
@@ -68,6 +69,7 @@ def finetune_report(result: RunResult) -> bytes:
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
         split_table=split_table(result),
         counts=count_rows(result),
+        split_notes=split_notes(result.recipe, result.datasets),
         overlaps=[
             (str(overlap), [f"{name} = {twin}" for name, twin in zip(overlap.names, overlap.twins, strict=True)])
             for overlap in result.overlaps
