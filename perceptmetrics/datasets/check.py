@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets.labelled import LabelledImages, Split
     from perceptmetrics.datasets.twins import ImageIndex
 
-__all__ = ["check_dataset"]
+__all__ = ["check_dataset", "rating_reports"]
 
 PARTS = ("train", "validation", "test")
 
@@ -67,7 +67,7 @@ def check_dataset(
         expected_images=dataset_info(dataset.name).images if dataset.name in list_datasets() else None,
         missing=dataset.missing,
         missing_accepted=accept_missing,
-        ratings=_ratings(dataset),
+        ratings=rating_reports(dataset),
         class_counts=_class_counts(dataset),
         groups=None if dataset.inseparable is None else len(set(dataset.inseparable)),
         sizes=_summary(sizes),
@@ -103,7 +103,8 @@ def _summary(sizes: Sequence[tuple[int, int]]) -> SizeReport | None:
     )
 
 
-def _ratings(dataset: LabelledImages) -> tuple[RatingReport, ...]:
+def rating_reports(dataset: LabelledImages) -> tuple[RatingReport, ...]:
+    """The ratings of each label: how many, the lowest, the mean and the highest; empty for classes."""
     if dataset.ratings is None:
         return ()
     reports = []

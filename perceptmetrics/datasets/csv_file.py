@@ -106,9 +106,11 @@ def read(
     others = [column for column in (name_column, group_column, split_column) if column is not None]
     chosen = labels.rating_columns(stated, besides=others)
     ratings = np.array([labels.numbers(column) for column in chosen], dtype=np.float64).T
-    scales = _scales(chosen, ratings, lower, upper, higher_is_better=not lower_is_better)
+    warns = stated is not None or len(chosen) == 1  # of columns that are guessed, training says more in one message
+    scales = _scales(chosen, ratings, lower, upper, higher_is_better=not lower_is_better, warns=warns)
     rated = replace(listing, labels=tuple(chosen), ratings=ratings, scales=scales)
-    return assemble(replace(rated, task=task or ("attribute" if len(chosen) > 1 else "quality")), missing)
+    listed = replace(rated, task=task or ("attribute" if len(chosen) > 1 else "quality"))
+    return replace(assemble(listed, missing), labels_are_guessed=stated is None)
 
 
 def _table_path(root: Path, table: str | None) -> Path:
@@ -158,11 +160,12 @@ def _scales(
     upper: float | Sequence[float] | None,
     *,
     higher_is_better: bool,
+    warns: bool,
 ) -> tuple[Scale, ...]:
     ends = zip(columns, ratings.T, _ends("lower", lower, columns), _ends("upper", upper, columns), strict=True)
     scales = []
     for column, numbers, low, high in ends:
-        if low is None or high is None:
+        if warns and (low is None or high is None):
             _log.warning(
                 "%r: lower and upper are not given, so the lowest and highest rating (%g, %g) are used as the ends of "
                 "the scale.",
@@ -172,6 +175,8 @@ def _scales(
             )
         least = float(np.nanmin(numbers)) if low is None else low
         greatest = float(np.nanmax(numbers)) if high is None else high
+        if least == greatest and (low is None or high is None):
+            greatest = least + 1.0  # equal ratings are told elsewhere
         scales.append(Scale(lower=least, upper=greatest, higher_is_better=higher_is_better))
     return tuple(scales)
 

@@ -100,6 +100,7 @@ class LabelledImages:
         test_only: Shape (N,), whether an image is never trained on. None if all may be.
         official_splits: The published splits; may be empty.
         missing: Names of labelled images without a file that were skipped.
+        labels_are_guessed: Whether no columns were stated, so that all columns of numbers are taken for ratings.
     """
 
     name: str
@@ -117,6 +118,7 @@ class LabelledImages:
     test_only: NDArray[np.bool_] | None = None
     official_splits: tuple[Split, ...] = ()
     missing: tuple[str, ...] = ()
+    labels_are_guessed: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.images)

@@ -33,6 +33,12 @@ class RatingReport:
     mean: float
     greatest: float
 
+    @property
+    def is_beyond_scale(self) -> bool:
+        """Whether a rating lies outside the scale, by more than rounding."""
+        slack = TOLERANCE * (self.scale.upper - self.scale.lower)
+        return self.least < self.scale.lower - slack or self.greatest > self.scale.upper + slack
+
 
 @dataclass(frozen=True, kw_only=True)
 class SizeReport:
@@ -144,8 +150,7 @@ def _rating_problems(rating: RatingReport, images: int) -> list[str]:
         return [f"No image has a rating {rating.label!r}."]
     if rating.images < images:
         found.append(f"{images - rating.images} images have no rating {rating.label!r}.")
-    slack = TOLERANCE * (scale.upper - scale.lower)
-    if rating.least < scale.lower - slack or rating.greatest > scale.upper + slack:
+    if rating.is_beyond_scale:
         found.append(
             f"Ratings {rating.label!r} range from {rating.least:g} to {rating.greatest:g}, beyond their scale of "
             f"{scale.lower:g} to {scale.upper:g}."

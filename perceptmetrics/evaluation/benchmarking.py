@@ -234,7 +234,7 @@ class _Run:
         images = [part[usable[part]] for part in parts]
         for number, chosen in enumerate(images):
             if not len(chosen):
-                where = f"the test part of split {number - 1}" if number else "the data set"
+                where = f"the test part of split {number}" if number else "the data set"
                 raise DatasetError(f"{self.dataset.name}: no image of {where} has {what}.")
         return images[0], images[1:]
 

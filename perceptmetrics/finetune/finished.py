@@ -126,7 +126,9 @@ def _saved_splits(
     for split in saved:
         for part, found in zip(split.parts, split.scores, strict=True):
             if len(part.test) != len(found):
-                raise WeightsError(f"it has {len(found)} scores for {len(part.test)} images of split {split.number}")
+                raise WeightsError(
+                    f"it has {len(found)} scores for {len(part.test)} images of split {split.number + 1}"
+                )
     return saved
 
 

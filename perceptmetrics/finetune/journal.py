@@ -105,7 +105,7 @@ def _line(stage: StageName, record: EpochRecord) -> str:
     fields = asdict(record)
     fields["validation"] = {name: _or_none(statistic) for name, statistic in record.validation.items()}
     fields |= {name: _or_none(getattr(record, name)) for name in _PERHAPS_NAN}
-    line = {"split": stage.split, "stage": stage.stage, "tried_lr": stage.lr, **fields}
+    line = {"split": stage.split + 1, "stage": stage.stage, "tried_lr": stage.lr, **fields}
     return json.dumps(line, allow_nan=False) + "\n"
 
 
@@ -116,6 +116,8 @@ def _read_line(line: str) -> tuple[StageName, EpochRecord]:
         raise InvalidSpecError("it is no record of an epoch")
     names = {"split": "split", "tried_lr": "lr", "stage": "stage"}
     stage = {own: fields.pop(name) for name, own in names.items() if name in fields}
+    if isinstance(stage.get("split"), int):
+        stage["split"] -= 1  # people count from 1
     fields["validation"] = {name: _or_nan(statistic) for name, statistic in fields["validation"].items()}
     fields |= {name: _or_nan(fields[name]) for name in _PERHAPS_NAN if name in fields}
     return from_plain(StageName, stage, "its stage"), from_plain(EpochRecord, fields, "its record")

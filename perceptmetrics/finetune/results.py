@@ -44,7 +44,7 @@ class StageName:
     """Identifies one training of a run.
 
     Attributes:
-        split: Number of the split.
+        split: Number of the split, from 0; people read it from 1.
         lr: Learning rate that is tried.
         stage: What is trained: `"main"` for what the recipe names, `"head_first"` for the heads before it, `"head_"`
             and the name of a data set for its head afterwards.
@@ -60,7 +60,7 @@ class StageName:
     @property
     def filename(self) -> str:
         """The name in file names and in TensorBoard."""
-        return f"split{self.split}_lr{self.lr:g}_{self.stage}"
+        return f"split_{self.split + 1}_lr{self.lr:g}_{self.stage}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ from perceptmetrics.finetune.exporter import Exporter
 from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
 from perceptmetrics.finetune.journal import Journal
 from perceptmetrics.finetune.overlaps import find_overlaps
+from perceptmetrics.finetune.preflight import check_labels
 from perceptmetrics.finetune.processes import describe_environment, training_processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
@@ -113,6 +114,7 @@ def finetune(
     folder = Path(output)
     stated = None if backbone_checkpoint is None else Path(backbone_checkpoint)
     lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)
+    check_labels(datasets)
     specs = run_specs(recipe, datasets, as_metric_name(folder.resolve().name) if name is None else name)
     recipe_text = recipe_to_yaml(recipe) if name is None else f"# Metric: {name}\n{recipe_to_yaml(recipe)}"
     source = find_source(recipe, specs[0], lookup, stated)

@@ -96,7 +96,7 @@ def write_predictions(path: Path, splits: Sequence[SplitResult], datasets: Seque
         for split in splits:
             for result in split.data_sets:
                 for row in _rows(by_name[result.data_set], result):
-                    stream.write(csv_line([split.number, result.data_set, *row]))
+                    stream.write(csv_line([split.number + 1, result.data_set, *row]))
 
 
 def _rows(dataset: LabelledImages, result: DataSetResult) -> list[list[object]]:
@@ -116,7 +116,7 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
     """Write the statistics of all splits, their medians and their means as JSON; NaN becomes null."""
     splits = [
         {
-            "split": split.number,
+            "split": split.number + 1,
             "lr": split.lr,
             "validation_by_lr": {f"{lr:g}": value for lr, value in split.tried.items()},
             "best_epoch": split.best_epoch,
@@ -136,7 +136,7 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
         "medians": averages(result, result.median),
         "means": averages(result, result.mean),
         "split_notes": split_notes(result.recipe, result.datasets),
-        "overlaps": [asdict(overlap) for overlap in result.overlaps],
+        "overlaps": [{**asdict(one), "split": one.split + 1} for one in result.overlaps],
         "splits": splits,
     }
     with replacing(path) as temporary:

@@ -140,7 +140,7 @@ def test_each_image_is_scored_once():
     ("failed", "test", "message"),
     [
         (tuple(range(COUNT)), part(0), "photos: none of 40 images could be scored. The first failed because: it is"),
-        ((4,), part(4), "photos: no image of the test part of split 0 has a score and a rating 'mos'"),
+        ((4,), part(4), "photos: no image of the test part of split 1 has a score and a rating 'mos'"),
     ],
 )
 def test_nothing_to_evaluate_is_an_error(failed, test, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +16,19 @@ from typer.testing import CliRunner
 
 from perceptmetrics import create_metric
 from perceptmetrics.apps.cli import app as app_module
-from perceptmetrics.datasets import make_splits
-from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
-from perceptmetrics.finetune import list_recipes, make_plan
-from tests.finetune.tiny import RECIPE
+from perceptmetrics.apps.cli import finetune_progress
+from perceptmetrics.apps.cli.progress import seconds_left
+from perceptmetrics.datasets import load_dataset, make_splits
+from perceptmetrics.datasets.doubts import label_doubts
+from perceptmetrics.errors import DatasetError, InvalidOptionError, InvalidSpecError
+from perceptmetrics.finetune import EpochRecord, StageName, list_recipes, make_plan
+from perceptmetrics.finetune.preflight import check_labels
+from tests.finetune.tiny import RECIPE, rated, write_pictures
 
 LADDERS = "{kinds: [blur], showings: [whole], protocols: []}"
 DATA = ("--option", "columns=redness", "--option", "lower=0", "--option", "upper=1")
 
-OTHERS = (("score",), ("info",), ("list",))
+OTHERS = (("score",), ("info",), ("list",), ("finetune",))
 
 
 @pytest.fixture
@@ -197,3 +202,120 @@ def test_each_data_set_needs_a_folder(run, pictures, tmp_path):
     assert isinstance(result.exception, InvalidOptionError)
     assert "NAME=FOLDER for each of livec, csv" in str(result.exception)
     assert Path(pictures).is_dir()
+
+
+def test_progress_of_a_run_in_a_pipe_is_a_line_now_and_then(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetune_progress, "_LINE_AFTER", 1e9)
+    quick = ("--set", "optimizer.lr=[1e-3, 1e-2]", "--set", "splits={count: 2, export: all}", "--set", "epochs=4")
+    result = run(*quick, "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert sum("epoch" in line and "up to" not in line for line in result.output.splitlines()) <= 1
+
+
+def test_the_bar_counts_all_epochs_of_the_run(recipe, data):
+    chosen = recipe("optimizer.lr=[1e-3, 1e-2]", "splits={count: 2, export: all}", "epochs=4")
+    lines = []
+    bar = finetune_progress.TrainingBar(chosen, [data], enabled=False)
+    bar._line = lines.append
+    assert bar.total == 5 * 4
+    names = [StageName(split=split, lr=lr, stage="main") for split in (0, 1) for lr in chosen.optimizer.lr]
+    for name in [*names, StageName(split=2, lr=1e-3, stage="main")]:
+        for epoch in range(2):  # it stops early
+            for step in (1, 2):
+                bar.step(name, epoch, step, 2, 0.5)
+            record = EpochRecord(
+                epoch=epoch, loss=0.5, validation_loss=1, validation={}, selection=0.7, lr=1, seconds=1
+            )
+            bar.epoch(name, record, 0)
+    assert [line.partition(";")[0] for line in lines[:2]] == [
+        "split 1 of 2, learning rate 1 of 2, epoch 1 of 4: validation 0.700",
+        "split 1 of 2, learning rate 1 of 2, epoch 2 of 4: validation 0.700 (best in epoch 1)",
+    ]
+    assert [re.search(r"(\d+) ?%", line).group(1) for line in lines] == [
+        "5",
+        "10",
+        "25",
+        "30",
+        "45",
+        "50",
+        "65",
+        "70",
+        "85",
+        "90",
+    ]
+    assert lines[-1].startswith("all images, epoch 2 of 4")
+
+
+def test_time_left_follows_the_mean_rate():
+    assert seconds_left(8, 2000, 5.0) == pytest.approx(1245)
+    assert seconds_left(16, 2000, 10.0) == pytest.approx(1240)
+    assert seconds_left(8, 2000, 0.1) is None
+    assert seconds_left(0, 2000, 9.0) is None
+    assert seconds_left(8, None, 9.0) is None
+
+
+def test_splits_are_counted_from_one_everywhere(run, tmp_path):
+    result = run("--set", "optimizer.lr=[1e-3]", "--set", "splits.count=2", "--set", "epochs=1", "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "run"
+    with (folder / "predictions.csv").open() as stream:
+        assert {row["split"] for row in csv.DictReader(stream)} == {"1", "2"}
+    assert [one["split"] for one in json.loads((folder / "summary.json").read_text())["splits"]] == [1, 2]
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["split"] for line in lines] == [1, 2]
+    boards = sorted(path.name for path in (folder / "tensorboard").iterdir())
+    assert [name.partition("_lr")[0] for name in boards] == ["split_1", "split_2"]
+
+
+WRONG = [
+    ((), "'pair_no' (1 to 20; by its name no rating)", "--option columns=mos --option lower=0 --option upper=1"),
+    (("columns=mos", "lower=1", "upper=5"), "beyond their scale of 1 to 5", "--option lower=0 --option upper=1"),
+    (("columns=same",), "All ratings 'same' are equal (3)", ""),
+    (("class_column=one",), "All images are of the class 'x'", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def odd_pictures(tmp_path_factory):
+    """Pictures whose table also has a number of the image, a group, equal ratings, and a single class."""
+    folder = write_pictures(tmp_path_factory.mktemp("odd"), 40)
+    with (folder / "labels.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    lines = [
+        f"{row['image']},{row['redness']},{index // 2 + 1},{7 * index + 1001},3,x" for index, row in enumerate(rows)
+    ]
+    (folder / "labels.csv").write_text("\n".join(["image,mos,pair_no,serial,same,one", *lines]))
+    return folder
+
+
+@pytest.mark.parametrize(("options", "found", "line"), WRONG)
+def test_what_cannot_be_right_is_not_trained_on(options, found, line, run, odd_pictures, tmp_path, encoder):
+    stated = [word for option in options for word in ("--option", option)]
+    words = (tmp_path / "tiny.yaml", "--root", odd_pictures, "-o", tmp_path / "run", *stated)
+    loss = ("--set", "loss=cross_entropy") if "class_column=one" in options else ()
+    result = run("finetune", *words, *loss, root=None)
+    assert isinstance(result.exception, DatasetError)
+    message = str(result.exception)
+    assert found in message
+    assert line in message
+    assert not (tmp_path / "run").exists()
+    if line:
+        assert f"\n  perceptmetrics finetune {tmp_path / 'tiny.yaml'} --root {odd_pictures} " in message
+        typed = shlex.split(message.rpartition("\n")[2])[1:]
+        again = run(*typed, "--backbone-checkpoint", encoder, "--device", "cpu", "--dry-run", root=None)
+        assert again.exit_code == 0, again.exception
+
+
+def test_what_looks_wrong_is_said(run, odd_pictures, tmp_path, caplog):
+    words = (tmp_path / "tiny.yaml", "--root", odd_pictures, "--dry-run", "--option", "columns=serial")
+    ends = ("--option", "lower=0", "--option", "upper=10000")
+    result = run("finetune", *words, *ends, root=None)
+    assert result.exit_code == 0, result.exception
+    text = " ".join(result.output.split())
+    assert "'serial' does not look like a rating: another whole number for each image" in text
+    assert "range from 1001 to 1274 only, a small part of their scale of 0 to 10000" in text
+    assert not label_doubts(rated(odd_pictures, ("mos",)))
+    check_labels([rated(odd_pictures, ("serial",), lower=0, upper=10000)])
+    assert "does not look like a rating" in caplog.text
+    with pytest.raises(DatasetError, match="No column of ratings is stated"):
+        check_labels([load_dataset("csv", odd_pictures)])

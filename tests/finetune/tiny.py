@@ -75,7 +75,7 @@ def picture(rng: np.random.Generator) -> tuple[NDArray[np.uint8], tuple[float, f
 
 def rated(folder: Path, columns: tuple[str, ...] = ("redness",), **options: object) -> LabelledImages:
     """The pictures with their ratings."""
-    return load_dataset("csv", folder, columns=list(columns), lower=0.0, upper=1.0, **options)
+    return load_dataset("csv", folder, **{"columns": list(columns), "lower": 0.0, "upper": 1.0, **options})
 
 
 def classed(folder: Path) -> LabelledImages:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from perceptmetrics.apps.cli.console import fail, messages, new_table, printable, results
+from perceptmetrics.apps.cli.console import fail, new_table, printable, results
 from perceptmetrics.apps.cli.options import (
     BackboneCheckpoint,
     CacheDir,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune import EpochRecord, Recipe, RunResult, StageName
+    from perceptmetrics.finetune import Recipe, RunResult
 
 __all__ = ["finetune"]
 
@@ -105,7 +105,9 @@ def finetune(
 
     - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --option columns=mos -o runs/mine`
     """
+    from perceptmetrics.apps.cli.finetune_checks import check_labels_of_command
     from perceptmetrics.apps.cli.finetune_plan import print_plan
+    from perceptmetrics.apps.cli.finetune_progress import TrainingBar
     from perceptmetrics.datasets import load_dataset, with_split_file
     from perceptmetrics.finetune import finetune as run_finetune
     from perceptmetrics.finetune import load_recipe
@@ -126,6 +128,8 @@ def finetune(
     if lists:  # all of their splits, unless --set says otherwise
         chosen = _with_all_splits(chosen, datasets, settings or [])
     first = os.environ.get("RANK", "0") == "0"
+    typed = {"dataset": dataset, "root": root, "option": option, "set": settings, "splits": splits, "name": name}
+    check_labels_of_command(datasets, recipe, {**typed, "output": output}, dry_run=dry_run and first)
     if first:
         print_plan(chosen, datasets, dry_run=dry_run)
     if dry_run:
@@ -133,7 +137,7 @@ def finetune(
     if output is None:
         raise InvalidOptionError("Name the folder of the run: --output runs/NAME.")
     try:
-        with _Bars(enabled=first) as bars:
+        with TrainingBar(chosen, datasets, enabled=first) as bar:
             result = run_finetune(
                 chosen,
                 datasets,
@@ -143,7 +147,7 @@ def finetune(
                 backbone_checkpoint=backbone_checkpoint,
                 cache_dir=cache_dir,
                 resume=resume,
-                observer=bars,
+                observer=bar,
             )
     except KeyboardInterrupt:
         fail("Interrupted. Continue the run with --resume.", status=130)
@@ -232,65 +236,3 @@ def _print_result(result: RunResult, datasets: Sequence[LabelledImages]) -> None
     results.print(table)
     for name, folder in result.metrics.items():
         results.print(f'{name}: create_metric("{folder}")', highlight=False)
-
-
-class _Bars:
-    """Progress bars that show the loss and the best validation result so far."""
-
-    def __init__(self, *, enabled: bool) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=messages,
-            transient=True,
-            disable=not enabled,
-        )
-        self._encoding = self._progress.add_task("features", total=None, visible=False, note="")
-        self._epoch = self._progress.add_task("epoch", total=None, visible=False, note="")
-        self._best = ""
-        self._writes_lines = enabled and not messages.is_terminal
-
-    def __enter__(self) -> _Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def encoding(self, data_set: str, done: int, total: int) -> None:
-        """See `finetune.Observer`."""
-        description = f"features of {printable(data_set)}"
-        self._progress.update(
-            self._encoding, description=description, completed=done, total=total, visible=done < total
-        )
-
-    def step(self, stage: StageName, epoch: int, step: int, steps: int, loss: float) -> None:
-        """See `finetune.Observer`."""
-        self._progress.update(
-            self._epoch,
-            description=f"{stage}, epoch {epoch + 1}",
-            completed=step,
-            total=steps,
-            visible=True,
-            note=f"loss {loss:.4f}{self._best}",
-        )
-
-    def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
-        """See `finetune.Observer`."""
-        best = "best" if record.epoch == best_epoch else f"best in epoch {best_epoch + 1}"
-        self._best = "" if math.isnan(record.selection) else f", validation {record.selection:.4f} ({best})"
-        if self._writes_lines:
-            messages.print(f"{stage}, epoch {record.epoch + 1}: loss {record.loss:.4f}{self._best}")

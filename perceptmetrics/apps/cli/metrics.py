@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
 from perceptmetrics.apps.cli.console import messages
 from perceptmetrics.apps.cli.options import DEFAULT_METRIC
+from perceptmetrics.apps.cli.progress import TimeLeft, loading
 from perceptmetrics.apps.cli.values import parse_prompts
 from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory.create import create_metric
@@ -57,7 +58,8 @@ def create_metrics(
         keywords = {**encoder_keywords(options), "checkpoint": options.checkpoint}
         if default_prompts and not own.keys() & {"prompts", "prompt", "template"} and _takes_prompts(name):
             own["prompts"] = list(default_prompts)
-        metrics.append(create_metric(name, **keywords, **own))
+        with loading(name):
+            metrics.append(create_metric(name, **keywords, **own))
     return metrics
 
 
@@ -131,7 +133,7 @@ def _progress(*, counted: bool = True) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn() if counted else TaskProgressColumn(),
-        TimeRemainingColumn(),
+        TimeLeft(),
         console=messages,
         disable=not messages.is_terminal,
         transient=True,

@@ -159,6 +159,7 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
 
     - `perceptmetrics score 'shard-{0000..0099}.tar' --output scores.parquet --engine ray`
     """
+    from perceptmetrics.apps.cli.progress import loading
     from perceptmetrics.apps.cli.score_output import print_samples, score_to_file, score_to_screen
     from perceptmetrics.apps.cli.score_work import Work, split_videos
     from perceptmetrics.factory.create import create_metric
@@ -181,7 +182,10 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
     part_size = _WINDOWS_PER_PART * window_size(options.batch_size)
     parts = list(find_parts(images, recursive=inputs.recursive, part_size=part_size))
     keywords = _metric_keywords(options)
-    metrics = [create_metric(name, **own) for name, own in keywords.items()]
+    metrics = []
+    for name, own in keywords.items():
+        with loading(name):
+            metrics.append(create_metric(name, **own))
     if results.interval:
         require_intervals(metrics)
     if inputs.samples:

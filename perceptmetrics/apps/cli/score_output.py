@@ -6,10 +6,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, cast
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, printable, results
+from perceptmetrics.apps.cli.progress import TimeLeft
 from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
 from perceptmetrics.scoring.intervals import interval_ends
 from perceptmetrics.scoring.origin import check_scores
@@ -188,7 +189,7 @@ def _progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]:.1f} images/s"),
-        TimeRemainingColumn(),
+        TimeLeft(),
         console=messages,
         disable=not messages.is_terminal,
         transient=True,
