@@ -75,6 +75,11 @@ class HeadSpec(Kind, ABC):
         return False
 
     @property
+    def reads_length(self) -> bool:
+        """Whether the outputs depend on how long a feature vector is, and not on its direction alone."""
+        return True
+
+    @property
     def is_trained(self) -> bool:
         """Whether the head, or what it tunes the encoder with, lies in a trained file of the metric's own."""
         return False
@@ -221,6 +226,11 @@ class AntonymHeadSpec(HeadSpec):
         """The same prompts with their context from another file."""
         return self if self.context is None else replace(self, context=replace(self.context, weights=source))
 
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
+
     def check(self, metric: MetricSpec) -> None:
         """Without a regressor the scores are named after the pairs."""
         _check_no_lora(metric)
@@ -261,6 +271,11 @@ class CosineHeadSpec(HeadSpec):
         """The cosine."""
         return 1
 
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
+
     def check(self, metric: MetricSpec) -> None:
         """A prompt is compared with the encoder as CLIP has it."""
         _check_no_lora(metric)
@@ -291,6 +306,11 @@ class PromptHeadSpec(HeadSpec):
     def outputs(self) -> int:
         """The weighted cosine."""
         return 1
+
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
 
     def check(self, metric: MetricSpec) -> None:
         """A prompt is compared with the encoder as CLIP has it."""
@@ -399,6 +419,11 @@ class MlpHeadSpec(HeadSpec):
     def joins_views(self) -> bool:
         """Whether it reads several."""
         return self.joined_views > 1
+
+    @property
+    def reads_length(self) -> bool:
+        """Unless the features are divided by it."""
+        return self.feature_map != "l2"
 
     def with_trained_file(self, source: WeightSource | None) -> MlpHeadSpec:
         """The same layers from another file."""
