@@ -17,21 +17,18 @@ from perceptmetrics.spec.encoders import (
     Rename,
     TimmEncoderSpec,
 )
-from perceptmetrics.spec.heads import (
-    Aggregation,
+from perceptmetrics.spec.heads import HeadLayout, HeadSpec, MlpHeadSpec
+from perceptmetrics.spec.licences import NONE_STATED, LicenceSpec
+from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
+from perceptmetrics.spec.pool import Aggregation, PoolSpec, RegressorSpec
+from perceptmetrics.spec.prompt_heads import (
     AntonymHeadSpec,
     ContextPosition,
     ContextSpec,
     CosineHeadSpec,
-    HeadLayout,
-    HeadSpec,
-    MlpHeadSpec,
-    PoolSpec,
     PromptHeadSpec,
     PromptPair,
-    RegressorSpec,
 )
-from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
 from perceptmetrics.spec.score_maps import (
     AffineMap,
     ExpectedLevelMap,
@@ -61,6 +58,7 @@ from perceptmetrics.spec.views import (
 )
 
 __all__ = [
+    "NONE_STATED",
     "AffineMap",
     "Aggregation",
     "AntonymHeadSpec",
@@ -82,6 +80,7 @@ __all__ = [
     "HubFile",
     "IdentityMap",
     "Interpolation",
+    "LicenceSpec",
     "LogisticMap",
     "LoraSpec",
     "MagnitudeHeadSpec",

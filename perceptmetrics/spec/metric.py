@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from perceptmetrics._util.text import shown
 from perceptmetrics.spec.checks import require, require_finite, require_text
 from perceptmetrics.spec.encoders import EncoderSpec
-from perceptmetrics.spec.heads import HeadSpec, PoolSpec, regressor_inputs
+from perceptmetrics.spec.heads import HeadSpec
+from perceptmetrics.spec.pool import PoolSpec, regressor_inputs
 from perceptmetrics.spec.score_maps import IdentityMap, ScoreMap
 from perceptmetrics.spec.views import ViewsSpec
 
@@ -181,6 +182,16 @@ class MetricSpec:
         """Every file that the metric is built from."""
         own = () if self.trained_file is None else (self.trained_file,)
         return own if own and self.encoder.in_trained_file else (self.encoder.weights, *own)
+
+    @property
+    def allows_commercial_use(self) -> bool:
+        """Whether all weights are known to be under licences that allow commercial use; see `LicenceSpec`.
+
+        False where a licence is not recorded, also for a part that was trained and is in no published file.
+        """
+        if self.has_trained_part and self.trained_file is None:
+            return False
+        return all(file.licence is not None and file.licence.allows_commercial_use for file in self.weight_sources)
 
     @property
     def has_trained_part(self) -> bool:
