@@ -30,7 +30,12 @@ __all__ = ["check", "list_datasets"]
 
 @command
 def list_datasets() -> None:
-    """List the data sets: task, official size, paper, licence, how to obtain them."""
+    """List the data sets: task, official size, paper, licence, how to obtain them.
+
+    For example:
+
+    - `perceptmetrics dataset list`
+    """
     from perceptmetrics.datasets import dataset_info, list_datasets
 
     headings = ("data set", "task", "images", "paper", "licence", "obtain")
