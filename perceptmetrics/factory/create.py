@@ -55,6 +55,7 @@ class MetricOptions(TypedDict, total=False):
     template: str | None
     backbone: str | None
     positional_embedding: PositionalEmbedding | None
+    resize: int | str | None
     aggregation: Aggregation | None
     regressor: bool | None
     crops: int | None

@@ -135,7 +135,7 @@ class EncoderOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptOptions:
-    """What metrics that take prompts compare images with, and by which encoder (CLIP-IQA, Table 2)."""
+    """What metrics compare images with, by which encoder, and at which size (CLIP-IQA, Tables 1 and 2)."""
 
     prompts: Annotated[
         str | None,
@@ -163,6 +163,14 @@ class PromptOptions:
     positional_embedding: Annotated[
         Literal["drop", "interpolate", "interpolate_table", "keep"] | None,
         typer.Option(help="Positional embedding at sizes other than that of training.", show_default=False),
+    ] = None
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            help="Size at which images are shown, instead of their own (bicubic): 512 for the short side, square:224, "
+            "or crop:224 for the middle after resizing.",
+            show_default=False,
+        ),
     ] = None
 
 
