@@ -1,4 +1,4 @@
-"""Intervals of scores as further columns: `mine_lower` and `mine_upper` beside `mine`."""
+"""Columns of scores, and of the intervals around them: `mine_lower` and `mine_upper` beside `mine`."""
 
 from __future__ import annotations
 
@@ -15,45 +15,49 @@ if TYPE_CHECKING:
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.scoring.results import ScoredImage
 
-__all__ = ["add_intervals", "interval_columns", "interval_ends", "require_intervals"]
+__all__ = ["Columns"]
 
 
-def require_intervals(metrics: Sequence[Metric]) -> None:
-    """Refuse metrics without intervals.
-
-    Raises:
-        InvalidOptionError: A metric has none.
-    """
-    for metric in metrics:
-        metric.score_interval(torch.zeros(1, max(1, len(metric.labels))))
-
-
-def interval_columns(metrics: Sequence[Metric]) -> list[str]:
-    """The score columns, each followed by the lower and the upper end of its interval."""
-    return [name for column in score_columns(metrics) for name in (column, *interval_ends(column))]
-
-
-def add_intervals(rows: Iterable[ScoredImage], metrics: Sequence[Metric]) -> Iterator[ScoredImage]:
-    """Add the ends of the interval of each score; rows that have them, from an earlier run, and failures stay.
+class Columns:
+    """The columns of the scores of metrics.
 
     Args:
-        rows: The scored images.
-        metrics: The metrics that scored them, all with intervals.
+        metrics: The metrics.
+        with_intervals: Whether each score is followed by the ends of its interval.
+
+    Attributes:
+        metrics: The metrics.
+        with_intervals: See above.
+        names: Names of all columns.
+
+    Raises:
+        InvalidOptionError: A metric is given twice, or has no intervals although they are wanted.
     """
-    columns = [score_columns([metric]) for metric in metrics]
-    for row in rows:
-        if row.error is not None:
-            yield row
-            continue
+
+    def __init__(self, metrics: Sequence[Metric], *, with_intervals: bool = False) -> None:
+        self.metrics, self.with_intervals = tuple(metrics), with_intervals
+        scores = score_columns(metrics)
+        self.names = [name for column in scores for name in (column, *self.ends(column))]
+        if with_intervals:
+            for metric in metrics:
+                metric.score_interval(torch.zeros(1, max(1, len(metric.labels))))
+
+    def ends(self, column: str) -> tuple[str, ...]:
+        """The columns of the ends of a score's interval; none without intervals."""
+        return (f"{column}_lower", f"{column}_upper") if self.with_intervals else ()
+
+    def complete(self, rows: Iterable[ScoredImage]) -> Iterator[ScoredImage]:
+        """Add the ends of the intervals to scored images; failures stay as they are."""
+        for row in rows:
+            yield self._with_ends(row) if self.with_intervals and row.error is None else row
+
+    def _with_ends(self, row: ScoredImage) -> ScoredImage:
         scores: dict[str, float] = {}
-        for metric, own in zip(metrics, columns, strict=True):
-            values = torch.tensor([[row.scores[column] for column in own]], dtype=torch.float64)
-            lower, upper = metric.score_interval(values)
-            for column, *numbers in zip(own, *(part[0].tolist() for part in (values, lower, upper)), strict=True):
-                scores |= dict(zip((column, *interval_ends(column)), numbers, strict=True))
-        yield replace(row, scores=scores)
-
-
-def interval_ends(column: str) -> tuple[str, str]:
-    """Columns of the lower and the upper end of a score's interval."""
-    return f"{column}_lower", f"{column}_upper"
+        for metric in self.metrics:
+            columns = score_columns([metric])
+            values = torch.tensor([row.scores[column] for column in columns], dtype=torch.float64)
+            lower, upper = (end.tolist() for end in metric.score_interval(values))
+            for index, column in enumerate(columns):
+                numbers = (row.scores[column], lower[index], upper[index])
+                scores |= dict(zip((column, *self.ends(column)), numbers, strict=True))
+        return replace(row, scores=scores)

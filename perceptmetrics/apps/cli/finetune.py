@@ -15,9 +15,10 @@ from perceptmetrics.apps.cli.console import fail, new_table, printable, results
 from perceptmetrics.apps.cli.options import (
     BackboneCheckpoint,
     CacheDir,
+    Confusion,
     command,
 )
-from perceptmetrics.apps.cli.values import parse_options_of_several, split_files
+from perceptmetrics.apps.cli.values import parse_confusion, parse_options_of_several, split_files
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -81,6 +82,14 @@ def finetune(
             show_default=False,
         ),
     ] = None,
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            help="Size at which a recipe that shows images whole shows them: 512 for the short side, square:224, "
+            "crop:224.",
+            show_default=False,
+        ),
+    ] = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan of the run and exit.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
@@ -91,6 +100,11 @@ def finetune(
             show_default=False,
         ),
     ] = None,
+    confusion: Confusion = None,
+    rank_errors: Annotated[
+        Literal["fitted", "z"],
+        typer.Option(help="Report: rank the worst errors after the fitted curve, or by differences of z-scores."),
+    ] = "fitted",
     device: Annotated[str, typer.Option(help="'auto' (a GPU if there is one), 'cpu', 'cuda' or 'mps'.")] = "auto",
     backbone_checkpoint: BackboneCheckpoint = None,
     cache_dir: CacheDir = None,
@@ -106,27 +120,33 @@ def finetune(
     - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --option columns=mos -o runs/mine`
     """
     from perceptmetrics.apps.cli.finetune_checks import check_labels_of_command
-    from perceptmetrics.apps.cli.finetune_plan import print_plan
+    from perceptmetrics.apps.cli.finetune_plan import print_plan, print_recipes
     from perceptmetrics.apps.cli.finetune_progress import TrainingBar
     from perceptmetrics.datasets import load_dataset, with_split_file
     from perceptmetrics.finetune import finetune as run_finetune
     from perceptmetrics.finetune import load_recipe
-    from perceptmetrics.reports.finetune import check_plot_formats, write_finetune_report
+    from perceptmetrics.finetune.specs import with_size
+    from perceptmetrics.reports.finetune import ErrorChoice, check_plot_formats, write_finetune_report
+    from perceptmetrics.reports.mistakes import check_confusion
 
     if list_recipes:
-        _print_recipes()
+        print_recipes()
         return
     if recipe is None:
         fail("Name a recipe (perceptmetrics finetune --list shows them), or a YAML file.")
     check_plot_formats(plots or [])
     changes = [*([_data_setting(recipe, dataset)] if dataset else []), *(settings or [])]
     chosen = _with_options(load_recipe(recipe, changes), option or [])
+    if resize is not None:
+        chosen = with_size(chosen, resize)
     folders = _folders(chosen, root or [])
     datasets = [load_dataset(one.name, folders[one.name], missing=missing, **one.options) for one in chosen.data]
     lists = split_files(splits or [], [one.name for one in datasets])
     datasets = [with_split_file(one, lists[one.name]) if one.name in lists else one for one in datasets]
     if lists:  # all of their splits, unless --set says otherwise
         chosen = _with_all_splits(chosen, datasets, settings or [])
+    errors = ErrorChoice(ranking=rank_errors, confusion=parse_confusion(confusion))
+    check_confusion(errors.confusion, datasets)
     first = os.environ.get("RANK", "0") == "0"
     typed = {"dataset": dataset, "root": root, "option": option, "set": settings, "splits": splits, "name": name}
     check_labels_of_command(datasets, recipe, {**typed, "output": output}, dry_run=dry_run and first)
@@ -153,25 +173,12 @@ def finetune(
         fail("Interrupted. Continue the run with --resume.", status=130)
     if first:
         _print_result(result, datasets)
-        page, *_ = write_finetune_report(result, plots=plots or [])
+        page, *_ = write_finetune_report(result, plots=plots or [], errors=errors)
         results.print(f"report: {printable(str(page))}", highlight=False, soft_wrap=True)
         for headline in result.headlines:
             results.print(Text(printable(headline.sentence), style="bold"), soft_wrap=True)
             if headline.caution:
                 results.print(Text(printable(headline.caution), style="bold red"), soft_wrap=True)
-
-
-def _print_recipes() -> None:
-    """Print the recipes that the package contains, in groups."""
-    from perceptmetrics.finetune import recipe_groups
-
-    table = new_table(("recipe", "trains", "what it is"), whole=("recipe", "trains"))
-    for title, recipes in recipe_groups().items():
-        table.add_row()
-        table.add_row(Text(title, style="bold"))
-        for recipe in recipes:
-            table.add_row(recipe.name, recipe.train, recipe.summary)
-    results.print(table)
 
 
 def _data_setting(recipe: str, names: Sequence[str]) -> str:

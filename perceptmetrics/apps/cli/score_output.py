@@ -12,8 +12,6 @@ from rich.table import Table
 from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, printable, results
 from perceptmetrics.apps.cli.progress import TimeLeft
 from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
-from perceptmetrics.scoring.intervals import interval_ends
-from perceptmetrics.scoring.origin import check_scores
 from perceptmetrics.scoring.results import format_row, format_start
 from perceptmetrics.scoring.results_file import ResultsFile
 from perceptmetrics.scoring.stream import score_columns, score_images
@@ -22,27 +20,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from perceptmetrics.apps.cli.score_embeddings import EmbeddingWork
     from perceptmetrics.apps.cli.score_work import Work
     from perceptmetrics.models.metric import Metric
+    from perceptmetrics.scoring.intervals import Columns
     from perceptmetrics.scoring.results import Format, ScoredImage, TextFormat
 
 __all__ = ["print_samples", "score_to_file", "score_to_screen"]
 
+_BETWEEN_UPDATES = 0.1  # seconds
 
-def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fast: bool) -> int:
+
+def score_to_file(
+    work: Work | EmbeddingWork, columns: Columns, output: Path, form: str, *, resume: bool, fail_fast: bool
+) -> int:
     """Score into a file that appears as a whole; the exit status."""
     file = ResultsFile(
         output,
         cast("Format", form),
-        work.columns,
+        columns.names,
         resume=resume,
         origin=work.origin(),
         names=work.names(),
-        verify=lambda done: check_scores(output, done, work.metrics, work.some_of(done)),
+        verify=lambda done: work.check(output, done),
     )
     tally = _Tally(work.count, fail_fast=fail_fast)
     try:
-        for row in tally.watch(work.rows(file.done)):
+        for row in tally.watch(columns.complete(work.rows(file.done))):
             file.add(row)
         if not tally.stopped:
             file.finish()
@@ -59,16 +63,16 @@ def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fas
     return tally.status
 
 
-def score_to_screen(work: Work, form: str, *, fail_fast: bool) -> int:
+def score_to_screen(work: Work | EmbeddingWork, columns: Columns, form: str, *, fail_fast: bool) -> int:
     """Score and print rows as they come, or a table at the end; the exit status."""
     tally = _Tally(work.count, fail_fast=fail_fast)
-    rows = tally.watch(work.rows({}))
+    rows = tally.watch(columns.complete(work.rows({})))
     if form == "table":
-        _print_table([row for row in rows if row.error is None], work)
+        _print_table([row for row in rows if row.error is None], columns)
         return tally.status
-    sys.stdout.write(format_start(work.columns, cast("TextFormat", form)))
+    sys.stdout.write(format_start(columns.names, cast("TextFormat", form)))
     for row in rows:
-        sys.stdout.write(format_row(row, work.columns, cast("TextFormat", form)))
+        sys.stdout.write(format_row(row, columns.names, cast("TextFormat", form)))
         sys.stdout.flush()
     return tally.status
 
@@ -94,12 +98,14 @@ class _Tally:
     def watch(self, rows: Iterator[ScoredImage]) -> Iterator[ScoredImage]:
         """Pass rows on until the end or, with `fail_fast`, until the first failure."""
         failed = seen = 0
-        start = time.monotonic()
+        start = shown = time.monotonic()
         with _progress() as progress:
             task = progress.add_task("scoring", total=self._total, rate=0.0)
             for row in rows:
                 seen += 1
-                progress.update(task, completed=seen, rate=seen / (time.monotonic() - start))
+                if messages.is_terminal and (now := time.monotonic()) > shown + _BETWEEN_UPDATES:
+                    progress.update(task, completed=seen, rate=seen / (now - start))
+                    shown = now
                 if row.error is not None:
                     failed += 1
                     self.status = 1
@@ -113,26 +119,28 @@ class _Tally:
             messages.print(f"{seen - failed} scored, {failed} failed in {seconds:.1f} s.")
 
 
-def _print_table(rows: Sequence[ScoredImage], work: Work) -> None:
+def _print_table(rows: Sequence[ScoredImage], shown: Columns) -> None:
     """Print scores, one image a row; for labels with probabilities, the most probable one."""
     if not rows:
         return
-    metrics = work.metrics
+    metrics = shown.metrics
     headings: list[str] = []
-    ends = work.with_intervals
     for metric in metrics:
         if _is_distribution(metric):
             headings.append(f"{metric.metric_name}\n(most probable)")
         else:
             for column in score_columns([metric]):
-                headings += [f"{column}\n({_direction(metric)})", *(_interval_headings(metric) if ends else ())]
+                headings += [
+                    f"{column}\n({_direction(metric)})",
+                    *(_interval_headings(metric) if shown.with_intervals else ()),
+                ]
     table = new_table(("image", *headings), right=headings)
     for row in rows:
-        table.add_row(foreign(row.name), *_cells(row.scores, metrics, ends=ends))
+        table.add_row(foreign(row.name), *_cells(row.scores, shown))
     if len(rows) > 1:
         means = {column: sum(row.scores[column] for row in rows) / len(rows) for column in rows[0].scores}
         table.add_section()
-        table.add_row(f"mean of {len(rows)}", *_cells(means, metrics, ends=ends, are_means=True), style="bold")
+        table.add_row(f"mean of {len(rows)}", *_cells(means, shown, are_means=True), style="bold")
     results.print(table)
 
 
@@ -167,11 +175,9 @@ def _is_distribution(metric: Metric) -> bool:
     return metric.spec.score.map.gives_probabilities
 
 
-def _cells(
-    scores: Mapping[str, float], metrics: Sequence[Metric], *, ends: bool, are_means: bool = False
-) -> Iterator[str]:
+def _cells(scores: Mapping[str, float], shown: Columns, *, are_means: bool = False) -> Iterator[str]:
     """Scores as text, with the ends of their intervals; the mean of several images has no interval."""
-    for metric in metrics:
+    for metric in shown.metrics:
         columns = score_columns([metric])
         if _is_distribution(metric):
             best = max(columns, key=scores.__getitem__)
@@ -179,8 +185,7 @@ def _cells(
         else:
             for column in columns:
                 yield f"{scores[column]:.4f}"
-                if ends:
-                    yield from ("" if are_means else f"{scores[end]:.4f}" for end in interval_ends(column))
+                yield from ("" if are_means else f"{scores[end]:.4f}" for end in shown.ends(column))
 
 
 def _progress() -> Progress:

@@ -17,10 +17,9 @@ from perceptmetrics.images.selection import image_suffixes
 from perceptmetrics.images.sources import NamedImage, Part, ReadOptions, read_part
 from perceptmetrics.integrations.ray import Actors, score_parts
 from perceptmetrics.models.metric import Metric
-from perceptmetrics.scoring.intervals import add_intervals, interval_columns
-from perceptmetrics.scoring.origin import origin_of
+from perceptmetrics.scoring.origin import check_scores, origin_of
 from perceptmetrics.scoring.results import ScoredImage, csv_bytes
-from perceptmetrics.scoring.stream import score_columns, score_images
+from perceptmetrics.scoring.stream import score_images
 from perceptmetrics.video import FrameSampling, VideoScores, is_video, score_video
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ class Work:
         videos: Files of videos.
         sampling: Which frames of videos are scored.
         frames_folder: Folder for the scores of frames and for plots; None to write none.
-        with_intervals: Whether each score is followed by the ends of its interval.
     """
 
     metrics: Sequence[Metric]
@@ -62,12 +60,6 @@ class Work:
     videos: Sequence[str]
     sampling: FrameSampling
     frames_folder: Path | None
-    with_intervals: bool = False
-
-    @property
-    def columns(self) -> list[str]:
-        """Columns of the results."""
-        return interval_columns(self.metrics) if self.with_intervals else score_columns(self.metrics)
 
     @property
     def count(self) -> int | None:
@@ -106,10 +98,13 @@ class Work:
             found = [NamedImage(name, name) for name in islice(names, _SEARCHED) if _is_image(name)]
         return found[:_COMPARED]
 
+    def check(self, output: Path, done: Mapping[str, ScoredImage]) -> None:
+        """Refuse to continue a file that does not say what it was made with, if its scores are others."""
+        check_scores(output, done, self.metrics, self.some_of(done))
+
     def rows(self, known: Mapping[str, ScoredImage]) -> Iterator[ScoredImage]:
         """Score everything in order; rows that are known already are not scored again."""
-        rows = self._images(known)
-        yield from add_intervals(rows, self.metrics) if self.with_intervals else rows
+        yield from self._images(known)
         for path, name in zip(self.videos, _file_names(self.videos), strict=True):
             yield known[path] if path in known else self._video(path, name)
 
