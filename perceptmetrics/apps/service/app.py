@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from perceptmetrics._util.text import printable
 from perceptmetrics._util.version import __version__
@@ -18,7 +18,7 @@ from perceptmetrics.apps.service.problems import Refused, answer_problems
 from perceptmetrics.apps.service.queue import Scores, ScoringQueue
 from perceptmetrics.apps.service.settings import ServiceSettings
 from perceptmetrics.apps.service.uploads import Admission, area_of, decode, image_refused
-from perceptmetrics.errors import InvalidImageError, MissingExtraError
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError, MissingExtraError
 from perceptmetrics.models.metric_base import common_decoding
 from perceptmetrics.reports.pages import render_page
 
@@ -46,6 +46,8 @@ _PROBLEMS = {
     503: "The service is busy; try again after `Retry-After` seconds.",
 }
 _NAME_LENGTH = 120
+_REASON_LENGTH = 300
+_PROMPT_LENGTH = 2_000  # characters; CLIP reads 75 tokens
 _STOP_SECONDS = 5
 
 
@@ -188,24 +190,59 @@ class _Service:
         metrics: Annotated[
             list[str] | None, Form(description="Metrics to score with, see /metrics. Default: the first.")
         ] = None,
+        prompts: Annotated[
+            list[str] | None,
+            Form(description="For metrics that compare images with prompts: that of each image, or one for all."),
+        ] = None,
     ) -> ScoreAnswer:
         """Score all images of a request, or none of them."""
-        chosen = self._chosen(metrics)
-        if len(images) > self.settings.max_images:
+        names = [_name(upload, index) for index, upload in enumerate(images)]
+        rows = await self.scored([upload.file for upload in images], names, self._chosen(metrics), prompts)
+        return ScoreAnswer(images=[ImageScores(name=name, scores=row) for name, row in zip(names, rows, strict=True)])
+
+    async def scored(
+        self, files: Sequence[IO[bytes]], names: Sequence[str], chosen: Sequence[str], prompts: Sequence[str] | None
+    ) -> list[Scores]:
+        """Score encoded images, all or none of them.
+
+        Raises:
+            Refused: There are too many, one cannot be decoded or scored, there is no room, or prompts are missing.
+        """
+        if len(files) > self.settings.max_images:
             raise Refused(
                 413,
                 expected=f"at most {self.settings.max_images} images per request",
-                got=f"{len(images)}",
+                got=f"{len(files)}",
                 fix="Send several requests.",
             )
-        names = [_name(upload, index) for index, upload in enumerate(images)]
+        own = self._prompts(prompts, len(files), chosen)
         areas = [
-            await to_thread.run_sync(area_of, upload.file, name, self.settings.max_pixels, limiter=self._decoders)
-            for upload, name in zip(images, names, strict=True)
+            await to_thread.run_sync(area_of, file, name, self.settings.max_pixels, limiter=self._decoders)
+            for file, name in zip(files, names, strict=True)
         ]
         with self._admission.admit(areas):
-            rows = await self._rows(images, names, chosen)
-        return ScoreAnswer(images=[ImageScores(name=name, scores=row) for name, row in zip(names, rows, strict=True)])
+            return await self._rows(files, names, own, chosen)
+
+    def _prompts(self, prompts: Sequence[str] | None, count: int, chosen: Sequence[str]) -> list[str]:
+        """The prompt of each image; empty ones where no metric reads them."""
+        reading = [name for name in chosen if name in self.queue.prompted]
+        if not reading:
+            return [""] * count
+        if not prompts or len(prompts) not in (1, count):
+            raise Refused(
+                422,
+                expected=f"a prompt for each of {count} images, or one for all, since {', '.join(reading)} reads them",
+                got=f"{len(prompts or ())}",
+                fix="Send the form field 'prompts' once for each image.",
+            )
+        if (longest := max(map(len, prompts))) > _PROMPT_LENGTH:
+            raise Refused(
+                422,
+                expected=f"prompts of at most {_PROMPT_LENGTH} characters",
+                got=f"one of {longest}",
+                fix="Shorten it.",
+            )
+        return list(prompts) * (count if len(prompts) == 1 else 1)
 
     def _chosen(self, metrics: Sequence[str] | None) -> list[str]:
         for name in metrics or ():
@@ -218,23 +255,36 @@ class _Service:
                 )
         return list(metrics or self.queue.names[:1])
 
-    async def _rows(self, images: Sequence[UploadFile], names: Sequence[str], chosen: Sequence[str]) -> list[Scores]:
+    async def _rows(
+        self, files: Sequence[IO[bytes]], names: Sequence[str], prompts: Sequence[str], chosen: Sequence[str]
+    ) -> list[Scores]:
         """Decode and score; each image is scored while the next one is decoded."""
         futures: list[Future[Scores]] = []
         rows = []
         try:
-            for upload, name in zip(images, names, strict=True):
-                pixels = await to_thread.run_sync(decode, upload.file, name, self._decoding, limiter=self._decoders)
-                futures.append(self.queue.submit(pixels, chosen))
+            for file, name, prompt in zip(files, names, prompts, strict=True):
+                pixels = await to_thread.run_sync(decode, file, name, self._decoding, limiter=self._decoders)
+                futures.append(self.queue.submit(pixels, chosen, prompt))
             for future, name in zip(futures, names, strict=True):
                 try:
                     rows.append(await asyncio.wrap_future(future))
                 except InvalidImageError as error:
                     raise image_refused(name, error) from error
+                except InvalidOptionError as error:
+                    raise _prompt_refused(name, error) from error
         finally:
             for future in futures:  # useless once one has failed, or once nobody waits for them
                 future.cancel()
         return rows
+
+
+def _prompt_refused(name: str, error: InvalidOptionError) -> Refused:
+    return Refused(
+        422,
+        expected="prompts that the metrics can read",
+        got=f"{name}: {printable(str(error))}"[:_REASON_LENGTH],
+        fix="Send a shorter or another prompt.",
+    )
 
 
 def _name(upload: UploadFile, index: int) -> str:
