@@ -267,15 +267,14 @@ def _look_up(
     """The specification that a name stands for, and where its weights are."""
     refuse_empty(name=lookup.metric, checkpoint=checkpoint, backbone_checkpoint=backbone_checkpoint)
     encoder = _path(backbone_checkpoint)
-    if is_weight_file(lookup.metric):
-        found = recognise(lookup.metric)
-        spec, exported, encoder = found.spec, found.trained, found.encoder or encoder
-        if checkpoint is not None or (found.encoder and backbone_checkpoint is not None):
-            raise InvalidOptionError(f"{lookup.metric} is a weight file itself. Leave the other one out.")
-    else:
+    if not is_weight_file(lookup.metric):
         spec, exported = find_spec(lookup)
-    trained = _trained_file(checkpoint, spec) or exported
-    return spec, Files(lookup=lookup, random=random, trained=trained, encoder=encoder)
+        trained = _trained_file(checkpoint, spec) or exported
+        return spec, Files(lookup=lookup, random=random, trained=trained, encoder=encoder)
+    found = recognise(lookup.metric)
+    if checkpoint is not None or (found.encoder and encoder):
+        raise InvalidOptionError(f"{lookup.metric} is a weight file itself. Leave the other one out.")
+    return found.spec, Files(lookup=lookup, random=random, trained=found.trained, encoder=found.encoder or encoder)
 
 
 def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:

@@ -18,7 +18,7 @@ from perceptmetrics.factory.tuned_encoder import known_files
 from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS, openai_clip
 from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.models.encoders import encoder_shapes, text_channels_of
-from perceptmetrics.spec import MetricSpec
+from perceptmetrics.spec import EncoderSpec, MetricSpec
 from perceptmetrics.spec.heads import HEADS
 from perceptmetrics.weights.layouts import IMAGE_ENCODER, clip_shapes, weight_file
 from perceptmetrics.weights.layouts.strict import some
@@ -119,7 +119,7 @@ def _metric_of_clip(path: Path, clip: Shapes, specs: Sequence[MetricSpec]) -> Me
     """The metric that a CLIP is published for. A CLIP does not say which activation it was trained with."""
     channels = clip.get("ln_final.weight", (None,))[0]
     image = {name: shape for name, shape in clip.items() if name.startswith(IMAGE_ENCODER)}
-    encoders = {name: openai_clip(name, "keep") for name in OPENAI_CLIP_WEIGHTS}
+    encoders: dict[str, EncoderSpec] = {name: openai_clip(name, "keep") for name in OPENAI_CLIP_WEIGHTS}
     encoders |= {spec.encoder.architecture: spec.encoder for spec in specs if spec.encoder.reads_text}
     near = {name: encoder for name, encoder in encoders.items() if text_channels_of(encoder) == channels}
     names = sorted(name for name, encoder in near.items() if encoder_shapes(encoder) == image)
