@@ -76,6 +76,7 @@ def check_dataset(
         duplicates=tuple(_in_different_groups(dataset, copies)),
         splits=len(splits),
         leaks=tuple(_leaks(dataset, splits, copies)),
+        pooled=dataset.pooled,
     )
 
 

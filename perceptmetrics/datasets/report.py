@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from perceptmetrics.datasets.labelled import Scale
+from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.spec import Task
 
 __all__ = ["DatasetReport", "Leak", "RatingReport", "SizeReport"]
@@ -90,6 +91,7 @@ class DatasetReport:
         duplicates: Names of images that are identical byte for byte but in different groups.
         splits: Number of splits searched for leaks.
         leaks: Overlaps between parts of splits.
+        pooled: How the answers of several people became the labels; empty if they did not.
     """
 
     name: str
@@ -107,6 +109,7 @@ class DatasetReport:
     duplicates: tuple[tuple[str, ...], ...]
     splits: int
     leaks: tuple[Leak, ...]
+    pooled: tuple[Pooled, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:

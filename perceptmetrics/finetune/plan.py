@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from perceptmetrics.finetune.confidence import confidence_sentence
 from perceptmetrics.finetune.data import Draw, Overlap, batch_parts, find_overlaps, recipe_splits
 from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews, can_cache_features
 from perceptmetrics.finetune.specs import run_specs
@@ -33,6 +34,7 @@ class Plan:
 
     Attributes:
         images: For each data set, the number of images for training, validation and test in the first split.
+        pooled: For each data set whose labels are made from the answers of several people, how, one sentence a label.
         overlaps: Images on which one data set trains and another is tested.
         splits: Number of splits.
         models: Number of models to train.
@@ -47,6 +49,7 @@ class Plan:
     """
 
     images: dict[str, tuple[int, int, int]]
+    pooled: dict[str, tuple[str, ...]]
     overlaps: tuple[Overlap, ...]
     splits: int
     models: int
@@ -94,6 +97,7 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
     activations = _activations(recipe, learner, datasets[0], part, cached=cached)
     return Plan(
         images=images,
+        pooled={one.name: _pooled(recipe, one) for one in datasets if one.pooled},
         overlaps=find_overlaps(datasets, every),
         splits=count,
         models=count * len(recipe.optimizer.lr) + (recipe.splits.export == "all"),
@@ -106,6 +110,13 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
         memory=4 * (weights + trained * (1 + _OPTIMIZER_COPIES[recipe.optimizer.algorithm])) + activations,
         activations=activations,
     )
+
+
+def _pooled(recipe: Recipe, dataset: LabelledImages) -> tuple[str, ...]:
+    """How labels were made, and how much each counts."""
+    names = [f"{one.label}: " if one.label else "" for one in dataset.pooled]
+    made = tuple(f"{name}{one.sentence}" for name, one in zip(names, dataset.pooled, strict=True))
+    return made if recipe.confidence == "none" else (*made, confidence_sentence(dataset, recipe.confidence))
 
 
 def _all_weights(learner: Learner) -> list[Tensor]:

@@ -190,6 +190,7 @@ def _print_plan(plan: Plan) -> None:
         f"{name}: {train} images for training, {validation} for validation, {test} for test"
         for name, (train, validation, test) in plan.images.items()
     ]
+    lines += [f"{name}: {sentence}" for name, made in plan.pooled.items() for sentence in made]
     lines += [
         f"{one.tested} is tested on {len(one.names)} images that {one.trained} trains on (split {one.split + 1}: "
         f"{one.names[0]}, ...): its results will be too good. Leave these images out of one of the two, or split both "

@@ -57,6 +57,11 @@ def finetune_report(result: RunResult) -> bytes:
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
         split_table=split_table(result),
         counts=count_rows(result),
+        pooled=[
+            (f"{dataset.name} {one.label}".strip(), one.sentence)
+            for dataset in result.datasets
+            for one in dataset.pooled
+        ],
         missing=[(dataset.name, dataset.missing) for dataset in result.datasets if dataset.missing],
         yaml=recipe_to_yaml(result.recipe),
         environment=result.environment,
