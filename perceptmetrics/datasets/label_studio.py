@@ -22,7 +22,7 @@ from perceptmetrics.datasets.label_studio_export import Annotation, Export, read
 from perceptmetrics.datasets.listing import Listing, Missing, assemble
 from perceptmetrics.datasets.raters import Answers, Repeats, Ties
 from perceptmetrics.datasets.rating_scales import End, Ends
-from perceptmetrics.datasets.references import find_references
+from perceptmetrics.datasets.references import find_references, path_of
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def read(
 
 def _export_path(root: Path, table: str | None) -> Path:
     if not root.is_dir():
-        raise DatasetError(f"Expected a folder with an export of Label Studio, got {str(root)!r}, which is no folder.")
+        raise DatasetError(
+            f"Expected a folder with an export of Label Studio, got {str(root)!r}, which is not a folder."
+        )
     if table is not None:
         return root / table
     for suffix in ("json", "csv"):
@@ -128,12 +130,13 @@ def _export_path(root: Path, table: str | None) -> Path:
 
 
 def _listing(references: Sequence[str], root: Path, task: Task | None) -> Listing:
-    """The images of an export, by their path in the folder, or by what the export calls them if they are missing."""
+    """The images of an export, by their path in the folder; if they are missing, by that in the export."""
     files = find_references(references, root)
-    names = tuple(
-        reference if file is None else file.relative_to(root).as_posix()
+    paths = [
+        path_of(reference) if file is None else file.relative_to(root).as_posix()
         for reference, file in zip(references, files, strict=True)
-    )
+    ]
+    names = tuple(path if paths.count(path) == 1 else one for path, one in zip(paths, references, strict=True))
     return Listing(info=INFO, names=names, images=tuple(files), labels=(), task=task)
 
 
