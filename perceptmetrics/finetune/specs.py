@@ -26,7 +26,7 @@ from perceptmetrics.spec import (
     SoftmaxMap,
     ViewsSpec,
 )
-from perceptmetrics.spec.heads import regressor_inputs
+from perceptmetrics.spec.pool import regressor_inputs
 from perceptmetrics.spec.views import total_views
 from perceptmetrics.weights.resolve import ResolveOptions
 

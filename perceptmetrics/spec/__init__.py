@@ -17,21 +17,17 @@ from perceptmetrics.spec.encoders import (
     Rename,
     TimmEncoderSpec,
 )
-from perceptmetrics.spec.heads import (
-    Aggregation,
+from perceptmetrics.spec.heads import HeadLayout, HeadSpec, MlpHeadSpec
+from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
+from perceptmetrics.spec.pool import Aggregation, PoolSpec, RegressorSpec
+from perceptmetrics.spec.prompt_heads import (
     AntonymHeadSpec,
     ContextPosition,
     ContextSpec,
     CosineHeadSpec,
-    HeadLayout,
-    HeadSpec,
-    MlpHeadSpec,
-    PoolSpec,
     PromptHeadSpec,
     PromptPair,
-    RegressorSpec,
 )
-from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
 from perceptmetrics.spec.score_maps import (
     AffineMap,
     ExpectedLevelMap,

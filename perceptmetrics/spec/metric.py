@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from perceptmetrics._util.text import shown
 from perceptmetrics.spec.checks import require, require_finite, require_text
 from perceptmetrics.spec.encoders import EncoderSpec
-from perceptmetrics.spec.heads import HeadSpec, PoolSpec, regressor_inputs
+from perceptmetrics.spec.heads import HeadSpec
+from perceptmetrics.spec.pool import PoolSpec, regressor_inputs
 from perceptmetrics.spec.score_maps import IdentityMap, ScoreMap
 from perceptmetrics.spec.views import ViewsSpec
 

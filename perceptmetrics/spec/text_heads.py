@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from perceptmetrics._util.text import shown
 from perceptmetrics.spec.checks import require, require_text, require_widths
-from perceptmetrics.spec.heads import HEADS, HeadSpec, PromptPair
+from perceptmetrics.spec.heads import HEADS, HeadSpec
+from perceptmetrics.spec.prompt_heads import PromptPair
 from perceptmetrics.spec.sources import WeightSource
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from perceptmetrics._util.text import shown
 from perceptmetrics.errors import WeightsError, first_line
+from perceptmetrics.weights.pickles import check_pickles
 from perceptmetrics.weights.torchscript import is_torchscript, read_torchscript
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _NOTES, _LENGTH_BYTES = "__metadata__", 8  # of the header of a safetensors file
 _LONGEST_HEADER = 10**7  # the largest of an encoder has some 100,000 bytes
 _MOST_REPEATED = 4  # a tensor may have several names
 _BLOCK = 2**20
+_PICKLES = 5  # of a file before PyTorch 1.6: what wrote it in three, its content, the order of its tensors
 
 _ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
@@ -93,9 +95,15 @@ def _read(path: Path) -> dict[str, Tensor]:
         _check_header(path)
         return load_file(path)
     if not zipfile.is_zipfile(path):  # the format of PyTorch before 1.6, which cannot be memory-mapped
+        with path.open("rb") as stream:
+            check_pickles(stream, _PICKLES)
         return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
     with zipfile.ZipFile(path) as archive:
         _check_members(archive, path)
+        for name in archive.namelist():
+            if name.endswith(".pkl"):
+                with archive.open(name) as stream:
+                    check_pickles(stream, 1)
         if is_torchscript(archive):
             return read_torchscript(archive)
     return _state_dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True), path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -138,3 +140,58 @@ def test_curves_of_many_points_are_found_again(count):
     five = (-30.0, 2.5, 1.0, 1.5, 40.0)
     found = fit_logistic5(x, logistic5(x, *five))
     np.testing.assert_allclose(logistic5(x, *found), logistic5(x, *five), atol=1e-4)
+
+
+def small_samples(count):
+    """Few points, heavy tails, weak relations: what the usual optimiser often gives up on."""
+    generator = np.random.default_rng(11)
+    for _ in range(count):
+        x = np.exp(generator.normal(size=int(generator.integers(8, 40))) * generator.uniform(0.2, 2))
+        standardised = (x - x.mean()) / x.std()
+        y = 50 + 30 * np.tanh(standardised * generator.uniform(0.3, 5))
+        yield x, y + generator.normal(size=x.size) * generator.uniform(1, 30)
+
+
+def least_of_the_usual(formula, starts, x, y):
+    """The least squares that `curve_fit` finds from its usual starts."""
+    found = []
+    for start in starts:
+        with warnings.catch_warnings(), contextlib.suppress(RuntimeError):
+            warnings.simplefilter("ignore")
+            found.append(mse(formula(x, *curve_fit(formula, x, y, p0=start, maxfev=2000)[0]), y))
+    return min(found, default=math.inf)
+
+
+def test_small_samples_are_fitted_no_worse_than_by_the_usual_optimiser():
+    for x, y in small_samples(20):
+        middles = (x.mean(), np.median(x))
+        four = [(y.max(), y.min(), middle, x.std() / 4) for middle in middles] + [(y.min(), y.max(), x.mean(), x.std())]
+        usual = least_of_the_usual(logistic4, four, x, y)
+        assert mse(logistic4(x, *fit_logistic4(x, y)), y) <= usual + 1e-4 * np.var(y)
+        five = [(np.ptp(y), 1 / x.std(), middle, 0, y.mean()) for middle in middles] + [(-1, 1, 0, 1, 0)]
+        usual = least_of_the_usual(logistic5, five, x, y)
+        assert mse(logistic5(x, *fit_logistic5(x, y)), y) <= usual + 1e-4 * np.var(y)
+
+
+NORMAL = np.random.default_rng(0).normal(size=(2, 200))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "explained"),
+    [
+        pytest.param(np.append(NORMAL[0], 1000), np.append(50 + 30 * np.tanh(3 * NORMAL[0]), 55), 0.95, id="outlier"),
+        pytest.param(NORMAL[0], (NORMAL[0] > 1.8) * 50 + NORMAL[1], 0.95, id="step at one end"),
+        pytest.param(NORMAL[0] * 1e-6 + 0.5, 50 + 30 * np.tanh(NORMAL[0]), 0.999, id="tiny differences"),
+        pytest.param(NORMAL[0] * 1e9, 50 + 30 * np.tanh(NORMAL[0]), 0.999, id="huge scores"),
+        pytest.param(np.sign(NORMAL[0]) * 5 + NORMAL[1] / 99, np.sign(NORMAL[0]) * 30 + NORMAL[1], 0.99, id="clusters"),
+        pytest.param(np.repeat([0.0, 1.0], 50), np.repeat([20.0, 80.0], 50) + NORMAL[0, :100], 0.99, id="two scores"),
+    ],
+)
+@pytest.mark.parametrize(("fit", "curve"), [(fit_logistic4, logistic4), (fit_logistic5, logistic5)])
+def test_hard_relations_are_found(fit, curve, x, y, explained):
+    assert 1 - mse(curve(x, *fit(x, y)), y) / np.var(y) > explained
+
+
+@pytest.mark.parametrize(("fit", "curve"), [(fit_logistic4, logistic4), (fit_logistic5, logistic5)])
+def test_equal_ratings_give_a_flat_curve(fit, curve):
+    np.testing.assert_allclose(curve(NORMAL[0], *fit(NORMAL[0], np.full(200, 50.0))), 50)

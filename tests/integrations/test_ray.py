@@ -210,3 +210,24 @@ def test_without_ray_the_extra_is_named(paths: list[str], monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"perceptmetrics\[ray\]"):
         list(score_parts(METRICS, parts_of(paths)))
+
+
+def test_settings_of_an_own_cluster_end_with_it(paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray.data
+
+    ray.data.DataContext.get_current()  # which sets the level of its logger
+
+    def refuse(**_: object) -> None:
+        seen.update(os.environ)
+        raise ConnectionError("no cluster")
+
+    seen: dict[str, str] = {}
+    monkeypatch.delenv("RAY_worker_niceness")
+    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "mine")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    before, level = dict(os.environ), logging.getLogger("ray.data").level
+    with pytest.raises(ClusterError, match="cannot be started or connected to: no cluster"):
+        list(score_parts(METRICS, parts_of(paths)))
+    assert (seen["RAY_worker_niceness"], seen["RAY_BACKEND_LOG_LEVEL"]) == ("0", "mine")
+    assert (dict(os.environ), logging.getLogger("ray.data").level) == (before, level)

@@ -6,6 +6,7 @@ import collections
 import hashlib
 import json
 import os
+import pickle
 import resource
 import stat
 import subprocess
@@ -223,6 +224,35 @@ def test_a_legacy_file_that_announces_a_terabyte_is_refused(tmp_path):
         [sys.executable, "-c", textwrap.dedent(code), str(path)], capture_output=True, text=True, check=True
     )
     assert "is truncated or corrupt" in run.stdout
+
+
+def endless_key(shared=60):
+    """A pickle of {tuple: 1} whose tuple holds the one before it twice, `shared` times over: hashing it never ends."""
+    instructions = b"\x80\x02}K\x00\x85q\x000"
+    for number in range(shared):
+        instructions += b"h" + bytes([number]) + b"h" + bytes([number]) + b"\x86q" + bytes([number + 1]) + b"0"
+    return instructions + b"h" + bytes([shared]) + b"K\x01s."
+
+
+@pytest.mark.parametrize("form", ["archive", "legacy", "TorchScript"])
+def test_a_key_that_is_hashed_forever_is_refused(tmp_path, archive, form):
+    if form == "legacy":
+        path = tmp_path / "legacy.pth"
+        before = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+        path.write_bytes(b"".join(pickle.dumps(part, protocol=2) for part in before) + endless_key())
+    else:
+        source = archive if form == "archive" else scripted(tmp_path / "scripted.pt")
+        path = repacked(source, tmp_path / "key.pt", zipfile.ZIP_STORED, data_pkl=[endless_key()])
+    refused(path, "more than 10,000,000 parts")
+
+
+def test_many_tensors_and_nested_containers_are_read(tmp_path):
+    path = tmp_path / "state.pt"
+    shape = torch.Size([2, 3])
+    torch.save(
+        {"state_dict": {f"layer.{number}": torch.ones(shape) for number in range(500)}, "config": [shape] * 9}, path
+    )
+    assert len(read_tensors(path)) == 500
 
 
 # What is written

@@ -20,7 +20,7 @@ from perceptmetrics.spec import (
     PromptPair,
     WholeView,
 )
-from perceptmetrics.spec.heads import regressor_inputs
+from perceptmetrics.spec.pool import regressor_inputs
 from perceptmetrics.spec.views import total_views
 
 PAIR = PromptPair(name="quality", positive="Good photo.", negative="Bad photo.")

@@ -20,7 +20,7 @@ from perceptmetrics.spec import (
     PositionalEmbedding,
     RegressorSpec,
 )
-from perceptmetrics.spec.heads import regressor_inputs
+from perceptmetrics.spec.pool import regressor_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
