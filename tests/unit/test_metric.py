@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.factory.suite import MetricSuite
 from perceptmetrics.images.load import load_image
 from perceptmetrics.spec import LogisticMap, WholeView
 from tests.support.encoded_images import encode, noise
@@ -126,6 +127,9 @@ def test_a_table_holds_the_scores_with_the_names_of_the_images(kind, labels, fol
 def test_images_without_a_name_are_numbered(folder):
     rows = tiny_metric().score_table([folder / "1.png", load_image(folder / "0.png")])
     assert [row["image"] for row in rows] == [str(folder / "1.png"), "image 1"]
+    assert MetricSuite([tiny_metric(labels=LABELS)]).score_table(folder / "1.png") == tiny_metric(
+        labels=LABELS
+    ).score_table(folder / "1.png")
     with pytest.raises(InvalidImageError, match="nothing to score"):
         tiny_metric().score_table([])
 
