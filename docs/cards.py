@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from perceptmetrics import list_metrics, metric_info
 
 if TYPE_CHECKING:
-    from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.spec import LicenceSpec, MetricSpec, WeightSource
 
 DOCS = Path(__file__).parent
 CARDS = re.compile(r"<!-- cards: (.+?) -->\n")
@@ -36,14 +36,28 @@ def card(spec: MetricSpec) -> str:
 
 
 def licences() -> str:
-    """The table of files, sizes and terms of all metrics."""
-    lines = ["| metric | files | terms |", "|---|---|---|"]
+    """The table of all files of weights, with their licences; those that allow commercial use first."""
+    metrics: dict[WeightSource, list[str]] = {}
     for spec in map(metric_info, list_metrics()):
-        encoder = None if spec.encoder.in_trained_file else spec.encoder.weights  # a released file holds its encoder
-        files = [file for file in (spec.trained_file, encoder) if file is not None]
-        named = "<br>".join(f"`{file.filename}`, {megabytes(file.size)}" for file in files)
-        lines.append(f"| `{spec.name}` | {named} | {spec.card.licence} |")
-    return "\n".join([*lines, ""])
+        for file in spec.weight_sources:
+            metrics.setdefault(file, []).append(f"`{spec.name}`")
+    lines = ["| file | size | used by | licence | where it is stated | looked at |", "|---|---|---|---|---|---|"]
+    for file in sorted(metrics, key=lambda file: (not licence_of(file).allows_commercial_use, file.location)):
+        licence = licence_of(file)
+        name = f"`{file.filename}` of `{file.hub_repo or file.python_package}`"
+        evidence = re.sub(r"https://([^\s;,)]+)", r"[\1](https://\1)", licence.evidence)
+        lines.append(
+            f"| {name} | {megabytes(file.size)} | {', '.join(metrics[file])} | {licence.spdx} | {evidence} | "
+            f"{licence.checked} |"
+        )
+    commercial = ", ".join(f"`{name}`" for name in list_metrics(commercial=True))
+    return "\n".join([*lines, "", f"Metrics of which all weights allow commercial use: {commercial}.", ""])
+
+
+def licence_of(file: WeightSource) -> LicenceSpec:
+    """The licence of a file of a built-in metric, which states one."""
+    assert file.licence is not None
+    return file.licence
 
 
 def megabytes(size: int | None) -> str:

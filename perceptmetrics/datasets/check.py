@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -13,16 +12,16 @@ import numpy as np
 from perceptmetrics._util.files import open_regular
 from perceptmetrics.datasets.registry import dataset_info, list_datasets
 from perceptmetrics.datasets.report import DatasetReport, Leak, RatingReport, SizeReport
+from perceptmetrics.datasets.twins import find_twins
 from perceptmetrics.errors import InvalidImageError, first_line
 from perceptmetrics.images.opening import open_image
 from perceptmetrics.images.options import DEFAULT_DECODING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from numpy.typing import NDArray
-
-    from perceptmetrics.datasets.labelled import ImageItem, LabelledImages, Split
+    from perceptmetrics.datasets.labelled import LabelledImages, Split
+    from perceptmetrics.datasets.twins import ImageIndex
 
 __all__ = ["check_dataset"]
 
@@ -38,13 +37,14 @@ def check_dataset(
 ) -> DatasetReport:
     """Look for problems that would invalidate training or its results.
 
-    Only the headers of image files are read, not the pixels; files of equal size are compared by hash.
+    Of image files the headers are checked; small versions of their pixels tell which images show the same, see
+    `perceptmetrics.datasets.twins`.
 
     Args:
         dataset: The data set, loaded with `missing="skip"` so that the check continues if files are missing.
         splits: Splits to search for leaks, such as those of `make_splits`.
         accept_missing: Whether to accept missing files.
-        progress: Called once per image.
+        progress: Called for each image file that is looked at.
 
     Returns:
         The report; `DatasetReport.problems` lists the problems in words.
@@ -57,9 +57,9 @@ def check_dataset(
                 sizes.append(_size(image))
             except (InvalidImageError, OSError) as error:
                 unreadable[index] = first_line(error)
-        if progress is not None:
-            progress()
-    copies = _copies({index: image for index, image in enumerate(dataset.images) if index not in unreadable})
+    twins = find_twins([dataset], progress)
+    copies, alike = (_readable(groups, unreadable) for groups in (twins.copies, twins.alike))
+    lookalikes = [indices for indices in alike if indices not in copies]
     return DatasetReport(
         name=dataset.name,
         task=dataset.task,
@@ -74,8 +74,9 @@ def check_dataset(
         rendered=sum(not isinstance(image, Path) for image in dataset.images),
         unreadable=tuple((dataset.names[index], reason) for index, reason in unreadable.items()),
         duplicates=tuple(_in_different_groups(dataset, copies)),
+        lookalikes=tuple(_in_different_groups(dataset, lookalikes)),
         splits=len(splits),
-        leaks=tuple(_leaks(dataset, splits, copies)),
+        leaks=tuple(_leaks(dataset, splits, copies, lookalikes)),
         pooled=dataset.pooled,
     )
 
@@ -132,20 +133,10 @@ def _class_counts(dataset: LabelledImages) -> dict[str, int]:
     return dict(zip(dataset.labels, counts.tolist(), strict=True))
 
 
-def _copies(images: Mapping[int, ImageItem]) -> list[list[int]]:
-    """Groups of two or more images with equal content."""
-    by_length: dict[int, list[tuple[int, Path]]] = {}
-    by_content: dict[str, list[int]] = {}
-    for index, image in images.items():
-        if isinstance(image, Path):
-            by_length.setdefault(image.stat().st_size, []).append((index, image))
-        else:
-            by_content.setdefault(image.identity, []).append(index)
-    for files in by_length.values():
-        if len(files) > 1:
-            for index, path in files:
-                by_content.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append(index)
-    return [indices for indices in by_content.values() if len(indices) > 1]
+def _readable(groups: Iterable[Sequence[ImageIndex]], unreadable: Collection[int]) -> list[list[int]]:
+    """Groups of two or more images that can be read, as indices into the only data set."""
+    readable = ([index for _, index in group if index not in unreadable] for group in groups)
+    return [indices for indices in readable if len(indices) > 1]
 
 
 def _in_different_groups(dataset: LabelledImages, copies: Iterable[Sequence[int]]) -> Iterable[tuple[str, ...]]:
@@ -155,30 +146,34 @@ def _in_different_groups(dataset: LabelledImages, copies: Iterable[Sequence[int]
             yield tuple(dataset.names[index] for index in indices)
 
 
-def _leaks(dataset: LabelledImages, splits: Sequence[Split], copies: Sequence[Sequence[int]]) -> Iterable[Leak]:
+def _leaks(
+    dataset: LabelledImages, splits: Sequence[Split], copies: Sequence[Sequence[int]], alike: Sequence[Sequence[int]]
+) -> Iterable[Leak]:
     for number, split in enumerate(splits, start=1):
         for parts in combinations(PARTS, 2):
-            first, second = (getattr(split, part) for part in parts)
-            for what, names in _shared(dataset, first, second, copies).items():
+            here, there = (set(getattr(split, part).tolist()) for part in parts)
+            shared = {
+                "image": tuple(dataset.names[index] for index in sorted(here & there)),
+                "group": _shared_groups(dataset, here, there),
+                "content": tuple(_pairs(dataset, here, there, copies)),
+                "picture": tuple(_pairs(dataset, here, there, alike)),
+            }
+            for what, names in shared.items():
                 if names:
                     yield Leak(split=number, parts=parts, what=what, names=names)
 
 
-def _shared(
-    dataset: LabelledImages, first: NDArray[np.intp], second: NDArray[np.intp], copies: Sequence[Sequence[int]]
-) -> dict[str, tuple[str, ...]]:
-    here, there = set(first.tolist()), set(second.tolist())
-    shared = {"image": tuple(dataset.names[index] for index in sorted(here & there))}
-    if dataset.inseparable is not None:
-        groups = ({dataset.inseparable[index] for index in part} for part in (here, there))
-        shared["group"] = tuple(sorted(set.intersection(*groups)))
-    pairs = (
-        (next((index for index in indices if index in here), None), [index for index in indices if index in there])
-        for indices in copies
-    )
-    shared["content"] = tuple(
-        f"{dataset.names[one]} = {dataset.names[others[0]]}"
-        for one, indices in pairs
-        if one is not None and (others := [index for index in indices if index != one])
-    )
-    return shared
+def _shared_groups(dataset: LabelledImages, here: set[int], there: set[int]) -> tuple[str, ...]:
+    if dataset.inseparable is None:
+        return ()
+    groups = ({dataset.inseparable[index] for index in part} for part in (here, there))
+    return tuple(sorted(set.intersection(*groups)))
+
+
+def _pairs(dataset: LabelledImages, here: set[int], there: set[int], twins: Iterable[Sequence[int]]) -> Iterable[str]:
+    """For each group of twins that has an image in both parts, one image of each."""
+    for indices in twins:
+        one = next((index for index in indices if index in here), None)
+        other = next((index for index in indices if index in there and index != one), None)
+        if one is not None and other is not None:
+            yield f"{dataset.names[one]} = {dataset.names[other]}"

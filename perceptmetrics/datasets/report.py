@@ -61,8 +61,9 @@ class Leak:
     Attributes:
         split: Number of the split, from 1.
         parts: The two parts.
-        what: `image`, `group` or `content` (another image with the same bytes).
-        names: The images or groups; for content, one image of each part.
+        what: `image`, `group`, `content` (another image with the same bytes) or `picture` (another image that shows the
+            same in another format, size or compression).
+        names: The images or groups; for content and picture, one image of each part.
     """
 
     split: int
@@ -89,6 +90,7 @@ class DatasetReport:
         rendered: Number of images that are not files, whose sizes are not checked.
         unreadable: Names of images whose file is corrupt or not an image, with the reason.
         duplicates: Names of images that are identical byte for byte but in different groups.
+        lookalikes: Names of images that show the same, not all of them byte for byte, but are in different groups.
         splits: Number of splits searched for leaks.
         leaks: Overlaps between parts of splits.
         pooled: How the answers of several people became the labels; empty if they did not.
@@ -107,6 +109,7 @@ class DatasetReport:
     rendered: int
     unreadable: tuple[tuple[str, str], ...]
     duplicates: tuple[tuple[str, ...], ...]
+    lookalikes: tuple[tuple[str, ...], ...]
     splits: int
     leaks: tuple[Leak, ...]
     pooled: tuple[Pooled, ...] = ()
@@ -126,6 +129,10 @@ class DatasetReport:
         found += [f"No image is of the class {label!r}." for label, count in self.class_counts.items() if not count]
         if self.duplicates:
             found.append(f"{len(self.duplicates)} images occur in more than one group, byte for byte.")
+        if self.lookalikes:
+            found.append(
+                f"{len(self.lookalikes)} images occur in more than one group in another format, size or compression."
+            )
         found += [
             f"Split {leak.split}: {' and '.join(leak.parts)} overlap ({leak.what}: {len(leak.names)})."
             for leak in self.leaks

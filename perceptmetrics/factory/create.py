@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 from perceptmetrics._util.files import check_regular, expand_home, refuse_empty
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
-from perceptmetrics.factory.folder import find_spec, read_folder
+from perceptmetrics.factory.folder import find_spec, is_on_hub, read_folder
+from perceptmetrics.factory.licence_notice import notice_licence
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
 from perceptmetrics.images.options import decode_options
 from perceptmetrics.models.encoders import Placement
@@ -148,7 +149,8 @@ def create_metric(
             `crop_mode` and `raw`, `liqe` takes `patches`, `liqe_mix` also `output`, and `qualiclip` `temperature`.
 
     Returns:
-        A frozen `Metric` in eval mode, or a `PerceptualLoss` around it.
+        A frozen `Metric` in eval mode, or a `PerceptualLoss` around it. If its weights may not be used commercially,
+        the first one in a process logs a warning that says why; `PERCEPTMETRICS_LICENCE_NOTICE=0` silences it.
 
     Raises:
         UnknownMetricError: No metric has this name.
@@ -167,6 +169,8 @@ def create_metric(
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
     metric = build_metric(spec, files, Placement(device, dtype), precision=precision, seed=seed)
+    if not files.random:
+        notice_licence(spec, published=is_on_hub(lookup.metric))
     metric.decoding = decode_options(icc, max_image_pixels)
     if checkpointing:
         metric.encoder.checkpointing = True

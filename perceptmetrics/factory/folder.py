@@ -40,6 +40,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "cloudy_images",
     "find_spec",
+    "is_on_hub",
     "largest_deviation",
     "read_folder",
     "read_hub",
@@ -76,13 +77,18 @@ def find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
         InvalidSpecError: Its specification cannot be read.
     """
     name = lookup.metric
-    if name.startswith(_HUB_PREFIX):
+    if is_on_hub(name):
         return read_hub(name.removeprefix(_HUB_PREFIX), lookup)
     if name not in list_metrics():
         recover_folder(Path(name))
         if Path(name).is_dir():
             return read_folder(Path(name))
     return metric_info(name), None
+
+
+def is_on_hub(name: str) -> bool:
+    """Whether a metric's name stands for an exported metric on the Hub."""
+    return name.startswith(_HUB_PREFIX)
 
 
 def read_folder(folder: Path) -> tuple[MetricSpec, Path | None]:

@@ -1,4 +1,4 @@
-"""The data sets of a training: their splits, images that two of them have in common, and the batches of an epoch.
+"""The data sets of a training: their splits, and the batches of an epoch.
 
 Batches hold indices only, and depend on the seed and the number of the epoch alone. With several data sets, each batch
 is composed in proportion to their sizes (PerceptCLIP, section 4.3): each data set is spread evenly over the batches of
@@ -9,17 +9,12 @@ samples has no gradient.
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import permutations
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.datasets import LabelledImages, Split, make_splits
-from perceptmetrics.datasets.degraded import DegradedPhotograph
+from perceptmetrics.datasets import LabelledImages, Split, make_splits, splits_note
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.feeds import Feed
 from perceptmetrics.finetune.objectives import Objective
@@ -29,19 +24,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from perceptmetrics.datasets import ImageItem
     from perceptmetrics.finetune.recipe import Recipe
 
 __all__ = [
     "Batch",
     "Draw",
-    "Overlap",
     "TrainingSet",
     "batch_count",
     "batch_parts",
     "epoch_batches",
-    "find_overlaps",
     "recipe_splits",
+    "split_notes",
     "training_units",
 ]
 
@@ -72,6 +65,21 @@ class TrainingSet:
     replicas: int
 
 
+def split_notes(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[str]:
+    """Say where a run has other splits than the recipe asks for: fewer, others, or not as many for each data set."""
+    asked = recipe.splits
+    notes = [splits_note(dataset, asked.count, official=asked.official) for dataset in datasets]
+    counts = [len(dataset.official_splits) if asked.official else 0 for dataset in datasets]
+    each = [min(count, asked.count) if count else asked.count for count in counts]
+    if min(each) < max(each):
+        several = ", ".join(f"{count} of {one.name}" for count, one in zip(each, datasets, strict=True))
+        notes.append(
+            f"the data sets have different numbers of splits ({several}), so only the first {min(each)} of each are "
+            "trained; splits.official=false draws as many for all, and --splits gives lists of one's own"
+        )
+    return [note for note in notes if note]
+
+
 def recipe_splits(recipe: Recipe, dataset: LabelledImages) -> tuple[Split, ...]:
     """Split a data set as a recipe says. There may be fewer published splits than it asks for."""
     splits = recipe.splits
@@ -83,62 +91,6 @@ def recipe_splits(recipe: Recipe, dataset: LabelledImages) -> tuple[Split, ...]:
         validation=splits.validation,
         official=splits.official,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overlap:
-    """Images on which one data set of a recipe trains and another is tested, so that its results are too good.
-
-    Attributes:
-        trained: Name of the data set that trains on them.
-        tested: Name of the data set that is tested with them.
-        split: First split in which this happens, from 0.
-        names: Names of these images in the tested data set.
-    """
-
-    trained: str
-    tested: str
-    split: int
-    names: tuple[str, ...]
-
-
-def find_overlaps(datasets: Sequence[LabelledImages], splits: Sequence[Sequence[Split]]) -> tuple[Overlap, ...]:
-    """Find files that one data set uses for training and another for testing.
-
-    A degraded photograph counts as its photograph.
-
-    Args:
-        datasets: The data sets.
-        splits: Splits of each data set; those of the same number are trained and tested together.
-
-    Returns:
-        At most one overlap for each ordered pair of data sets.
-    """
-    files = [[_file(image) for image in dataset.images] if len(datasets) > 1 else [] for dataset in datasets]
-    found = []
-    for (trained, trained_files, trained_splits), (tested, tested_files, tested_splits) in permutations(
-        zip(datasets, files, splits, strict=True), 2
-    ):
-        for number, (training, testing) in enumerate(zip(trained_splits, tested_splits, strict=False)):
-            known = {trained_files[index] for index in training.train} - {None}
-            names = tuple(tested.names[index] for index in testing.test if tested_files[index] in known)
-            if names:
-                found.append(Overlap(trained=trained.name, tested=tested.name, split=number, names=names))
-                break
-    return tuple(found)
-
-
-def _file(image: ImageItem) -> tuple[str, str] | None:
-    """Folder and name of an image's file; None if the image has no file of its own."""
-    if isinstance(image, DegradedPhotograph):
-        image = image.photograph
-    return (_real_folder(str(image.parent)), image.name) if isinstance(image, Path) else None
-
-
-@lru_cache(maxsize=1024)
-def _real_folder(folder: str) -> str:
-    """Resolve links to a folder; data sets are often linked. Resolving each file instead would be slow."""
-    return os.path.realpath(folder)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from perceptmetrics.finetune.confidence import confidence_sentence
-from perceptmetrics.finetune.data import Draw, Overlap, batch_parts, find_overlaps, recipe_splits
+from perceptmetrics.finetune.data import Draw, batch_parts, recipe_splits, split_notes
 from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews, can_cache_features
+from perceptmetrics.finetune.overlaps import Overlap, find_overlaps
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
 from perceptmetrics.models.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -35,8 +36,9 @@ class Plan:
     Attributes:
         images: For each data set, the number of images for training, validation and test in the first split.
         pooled: For each data set whose labels are made from the answers of several people, how, one sentence a label.
-        overlaps: Images on which one data set trains and another is tested.
+        overlaps: Test images that show the same as training images, of the same data set or of another.
         splits: Number of splits.
+        split_notes: Sentences about splits that differ from what the recipe asks for.
         models: Number of models to train.
         batch: For each data set, the fewest and the most samples in a batch.
         steps: Steps per epoch.
@@ -52,6 +54,7 @@ class Plan:
     pooled: dict[str, tuple[str, ...]]
     overlaps: tuple[Overlap, ...]
     splits: int
+    split_notes: tuple[str, ...]
     models: int
     batch: dict[str, tuple[int, int]]
     steps: int
@@ -63,13 +66,20 @@ class Plan:
     activations: int
 
 
-def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int = 1) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    datasets: Sequence[LabelledImages],
+    processes: int = 1,
+    *,
+    progress: Callable[[], object] | None = None,
+) -> Plan:
     """Find out what a run would do; nothing is downloaded, trained or written.
 
     Args:
         recipe: The recipe.
         datasets: Its data sets.
         processes: Number of processes that would divide a batch.
+        progress: Called for each image file that is compared with the others.
 
     Returns:
         The plan. Activations are counted, without computing them, for images of the size of the first one.
@@ -98,8 +108,9 @@ def make_plan(recipe: Recipe, datasets: Sequence[LabelledImages], processes: int
     return Plan(
         images=images,
         pooled={one.name: _pooled(recipe, one) for one in datasets if one.pooled},
-        overlaps=find_overlaps(datasets, every),
+        overlaps=find_overlaps(datasets, every, progress),
         splits=count,
+        split_notes=tuple(split_notes(recipe, datasets)),
         models=count * len(recipe.optimizer.lr) + (recipe.splits.export == "all"),
         batch=batch,
         steps=steps,

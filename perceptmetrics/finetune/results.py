@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.evaluation import ClassStatistics, RatingStatistics, evaluate_classes
 from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_statistics
+from perceptmetrics.finetune.overlaps import Overlap
 from perceptmetrics.finetune.recipe import Recipe
 from perceptmetrics.finetune.recipe_sections import ClassStatistic, RatingStatistic, ReportRecipe
 
@@ -168,6 +169,7 @@ class RunResult:
         splits: Results of each split.
         stages: All trainings, of every split and learning rate.
         environment: Versions, system and device, for people to read.
+        overlaps: Test images that show the same as training images; found by the first process only.
     """
 
     recipe: Recipe
@@ -177,6 +179,7 @@ class RunResult:
     splits: tuple[SplitResult, ...]
     stages: tuple[StageResult, ...]
     environment: dict[str, str]
+    overlaps: tuple[Overlap, ...] = ()
 
     def median(self, data_set: str, label: str, statistic: str) -> float:
         """Median of a statistic over the splits, such as `median("livec", "mos", "srcc")`."""

@@ -8,6 +8,7 @@ is written last: a run that has it is finished. Until then `state/` holds what a
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +20,14 @@ import torch
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics._util.files import refuse_empty
 from perceptmetrics._util.full_disk import explain_full_disk
+from perceptmetrics._util.text import printable
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 from perceptmetrics.finetune.calibration import RatingScale, fold_calibration
 from perceptmetrics.finetune.data import batch_parts, recipe_splits
 from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
 from perceptmetrics.finetune.journal import Journal
+from perceptmetrics.finetune.overlaps import find_overlaps
 from perceptmetrics.finetune.processes import describe_environment, training_processes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
@@ -58,6 +61,8 @@ if TYPE_CHECKING:
 __all__ = ["finetune"]
 
 SUMMARY_FILE = "summary.json"
+
+_log = logging.getLogger(__name__)
 
 
 def finetune(
@@ -141,6 +146,10 @@ class _Run:
         self._specs, self._folder, self._processes = context.specs, context.folder, context.processes
         self._scale = RatingScale(context)
         self._trials = Trials(context)
+        self._splits = [recipe_splits(self._recipe, dataset) for dataset in self._datasets]
+        self._overlaps = find_overlaps(self._datasets, self._splits) if self._processes.is_first else ()
+        for overlap in self._overlaps:
+            _log.warning("%s.", printable(str(overlap)))
 
     def execute(self) -> RunResult:
         finished = self._folder / SCORES_FILE
@@ -171,6 +180,7 @@ class _Run:
             splits=splits,
             stages=tuple(StageResult(name=name, records=records) for name, records in stages.items()),
             environment=describe_environment(self._processes),
+            overlaps=self._overlaps,
         )
 
     def _metric_folder(self, index: int) -> Path:
@@ -179,11 +189,8 @@ class _Run:
 
     def _train(self) -> tuple[SplitResult, ...]:
         """Train and export."""
-        every = [recipe_splits(self._recipe, dataset) for dataset in self._datasets]
-        count = min(len(splits) for splits in every)
         results, held_out = [], []
-        for number in range(count):
-            splits = [of_one[number] for of_one in every]
+        for number, splits in enumerate(zip(*self._splits, strict=False)):
             _check_not_empty(splits, self._datasets)
             batch_parts(self._recipe, self._datasets, splits)
             trial, tried = self._best_trial(number, splits)

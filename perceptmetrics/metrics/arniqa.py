@@ -8,11 +8,12 @@ averages five crops.
 
 from __future__ import annotations
 
+from perceptmetrics.metrics.licences import ARNIQA_LICENCE
+from perceptmetrics.metrics.pyiqa_files import pyiqa_file
 from perceptmetrics.spec import (
     AffineMap,
     CardSpec,
     HeadLayout,
-    HubFile,
     MetricSpec,
     MlpHeadSpec,
     Rename,
@@ -25,15 +26,13 @@ from perceptmetrics.spec import (
 
 __all__ = ["ARNIQA_METRICS"]
 
-_REPO = "chaofengc/IQA-PyTorch-Weights"  # copies of the files of the release, which lie outside the Hub
 _PLACES = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}  # in the published encoder
 _ENCODER = TimmEncoderSpec(
     architecture="resnet50",
     quick_gelu=False,
-    weights=HubFile(
-        repo=_REPO,
-        filename="ARNIQA.pth",
-        revision="main",
+    weights=pyiqa_file(
+        "ARNIQA.pth",
+        ARNIQA_LICENCE,
         sha256="ad2022e59b1040d5bab24f9325c10d0215956a2061248a36c15edaec3e60fcd1",
         size=112_155_914,
     ),
@@ -57,7 +56,6 @@ _DATA = (
 
 
 def _spec(suffix: str, file: str, data: str, worst: float, best: float) -> MetricSpec:
-    weights = HubFile(repo=_REPO, filename=f"regressor_{file}.pth", revision="main", size=19_200)  # about
     return MetricSpec(
         name=f"arniqa{suffix}",
         task="quality",
@@ -71,7 +69,7 @@ def _spec(suffix: str, file: str, data: str, worst: float, best: float) -> Metri
             feature_map="l2",
             joined_views=2,
             layout=HeadLayout(weights=("weights",), biases=("biases",)),
-            weights=weights,
+            weights=pyiqa_file(f"regressor_{file}.pth", ARNIQA_LICENCE, size=19_200),  # about
         ),
         score=ScoreSpec(
             lower=0.0,

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
+from perceptmetrics.metrics.licences import PYIQA_PROMPTS_LICENCE
+from perceptmetrics.metrics.pyiqa_files import pyiqa_file
 from perceptmetrics.spec import (
     AntonymHeadSpec,
     CardSpec,
     ClipEncoderSpec,
     ContextSpec,
-    HubFile,
     MetricSpec,
     PromptPair,
     ScoreSpec,
@@ -45,12 +46,11 @@ CLIPIQA = MetricSpec(
 )
 
 # Learned on KonIQ-10k; published with pyiqa under CC BY-NC-SA 4.0: downloaded, never redistributed.
-_PROMPTS_REPO = "chaofengc/IQA-PyTorch-Weights"
 _PROMPTS_REVISION = "2e0f216cef5664a13537ca44119354535272e4ac"
 
 
 def _with_learned_prompts(name: str, encoder: ClipEncoderSpec, filename: str, size: int, sha256: str) -> MetricSpec:
-    weights = HubFile(repo=_PROMPTS_REPO, filename=filename, revision=_PROMPTS_REVISION, size=size, sha256=sha256)
+    weights = pyiqa_file(filename, PYIQA_PROMPTS_LICENCE, revision=_PROMPTS_REVISION, size=size, sha256=sha256)
     context = ContextSpec(length=16, position="middle", weights=weights)
     embedding = "without" if encoder.positional_embedding == "drop" else "with a resized"
     return replace(
@@ -62,7 +62,7 @@ def _with_learned_prompts(name: str, encoder: ClipEncoderSpec, filename: str, si
             CLIPIQA.card,
             summary=f"CLIP-IQA+: quality with prompts learned around a frozen {encoder.architecture} "
             f"{embedding} positional embedding.",
-            licence="Prompts: CC BY-NC-SA 4.0 (not for commercial use); CLIP weights by OpenAI: MIT",
+            licence="Prompts: CC-BY-NC-SA-4.0 (not for commercial use); CLIP weights by OpenAI: MIT",
             training_data="KonIQ-10k: photographs with mean opinion scores; only the prompts were trained.",
         ),
     )

@@ -7,6 +7,7 @@ side of an image is resized to 224 pixels, and the rest of the square is black.
 from __future__ import annotations
 
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
+from perceptmetrics.metrics.licences import HPSV2_LICENCE
 from perceptmetrics.spec import (
     CardSpec,
     ClipEncoderSpec,
@@ -45,6 +46,7 @@ HPSV2_1 = MetricSpec(
             revision="697403c78157020a1ae59d23f111aa58ced35b0a",
             sha256="c57a38fb4a2f7e7c15bf00da2ea377cdf165448b4dd1052a484c215a998c9837",
             size=1_972_490_005,
+            licence=HPSV2_LICENCE,
         )
     ),
     views=ViewsSpec(views=(PaddedView(size=224, interpolation="bicubic"),), mean=CLIP_MEAN, std=CLIP_STD),

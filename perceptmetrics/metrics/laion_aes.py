@@ -7,61 +7,13 @@ original `.pth`, name their tensors alike.
 
 from __future__ import annotations
 
-from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
-from perceptmetrics.spec import (
-    CardSpec,
-    CentreCropView,
-    HeadLayout,
-    HubFile,
-    MetricSpec,
-    MlpHeadSpec,
-    ScoreSpec,
-    ViewsSpec,
-    WeightSource,
-)
+from perceptmetrics.metrics.laion_heads import laion_spec
+from perceptmetrics.metrics.licences import LAION_AES_LICENCE
+from perceptmetrics.spec import HeadLayout, HubFile
 
-__all__ = ["LAION_AES", "laion_spec"]
+__all__ = ["LAION_AES"]
 
-_PAPER = "Schuhmann et al.: LAION-5B: An open large-scale dataset for training next generation image-text models. 2022"
-_LIMITS = (
-    "Only the middle square is seen. The raters and images are those of art and photography sites on the web; what "
-    "they find beautiful is not what everyone does, and vivid, painterly images are favoured. Technical flaws weigh "
-    "little."
-)
 _V2_PLACES = (0, 2, 4, 6, 7)  # the others held dropouts
-
-
-def laion_spec(
-    name: str, architecture: str, widths: tuple[int, ...], layout: HeadLayout, file: WeightSource, card: tuple[str, ...]
-) -> MetricSpec:
-    """A head of linear layers on the embedding of an OpenAI CLIP.
-
-    Args:
-        name: Name of the metric.
-        architecture: The CLIP.
-        widths: Sizes from the embedding to the score.
-        layout: Names of the tensors in the released file.
-        file: That file.
-        card: Summary, licence and training data.
-    """
-    summary, licence, training_data = card
-    return MetricSpec(
-        name=name,
-        task="aesthetics",
-        encoder=openai_clip(architecture, positional_embedding="keep"),
-        views=ViewsSpec(views=(CentreCropView(size=224, interpolation="bicubic"),), mean=CLIP_MEAN, std=CLIP_STD),
-        head=MlpHeadSpec(widths=widths, activation="none", feature_map="l2", layout=layout, weights=file),
-        score=ScoreSpec(lower=None, upper=None, higher_is_better=True),
-        card=CardSpec(
-            summary=summary,
-            paper=_PAPER,
-            paper_url="https://arxiv.org/abs/2210.08402",
-            licence=licence,
-            training_data=training_data,
-            limits=_LIMITS,
-        ),
-    )
-
 
 LAION_AES = laion_spec(
     "laion_aes",
@@ -77,6 +29,7 @@ LAION_AES = laion_spec(
         revision="1e77fa05081323d99725fc40a9bf9f88180490e7",
         sha256="ca3d182bacb66cfb8b3062347d2656dbeae6f8ef90cec45f01775fcaf3e58c67",
         size=3_712_718,
+        licence=LAION_AES_LICENCE,
     ),
     (
         "LAION's aesthetic score, version 2: how beautiful people find an image, about 1 to 10.",

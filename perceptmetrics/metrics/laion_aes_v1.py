@@ -6,7 +6,8 @@ folder `laion` as they were published.
 
 from __future__ import annotations
 
-from perceptmetrics.metrics.laion_aes import laion_spec
+from perceptmetrics.metrics.laion_heads import laion_spec
+from perceptmetrics.metrics.licences import LAION_AES_V1_LICENCE
 from perceptmetrics.spec import HeadLayout, MetricSpec, PackageFile
 
 __all__ = ["LAION_AES_V1", "LAION_AES_V1_B16", "LAION_AES_V1_B32"]
@@ -19,7 +20,13 @@ def _first_version(suffix: str, architecture: str, file: tuple[str, str, int]) -
         architecture,
         (768 if architecture == "ViT-L-14" else 512, 1),
         HeadLayout(weights=("weight",), biases=("bias",)),
-        PackageFile(package="perceptmetrics", filename=f"metrics/laion/{filename}", sha256=sha256, size=size),
+        PackageFile(
+            package="perceptmetrics",
+            filename=f"metrics/laion/{filename}",
+            sha256=sha256,
+            size=size,
+            licence=LAION_AES_V1_LICENCE,
+        ),
         (
             "LAION's aesthetic score, version 1, linear in the embedding of ViT-L/14, ViT-B/32 or ViT-B/16.",
             "MIT (LICENSE of the repository, see NOTICE); CLIP weights by OpenAI: MIT",

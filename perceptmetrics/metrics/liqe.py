@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
+from perceptmetrics.metrics.licences import LIQE_LICENCE
+from perceptmetrics.metrics.pyiqa_files import pyiqa_file
 from perceptmetrics.spec import (
     CardSpec,
     ExpectedLevelMap,
-    HubFile,
     MetricSpec,
     PatchesView,
     ScoreSpec,
@@ -25,6 +26,7 @@ from perceptmetrics.spec import (
 
 __all__ = ["LIQE", "LIQE_MIX"]
 
+_ENCODER = openai_clip("ViT-B-32", positional_embedding="keep")
 _QUALITY = TextAxis(name="quality", words=("bad", "poor", "fair", "good", "perfect"))
 _SCENES = "animal cityscape human indoor landscape night plant still_life others"
 _DISTORTIONS = (
@@ -34,11 +36,10 @@ _DISTORTIONS = (
 
 
 def _spec(name: str, file: str, template: str, axes: tuple[TextAxis, ...], training_data: str) -> MetricSpec:
-    weights = HubFile(repo="chaofengc/IQA-PyTorch-Weights", filename=file, revision="main")
     return MetricSpec(
         name=name,
         task="quality",
-        encoder=replace(openai_clip("ViT-B-32", positional_embedding="keep"), weights=weights),
+        encoder=replace(_ENCODER, weights=pyiqa_file(file, LIQE_LICENCE)),
         views=ViewsSpec(views=(PatchesView(size=224, stride=32, most=15),), mean=CLIP_MEAN, std=CLIP_STD),
         head=TextGridHeadSpec(template=template, axes=axes),
         score=ScoreSpec(
@@ -48,7 +49,7 @@ def _spec(name: str, file: str, template: str, axes: tuple[TextAxis, ...], train
             summary="LIQE: expected level of quality, 1 (bad) to 5 (perfect).",
             paper="Zhang et al.: Blind Image Quality Assessment via Vision-Language Correspondence. CVPR 2023",
             paper_url="https://arxiv.org/abs/2303.14968",
-            licence="Code: MIT (LICENSE of the repository); copy on the Hub labelled CC-BY-NC-SA-4.0",
+            licence="CC-BY-NC-SA-4.0 (tag of the Hub repository; not for commercial use); code: MIT",
             training_data=training_data,
             limits="Images below 224 pixels are enlarged. At most 15 patches of a large image are seen.",
         ),

@@ -8,6 +8,7 @@ The head, this specification as JSON and nothing else lie in `metrics/lite_iqa/`
 
 from __future__ import annotations
 
+from perceptmetrics.metrics.licences import EFFICIENTNET_LITE0_LICENCE, LITE_IQA_LICENCE
 from perceptmetrics.spec import (
     CardSpec,
     LogisticMap,
@@ -27,6 +28,7 @@ EFFICIENTNET_LITE0_WEIGHTS = PackageFile(
     filename="models/efficientnet-lite0-57934424.pth",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     size=18_826_032,
+    licence=EFFICIENTNET_LITE0_LICENCE,
     extra="lite",
 )
 
@@ -52,6 +54,7 @@ LITE_IQA = MetricSpec(
             filename="metrics/lite_iqa/model.safetensors",
             sha256="280aea5e896404e42de3ca191d6b9239daf65782b03dde8e6252ed888b9603a0",
             size=796_724,
+            licence=LITE_IQA_LICENCE,
         ),
     ),
     score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map=LogisticMap()),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
+from perceptmetrics.metrics.licences import PERCEPTCLIP_LICENCE
 from perceptmetrics.spec import (
     AffineMap,
     CardSpec,
@@ -40,7 +41,7 @@ _RAW_LOWEST, _RAW_SPAN = -6.52, 9.63
 
 _PAPER = "Zalcher et al.: Don't Judge Before You CLIP: A Unified Approach for Perceptual Tasks. TMLR 2025"
 _PAPER_URL = "https://arxiv.org/abs/2503.13260"
-_LICENCE = "Not stated by the authors; CLIP weights by OpenAI: MIT"
+_LICENCE = "By the authors: none stated; CLIP weights by OpenAI: MIT"
 
 
 def _encoder() -> EncoderSpec:
@@ -53,7 +54,13 @@ def _views(view: ViewSpec) -> ViewsSpec:
 
 def _head(repo: str, filename: str, outputs: int) -> MlpHeadSpec:
     # The size is known to the nearest 100 kB; the hash is recorded at the first download.
-    weights = HubFile(repo=f"PerceptCLIP/{repo}", filename=filename, revision="main", size=1_227_400_000)
+    weights = HubFile(
+        repo=f"PerceptCLIP/{repo}",
+        filename=filename,
+        revision="main",
+        size=1_227_400_000,
+        licence=PERCEPTCLIP_LICENCE,
+    )
     return MlpHeadSpec(widths=(768, 512, 256, outputs), activation="relu", dropout=0.5, weights=weights)
 
 
@@ -75,8 +82,7 @@ PERCEPTCLIP_IQA = MetricSpec(
         paper=_PAPER,
         paper_url=_PAPER_URL,
         licence=_LICENCE,
-        training_data="Photographs with mean opinion scores; the release does not name the set. The paper trains on "
-        "LIVE In the Wild, KonIQ-10k, SPAQ, FLIVE, LIVE, TID2013 and KADID-10k, a model for each or several together.",
+        training_data="KonIQ-10k: photographs with mean opinion scores (card of the release).",
         limits="The image is squeezed to 384 x 512 before it is cropped, so its aspect ratio and its finest detail are "
         "lost. Ratings are those of the data's raters, and CLIP carries the biases of web text.",
     ),

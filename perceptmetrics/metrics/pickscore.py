@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
 from perceptmetrics.metrics.hpsv2 import PREFERENCE_LIMITS, laion_vit_h
+from perceptmetrics.metrics.licences import PICKSCORE_LICENCE
 from perceptmetrics.spec import CardSpec, CentreCropView, HubFile, MetricSpec, PromptHeadSpec, ScoreSpec, ViewsSpec
 
 __all__ = ["PICKSCORE"]
@@ -20,6 +21,7 @@ PICKSCORE = MetricSpec(
             repo="yuvalkirstain/PickScore_v1",
             filename="model.safetensors",
             revision="a4e4367c6dfa7288a00c550414478f865b875800",
+            licence=PICKSCORE_LICENCE,
         )
     ),
     views=ViewsSpec(views=(CentreCropView(size=224, interpolation="bicubic"),), mean=CLIP_MEAN, std=CLIP_STD),
@@ -30,8 +32,8 @@ PICKSCORE = MetricSpec(
         paper="Kirstain et al.: Pick-a-Pic: An Open Dataset of User Preferences for Text-to-Image Generation. "
         "NeurIPS 2023",
         paper_url="https://arxiv.org/abs/2305.01569",
-        licence="Not stated for the weights (the Hub page has no licence tag)",
-        training_data="Pick-a-Pic: choices of users between generated images of their prompt.",
+        licence="For the weights: none stated (no tag on the Hub; the code is MIT)",
+        training_data="Pick-a-Pic v1: choices of users between generated images of their prompt.",
         limits=f"Only the middle square is seen. {PREFERENCE_LIMITS}",
     ),
 )

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, openai_clip
-from perceptmetrics.spec import CardSpec, FeaturePairsHeadSpec, HubFile, MetricSpec, ScoreSpec, ViewsSpec, WholeView
+from perceptmetrics.metrics.licences import QUALICLIP_LICENCE
+from perceptmetrics.metrics.pyiqa_files import pyiqa_file
+from perceptmetrics.spec import CardSpec, FeaturePairsHeadSpec, MetricSpec, ScoreSpec, ViewsSpec, WholeView
 
 __all__ = ["QUALICLIP"]
 
@@ -22,10 +24,9 @@ QUALICLIP = MetricSpec(
     head=FeaturePairsHeadSpec(
         pairs=7,
         width=1024,
-        weights=HubFile(
-            repo="chaofengc/IQA-PyTorch-Weights",
-            filename="QualiCLIP.pth",
-            revision="main",
+        weights=pyiqa_file(
+            "QualiCLIP.pth",
+            QUALICLIP_LICENCE,
             sha256="5818e085ac4b3d297cdd183fd2b1d8a4ddb2242e5bb7fd24b2cd66d7d132bc7e",
             size=408_494_502,
         ),

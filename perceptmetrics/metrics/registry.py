@@ -66,26 +66,37 @@ def metric_info(name: str) -> MetricSpec:
     return specs[name]
 
 
-def list_metrics(filter: str = "", *, task: str | None = None) -> list[str]:  # noqa: A002 - pyiqa's spelling
+def list_metrics(
+    filter: str = "",  # noqa: A002 - pyiqa's spelling
+    *,
+    task: str | None = None,
+    commercial: bool = False,
+) -> list[str]:
     """List the registered metrics.
 
     Args:
         filter: Shell-style pattern that a name must match, such as `"clip*"`; empty for all.
         task: What is predicted: `"quality"`, `"aesthetics"`, `"memorability"`, `"emotion"`, `"attribute"`,
             `"alignment"` (with a prompt) or `"preference"` (among images of one prompt); None for all.
+        commercial: Whether to list only those whose weights are all known to be under a licence that allows commercial
+            use (`MetricSpec.allows_commercial_use`). One that is not stated or not known is never counted.
 
     Returns:
         Names in alphabetical order.
 
     Raises:
-        InvalidOptionError: `task` is none of these.
+        InvalidOptionError: `task` is none of these, or `commercial` is neither True nor False.
     """
     if task is not None and task not in get_args(Task):
         raise InvalidOptionError(f"No metric predicts the task {task!r}. {nearest_names(task, get_args(Task))}")
+    if not isinstance(commercial, bool):
+        raise InvalidOptionError(f"commercial must be True or False, got {commercial!r}.")
     return sorted(
         name
         for name, spec in _all_specs().items()
-        if (not filter or fnmatch.fnmatchcase(name, filter)) and (task is None or spec.task == task)
+        if (not filter or fnmatch.fnmatchcase(name, filter))
+        and (task is None or spec.task == task)
+        and (spec.allows_commercial_use or not commercial)
     )
 
 

@@ -7,6 +7,7 @@ The image is squeezed to a square of 256 pixels, of which the middle is seen.
 
 from __future__ import annotations
 
+from perceptmetrics.metrics.licences import VITMEM_LICENCE
 from perceptmetrics.spec import (
     CardSpec,
     CropsView,
@@ -46,6 +47,7 @@ VITMEM = MetricSpec(
             filename="vitmem_base_patch16_224_miil_v1-f580d24a.pth",
             revision="main",
             size=343_100_000,
+            licence=VITMEM_LICENCE,
         ),
     ),
     score=ScoreSpec(lower=0.0, upper=1.0, higher_is_better=True, map=LogisticMap()),

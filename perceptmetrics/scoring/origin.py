@@ -46,11 +46,18 @@ def origin_of(metrics: Sequence[Metric], options: Mapping[str, str]) -> dict[str
     origin = dict(options)
     for metric in metrics:
         document = to_plain(metric.spec)
-        definition = json.dumps({name: document.get(name) for name in _DEFINITION}, sort_keys=True)
+        definition = json.dumps(_without_terms({name: document.get(name) for name in _DEFINITION}), sort_keys=True)
         tensors = {name: tensor for key, value in metric.state_dict().items() for name, tensor in _plain(key, value)}
         origin[f"the definition of {metric.metric_name}"] = hashlib.sha256(definition.encode()).hexdigest()
         origin[f"the weights of {metric.metric_name}"] = fingerprint_of(tensors)
     return origin
+
+
+def _without_terms(value: object) -> object:
+    """Plain data without the licences of files, which change no score."""
+    if isinstance(value, dict):
+        return {name: _without_terms(item) for name, item in value.items() if name != "licence"}
+    return [_without_terms(item) for item in value] if isinstance(value, list) else value
 
 
 def _plain(name: str, value: object) -> Iterator[tuple[str, Tensor]]:

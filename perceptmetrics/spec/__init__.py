@@ -18,6 +18,7 @@ from perceptmetrics.spec.encoders import (
     TimmEncoderSpec,
 )
 from perceptmetrics.spec.heads import HeadLayout, HeadSpec, MlpHeadSpec
+from perceptmetrics.spec.licences import NONE_STATED, LicenceSpec
 from perceptmetrics.spec.metric import CardSpec, MetricSpec, ScoreSpec, Task
 from perceptmetrics.spec.pool import Aggregation, PoolSpec, RegressorSpec
 from perceptmetrics.spec.prompt_heads import (
@@ -57,6 +58,7 @@ from perceptmetrics.spec.views import (
 )
 
 __all__ = [
+    "NONE_STATED",
     "AffineMap",
     "Aggregation",
     "AntonymHeadSpec",
@@ -78,6 +80,7 @@ __all__ = [
     "HubFile",
     "IdentityMap",
     "Interpolation",
+    "LicenceSpec",
     "LogisticMap",
     "LoraSpec",
     "MagnitudeHeadSpec",

@@ -184,6 +184,16 @@ class MetricSpec:
         return own if own and self.encoder.in_trained_file else (self.encoder.weights, *own)
 
     @property
+    def allows_commercial_use(self) -> bool:
+        """Whether all weights are known to be under licences that allow commercial use; see `LicenceSpec`.
+
+        False where a licence is not recorded, also for a part that was trained and is in no published file.
+        """
+        if self.has_trained_part and self.trained_file is None:
+            return False
+        return all(file.licence is not None and file.licence.allows_commercial_use for file in self.weight_sources)
+
+    @property
     def has_trained_part(self) -> bool:
         """Whether something was trained beside or inside the encoder, and lies in a file of its own."""
         return self.head.is_trained or self.pool.regressor is not None

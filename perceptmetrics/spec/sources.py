@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from perceptmetrics._util.text import shown
 from perceptmetrics.spec.checks import require, require_file_name, require_sha256, require_text
 from perceptmetrics.spec.kinds import Family, Kind
+from perceptmetrics.spec.licences import LicenceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +36,13 @@ class WeightSource(Kind, ABC):
         filename: Path of the file where it is kept, relative, with forward slashes.
         sha256: Hash of the content; None when it is unknown.
         size: Size in bytes; None when it is unknown.
+        licence: Its licence; None when nobody has looked it up.
     """
 
     filename: str
     sha256: str | None = None
     size: int | None = None
+    licence: LicenceSpec | None = None
 
     def __post_init__(self) -> None:
         require_text(type(self).__name__, filename=self.filename)

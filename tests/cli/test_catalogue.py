@@ -113,3 +113,18 @@ def test_fetch_downloads_from_the_endpoint_and_refuses_another_file(tmp_path: Pa
     assert result.returncode == 2
     assert "is not the expected file" in result.stderr
     assert source.sha256 in result.stderr
+
+
+def test_list_shows_what_may_be_used_commercially_first_or_alone(perceptmetrics: Command) -> None:
+    rows = [line.split()[0] for line in perceptmetrics("list").stdout.splitlines()[1:] if not line.startswith(" ")]
+    commercial = list_metrics(commercial=True)
+    assert rows == [*commercial, *(name for name in list_metrics() if name not in commercial)]
+    alone = perceptmetrics("list", "c*", "--commercial").stdout
+    assert "clipiqa" in alone
+    assert "clipiqa+" not in alone
+
+
+def test_info_shows_the_evidence_of_each_licence(perceptmetrics: Command) -> None:
+    shown = " ".join(perceptmetrics("info", "clipiqa+").stdout.split())
+    for expected in ("licence MIT: https://github.com/openai/CLIP", "licence CC-BY-NC-SA-4.0", "(2026-11-28)"):
+        assert expected in shown

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from perceptmetrics import create_metric
 from perceptmetrics.apps.cli import app as app_module
+from perceptmetrics.datasets import make_splits
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
-from perceptmetrics.finetune import list_recipes
+from perceptmetrics.finetune import list_recipes, make_plan
 from tests.finetune.tiny import RECIPE
 
 LADDERS = "{kinds: [blur], showings: [whole], protocols: []}"
@@ -31,6 +35,11 @@ def run(tmp_path, pictures, encoder, monkeypatch):
         return CliRunner().invoke(app_module.app, [str(word) for word in words], **options)
 
     return command
+
+
+def flat(result):
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
 
 
 def test_list_names_every_recipe(run):
@@ -79,6 +88,53 @@ def test_dry_run_names_images_on_which_another_data_set_trains(run, tmp_path, pi
     text = " ".join(result.output.split())
     assert re.search(r"csv is tested on \d images that ladders trains on \(split 1: \d+\.png, \.\.\.\)", text)
     assert re.search(r"ladders is tested on \d+ images that csv trains on \(split 1: \d+\.png/whole/blur/\d", text)
+
+
+def test_twins_on_both_sides_of_a_split_are_named_before_training_and_in_its_files(run, tmp_path, pictures, caplog):
+    twins = Path(shutil.copytree(pictures, tmp_path / "twins"))
+    for number in range(0, 40, 2):
+        Image.open(twins / f"{number:03d}.png").resize((56, 56)).save(twins / f"{number + 1:03d}.png", "JPEG")
+    sentence = r"\d of the 8 test images of csv show the same picture as an image that it trains on"
+    (planned,) = re.findall(sentence, " ".join(run("--dry-run", root=twins).output.split()))
+    result = run("--set", "epochs=1", "--set", "optimizer.lr=[1e-3]", "-o", tmp_path / "run", root=twins)
+    assert result.exit_code == 0, result.output
+    assert [planned in record.message for record in caplog.records] == [True]
+    assert "same picture" not in result.output  # the warning says so, and once is enough
+    (overlap,) = json.loads((tmp_path / "run" / "summary.json").read_text())["overlaps"]
+    assert len(overlap["names"]) == len(overlap["twins"]) == int(planned[0])
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert planned in page
+    assert f"{overlap['names'][-1]} = {overlap['twins'][-1]}" in page
+
+
+def test_a_list_of_splits_is_trained_on_whole_and_what_is_left_out_is_said(run, tmp_path, pictures):
+    names = [f"{number:03d}.png" for number in range(40)]
+    lists = tmp_path / "lists.json"
+    lists.write_text(
+        json.dumps(
+            [{"train": names[5:30], "val": names[30:35], "test": names[:5]}, {"train": names[:20], "test": names[20:]}]
+        )
+    )
+    text = flat(run("--dry-run", "--splits", lists))
+    assert "25 images for training, 5 for validation, 5 for test" in text
+    assert "2 splits, 2 models to train" in text
+    assert "given splits" not in text
+    text = flat(run("--dry-run", "--splits", lists, "--set", "splits.count=3"))
+    assert "csv: it has 2 given splits, so results are over 2, not over 3" in text
+    for words, message in (
+        ("csv=lists", "lists does not exist"),
+        ("5", "--set splits.count=5"),
+        ("no.json", "no.json"),
+    ):
+        assert message in str(run("--dry-run", "--splits", words).exception)
+
+
+def test_different_numbers_of_splits_are_said(tmp_path, data, recipe):
+    one = replace(data, name="one", official_splits=make_splits(data, 1))
+    plan = make_plan(recipe("data=[{name: one}, {name: csv}]", "splits.count=4"), [one, data])
+    assert plan.splits == 1
+    assert [note.partition(":")[0] for note in plan.split_notes[:1]] == ["one"]
+    assert "(1 of one, 4 of csv), so only the first 1 of each are trained" in plan.split_notes[1]
 
 
 @pytest.mark.parametrize(

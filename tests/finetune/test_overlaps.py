@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from perceptmetrics.datasets import LabelledImages, Split, load_dataset, make_splits
-from perceptmetrics.finetune.data import find_overlaps
+from perceptmetrics.finetune.overlaps import find_overlaps
 from tests.finetune.tiny import rated, write_pictures
 
 
@@ -57,9 +58,25 @@ def test_a_linked_folder_is_the_same_folder(tmp_path: Path, folder: Path, one: L
     assert (found.tested, found.names) == ("linked", (one.names[3],))
 
 
-def test_files_of_other_folders_and_equal_splits_share_nothing(tmp_path: Path, one: LabelledImages) -> None:
+def test_copies_in_another_folder_are_the_same_images(tmp_path: Path, one: LabelledImages) -> None:
     copied = rated(Path(shutil.copytree(Path(str(one.images[0])).parent, tmp_path / "copy")))
-    assert find_overlaps([one, replace(copied, name="copy")], [[cut([0], [1])], [cut([1], [0])]]) == ()
+    found = find_overlaps([one, replace(copied, name="copy")], [[cut([0], [1])], [cut([2], [0])]])
+    assert [(overlap.trained, overlap.tested, overlap.names) for overlap in found] == [(one.name, "copy", ("000.png",))]
+
+
+def test_twins_within_a_data_set_are_counted_in_each_split(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "twins", 8)
+    Image.open(folder / "000.png").convert("RGB").resize((48, 48)).save(folder / "004.png", "JPEG", quality=60)
+    (folder / "005.png").write_bytes((folder / "001.png").read_bytes())
+    twins = rated(folder)
+    (found,) = find_overlaps([twins], [[cut([0, 2], [3]), cut([4, 5], [0, 1, 2]), cut([0], [4])]])
+    assert (found.trained, found.tested, found.split, found.splits, found.of) == ("csv", "csv", 1, 2, 3)
+    assert (found.names, found.twins) == (("000.png", "001.png"), ("004.png", "005.png"))
+    assert "2 of the 3 test images of csv show the same picture" in str(found)
+    assert "(split 2: 000.png = 004.png, 001.png = 005.png); so in 2 splits" in str(found)
+
+
+def test_equal_splits_share_nothing(one: LabelledImages) -> None:
     both = [one, replace(one, name="other")]
     assert find_overlaps(both, [make_splits(dataset) for dataset in both]) == ()
     assert find_overlaps([one], [[cut([0], [0])]]) == ()

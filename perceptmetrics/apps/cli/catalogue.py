@@ -12,34 +12,53 @@ from perceptmetrics.apps.cli.options import CacheDir, command
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.spec import MetricSpec, WeightSource
 
 __all__ = ["fetch", "info", "list_metrics"]
+
+_NOT_RECORDED = "not recorded"
 
 
 @command
 def list_metrics(
     pattern: Annotated[str, typer.Argument(help="Shell-style pattern, such as 'clip*'.", show_default=False)] = "",
+    commercial: Annotated[
+        bool,
+        typer.Option(
+            "--commercial",
+            help="Only metrics whose weights are all known to be under licences that allow commercial use.",
+        ),
+    ] = False,
     cache_dir: CacheDir = None,
 ) -> None:
-    """List the metrics: task, range, direction, licence, size, and whether their weights are on this machine."""
+    """List the metrics: task, range, direction, size, whether their weights are on this machine, and licences.
+
+    Those whose weights are known to be free for commercial use come first. Examples:
+
+    - `perceptmetrics list`
+
+    - `perceptmetrics list 'clip*' --commercial`
+    """
     from perceptmetrics.metrics.registry import list_metrics, metric_info
     from perceptmetrics.weights.resolve import find_cached
 
     table = new_table(
-        ("metric", "task", "range", "better", "size", "cached", "weights' licence"), right=("size",), whole=("metric",)
+        ("metric", "task", "range", "better", "size", "cached", "commercial", "weights' licences"),
+        right=("size",),
+        whole=("metric",),
     )
-    for name in list_metrics(pattern):
-        spec = metric_info(name)
+    specs = [metric_info(name) for name in list_metrics(pattern, commercial=commercial)]
+    for spec in sorted(specs, key=lambda spec: not spec.allows_commercial_use):
         cached = [find_cached(source, cache_dir) for source in spec.weight_sources]
         table.add_row(
-            name,
+            spec.name,
             spec.task,
             spec.score.range_text,
             _better(spec),
             _total_size(spec, cached),
             "yes" if all(cached) else "no",
-            spec.card.licence,
+            "yes" if spec.allows_commercial_use else "no",
+            _licences(spec),
         )
     results.print(table)
 
@@ -55,7 +74,12 @@ def info(
     ],
     cache_dir: CacheDir = None,
 ) -> None:
-    """Show a metric's card: what its score means, paper, training data, limits, licence, files."""
+    """Show a metric's card: what its score means, paper, training data, limits, licence, files.
+
+    For example:
+
+    - `perceptmetrics info clipiqa+`
+    """
     from perceptmetrics.weights.resolve import find_cached, source_url
 
     spec = _spec_of(name, cache_dir)
@@ -70,11 +94,13 @@ def info(
         "trained on": spec.card.training_data,
         "limits": spec.card.limits,
         "licence": spec.card.licence,
+        "commercial": "yes" if spec.allows_commercial_use else "no, as far as the licences of its weights are known",
     }
     shown = [(key, value) for key, value in rows.items() if value]
     for source in spec.weight_sources:
         cached = find_cached(source, cache_dir)
         shown.append(("file", f"{source_url(source)} ({_megabytes(source.size)})"))
+        shown.append(("", _terms(source)))
         shown.append(("", f"at {cached}" if cached else f"not on this machine: perceptmetrics fetch {spec.name}"))
     results.print(property_table(shown))
 
@@ -99,7 +125,11 @@ def fetch(
 ) -> None:
     """Download the weights of metrics, verify them, and print address, size and sha256.
 
-    Afterwards the metrics work offline. Set HF_ENDPOINT to download from a mirror.
+    Afterwards the metrics work offline. Set HF_ENDPOINT to download from a mirror. Examples:
+
+    - `perceptmetrics fetch clipiqa`
+
+    - `perceptmetrics fetch perceptclip_iqa --cache-dir weights`
     """
     from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
     from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve, source_url
@@ -126,6 +156,20 @@ def _spec_of(name: str, cache_dir: Path | None) -> MetricSpec:
 
     spec, _ = find_spec(ResolveOptions(metric=name, cache_dir=cache_dir))
     return spec
+
+
+def _licences(spec: MetricSpec) -> str:
+    """The licences of all weights, each once, those of the trained part first."""
+    own = [_NOT_RECORDED] if spec.has_trained_part and spec.trained_file is None else []
+    found = [_NOT_RECORDED if file.licence is None else file.licence.spdx for file in spec.weight_sources]
+    return ", ".join(dict.fromkeys([*own, *reversed(found)]))
+
+
+def _terms(source: WeightSource) -> str:
+    licence = source.licence
+    if licence is None:
+        return f"licence {_NOT_RECORDED}"
+    return f"licence {licence.spdx}: {licence.evidence} ({licence.checked})"
 
 
 def _total_size(spec: MetricSpec, cached: list[Path | None]) -> str:

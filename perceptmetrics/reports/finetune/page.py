@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.evaluation import RatingStatistics
 from perceptmetrics.finetune import recipe_to_yaml
+from perceptmetrics.finetune.data import split_notes
 from perceptmetrics.reports.finetune.errors import WORST, small_image, worst_errors
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
@@ -61,6 +62,11 @@ def finetune_report(result: RunResult) -> bytes:
             (f"{dataset.name} {one.label}".strip(), one.sentence)
             for dataset in result.datasets
             for one in dataset.pooled
+        ],
+        split_notes=split_notes(result.recipe, result.datasets),
+        overlaps=[
+            (str(overlap), [f"{name} = {twin}" for name, twin in zip(overlap.names, overlap.twins, strict=True)])
+            for overlap in result.overlaps
         ],
         missing=[(dataset.name, dataset.missing) for dataset in result.datasets if dataset.missing],
         yaml=recipe_to_yaml(result.recipe),
