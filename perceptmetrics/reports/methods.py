@@ -130,10 +130,14 @@ def _pair_row(pair: MethodPair, names: Sequence[str]) -> dict[str, object]:
 
 def _note(comparison: MethodComparison) -> str:
     if len(comparison.pairs) == 1:
-        return "Two-sided sign test; 95 % bootstrap interval of the mean difference."
+        return (
+            "Two-sided sign test, which counts images; 95 % bootstrap interval of the mean difference, which also says by "
+            "how much."
+        )
     return (
-        f"Two-sided sign tests, corrected for {len(comparison.pairs)} pairs by the method of Holm; bootstrap intervals "
-        "that hold for all pairs together with 95 % (Bonferroni). Friedman's test that all folders are alike: p "
+        f"Two-sided sign tests, which count images, corrected for {len(comparison.pairs)} pairs by the method of Holm; "
+        "they decide what is more than chance. Bootstrap intervals of the mean difference, which also say by how much, "
+        "hold for all pairs together with 95 % (Bonferroni). Friedman's test that all folders are alike: p "
         f"{'< 0.001' if comparison.p_value < 0.001 else f'= {comparison.p_value:.3f}'}."
     )
 
