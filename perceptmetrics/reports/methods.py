@@ -131,8 +131,8 @@ def _pair_row(pair: MethodPair, names: Sequence[str]) -> dict[str, object]:
 def _note(comparison: MethodComparison) -> str:
     if len(comparison.pairs) == 1:
         return (
-            "Two-sided sign test, which counts images; 95 % bootstrap interval of the mean difference, which also says by"
-            " how much."
+            "Two-sided sign test, which counts images; 95 % bootstrap interval of the mean difference, which also says "
+            "by how much."
         )
     return (
         f"Two-sided sign tests, which count images, corrected for {len(comparison.pairs)} pairs by the method of Holm; "
