@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.spec import Task
 
@@ -101,6 +102,8 @@ class LabelledImages:
         official_splits: The published splits; may be empty.
         missing: Names of labelled images without a file that were skipped.
         labels_are_guessed: Whether no columns were stated, so that all columns of numbers are taken for ratings.
+        pooled: For labels that the answers of several people were made into: how, for each of the K ratings, or once
+            for classes. Empty otherwise.
     """
 
     name: str
@@ -119,6 +122,7 @@ class LabelledImages:
     official_splits: tuple[Split, ...] = ()
     missing: tuple[str, ...] = ()
     labels_are_guessed: bool = False
+    pooled: tuple[Pooled, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -138,6 +142,9 @@ class LabelledImages:
         for what, values in (("group", self.groups), ("content", self.contents), ("test_only", self.test_only)):
             if values is not None and len(values) != count:
                 raise DatasetError(f"{self.name}: expected a {what} for each of {count} images, got {len(values)}.")
+        pooled = 1 if self.ratings is None else len(self.labels)
+        if self.pooled and [len(one.counts) for one in self.pooled] != [count] * pooled:
+            raise DatasetError(f"{self.name}: expected how each label was pooled, for each of {count} images.")
 
     def __len__(self) -> int:
         return len(self.images)
