@@ -1,0 +1,70 @@
+"""ARNIQA's eight regressors on ResNet-50, full size."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import torch
+import torchvision
+from torch import nn
+from torchmetrics.functional.image.arniqa import _NoTrainArniqa
+
+from perceptmetrics import create_metric
+from tests.parity.table import pyiqa_models
+from tests.parity.table.cells import Cell, cell, tensor_images
+from tests.parity.test_arniqa import Regressor
+from tests.support.small_clip import calibrate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["cells"]
+
+# Suffix of the metric, name of torchmetrics, name of pyiqa.
+DATA = {
+    "": ("koniq10k", "koniq"),
+    "-live": ("", "live"),
+    "-csiq": ("", "csiq"),
+    "-tid": ("", "tid"),
+    "-kadid": ("kadid10k", "kadid"),
+    "-clive": ("", "clive"),
+    "-flive": ("", "flive"),
+    "-spaq": ("", "spaq"),
+}
+
+
+def cells(folder: Path) -> list[Cell]:
+    """All cells of this group."""
+    images = tensor_images(256, 320)
+    encoder_file, regressor_file = folder / "ARNIQA.pth", folder / "regressor.pth"
+    torch.manual_seed(0)
+    network = torchvision.models.resnet50()
+    calibrate(network, tensor_images(224, 224))
+    encoder = nn.Sequential(*list(network.children())[:-1])
+    torch.save({f"model.{name}": tensor for name, tensor in encoder.state_dict().items()}, encoder_file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(Regressor()), regressor_file)
+    found = []
+    for suffix, (theirs, pyiqas) in DATA.items():
+        ours = create_metric(f"arniqa{suffix}", checkpoint=regressor_file, backbone_checkpoint=encoder_file)(images)
+        if theirs:
+            scores = torchmetrics(theirs, encoder_file, regressor_file)(images, normalize=True)[:, 0]
+            found.append(cell(f"arniqa{suffix}", "torchmetrics 1.9.0", scores, ours))
+        model = pyiqa_models.arniqa(pyiqas, encoder_file, regressor_file)
+        found.append(cell(f"arniqa{suffix}", "pyiqa 0.1.16", model(images).reshape(-1), ours))
+    return found
+
+
+def torchmetrics(data: str, encoder_file: Path, regressor_file: Path) -> nn.Module:
+    def read(url: str, **_: object) -> object:
+        if url.endswith("/ARNIQA.pth"):
+            return torch.load(encoder_file, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.jit.load(regressor_file)
+
+    with mock.patch.object(torch.hub, "load_state_dict_from_url", read):
+        return _NoTrainArniqa(data)
