@@ -24,8 +24,10 @@ def _let_openais_package_be_imported() -> None:
     """It asks for `pkg_resources`, which setuptools no longer has, and uses nothing but its `packaging`."""
     old = ModuleType("pkg_resources")
     old.packaging = packaging  # type: ignore[attr-defined]
-    with mock.patch.dict(sys.modules, pkg_resources=old):
-        import clip  # noqa: F401
+    sys.modules["pkg_resources"] = old
+    import clip  # noqa: F401
+
+    del sys.modules["pkg_resources"]
 
 
 _let_openais_package_be_imported()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -11,10 +12,12 @@ import torchvision
 from torch import nn
 from torchmetrics.functional.image.arniqa import _NoTrainArniqa
 
-from perceptmetrics import create_metric
+from perceptmetrics import create_metric, metric_info
+from perceptmetrics.spec import ScaledView, WholeView
 from tests.parity.table import pyiqa_models
 from tests.parity.table.cells import Cell, cell, tensor_images
 from tests.parity.test_arniqa import Regressor
+from tests.support.registered_metrics import temporary_metrics
 from tests.support.small_clip import calibrate
 
 if TYPE_CHECKING:
@@ -44,18 +47,38 @@ def cells(folder: Path) -> list[Cell]:
     calibrate(network, tensor_images(224, 224))
     encoder = nn.Sequential(*list(network.children())[:-1])
     torch.save({f"model.{name}": tensor for name, tensor in encoder.state_dict().items()}, encoder_file)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.script(Regressor()), regressor_file)
+    files = {"checkpoint": regressor_file, "backbone_checkpoint": encoder_file}
     found = []
     for suffix, (theirs, pyiqas) in DATA.items():
-        ours = create_metric(f"arniqa{suffix}", checkpoint=regressor_file, backbone_checkpoint=encoder_file)(images)
+        spec = metric_info(f"arniqa{suffix}")
+        write_regressor(regressor_file, abs(1 / spec.score.map.scale) / 99)
+        ours = create_metric(f"arniqa{suffix}", **files)(images)
         if theirs:
             scores = torchmetrics(theirs, encoder_file, regressor_file)(images, normalize=True)[:, 0]
             found.append(cell(f"arniqa{suffix}", "torchmetrics 1.9.0", scores, ours))
         model = pyiqa_models.arniqa(pyiqas, encoder_file, regressor_file)
-        found.append(cell(f"arniqa{suffix}", "pyiqa 0.1.16", model(images).reshape(-1), ours))
+        aliased = replace(spec.views, views=(WholeView(), ScaledView(divisor=2, interpolation="bilinear_aliased")))
+        with temporary_metrics(replace(spec, views=aliased)):
+            named = create_metric(f"arniqa{suffix}", **files)(images)
+        found.append(
+            cell(
+                f"arniqa{suffix}", "pyiqa 0.1.16", model(images).reshape(-1), ours,
+                variant='`ScaledView(divisor=2, interpolation="bilinear_aliased")`', named=named,
+                cause="pyiqa halves the image without antialiasing, the release with it", paper="ours",
+            )
+        )  # fmt: skip
     return found
+
+
+def write_regressor(file: Path, span: float) -> None:
+    """A scripted regressor as the release has it, whose scores cover the range of the ratings."""
+    torch.manual_seed(1)
+    regressor = Regressor()
+    for parameter in regressor.parameters():
+        parameter.mul_(span)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(regressor), file)
 
 
 def torchmetrics(data: str, encoder_file: Path, regressor_file: Path) -> nn.Module:

@@ -1,0 +1,71 @@
+"""What a score costs: milliseconds and megabytes of each metric, for `docs/choose.md`.
+
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.cost
+
+One photograph of 512 x 384 pixels, on one thread of a processor, in float32, with random weights of full size; the
+fastest of a few runs counts. Megabytes are those of the tensors in memory, with texts encoded. Metrics of one encoder
+and the same views cost the same and are measured once. Each runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from perceptmetrics import create_metric, list_metrics, metric_info
+from perceptmetrics.metrics import lite
+from tests.support.photographs import photographs
+
+RESULTS = Path(__file__).parents[2] / "docs" / "cost.csv"
+RUNS = 3
+
+
+def measure(name: str) -> tuple[float, float]:
+    """Milliseconds of the fastest run, and megabytes."""
+    torch.set_num_threads(1)
+    metric = create_metric(name, weights=None)
+    image = photographs(384, 512)[:1]
+    prompts = ["A photo."] if metric.reads_prompts else None
+    seconds = []
+    for _ in range(1 + RUNS):
+        start = time.perf_counter()
+        metric.score(image, prompts)
+        seconds.append(time.perf_counter() - start)
+    tensors = {tensor.data_ptr(): tensor for tensor in metric.state_dict().values()}
+    return 1e3 * min(seconds[1:]), sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) / 1e6
+
+
+def main() -> None:
+    """Measure one metric and print it, or all and write them."""
+    if len(sys.argv) > 1:
+        print(json.dumps(measure(sys.argv[1])))
+        return
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        sys.exit("Set OMP_NUM_THREADS=1: the figures are those of one thread.")
+    measured: dict[str, tuple[float, float]] = {}
+    rows = []
+    for name in list_metrics():
+        spec = metric_info(name)
+        same = repr((replace(spec.encoder, weights=lite.EFFICIENTNET_LITE0_WEIGHTS), spec.views, type(spec.head)))
+        if same not in measured:
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.benchmarks.cost", name], stdout=subprocess.PIPE, check=True
+            )
+            measured[same] = json.loads(done.stdout.splitlines()[-1])
+        milliseconds, megabytes = measured[same]
+        rows.append((name, f"{milliseconds:,.0f}", f"{megabytes:,.0f}"))
+        print(*rows[-1], flush=True)
+    with RESULTS.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([("metric", "milliseconds", "megabytes"), *rows])
+
+
+if __name__ == "__main__":
+    main()
