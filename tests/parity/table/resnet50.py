@@ -13,7 +13,7 @@ from torch import nn
 from torchmetrics.functional.image.arniqa import _NoTrainArniqa
 
 from perceptmetrics import create_metric, metric_info
-from perceptmetrics.spec import ScaledView, WholeView
+from perceptmetrics.spec import AffineMap, ScaledView, WholeView
 from tests.parity.table import pyiqa_models
 from tests.parity.table.cells import Cell, cell, tensor_images
 from tests.parity.test_arniqa import Regressor
@@ -22,6 +22,8 @@ from tests.support.small_clip import calibrate
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from perceptmetrics.spec import MetricSpec
 
 __all__ = ["cells"]
 
@@ -57,17 +59,30 @@ def cells(folder: Path) -> list[Cell]:
             scores = torchmetrics(theirs, encoder_file, regressor_file)(images, normalize=True)[:, 0]
             found.append(cell(f"arniqa{suffix}", "torchmetrics 1.9.0", scores, ours))
         model = pyiqa_models.arniqa(pyiqas, encoder_file, regressor_file)
-        aliased = replace(spec.views, views=(WholeView(), ScaledView(divisor=2, interpolation="bilinear_aliased")))
-        with temporary_metrics(replace(spec, views=aliased)):
+        changed, variant, cause = as_in_pyiqa(spec)
+        with temporary_metrics(changed):
             named = create_metric(f"arniqa{suffix}", **files)(images)
+        theirs_too = model(images).reshape(-1)
         found.append(
             cell(
-                f"arniqa{suffix}", "pyiqa 0.1.16", model(images).reshape(-1), ours,
-                variant='`ScaledView(divisor=2, interpolation="bilinear_aliased")`', named=named,
-                cause="pyiqa halves the image without antialiasing, the release with it", paper="ours",
+                f"arniqa{suffix}", "pyiqa 0.1.16", theirs_too, ours,
+                variant=variant, named=named, cause=cause, paper="ours",
             )
         )  # fmt: skip
     return found
+
+
+def as_in_pyiqa(spec: MetricSpec) -> tuple[MetricSpec, str, str]:
+    """A metric with pyiqa's ways, what they are in a specification, and in words."""
+    aliased = ScaledView(divisor=2, interpolation="bilinear_aliased")
+    spec = replace(spec, views=replace(spec.views, views=(WholeView(), aliased)))
+    variant = '`ScaledView(divisor=2, interpolation="bilinear_aliased")`'
+    cause = "pyiqa halves the image without antialiasing, the release with it"
+    if spec.name != "arniqa-flive":
+        return spec, variant, cause
+    spec = replace(spec, score=replace(spec.score, map=AffineMap(scale=0.01, shift=0.0)))
+    cause += "; pyiqa takes FLIVE's ratings as 0 to 100, the release as 1 to 100"
+    return spec, f"{variant}, `AffineMap(scale=0.01, shift=0)`", cause
 
 
 def write_regressor(file: Path, span: float) -> None:
