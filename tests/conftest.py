@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Before anything imports PyTorch: two workers with two threads each on two processors take longer than with one.
     os.environ["OMP_NUM_THREADS"] = "1"
 
+import gc
 import re
 import shutil
 import tempfile
@@ -44,6 +45,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 @pytest.hookimpl(tryfirst=True)  # before xdist's own choice
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> workers.ByFile | None:
     return workers.ByFile(config, log) if config.option.dist == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """No garbage collection goes through what was imported again: training asks for one after every stage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,8 @@ from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import ImageItem, LabelledImages, RenderedImage, Scale, Split
 from perceptmetrics.datasets.registry import dataset_info, list_datasets, load_dataset, register_dataset
 from perceptmetrics.datasets.report import DatasetReport
-from perceptmetrics.datasets.splits import make_splits
+from perceptmetrics.datasets.split_file import with_split_file
+from perceptmetrics.datasets.splits import make_splits, splits_note
 
 __all__ = [
     "DatasetInfo",
@@ -23,4 +24,6 @@ __all__ = [
     "load_dataset",
     "make_splits",
     "register_dataset",
+    "splits_note",
+    "with_split_file",
 ]

@@ -7,14 +7,17 @@ Layout: `labels_image.csv` (columns `name`, `mos` and others) and `database/`, w
 others) contain the images named by `name`; copies without the folder `database/` are accepted. Patches are not read.
 
 Scale: MOS 0 to 100, higher is better.
-Splits: the authors' split if both of its files are present: `labels=640_padded.csv`, whose `is_valid` marks validation,
-and `labels>640.csv` (in some copies `labels640.csv`) with the test images, which have a side of more than 640 pixels;
-the rest is for training. Otherwise ten random 80/20 splits.
+Splits: the authors' split if both of its files are present: `labels<=640_padded.csv`, whose `is_valid` marks
+validation, and `labels>640.csv` with the test images, which have a side of more than 640 pixels; the rest is for
+training. Signs in these names may be missing or others, as copies have them (`labels=640_padded.csv`, `labels640.csv`).
+Otherwise ten random 80/20 splits; if only one of the files is there, a warning is logged.
 Uncertain: which of the two protocols PerceptCLIP reports for FLIVE; `make_splits(official=False)` draws random splits.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,8 +45,9 @@ INFO = DatasetInfo(
     scale="MOS 0..100, higher is better",
     splits="the authors' one where its files are there, else 10 drawn, 80/20, 10 % of train for validation",
 )
-TEST_TABLES = ("labels>640.csv", "labels640.csv")
-VALIDATION_TABLE = "labels=640_padded.csv"
+TEST_TABLE, VALIDATION_TABLE = "labels>640.csv", "labels<=640_padded.csv"
+
+_log = logging.getLogger(__name__)
 
 
 def read(root: Path, missing: Missing) -> LabelledImages:
@@ -65,13 +69,32 @@ def read(root: Path, missing: Missing) -> LabelledImages:
 
 
 def _official_splits(folder: Path, names: list[str]) -> tuple[Split, ...]:
-    test_tables = [folder / name for name in TEST_TABLES if (folder / name).is_file()]
-    if not test_tables or not (folder / VALIDATION_TABLE).is_file():
+    test_table, validation_table = _spelt_like(folder, TEST_TABLE), _spelt_like(folder, VALIDATION_TABLE)
+    if test_table is None or validation_table is None:
+        if test_table is not validation_table:
+            there, lacking = (
+                (test_table, VALIDATION_TABLE) if validation_table is None else (validation_table, TEST_TABLE)
+            )
+            _log.warning(
+                "flive: %s is there without %s, so the authors' split is not used and random ones are drawn.",
+                there,
+                lacking,
+            )
         return ()
-    tested = set(read_table(test_tables[0]).column("name_image"))
-    smaller = read_table(folder / VALIDATION_TABLE)
+    tested = set(read_table(test_table).column("name_image"))
+    smaller = read_table(validation_table)
     marks = zip(smaller.column("name_image"), smaller.column("is_valid"), strict=True)
     valid = {name for name, mark in marks if mark.lower() in ("true", "1")}
     part = np.array(["test" if name in tested else "validation" if name in valid else "train" for name in names])
     train, validation, test = (np.flatnonzero(part == name) for name in ("train", "validation", "test"))
     return (Split(train=train, validation=validation, test=test),)
+
+
+def _spelt_like(folder: Path, name: str) -> Path | None:
+    """The file of this name, or the first that has the same letters and digits: some systems allow no `<` in names."""
+    same = [path for path in sorted(folder.glob("*.csv")) if _letters(path.name) == _letters(name)]
+    return next((path for path in same if path.name == name), same[0] if same else None)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()

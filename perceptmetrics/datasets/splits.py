@@ -16,7 +16,7 @@ from perceptmetrics.errors import DatasetError, InvalidOptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["make_splits"]
+__all__ = ["make_splits", "splits_note"]
 
 
 def make_splits(
@@ -61,6 +61,28 @@ def make_splits(
     else:
         splits = [_draw(dataset, (seed, number), test, validation) for number in range(count)]
     return tuple(_without_test_only(dataset, split) for split in splits)
+
+
+def splits_note(dataset: LabelledImages, count: int, *, official: bool = True) -> str:
+    """Say how the number of splits, or their source, differs from what one may expect.
+
+    Args:
+        dataset: The data set.
+        count: Number of splits that `make_splits` is asked for.
+        official: Whether it uses the published splits.
+
+    Returns:
+        A sentence without its point; empty if `count` splits are drawn, or if as many are published.
+    """
+    published = len(dataset.official_splits)
+    splits = f"{published} given split{'s' * (published != 1)}"
+    if not published or (official and published == count):
+        return ""
+    if not official:
+        return f"{dataset.name}: its {splits} {'are' if published > 1 else 'is'} not used; others are drawn"
+    if published < count:
+        return f"{dataset.name}: it has {splits}, so results are over {published}, not over {count}"
+    return f"{dataset.name}: of its {splits} the first {'one is' if count == 1 else f'{count} are'} used"
 
 
 def _without_test_only(dataset: LabelledImages, split: Split) -> Split:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.datasets import LabelledImages, Split, make_splits
+from perceptmetrics.datasets import LabelledImages, Split, make_splits, splits_note
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.finetune.feeds import Feed
 from perceptmetrics.finetune.objectives import Objective
@@ -34,6 +34,7 @@ __all__ = [
     "batch_parts",
     "epoch_batches",
     "recipe_splits",
+    "split_notes",
     "training_units",
 ]
 
@@ -62,6 +63,21 @@ class TrainingSet:
     objective: Objective
     weight: float
     replicas: int
+
+
+def split_notes(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[str]:
+    """Say where a run has other splits than the recipe asks for: fewer, others, or not as many for each data set."""
+    asked = recipe.splits
+    notes = [splits_note(dataset, asked.count, official=asked.official) for dataset in datasets]
+    counts = [len(dataset.official_splits) if asked.official else 0 for dataset in datasets]
+    each = [min(count, asked.count) if count else asked.count for count in counts]
+    if min(each) < max(each):
+        several = ", ".join(f"{count} of {one.name}" for count, one in zip(each, datasets, strict=True))
+        notes.append(
+            f"the data sets have different numbers of splits ({several}), so only the first {min(each)} of each are "
+            "trained; splits.official=false draws as many for all, and --splits gives lists of one's own"
+        )
+    return [note for note in notes if note]
 
 
 def recipe_splits(recipe: Recipe, dataset: LabelledImages) -> tuple[Split, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.finetune.data import Draw, batch_parts, recipe_splits
+from perceptmetrics.finetune.data import Draw, batch_parts, recipe_splits, split_notes
 from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews, can_cache_features
 from perceptmetrics.finetune.overlaps import Overlap, find_overlaps
 from perceptmetrics.finetune.specs import run_specs
@@ -36,6 +36,7 @@ class Plan:
         images: For each data set, the number of images for training, validation and test in the first split.
         overlaps: Test images that show the same as training images, of the same data set or of another.
         splits: Number of splits.
+        split_notes: Sentences about splits that differ from what the recipe asks for.
         models: Number of models to train.
         batch: For each data set, the fewest and the most samples in a batch.
         steps: Steps per epoch.
@@ -50,6 +51,7 @@ class Plan:
     images: dict[str, tuple[int, int, int]]
     overlaps: tuple[Overlap, ...]
     splits: int
+    split_notes: tuple[str, ...]
     models: int
     batch: dict[str, tuple[int, int]]
     steps: int
@@ -104,6 +106,7 @@ def make_plan(
         images=images,
         overlaps=find_overlaps(datasets, every, progress),
         splits=count,
+        split_notes=tuple(split_notes(recipe, datasets)),
         models=count * len(recipe.optimizer.lr) + (recipe.splits.export == "all"),
         batch=batch,
         steps=steps,

@@ -19,6 +19,7 @@ from perceptmetrics.export.collect import trained_weights_of
 from perceptmetrics.export.write import EXACT, export_metric
 from perceptmetrics.factory.folder import CARD_FILE
 from perceptmetrics.factory.tuned_encoder import encoder_fingerprint
+from perceptmetrics.finetune.data import split_notes
 from perceptmetrics.finetune.recipe_files import recipe_to_yaml
 from perceptmetrics.finetune.results import SplitResult, averages, shown_statistics
 
@@ -132,6 +133,7 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
         "reported": result.recipe.report.average,
         "medians": averages(result, result.median),
         "means": averages(result, result.mean),
+        "split_notes": split_notes(result.recipe, result.datasets),
         "overlaps": [asdict(overlap) for overlap in result.overlaps],
         "splits": splits,
     }

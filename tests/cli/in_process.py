@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import typer.main
 
 from perceptmetrics.apps.cli import main
+
+_built = cache(typer.main.get_command)  # building all commands anew takes longer than most of them
 
 
 class Result(NamedTuple):
@@ -26,6 +30,7 @@ class Command:
         self._capsys = capsys
 
     def __call__(self, *arguments: str | Path) -> Result:
+        self._monkeypatch.setattr("typer.main.get_command", _built)
         self._monkeypatch.setattr("sys.argv", ["perceptmetrics", *map(str, arguments)])
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as ended:

@@ -83,6 +83,20 @@ def test_page_plot_statistics_and_predictions(rated: Path, tmp_path: Path) -> No
     assert "lite_iqa on mos<small>median of 3 tests</small>" in page
 
 
+def test_a_list_of_splits_is_evaluated_and_checked(rated: Path, tmp_path: Path) -> None:
+    names = [row["image"] for row in read_rows(rated / "labels.csv")]
+    lists = [{"train": names[start + 6 :], "test": names[start : start + 6]} for start in (0, 2, 4)]
+    (tmp_path / "lists.json").write_text(json.dumps(lists))
+    output = tmp_path / "statistics.json"
+    options = (*SCALE, "--splits", tmp_path / "lists.json")
+    result = run("-m", "lite_iqa", "-d", "csv", "-r", rated, *options, "-o", output)
+    assert result.exit_code == 0, result.output
+    (summary,) = json.loads(output.read_text())["benchmarks"]
+    assert [test["n"] for test in summary["ratings"][0]["tests"]] == [6, 6, 6]
+    checked = CliRunner().invoke(app, ["dataset", "check", "csv", str(rated), *map(str, options)])
+    assert "3, " in next(line for line in checked.output.splitlines() if line.startswith("splits"))
+
+
 def test_a_broken_image_is_reported_and_the_exit_status_is_one(rated: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(rated, folder)

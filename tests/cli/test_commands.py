@@ -46,6 +46,21 @@ def test_an_option_has_one_short_form_and_a_short_form_one_option() -> None:
     assert longs["-m"] == {"--metric"}
 
 
+def test_every_command_has_an_example_and_a_short_way_to_help() -> None:
+    for panel in COMMANDS.values():
+        for name, command in panel.items():
+            for inner, leaf in (command if isinstance(command, dict) else {"": command}).items():
+                assert f"`perceptmetrics {name} {inner}".strip() in inspect.getdoc(leaf), (name, inner)
+    shown = CliRunner().invoke(app, ["study", "make", "-h"])
+    assert (shown.exit_code, "Usage: " in shown.output) == (0, True)
+
+
+def test_commands_are_shown_in_groups() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).output
+    places = [shown.index(f" {panel} ") for panel in COMMANDS]
+    assert places == sorted(places)
+
+
 def test_every_output_says_whether_it_is_a_file_or_a_folder() -> None:
     outputs = {command: parameter.help for command, parameter in all_parameters() if "--output" in parameter.opts}
     assert len(outputs) >= 12
@@ -59,8 +74,9 @@ def test_a_format_is_chosen_by_format() -> None:
 
 
 def test_a_command_and_its_function_have_one_name() -> None:
-    names = {**COMMANDS, **{name: group for name, (_, group) in GROUPS.items()}}
-    assert {"convert", "export", "publish", "finetune", "benchmark", "explain"} <= set(names)
+    names = {name for panel in COMMANDS.values() for name in panel}
+    assert {"convert", "export", "publish", "finetune", "benchmark", "explain"} <= names
+    assert set(GROUPS) == {name for panel in COMMANDS.values() for name in panel if isinstance(panel[name], dict)}
     assert convert.convert.__name__ == "convert"
     assert publish.publish.__name__ == "publish"
     assert "push" not in names

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from typer.testing import CliRunner
 
 from perceptmetrics import create_metric
 from perceptmetrics.apps.cli import app as app_module
+from perceptmetrics.datasets import make_splits
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
-from perceptmetrics.finetune import list_recipes
+from perceptmetrics.finetune import list_recipes, make_plan
 from tests.finetune.tiny import RECIPE
 
 LADDERS = "{kinds: [blur], showings: [whole], protocols: []}"
@@ -33,6 +35,11 @@ def run(tmp_path, pictures, encoder, monkeypatch):
         return CliRunner().invoke(app_module.app, [str(word) for word in words], **options)
 
     return command
+
+
+def flat(result):
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
 
 
 def test_list_names_every_recipe(run):
@@ -98,6 +105,36 @@ def test_twins_on_both_sides_of_a_split_are_named_before_training_and_in_its_fil
     page = (tmp_path / "run" / "report.html").read_text()
     assert planned in page
     assert f"{overlap['names'][-1]} = {overlap['twins'][-1]}" in page
+
+
+def test_a_list_of_splits_is_trained_on_whole_and_what_is_left_out_is_said(run, tmp_path, pictures):
+    names = [f"{number:03d}.png" for number in range(40)]
+    lists = tmp_path / "lists.json"
+    lists.write_text(
+        json.dumps(
+            [{"train": names[5:30], "val": names[30:35], "test": names[:5]}, {"train": names[:20], "test": names[20:]}]
+        )
+    )
+    text = flat(run("--dry-run", "--splits", lists))
+    assert "25 images for training, 5 for validation, 5 for test" in text
+    assert "2 splits, 2 models to train" in text
+    assert "given splits" not in text
+    text = flat(run("--dry-run", "--splits", lists, "--set", "splits.count=3"))
+    assert "csv: it has 2 given splits, so results are over 2, not over 3" in text
+    for words, message in (
+        ("csv=lists", "lists does not exist"),
+        ("5", "--set splits.count=5"),
+        ("no.json", "no.json"),
+    ):
+        assert message in str(run("--dry-run", "--splits", words).exception)
+
+
+def test_different_numbers_of_splits_are_said(tmp_path, data, recipe):
+    one = replace(data, name="one", official_splits=make_splits(data, 1))
+    plan = make_plan(recipe("data=[{name: one}, {name: csv}]", "splits.count=4"), [one, data])
+    assert plan.splits == 1
+    assert [note.partition(":")[0] for note in plan.split_notes[:1]] == ["one"]
+    assert "(1 of one, 4 of csv), so only the first 1 of each are trained" in plan.split_notes[1]
 
 
 @pytest.mark.parametrize(

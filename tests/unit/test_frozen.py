@@ -18,12 +18,13 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from perceptmetrics import MetricSuite, PerceptualLoss, create_metric
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.models.closed import Closed
+from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests.losses.restoration import Residual
 from tests.support.mean_colour_metric import tiny_metric
 from tests.support.photographs import photographs
 from tests.support.released_files import write_released
 
-pytestmark = pytest.mark.usefixtures("tiny_metrics", "cache")
+pytestmark = pytest.mark.usefixtures("tiny_metrics")
 
 NAMES = ("perceptclip_mem", "perceptclip_emo")  # tuned from one CLIP, so that they share its tensors
 
@@ -54,6 +55,14 @@ class Network(nn.Module):
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("released")
     return {name: write_released(folder / f"{name}.pth", name) for name in NAMES}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache_of_all(tmp_path_factory):
+    """The files are converted once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

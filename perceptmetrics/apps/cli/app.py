@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,41 +36,38 @@ from perceptmetrics.apps.cli.serve import serve
 from perceptmetrics.apps.cli.study import make_study, score_study
 from perceptmetrics.errors import PerceptMetricsError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["app", "main"]
 
-COMMANDS = {
-    "score": score,
-    "list": list_metrics,
-    "info": info,
-    "fetch": fetch,
-    "rank": rank,
-    "attributes": attributes,
-    "compare": compare,
-    "ladder": ladder,
-    "correlate": correlate,
-    "explain": explain,
-    "heads": heads,
-    "benchmark": benchmark,
-    "finetune": finetune,
-    "convert": convert,
-    "export": export,
-    "publish": publish,
-    "serve": serve,
-    "demo": demo,
-}
 GROUPS = {
-    "study": (
-        "Pairs of images for people to choose from, and how a metric agrees.",
-        {"make": make_study, "score": score_study},
-    ),
-    "dataset": (
-        "Data sets of images with human labels: list them, check one.",
-        {"list": list_datasets, "check": check},
-    ),
-    "cache": (
-        "What this package keeps to save time: show it, remove it.",
-        {"info": cache_info, "clear": clear_cache},
-    ),
+    "study": "Pairs of images for people to choose from, and how a metric agrees.",
+    "dataset": "Data sets of images with human labels: list them, check one.",
+    "cache": "What this package keeps to save time: show it, remove it.",
+}
+COMMANDS: dict[str, dict[str, Callable[..., None] | dict[str, Callable[..., None]]]] = {
+    "Score": {"score": score, "list": list_metrics, "info": info, "fetch": fetch, "explain": explain, "heads": heads},
+    "Experiments": {
+        "rank": rank,
+        "attributes": attributes,
+        "compare": compare,
+        "ladder": ladder,
+        "correlate": correlate,
+        "study": {"make": make_study, "score": score_study},
+    },
+    "Train": {
+        "dataset": {"list": list_datasets, "check": check},
+        "finetune": finetune,
+        "benchmark": benchmark,
+    },
+    "Export": {
+        "convert": convert,
+        "export": export,
+        "publish": publish,
+        "cache": {"info": cache_info, "clear": clear_cache},
+    },
+    "Serve": {"serve": serve, "demo": demo},
 }
 
 app = typer.Typer(
@@ -78,17 +75,19 @@ app = typer.Typer(
     help="Score how people perceive images: quality, attributes, memorability, emotion.",
     epilog="Start with: perceptmetrics score --samples",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for _name, _command in COMMANDS.items():
-    app.command(_name, cls=CheckedCommand)(_command)
-for _group, (_help, _commands) in GROUPS.items():
-    _subcommands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help=_help)
+for _panel, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
-        _subcommands.command(_name, cls=CheckedCommand)(_command)
-    app.add_typer(_subcommands, name=_group)
+        if isinstance(_command, dict):
+            _group = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help=GROUPS[_name])
+            for _subname, _subcommand in _command.items():
+                _group.command(_subname, cls=CheckedCommand)(_subcommand)
+            app.add_typer(_group, name=_name, rich_help_panel=_panel)
+        else:
+            app.command(_name, cls=CheckedCommand, rich_help_panel=_panel)(_command)
 
 
 def main() -> None:

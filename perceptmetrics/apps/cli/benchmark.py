@@ -25,13 +25,13 @@ from perceptmetrics.apps.cli.options import (
     Seed,
     command,
 )
-from perceptmetrics.apps.cli.values import parse_dataset_options
+from perceptmetrics.apps.cli.values import parse_dataset_options, splits_of
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from perceptmetrics.datasets import LabelledImages, Split
+    from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.evaluation import Benchmark
 
 __all__ = ["benchmark"]
@@ -63,11 +63,11 @@ def benchmark(
     root: Annotated[Path, typer.Option("--root", "-r", help="Folder of the unpacked data set.")],
     metric: MetricNames = None,
     splits: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            min=0,
-            help="Number of splits whose test parts are evaluated; 0 for the whole set only. Default: as in the data "
-            "set's papers.",
+            help="Number of splits whose test parts are evaluated, 0 for the whole set only; or a file with a list of "
+            "splits (CSV, JSON, or a pickle such as pyiqa's). Default: as in the data set's papers.",
+            metavar="NUMBER|FILE",
             show_default=False,
         ),
     ] = None,
@@ -111,7 +111,9 @@ def benchmark(
         if cross_root is None:
             raise InvalidOptionError(f"Name the folder of {cross} with --cross-root.")
         datasets.append(load_dataset(cross, cross_root, missing=missing, **parse_dataset_options(cross_option or [])))
-    parts = _splits(datasets[0], dataset, splits, seed)
+    datasets[0], parts, note = splits_of(datasets[0], dataset, splits, seed)
+    if note:
+        messages.print(printable(note), markup=False)
     metrics = create_metrics(metric, options)
     scorer = scorer_with_progress(options)
     benchmarks = []
@@ -122,18 +124,6 @@ def benchmark(
     scored, used = (", ".join(one.metric_name for one in metrics), " and ".join(data.name for data in datasets))
     makers = benchmark_makers(benchmarks, title=printable(f"{scored} on {used}"))
     return finish(output, BENCHMARK_STEMS, makers, failed)
-
-
-def _splits(dataset: LabelledImages, name: str, count: int | None, seed: int) -> tuple[Split, ...]:
-    """The splits of the data set's papers, or another number of them."""
-    from perceptmetrics.datasets import dataset_info, make_splits
-
-    if count == 0:
-        return ()
-    info = dataset_info(name)
-    return make_splits(
-        dataset, count or info.split_count, seed=seed, test=info.test_fraction, validation=info.validation_fraction
-    )
 
 
 def _print(done: Benchmark, dataset: LabelledImages) -> None:

@@ -19,7 +19,12 @@ _UNITS = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 
 @command
 def info() -> None:
-    """Show what lies in the cache: files, size, and days since the first and the last of them was used."""
+    """Show what lies in the cache: files, size, and days since the first and the last of them was used.
+
+    For example:
+
+    - `perceptmetrics cache info`
+    """
     from perceptmetrics.weights.cache import cache_home
     from perceptmetrics.weights.cache_content import CACHE_KINDS, cache_content, feature_limit
     from perceptmetrics.weights.trust import first_seen_folder
@@ -52,7 +57,12 @@ def clear(
         typer.Option(min=0, help="Only files that have not been used for as many days.", show_default=False),
     ] = None,
 ) -> None:
-    """Remove files from the cache. What is needed again is computed again; hashes of first downloads stay."""
+    """Remove files from the cache. What is needed again is computed again; hashes of first downloads stay.
+
+    For example:
+
+    - `perceptmetrics cache clear features --older-than 30`
+    """
     from perceptmetrics.weights.cache_content import clear_cache
 
     messages.print(f"Removed {_size(clear_cache(kinds or (), older_than=older_than))}.")

@@ -33,7 +33,11 @@ def list_metrics(
 ) -> None:
     """List the metrics: task, range, direction, size, whether their weights are on this machine, and licences.
 
-    Those whose weights are known to be free for commercial use come first.
+    Those whose weights are known to be free for commercial use come first. Examples:
+
+    - `perceptmetrics list`
+
+    - `perceptmetrics list 'clip*' --commercial`
     """
     from perceptmetrics.metrics.registry import list_metrics, metric_info
     from perceptmetrics.weights.resolve import find_cached
@@ -70,7 +74,12 @@ def info(
     ],
     cache_dir: CacheDir = None,
 ) -> None:
-    """Show a metric's card: what its score means, paper, training data, limits, licence, files."""
+    """Show a metric's card: what its score means, paper, training data, limits, licence, files.
+
+    For example:
+
+    - `perceptmetrics info clipiqa+`
+    """
     from perceptmetrics.weights.resolve import find_cached, source_url
 
     spec = _spec_of(name, cache_dir)
@@ -116,7 +125,11 @@ def fetch(
 ) -> None:
     """Download the weights of metrics, verify them, and print address, size and sha256.
 
-    Afterwards the metrics work offline. Set HF_ENDPOINT to download from a mirror.
+    Afterwards the metrics work offline. Set HF_ENDPOINT to download from a mirror. Examples:
+
+    - `perceptmetrics fetch clipiqa`
+
+    - `perceptmetrics fetch perceptclip_iqa --cache-dir weights`
     """
     from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
     from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve, source_url

@@ -18,7 +18,7 @@ from perceptmetrics.apps.cli.console import (
     results,
 )
 from perceptmetrics.apps.cli.options import DatasetOptions, Seed, command
-from perceptmetrics.apps.cli.values import parse_dataset_options
+from perceptmetrics.apps.cli.values import parse_dataset_options, splits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,12 @@ __all__ = ["check", "list_datasets"]
 
 @command
 def list_datasets() -> None:
-    """List the data sets: task, official size, paper, licence, how to obtain them."""
+    """List the data sets: task, official size, paper, licence, how to obtain them.
+
+    For example:
+
+    - `perceptmetrics dataset list`
+    """
     from perceptmetrics.datasets import dataset_info, list_datasets
 
     headings = ("data set", "task", "images", "paper", "licence", "obtain")
@@ -51,9 +56,11 @@ def check(
     ] = "error",
     option: DatasetOptions = None,
     splits: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            min=1, help="Number of splits to check. Default: as in the data set's papers.", show_default=False
+            help="Number of splits to check, or a file with a list of splits. Default: as in the data set's papers.",
+            metavar="NUMBER|FILE",
+            show_default=False,
         ),
     ] = None,
     seed: Seed = 0,
@@ -68,13 +75,12 @@ def check(
     """
     from rich.progress import Progress
 
-    from perceptmetrics.datasets import check_dataset, dataset_info, load_dataset, make_splits
+    from perceptmetrics.datasets import check_dataset, load_dataset
 
     dataset = load_dataset(name, root, missing="skip", **parse_dataset_options(option or []))
-    info = dataset_info(name)
-    parts = make_splits(
-        dataset, splits or info.split_count, seed=seed, test=info.test_fraction, validation=info.validation_fraction
-    )
+    dataset, parts, note = splits_of(dataset, name, splits, seed)
+    if note:
+        messages.print(printable(note), markup=False)
     with Progress(console=messages, transient=True) as bar:
         task = bar.add_task("checking", total=len(dataset))
         report = check_dataset(dataset, parts, accept_missing=missing == "skip", progress=lambda: bar.advance(task))

@@ -41,7 +41,9 @@ def demo(
 ) -> None:
     """Open a page to try metrics on in the browser: scores, explanations, two images side by side.
 
-    It works offline, with the metrics whose weights are on this machine.
+    It works offline, with the metrics whose weights are on this machine. Example:
+
+    - `perceptmetrics demo --port 7861`
     """
     from perceptmetrics.apps.cli.metrics import chosen_device
     from perceptmetrics.apps.demo import DemoLimits, Studio, offers

@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.text import Text
@@ -17,14 +17,14 @@ from perceptmetrics.apps.cli.options import (
     CacheDir,
     command,
 )
-from perceptmetrics.apps.cli.values import parse_options_of_several
+from perceptmetrics.apps.cli.values import parse_options_of_several, split_files
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune import EpochRecord, Plan, Recipe, RunResult, StageName
+    from perceptmetrics.finetune import EpochRecord, Recipe, RunResult, StageName
 
 __all__ = ["finetune"]
 
@@ -70,6 +70,14 @@ def finetune(
     missing: Annotated[
         Literal["error", "skip"], typer.Option(help="What to do about labelled images without a file.")
     ] = "error",
+    splits: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="File with a list of splits (CSV, JSON, or a pickle such as pyiqa's) to train and test on, instead of "
+            "the published or drawn ones; with several data sets, NAME=FILE for each that has one.",
+            show_default=False,
+        ),
+    ] = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan of the run and exit.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
@@ -94,7 +102,8 @@ def finetune(
 
     - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --option columns=mos -o runs/mine`
     """
-    from perceptmetrics.datasets import load_dataset
+    from perceptmetrics.apps.cli.finetune_plan import print_plan
+    from perceptmetrics.datasets import load_dataset, with_split_file
     from perceptmetrics.finetune import finetune as run_finetune
     from perceptmetrics.finetune import load_recipe
     from perceptmetrics.reports.finetune import check_plot_formats, write_finetune_report
@@ -109,9 +118,13 @@ def finetune(
     chosen = _with_options(load_recipe(recipe, changes), option or [])
     folders = _folders(chosen, root or [])
     datasets = [load_dataset(one.name, folders[one.name], missing=missing, **one.options) for one in chosen.data]
+    lists = split_files(splits or [], [one.name for one in datasets])
+    datasets = [with_split_file(one, lists[one.name]) if one.name in lists else one for one in datasets]
+    if lists:  # all of their splits, unless --set says otherwise
+        chosen = _with_all_splits(chosen, datasets, settings or [])
     first = os.environ.get("RANK", "0") == "0"
     if first:
-        _print_plan(_plan(chosen, datasets), dry_run=dry_run)
+        print_plan(chosen, datasets, dry_run=dry_run)
     if dry_run:
         return
     if output is None:
@@ -166,6 +179,15 @@ def _with_options(recipe: Recipe, options: Sequence[str]) -> Recipe:
     return replace(recipe, data=tuple(replace(entry, options=entry.options | own[entry.name]) for entry in recipe.data))
 
 
+def _with_all_splits(recipe: Recipe, datasets: Sequence[LabelledImages], settings: Sequence[str]) -> Recipe:
+    """The recipe with as many splits as the lists have, where no setting states a number."""
+    keys = {setting.partition("=")[0].strip() for setting in settings}
+    changes: dict[str, Any] = {} if keys & {"splits.official", "official"} else {"official": True}
+    if not keys & {"splits.count", "count"}:
+        changes["count"] = max(len(one.official_splits) for one in datasets)
+    return replace(recipe, splits=replace(recipe.splits, **changes))
+
+
 def _folders(recipe: Recipe, roots: Sequence[str]) -> dict[str, str]:
     """The folder of each data set."""
     names = [entry.name for entry in recipe.data]
@@ -183,41 +205,6 @@ def _folders(recipe: Recipe, roots: Sequence[str]) -> dict[str, str]:
             f"Expected --root NAME=FOLDER for each of {', '.join(names)}, got {', '.join(roots) or 'none'}."
         )
     return folders
-
-
-def _plan(recipe: Recipe, datasets: Sequence[LabelledImages]) -> Plan:
-    """The plan of the run, with a progress bar while images are compared."""
-    from rich.progress import Progress
-
-    from perceptmetrics.finetune import make_plan
-
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as bar:
-        task = bar.add_task("comparing images", total=sum(map(len, datasets)))
-        return make_plan(recipe, datasets, processes, progress=lambda: bar.advance(task))
-
-
-def _print_plan(plan: Plan, *, dry_run: bool) -> None:
-    lines = [
-        f"{name}: {train} images for training, {validation} for validation, {test} for test"
-        for name, (train, validation, test) in plan.images.items()
-    ]
-    lines += map(str, plan.overlaps) if dry_run else ()  # a run warns of them itself
-    if len(plan.batch) > 1:
-        held = [f"{_span(least, most)} of {name}" for name, (least, most) in plan.batch.items()]
-        lines.append(f"a batch holds {', '.join(held)}")
-    cached = "; the encoder's features are computed once" if plan.cached else ""
-    lines += [
-        f"{plan.splits} splits, {plan.models} models to train, up to {plan.epochs} epochs of {plan.steps} steps",
-        f"{plan.trained:,} of {plan.weights:,} weights are trained{cached}",
-        f"about {plan.memory / 2**30:.2f} GiB per process, {plan.activations / 2**30:.2f} GiB of it activations",
-    ]
-    for line in lines:
-        messages.print(printable(line))
-
-
-def _span(least: int, most: int) -> str:
-    return str(most) if least == most else f"{least} to {most}"
 
 
 def _print_result(result: RunResult, datasets: Sequence[LabelledImages]) -> None:

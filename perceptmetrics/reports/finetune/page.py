@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.evaluation import RatingStatistics
 from perceptmetrics.finetune import recipe_to_yaml
+from perceptmetrics.finetune.data import split_notes
 from perceptmetrics.reports.finetune.errors import WORST, small_image, worst_errors
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
@@ -57,6 +58,7 @@ def finetune_report(result: RunResult) -> bytes:
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
         split_table=split_table(result),
         counts=count_rows(result),
+        split_notes=split_notes(result.recipe, result.datasets),
         overlaps=[
             (str(overlap), [f"{name} = {twin}" for name, twin in zip(overlap.names, overlap.twins, strict=True)])
             for overlap in result.overlaps
