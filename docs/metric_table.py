@@ -25,12 +25,12 @@ README, PAGE = DOCS.parent / "README.md", DOCS / "choose.md"
 PURPOSES = {
     "photographs": (
         "technical quality as people rate it",
-        ("lite_iqa", "clipiqa", "arniqa", "clip_uiqa", "maclip", "clipiqa+", "liqe", "perceptclip_iqa", "qualiclip",
-         "arniqa-clive", "arniqa-spaq", "arniqa-flive", "clipiqa+_rn50_512", "clipiqa+_vitL14_512"),
+        ("lite_iqa", "clipiqa", "arniqa", "arniqa-clive", "arniqa-spaq", "arniqa-flive", "clip_uiqa", "maclip",
+         "clipiqa+", "clipiqa+_rn50_512", "clipiqa+_vitL14_512", "liqe", "perceptclip_iqa", "qualiclip"),
     ),
     "restoration": (
         "degradations; also as a loss",
-        ("arniqa-kadid", "lite_iqa", "clipiqa", "arniqa-tid", "arniqa-live", "arniqa-csiq", "liqe_mix", "qualiclip"),
+        ("arniqa-kadid", "arniqa-tid", "arniqa-live", "arniqa-csiq", "lite_iqa", "clipiqa", "liqe_mix", "qualiclip"),
     ),
     "generated images": (
         "which image of a prompt people prefer",
@@ -42,8 +42,11 @@ PURPOSES = {
         ("laion_aes", "laion_aes_v1", "laion_aes_v1_b16", "laion_aes_v1_b32", "clip_score", "lite_iqa"),
     ),
     "memorability": ("fraction of people who remember the image", ("vitmem", "perceptclip_mem")),
-    "emotion": ("emotions that the image evokes", ("perceptclip_emo",)),
-    "aesthetics": ("how beautiful people find the image", ("laion_aes", "laion_aes_v1")),
+    "emotion": ("emotions that the image evokes", ('clipiqa, prompts=["happy"]', "perceptclip_emo")),
+    "aesthetics": (
+        "how beautiful people find the image",
+        ("laion_aes", "laion_aes_v1", 'clipiqa, prompts=["aesthetic"]'),
+    ),
 }  # fmt: skip
 
 CLIP_IQA = "[paper, Table 1](https://arxiv.org/abs/2207.12396)"
@@ -74,18 +77,21 @@ def short_table() -> str:
     lines = ["| for | the score says | free for commercial use | others |", "|---|---|---|---|"]
     commercial = list_metrics(commercial=True)
     for purpose, (meaning, names) in PURPOSES.items():
-        free = named([name for name in names if name in commercial])
-        others = named([name for name in names if name not in commercial])
+        free = named([name for name in names if metric_of(name) in commercial])
+        others = named([name for name in names if metric_of(name) not in commercial])
         lines.append(f"| {purpose} | {meaning} | {free or 'none'} | {others or 'none'} |")
     return "\n".join(lines) + "\n"
 
 
 def named(names: list[str]) -> str:
-    """Names as code; variants of a metric for other data are counted."""
+    """Names as code; those of ARNIQA for several data sets by their ends."""
     variants = [name for name in names if name.startswith("arniqa-")]
-    shown = [f"`{name}`" for name in names if name not in variants[1:]]
-    more = f" and {len(variants) - 1} variants of it" if len(variants) > 1 else ""
-    return ", ".join(shown) + (f" ({variants[0]}{more})" if more else "")
+    return ", ".join(f"`{name.removeprefix('arniqa')}`" if name in variants[1:] else f"`{name}`" for name in names)
+
+
+def metric_of(name: str) -> str:
+    """The metric that a name with options belongs to."""
+    return name.split(",")[0]
 
 
 def long_table() -> str:
@@ -96,12 +102,11 @@ def long_table() -> str:
     )  # fmt: skip
     lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     costs = {row["metric"]: row for row in csv.DictReader((DOCS / "cost.csv").read_text(encoding="utf-8").splitlines())}
-    order = list(dict.fromkeys(name for _, names in PURPOSES.values() for name in names))
-    for name in [*order, *(name for name in list_metrics() if name not in order)]:
+    for name in dict.fromkeys(metric_of(name) for _, names in PURPOSES.values() for name in names):
         spec, cost = metric_info(name), costs[name]
         cells = (
             f"`{name}`",
-            ", ".join(purpose for purpose, (_, names) in PURPOSES.items() if name in names),
+            ", ".join(purpose for purpose, (_, names) in PURPOSES.items() if name in map(metric_of, names)),
             spec.score.range_text,
             "lower" if spec.lower_better else "higher",
             cost["milliseconds"],

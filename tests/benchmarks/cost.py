@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python -m tests.benchmarks.cost
 
 One photograph of 512 x 384 pixels, on one thread of a processor, in float32, with random weights of full size; the
-fastest of a few runs counts. Megabytes are those of the tensors in memory, with texts encoded. Metrics of one encoder
+faster of two runs counts. Megabytes are those of the tensors in memory, with texts encoded. Metrics of one encoder
 and the same views cost the same and are measured once. Each runs in a process of its own.
 """
 
@@ -25,11 +25,11 @@ from perceptmetrics.metrics import lite
 from tests.support.photographs import photographs
 
 RESULTS = Path(__file__).parents[2] / "docs" / "cost.csv"
-RUNS = 3
+RUNS = 2
 
 
 def measure(name: str) -> tuple[float, float]:
-    """Milliseconds of the fastest run, and megabytes."""
+    """Milliseconds of the faster run, and megabytes."""
     torch.set_num_threads(1)
     metric = create_metric(name, weights=None)
     image = photographs(384, 512)[:1]
