@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import list_datasets, load_dataset, register_dataset
     from perceptmetrics.errors import (
         DatasetError,
+        InvalidEmbeddingError,
         InvalidImageError,
         InvalidOptionError,
         InvalidSpecError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DatasetError",
     "FrameSampling",
+    "InvalidEmbeddingError",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidSpecError",
@@ -79,6 +81,7 @@ __all__ = [
 _MODULE_OF = {
     "DatasetError": "errors",
     "FrameSampling": "video",
+    "InvalidEmbeddingError": "errors",
     "InvalidImageError": "errors",
     "InvalidOptionError": "errors",
     "InvalidSpecError": "errors",

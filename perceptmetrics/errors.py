@@ -18,6 +18,7 @@ __all__ = [
     "ClusterError",
     "DatasetError",
     "FullDiskError",
+    "InvalidEmbeddingError",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidSpecError",
@@ -29,6 +30,9 @@ __all__ = [
     "first_line",
     "nearest_names",
 ]
+
+
+_MOST_LISTED = 60
 
 
 class PerceptMetricsError(Exception):
@@ -49,6 +53,10 @@ class InvalidOptionError(PerceptMetricsError, ValueError):
 
 class InvalidImageError(PerceptMetricsError, ValueError):
     """An image cannot be read, or an array or tensor is not an image of the expected form."""
+
+
+class InvalidEmbeddingError(PerceptMetricsError, ValueError):
+    """An array or file does not hold embeddings, or they are not those that the metric reads."""
 
 
 class DatasetError(PerceptMetricsError, ValueError):
@@ -112,7 +120,7 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
 
     Returns:
         `"Did you mean 'a' or 'b'?"` when something is near, names that begin with `name` first; else the list of all
-        known names.
+        known names, or of the first of very many.
     """
     candidates = sorted(known)
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}
@@ -120,7 +128,8 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
     near.sort(key=lambda match: not match.startswith(name.lower()))  # what was begun, then what was misspelt
     if near:
         return f"Did you mean {' or '.join(repr(by_lower_case[match]) for match in near[:3])}?"
-    return f"Known: {', '.join(candidates) or 'none'}."
+    others = f" and {len(candidates) - _MOST_LISTED} more" if len(candidates) > _MOST_LISTED else ""
+    return f"Known: {', '.join(candidates[:_MOST_LISTED]) or 'none'}{others}."
 
 
 def first_line(error: BaseException) -> str:

@@ -206,7 +206,7 @@ class _Run:
             tell(done / work)
 
         features, changed = zip(*(self._encoder.changed(group, layers, tick) for group in groups), strict=True)
-        own = self._metric.score_features([_promoted(group) for group in features], 1)[0]
+        own = self._metric.forward_features([_promoted(group) for group in features], 1)[0]
         changes = own.new_full((*self._shape, len(own)), float("nan"))
         changes[self._mask(heads).to(own.device)] = self._rated(changed) - own
         return own, changes
@@ -217,7 +217,7 @@ class _Run:
             groups = self._metric.views(image)
             encoded = self._metric.encode(groups)
         features = [group.requires_grad_() for group in encoded]
-        rows = self._metric.score_features(features, 1)[0]
+        rows = self._metric.forward_features(features, 1)[0]
         gradients = [torch.autograd.grad(row, features, retain_graph=True) for row in rows]  # [label][group]
         found = [
             self._encoder.estimated(group.to(self._dtype), torch.stack(own).to(self._dtype))
@@ -235,7 +235,7 @@ class _Run:
         Views by heads become heads by views, as if each head were a separate image.
         """
         by_head = [_promoted(group).transpose(0, 1).flatten(0, 1) for group in changed]
-        return self._metric.score_features(by_head, changed[0].shape[1])
+        return self._metric.forward_features(by_head, changed[0].shape[1])
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -149,7 +149,7 @@ def _gradient(metric: Metric, pixels: Tensor, index: int) -> Tensor:
             features = metric.encode(groups)
         with torch.enable_grad():
             features = [group.requires_grad_() for group in features]
-            score = metric.score_features(features, 1)[0, index]
+            score = metric.forward_features(features, 1)[0, index]
             to_features = torch.autograd.grad(score, features)
             to_groups = [_to_views(metric, group, own) for group, own in zip(groups, to_features, strict=True)]
             (gradient,) = torch.autograd.grad(groups, variable, to_groups)

@@ -18,7 +18,15 @@ from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidOptionError, first_line
 from perceptmetrics.factory.encoder_pair import EncoderPair, Material
 from perceptmetrics.factory.tuned_encoder import TunedWeights, cached_encoder, check_base, read_tuned, tuned_weights
-from perceptmetrics.models.encoders import Encoder, Placement, build_image_encoder, load_image_encoder
+from perceptmetrics.models.embeddings import check_needs
+from perceptmetrics.models.encoders import (
+    AbsentEncoder,
+    Encoder,
+    Placement,
+    build_image_encoder,
+    feature_size_of,
+    load_image_encoder,
+)
 from perceptmetrics.models.metric import Metric
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.models.quantize import Precision, quantise
@@ -67,7 +75,13 @@ class Files:
 @torch.inference_mode(mode=False)  # inference tensors cannot enter autograd later, and other metrics may share these
 @on_cpu_unless_stated()
 def build_metric(
-    spec: MetricSpec, files: Files, placement: Placement, *, precision: Precision | None = None, seed: int = 0
+    spec: MetricSpec,
+    files: Files,
+    placement: Placement,
+    *,
+    precision: Precision | None = None,
+    seed: int = 0,
+    embeddings_only: bool = False,
 ) -> Metric:
     """Build a metric.
 
@@ -77,6 +91,7 @@ def build_metric(
         placement: Device of the metric, and precision of its encoder.
         precision: `"int8"` to quantise the encoder; None to leave it as it is.
         seed: Seed of random crops, and of random weights.
+        embeddings_only: Whether to leave the image encoder out, and its file too where no text encoder is needed.
 
     Returns:
         The metric, frozen and in eval mode.
@@ -87,17 +102,28 @@ def build_metric(
     """
     _check_placement(placement)
     _check_seed(seed)
+    if embeddings_only:
+        _check_embeddings_only(spec, precision)
     trained = open_trained(spec, files)
-    encoders = open_encoders(spec, trained, encoder_file(spec, trained, files), placement, seed)
+    unread = embeddings_only and not spec.head.needs_text_encoder
+    file = None if unread else encoder_file(spec, trained, files)
+    encoders = open_encoders(spec, trained, file, placement, seed)
     tensors, regressor = split_tensors(trained)
     origin = spec.name if trained is None else str(trained.path)
     pool = _random_pool(spec, seed) if trained is None else _pool_of(spec, regressor, origin)
     with seeded(seed):
         head = build_head(spec.head, Material(encoders, tensors, origin=origin, seed=seed))
-    metric = Metric(spec, Views(spec.views, seed), encoders.image_encoder(), head, pool).to(placement.device)
+    encoder = AbsentEncoder(feature_size_of(spec.encoder)) if embeddings_only else encoders.image_encoder()
+    metric = Metric(spec, Views(spec.views, seed), encoder, head, pool).to(placement.device)
     if precision is not None:
         quantise(metric.encoder, precision)
     return metric
+
+
+def _check_embeddings_only(spec: MetricSpec, precision: Precision | None) -> None:
+    check_needs(spec, normalized=False, encoder=None)
+    if precision is not None:
+        raise InvalidOptionError(f"There is no encoder to compute in {precision!r} with embeddings_only=True.")
 
 
 def build_head(spec: HeadSpec, material: Material) -> Head:

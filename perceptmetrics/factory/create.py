@@ -39,6 +39,7 @@ class MetricOptions(TypedDict, total=False):
     """Keywords of `create_metric` for a metric; the last thirteen are options of some metrics only."""
 
     checkpointing: bool
+    embeddings_only: bool
     weights: Literal["pretrained"] | None
     checkpoint: PathLike | None
     backbone_checkpoint: PathLike | None
@@ -54,6 +55,7 @@ class MetricOptions(TypedDict, total=False):
     template: str | None
     backbone: str | None
     positional_embedding: PositionalEmbedding | None
+    resize: int | str | None
     aggregation: Aggregation | None
     regressor: bool | None
     crops: int | None
@@ -105,6 +107,7 @@ def create_metric(
     loss_target: LossTarget | None = None,
     loss_sign: LossSign = "auto",
     checkpointing: bool = False,
+    embeddings_only: bool = False,
     weights: Literal["pretrained"] | None = "pretrained",
     checkpoint: PathLike | None = None,
     backbone_checkpoint: PathLike | None = None,
@@ -132,6 +135,8 @@ def create_metric(
         loss_target: For a metric with labels: the label to raise, or a distribution over labels; see `PerceptualLoss`.
         loss_sign: `"auto"` for the sign that makes images better, `"raw"` for the score as it is, as pyiqa has it.
         checkpointing: Compute the encoder's activations again for the gradient: less memory, more time.
+        embeddings_only: Leave the image encoder out, and do not look its file up where no text is read: the metric then
+            scores embeddings (`Metric.score_features`), but no images.
         weights: `"pretrained"`, or None for random weights (tests and benchmarks: the scores mean nothing).
         checkpoint: The metric's own trained file, in place of the one that it would look up: a released file, or
             what `perceptmetrics convert` wrote (the file or its folder).
@@ -168,7 +173,9 @@ def create_metric(
     lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
-    metric = build_metric(spec, files, Placement(device, dtype), precision=precision, seed=seed)
+    metric = build_metric(
+        spec, files, Placement(device, dtype), precision=precision, seed=seed, embeddings_only=embeddings_only
+    )
     if not files.random:
         notice_licence(spec, published=is_on_hub(lookup.metric))
     metric.decoding = decode_options(icc, max_image_pixels)

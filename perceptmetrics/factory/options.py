@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.models.metric_options import MetricOption
 
-__all__ = ["apply_options", "fetch_options", "pin_revision"]
+__all__ = ["apply_options", "fetch_options", "option_names", "pin_revision"]
 
 
 def apply_options(spec: MetricSpec, options: Mapping[str, Any]) -> MetricSpec:
@@ -26,8 +26,8 @@ def apply_options(spec: MetricSpec, options: Mapping[str, Any]) -> MetricSpec:
         spec: The registered specification.
         options: Options by name. Metrics with antonym prompts take `prompts`, `prompt` (a single one, compared by
             plain cosine), `template`, `backbone` and `positional_embedding`, those of them with several views
-            `aggregation` and `regressor`; metrics that look at crops, `crops` and `crop_mode`; those that map raw
-            outputs to a range, `raw`. None leaves an option out.
+            `aggregation` and `regressor`; metrics that look at crops, `crops` and `crop_mode`; those that
+            show an image whole, `resize`; those that map raw outputs to a range, `raw`. None leaves an option out.
 
     Returns:
         The changed specification.
@@ -38,7 +38,7 @@ def apply_options(spec: MetricSpec, options: Mapping[str, Any]) -> MetricSpec:
     if not options:
         return spec
     offered = _offered(spec)
-    allowed = [name for option in offered for name in option.names]
+    allowed = option_names(spec)
     for name in options:
         if name not in allowed:
             takes = nearest_names(name, allowed) if allowed else "It takes none."
@@ -48,6 +48,11 @@ def apply_options(spec: MetricSpec, options: Mapping[str, Any]) -> MetricSpec:
         if stated:
             spec = option.apply(spec, stated)
     return spec
+
+
+def option_names(spec: MetricSpec) -> tuple[str, ...]:
+    """Names of the options that a metric takes."""
+    return tuple(name for option in _offered(spec) for name in option.names)
 
 
 def _offered(spec: MetricSpec) -> list[MetricOption]:

@@ -20,9 +20,11 @@ from perceptmetrics.models.metric_base import MetricBase, common_decoding
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from torch.nn.modules.module import _IncompatibleKeys
 
     from perceptmetrics.models.encoders import Encoder
+    from perceptmetrics.models.metric_base import Prompts
     from perceptmetrics.models.views import Views
 
 __all__ = ["MetricSuite"]
@@ -92,8 +94,24 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
             if (encoder, view) not in features:
                 features[encoder, view] = metrics[encoder].encode(views[view])
             own = prompts if metric.reads_prompts else None
-            columns.append(metric.score_features(features[encoder, view], images.shape[0], own))
+            columns.append(metric.forward_features(features[encoder, view], images.shape[0], own))
         return torch.cat(columns, dim=1)
+
+    def score_features(
+        self,
+        embeddings: Tensor | np.ndarray,
+        prompts: Prompts | None = None,
+        *,
+        normalized: bool,
+        encoder: str | None = None,
+    ) -> dict[str, Tensor]:
+        """Score embeddings with every metric; see `Metric.score_features`."""
+        return {
+            metric.metric_name: metric.score_features(
+                embeddings, prompts if metric.reads_prompts else None, normalized=normalized, encoder=encoder
+            )
+            for metric in self._members()
+        }
 
     def requires_grad_(self, requires_grad: bool = True) -> MetricSuite:
         """Let all weights train, or freeze them; see `Metric.requires_grad_`."""

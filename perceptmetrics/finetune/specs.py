@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from perceptmetrics.errors import DatasetError, InvalidSpecError
+from perceptmetrics.errors import DatasetError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.factory.folder import find_spec
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 from perceptmetrics.models.prompts import resolve_prompts
+from perceptmetrics.models.views.size_option import SIZE_OPTION, parse_size
 from perceptmetrics.spec import (
     AntonymHeadSpec,
     CardSpec,
@@ -26,7 +27,7 @@ from perceptmetrics.spec import (
     ViewsSpec,
 )
 from perceptmetrics.spec.pool import regressor_inputs
-from perceptmetrics.spec.views import total_views
+from perceptmetrics.spec.views import VIEWS, total_views
 from perceptmetrics.weights.resolve import ResolveOptions
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from perceptmetrics.finetune.recipe import Recipe
     from perceptmetrics.finetune.recipe_sections import EncoderRecipe, HeadRecipe, Loss, PromptsRecipe
 
-__all__ = ["metric_spec", "run_specs"]
+__all__ = ["metric_spec", "run_specs", "with_size"]
 
 _LICENCE = "To be stated by you: it depends on the terms of the training data. "
 _PAPERS = {"PerceptCLIP": "https://arxiv.org/abs/2503.13260", "CLIP-IQA+": "https://arxiv.org/abs/2207.12396"}
@@ -121,6 +122,23 @@ def metric_spec(recipe: Recipe, dataset: LabelledImages, name: str, loss: Loss) 
         score=score,
         card=_card(recipe, dataset),
     )
+
+
+def with_size(recipe: Recipe, size: int | str) -> Recipe:
+    """Let a recipe show images at another size, as the option `resize=` of `create_metric` does.
+
+    Raises:
+        InvalidOptionError: It is no size, or the recipe does not show each image once and whole.
+    """
+    view = parse_size(size)
+    takes = len(recipe.views) == 1 and SIZE_OPTION in VIEWS.builder_of(recipe.views[0]).options()
+    if not takes:
+        shown = ", ".join(view.kind for view in recipe.views) or f"what {recipe.starts_from} shows"
+        raise InvalidOptionError(
+            f"resize goes with a recipe that shows the whole image, once; {recipe.name} shows: {shown}. State views: "
+            "in the recipe."
+        )
+    return replace(recipe, views=(view,))
 
 
 def _further_trained(recipe: Recipe, dataset: LabelledImages, name: str, labels: tuple[str, ...]) -> MetricSpec:

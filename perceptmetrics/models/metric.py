@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.models.embeddings import checked_rows, score_rows
 from perceptmetrics.models.metric_base import MetricBase, is_single_image
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec
@@ -18,8 +19,11 @@ from perceptmetrics.spec import PoolSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
+
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.encoders import Encoder
+    from perceptmetrics.models.metric_base import Prompts
     from perceptmetrics.models.views import Views
     from perceptmetrics.spec import MetricSpec
 
@@ -105,7 +109,7 @@ class Metric(MetricBase[Tensor]):
 
     def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a batch; see `MetricBase.forward_batch`."""
-        return self.score_features(self.encode(self.views(images)), images.shape[0], prompts)
+        return self.forward_features(self.encode(self.views(images)), images.shape[0], prompts)
 
     def to_output(self, rows: Tensor) -> Tensor:
         """Shape (N, K), or (N,) for a single score."""
@@ -143,7 +147,48 @@ class Metric(MetricBase[Tensor]):
         return [features.to(torch.promote_types(features.dtype, torch.float32)) for features in encoded]
 
     def score_features(
-        self, features: Sequence[Tensor], count: int, prompts: Sequence[str] | Tensor | None = None
+        self,
+        embeddings: Tensor | np.ndarray,
+        prompts: Prompts | None = None,
+        *,
+        normalized: bool,
+        encoder: str | None = None,
+    ) -> Tensor:
+        """Score embeddings in place of images; for metrics that need nothing but the encoder's output.
+
+        The score is that of the image: to the last bit where `encode` gave the embeddings of the same batch, otherwise
+        up to the rounding of float32, or of the precision in which they were stored.
+
+        Args:
+            embeddings: Shape (N, D), or (D,) for one: what the metric's encoder gives for the metric's view of each
+                image (of a CLIP, the projected embedding). Floating point, on any device; differentiable.
+            prompts: See `forward`.
+            normalized: Whether they were divided by their length. A warning is logged where they were not.
+            encoder: Name (`"ViT-L-14"`, see `named_encoder`) or fingerprint (`metric.encoder.fingerprint()`) of the
+                encoder that they come from, to be compared with the metric's; None where it is not known.
+
+        Returns:
+            Shape (N,), or (N, K) for a metric with K labels; float32, where the embeddings are.
+
+        Raises:
+            InvalidOptionError: The metric cannot score such embeddings, or the encoder is another one.
+            InvalidEmbeddingError: They have another width than the encoder's, or are not finite, zero, or no numbers.
+
+        Example:
+            >>> import torch, perceptmetrics
+            >>> metric = perceptmetrics.create_metric("lite_iqa")
+            >>> [embedding] = metric.encode(metric.views(image := torch.rand(1, 3, 64, 64)))
+            >>> torch.equal(metric.score_features(embedding, normalized=False), metric(image))
+            True
+        """
+        rows = checked_rows(self, embeddings, normalized=normalized, encoder=encoder)
+        return self.to_output(score_rows(self, rows, self._prompts_of(prompts, len(rows))))
+
+    def forward_features(
+        self,
+        features: Sequence[Tensor],
+        count: int,
+        prompts: Sequence[str] | Tensor | None = None,
     ) -> Tensor:
         """Turn features into scores: the head, the pool over an image's views, the score map.
 
@@ -163,7 +208,7 @@ class Metric(MetricBase[Tensor]):
         Args:
             features: What `encode` returns.
             count: Number of images N.
-            prompts: See `score_features`.
+            prompts: See `forward_features`.
 
         Returns:
             Shape (N, K), float32.

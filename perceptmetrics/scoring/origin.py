@@ -19,14 +19,14 @@ from perceptmetrics.spec.plain import to_plain
 from perceptmetrics.weights.fingerprints import fingerprint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from perceptmetrics.images.sources import NamedImage
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.scoring.results import ScoredImage
 
-__all__ = ["Origin", "check_origin", "check_scores", "origin_of"]
+__all__ = ["Origin", "check_origin", "check_rows", "check_scores", "origin_of"]
 
 Origin: TypeAlias = "Mapping[str, str]"
 """What scores were computed with, by its name for people."""
@@ -99,9 +99,16 @@ def check_scores(
     Raises:
         InvalidOptionError: The score of an image differs by more than a thousandth of the metric's range.
     """
+    check_rows(path, done, metrics, score_images(metrics, images, workers=0))
+
+
+def check_rows(
+    path: Path, done: Mapping[str, ScoredImage], metrics: Sequence[Metric], rows: Iterable[ScoredImage]
+) -> None:
+    """Compare rows that were scored again with those of an earlier run; see `check_scores`."""
     spans = [metric.spec.score.span for metric in metrics for _ in score_columns([metric])]
     compared = 0
-    for row in score_images(metrics, images, workers=0):
+    for row in rows:
         compared += row.error is None
         for (column, score), span in zip(row.scores.items(), spans, strict=row.error is None):
             earlier = done[row.name].scores[column]

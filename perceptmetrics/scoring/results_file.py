@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultsFile"]
 
+_encode = json.JSONEncoder(check_circular=False).encode
 _ADVICE = "continue with --resume"
 
 
@@ -230,7 +231,7 @@ def _replacing(path: Path) -> Iterator[TextIO]:
 
 def _journal_line(row: ScoredImage) -> str:
     record = {"name": row.name, "scores": dict(row.scores), "error": row.error, "window": row.window}
-    return json.dumps(record) + "\n"
+    return _encode(record) + "\n"
 
 
 def _read_journal(path: Path, columns: Sequence[str]) -> Iterator[ScoredImage]:

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.metric import Metric
 
-_NO_PROMPT = (
+NO_PROMPT = (
     "It came without a text, and a metric compares each image with a text of its own. Score images of a table with a "
     "column of texts."
 )
 
-__all__ = ["ScoreImages", "first_failure", "namesakes", "score_columns", "score_images"]
+__all__ = ["NO_PROMPT", "ScoreImages", "first_failure", "namesakes", "score_columns", "score_images"]
 
 ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
 """A way to score images: `score_images`, perhaps with other limits or with a progress bar."""
@@ -101,7 +101,7 @@ def score_images(
             score_all(batcher.flush())
         prompt = decoded.source.prompt
         if decoded.pixels is not None and suite.reads_prompts and not prompt:
-            ready[index] = ScoredImage(name, error=_NO_PROMPT, window=windows.number)
+            ready[index] = ScoredImage(name, error=NO_PROMPT, window=windows.number)
         elif decoded.pixels is not None:
             texts[index] = prompt or ""
             waiting[index] = ScoredImage(name, window=windows.number)

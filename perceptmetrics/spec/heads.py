@@ -59,6 +59,11 @@ class HeadSpec(Kind, ABC):
         return False
 
     @property
+    def reads_length(self) -> bool:
+        """Whether the outputs depend on how long a feature vector is, and not on its direction alone."""
+        return True
+
+    @property
     def is_trained(self) -> bool:
         """Whether the head, or what it tunes the encoder with, lies in a trained file of the metric's own."""
         return False
@@ -198,6 +203,11 @@ class MlpHeadSpec(HeadSpec):
     def joins_views(self) -> bool:
         """Whether it reads several."""
         return self.joined_views > 1
+
+    @property
+    def reads_length(self) -> bool:
+        """Unless the features are divided by it."""
+        return self.feature_map != "l2"
 
     def with_trained_file(self, source: WeightSource | None) -> MlpHeadSpec:
         """The same layers from another file."""

@@ -131,6 +131,11 @@ class AntonymHeadSpec(HeadSpec):
         """The same prompts with their context from another file."""
         return self if self.context is None else replace(self, context=replace(self.context, weights=source))
 
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
+
     def check(self, metric: MetricSpec) -> None:
         """Without a regressor the scores are named after the pairs."""
         _check_no_lora(metric)
@@ -171,6 +176,11 @@ class CosineHeadSpec(HeadSpec):
         """The cosine."""
         return 1
 
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
+
     def check(self, metric: MetricSpec) -> None:
         """A prompt is compared with the encoder as CLIP has it."""
         _check_no_lora(metric)
@@ -201,6 +211,11 @@ class PromptHeadSpec(HeadSpec):
     def outputs(self) -> int:
         """The weighted cosine."""
         return 1
+
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
 
     def check(self, metric: MetricSpec) -> None:
         """A prompt is compared with the encoder as CLIP has it."""

@@ -84,6 +84,11 @@ class TextGridHeadSpec(HeadSpec):
         combinations = itertools.product(*(axis.words for axis in self.axes))
         return [self.template.format(**dict(zip(names, words, strict=True))) for words in combinations]
 
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
+
     def check(self, metric: MetricSpec) -> None:
         """Texts are compared with the encoder as its file has it."""
         _check_no_lora(metric)
@@ -134,6 +139,11 @@ class FeaturePairsHeadSpec(HeadSpec):
     def trained_file(self) -> WeightSource | None:
         """The file with the features."""
         return self.weights
+
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
 
     def with_trained_file(self, source: WeightSource | None) -> FeaturePairsHeadSpec:
         """The same pairs from another file."""

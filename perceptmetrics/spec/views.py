@@ -23,6 +23,7 @@ __all__ = [
     "PaddedView",
     "PatchSelection",
     "PatchesView",
+    "ResizedView",
     "SalientView",
     "ScaledView",
     "SquareView",
@@ -218,6 +219,26 @@ class SquareView(ViewSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResizedView(ViewSpec):
+    """The whole image, its short side resized (antialiased, aspect ratio kept).
+
+    Attributes:
+        size: Short side in pixels; images are resized to it, up or down.
+        interpolation: `"bicubic"` as CLIP-IQA has it for SPAQ, or `"bilinear"`.
+    """
+
+    kind: ClassVar[str] = "resized"
+    label: ClassVar[str] = "whole image, resized"
+    size: int
+    interpolation: Interpolation = "bicubic"
+
+    def __post_init__(self) -> None:
+        require(self.size > 0, f"ResizedView.size must be a positive number of pixels, got {shown(self.size)}.")
+        require_pixels("ResizedView", self.size, self.size)
+        _check_interpolation(self, _ANTIALIASED)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaddedView(ViewSpec):
     """The whole image, its long side resized to that of a square, which is filled up with black.
 
@@ -296,7 +317,9 @@ class PatchesView(ViewSpec):
         """It depends on the size of the image."""
 
 
-def _check_interpolation(view: SquareView | PaddedView | CentreCropView, allowed: tuple[str, ...]) -> None:
+def _check_interpolation(
+    view: SquareView | ResizedView | PaddedView | CentreCropView, allowed: tuple[str, ...]
+) -> None:
     require(
         view.interpolation in allowed,
         f"{type(view).__name__}.interpolation must be one of {allowed}, got {shown(view.interpolation)}.",
@@ -304,7 +327,16 @@ def _check_interpolation(view: SquareView | PaddedView | CentreCropView, allowed
 
 
 VIEWS.declare(
-    WholeView, CentreCropView, CropsView, SalientView, FragmentsView, SquareView, PaddedView, ScaledView, PatchesView
+    WholeView,
+    CentreCropView,
+    CropsView,
+    SalientView,
+    FragmentsView,
+    SquareView,
+    ResizedView,
+    PaddedView,
+    ScaledView,
+    PatchesView,
 )
 
 

@@ -90,7 +90,7 @@ class Loop:
         views = torch.cat([self.metric.views(image[None])[0] for image in self.images])
         size = self.metric.encoder.cache_sized_part(*views.shape[-2:])
         features = [self.encode(some, changed) for some in torch.split(views, size)]
-        return self.metric.score_features([torch.cat(features)], len(self.images))
+        return self.metric.forward_features([torch.cat(features)], len(self.images))
 
     def encode(self, pixels: Tensor, changed: Head | None) -> Tensor:
         """A pass from the pixels up; as in scoring, the last block computes the class token alone."""

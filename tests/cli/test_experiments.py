@@ -218,7 +218,7 @@ def test_rows_of_the_paper_are_options_of_every_command_that_takes_metrics() -> 
     """CLIP-IQA, Table 2: prompts, templates, encoders and positional embeddings, on images and on a data set."""
     from perceptmetrics.apps.cli.app import app as commands
 
-    flags = ("--prompts", "--prompt", "--template", "--backbone", "--positional-embedding")
+    flags = ("--prompts", "--prompt", "--template", "--backbone", "--positional-embedding", "--resize")
     for name in ("score", "benchmark", "rank", "compare", "correlate", "ladder", "attributes"):
         known = {flag for option in get_command(commands).commands[name].params for flag in option.opts}
         assert known.issuperset(flags), name
@@ -235,6 +235,17 @@ def test_options_reach_the_metrics_that_take_them(gallery: Path, tiny_clip: list
     assert given == {"clipiqa": {"template", "backbone", "positional_embedding"}, "lite_iqa": set(), "clipiqa+": set()}
     (asked,) = (asked for asked in tiny_clip if asked["name"] == "clipiqa")
     assert (asked["template"], asked["backbone"]) == ("A {} image.", "ViT-B-32")
+    tiny_clip.clear()
+    result = run(
+        "attributes", gallery / "chelsea.png", "-m", "clipiqa", "-m", "clip_uiqa", "-m", "clipiqa+", "--resize", "64"
+    )
+    assert {asked["name"]: asked.get("resize") for asked in tiny_clip} == {
+        "clipiqa": "64",
+        "clip_uiqa": None,
+        "clipiqa+": "64",
+    }
+    result = run("score", gallery / "chelsea.png", "-m", "clip_uiqa", "-m", "perceptclip_iqa", "--resize", "64")
+    assert "--resize: none of clip_uiqa, perceptclip_iqa shows an image whole" in str(result.exception or result.output)
     result = run("score", gallery / "chelsea.png", "-m", "lite_iqa", "-m", "perceptclip_iqa", "--prompt", "A dog.")
     assert "none of lite_iqa, perceptclip_iqa takes prompts" in str(result.exception or result.output)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from perceptmetrics import Metric, PerceptualLoss
 from perceptmetrics.spec.json import spec_from_json, spec_to_json
+from tests.contract.conftest import one_of_each_network
 from tests.support.photographs import photographs
 from tests.support.registered_metrics import build
 
@@ -152,6 +153,7 @@ def test_created_as_a_loss(images: Tensor) -> None:
     torch.testing.assert_close(loss(images), 2 * (1 - loss.metric(images)[:, 1]).mean())
 
 
+@pytest.mark.parametrize("metric", one_of_each_network(), indirect=True)
 def test_torch_compile_gives_the_same_graph_free_of_breaks(metric: Metric, images: Tensor) -> None:
     torch.compiler.reset()  # compilations of other tests count toward its limit
     explained = torch.compile(metric, backend="eager", fullgraph=True)

@@ -26,7 +26,10 @@ from perceptmetrics.apps.demo.page import SYSTEM_FONTS  # noqa: E402
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 PATIENCE = 30_000  # milliseconds: the machine may be busy
 
-pytestmark = pytest.mark.filterwarnings("default")  # other packages' warnings come from threads of the server
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # other packages' warnings come from threads of the server
+]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def image(seed=0, height=64, width=96):
 
 def brute_force(metric, reference, attentions, picture):
     return changes(
-        reference, attentions, lambda groups: metric.score_features(groups, 1)[0], metric.views(picture[None])
+        reference, attentions, lambda groups: metric.forward_features(groups, 1)[0], metric.views(picture[None])
     )
 
 
@@ -92,7 +92,7 @@ def test_estimates_follow_the_class_token_and_take_the_patches_to_the_first_orde
     found = head_importance(metric, image(), method="gradient")
     frozen = Frozen(reference, attentions, [group.requires_grad_() for group in metric.views(image()[None])])
     features, own = frozen.run()
-    scores = metric.score_features(features, 1)[0]
+    scores = metric.forward_features(features, 1)[0]
     flat = [read for group in own for read in group]
     gradients = [torch.autograd.grad(score, flat, retain_graph=True) for score in scores]
     frozen.recording = False
@@ -103,7 +103,7 @@ def test_estimates_follow_the_class_token_and_take_the_patches_to_the_first_orde
                 attention.uniform = head
                 features, reads = frozen.run()
                 attention.uniform = None
-                expected[layer, head] = metric.score_features(features, 1)[0] - scores
+                expected[layer, head] = metric.forward_features(features, 1)[0] - scores
                 now = [read for group in reads for read in group]
                 moved = [(new - old)[:, 1:] for new, old in zip(now, flat, strict=True)]
                 for label, row in enumerate(gradients):
@@ -165,7 +165,7 @@ def test_the_attention_pool_of_a_resnet_is_a_layer_of_heads():
 
     def score(rows):
         attended = (rows @ value)[:, 0].flatten()
-        return metric.score_features([(attended @ weights["c_proj.weight"].T + weights["c_proj.bias"])[None]], 1)[0]
+        return metric.forward_features([(attended @ weights["c_proj.weight"].T + weights["c_proj.bias"])[None]], 1)[0]
 
     for head in range(pool.num_heads):
         changed = rows.clone()
@@ -309,10 +309,10 @@ def test_full_size_heads_agree_with_a_pass_for_each():
     found = head_importance(metric, image(0, 300, 300), heads=wanted)
     group = metric.views(image(0, 300, 300)[None])[0]
     with torch.no_grad():
-        own = metric.score_features([reference(group)], 1)[0]
+        own = metric.forward_features([reference(group)], 1)[0]
         for head in wanted:
             attentions[head.layer].uniform = head.number
-            changed = metric.score_features([reference(group)], 1)[0]
+            changed = metric.forward_features([reference(group)], 1)[0]
             attentions[head.layer].uniform = None
             torch.testing.assert_close(found.changes[0][head], changed - own, rtol=1e-2, atol=1e-5)
     assert found.importance.nan_to_num().max() > 1e-3

@@ -47,6 +47,7 @@ def by_two(folder, pictures, few_pictures, encoder):
     return folder / "two"
 
 
+@pytest.mark.slow  # each process imports PyTorch
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_train_what_one_does(name, by_two, folder, train, pictures, few_pictures):
     case, mine = CASES[name], by_two / name.replace(" ", "_")

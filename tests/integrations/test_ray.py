@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +33,20 @@ LIMITS = {"batch_size": BATCH, "max_pixels": 4_000_000}
 METRICS = {"lite_iqa": {"device": "cpu"}}
 
 
-@pytest.fixture(scope="module", autouse=True)
+def on_cluster(test: Callable[..., None]) -> Callable[..., None]:
+    """Marks a test that waits for the processes of Ray."""
+    return pytest.mark.slow(pytest.mark.usefixtures("cluster")(test))
+
+
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
+    ray = pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]))
-        ray = pytest.importorskip("ray")
         ray.init(
             address="local",
             num_cpus=2,
@@ -94,6 +99,7 @@ def locally(metric: Metric, paths: list[str]) -> list[ScoredImage]:
     return list(score_images([metric], images, **LIMITS))
 
 
+@on_cluster
 def test_rows_are_those_of_one_process_to_the_last_bit(metric: Metric, paths: list[str]) -> None:
     here = locally(metric, paths)
     there = list(score_parts(METRICS, parts_of(paths), actors=Actors(count=2), **LIMITS))
@@ -103,6 +109,7 @@ def test_rows_are_those_of_one_process_to_the_last_bit(metric: Metric, paths: li
     assert len(here) > 110
 
 
+@on_cluster
 def test_a_killed_worker_loses_nothing(metric: Metric, paths: list[str], tmp_path: Path) -> None:
     shutil.copytree(paths[0], tmp_path / "photos")
     for number in range(300):
@@ -135,6 +142,7 @@ def ancestors(process: Path) -> Iterator[int]:
         process = process.with_name(str(parent))
 
 
+@on_cluster
 def test_known_images_are_neither_read_nor_scored_again(metric: Metric, paths: list[str]) -> None:
     expected = locally(metric, paths[:2])
     known = {row.name: ScoredImage(row.name, {"lite_iqa": 0.125}) for row in expected[:40] if row.error is None}
@@ -150,12 +158,14 @@ def test_known_images_are_neither_read_nor_scored_again(metric: Metric, paths: l
             assert dict(row.scores) == pytest.approx(dict(unaided.scores), abs=1e-5)
 
 
+@on_cluster
 def test_when_all_is_known_nothing_is_started(paths: list[str]) -> None:
     (part,) = find_parts([paths[-1]])
     known = {paths[-1]: ScoredImage(paths[-1], {"nothing": 1.0})}
     assert list(score_parts({"no_such_metric": {}}, [part], known=known)) == list(known.values())
 
 
+@on_cluster
 def test_the_command_writes_the_same_file_and_resumes_it(
     paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +179,7 @@ def test_the_command_writes_the_same_file_and_resumes_it(
     assert there.read_bytes() == here.read_bytes()
 
 
+@on_cluster
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # Ray with pandas 3.1
 def test_a_column_of_a_dataset_is_scored(metric: Metric) -> None:
     import ray
@@ -188,11 +199,13 @@ def test_a_column_of_a_dataset_is_scored(metric: Metric) -> None:
     assert list(scored["error"])[:5] == [""] * 5
 
 
+@on_cluster
 def test_what_was_raised_in_a_worker_is_told(paths: list[str]) -> None:
     with pytest.raises(ClusterError, match=r"could not finish: .*No metric is named 'no_such_metric'"):
         list(score_parts({"no_such_metric": {}}, parts_of(paths[-1:])))
 
 
+@on_cluster
 def test_actors_that_never_fit_are_refused(paths: list[str]) -> None:
     with pytest.raises(ClusterError, match="No actor with 1 processors and 2 GPUs fits"):
         list(score_parts(METRICS, parts_of(paths), actors=Actors(gpus=2)))
@@ -212,17 +225,17 @@ def test_without_ray_the_extra_is_named(paths: list[str], monkeypatch: pytest.Mo
         list(score_parts(METRICS, parts_of(paths)))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the settings of Ray itself
 def test_settings_of_an_own_cluster_end_with_it(paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray.data
-
-    ray.data.DataContext.get_current()  # which sets the level of its logger
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray.data").DataContext.get_current()  # which sets the level of its logger
 
     def refuse(**_: object) -> None:
         seen.update(os.environ)
         raise ConnectionError("no cluster")
 
     seen: dict[str, str] = {}
-    monkeypatch.delenv("RAY_worker_niceness")
+    monkeypatch.delenv("RAY_worker_niceness", raising=False)
     monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "mine")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)

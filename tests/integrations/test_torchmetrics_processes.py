@@ -12,6 +12,8 @@ import torch
 from tests.integrations.torchmetrics_child import IMAGES, LABELS, SHARES
 from tests.support.mean_colour_metric import tiny_metric
 
+pytestmark = pytest.mark.slow  # each process imports PyTorch
+
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory):

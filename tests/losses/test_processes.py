@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from tests.losses.restoration import DISTRIBUTED, gradients, made_loss, network, pictures
 
+pytestmark = pytest.mark.slow  # each process imports PyTorch
+
 ROOT = Path(__file__).parents[2]
 
 

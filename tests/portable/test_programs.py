@@ -116,7 +116,7 @@ def test_a_program_that_scores_otherwise_is_not_left_behind(tmp_path, monkeypatc
     monkeypatch.setattr(
         type(metric),
         "forward_batch",
-        lambda self, images, _=None: self.score_features(self.encode(self.views(images)), len(images)) + 1,
+        lambda self, images, _=None: self.forward_features(self.encode(self.views(images)), len(images)) + 1,
     )
     with pytest.raises(WeightsError, match="Nothing was written"):
         export_onnx(metric, tmp_path / "metric.onnx", size=(224, 224))

@@ -200,6 +200,7 @@ def test_positions_are_interpolated_as_transformers_does(tmp_path, size):
     assert (encoder(pixels) - expected).norm() < 1e-5 * expected.norm()
 
 
+@pytest.mark.slow
 def test_a_full_size_hugging_face_folder_gives_the_features_of_transformers(tmp_path):
     torch.manual_seed(0)
     model = enlivened(transformers.CLIPModel(transformers.CLIPConfig()))  # the default is ViT-B/32

@@ -322,7 +322,7 @@ def test_revision_is_refused_where_nothing_comes_from_the_hub():
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("lite_iqa", {"prompts": "quality"}, "'lite_iqa' has no option 'prompts'. It takes none."),
+        ("lite_iqa", {"prompts": "quality"}, "'lite_iqa' has no option 'prompts'. Known: resize."),
         ("clipiqa", {"promts": "quality"}, "'clipiqa' has no option 'promts'. Did you mean 'prompts'"),
         ("clipiqa", {"weights": "imagenet"}, "weights must be 'pretrained' or None"),
         ("clipiqa", {"backbone": "RN500"}, "backbone= must name an OpenAI CLIP, or an architecture and a tag"),

@@ -215,7 +215,7 @@ def test_prompts_of_another_clip_are_told_by_their_token_embeddings(tiny_clips, 
 
 def test_learned_prompts_take_no_other_options(tiny_clips):
     for option in ("prompts", "template", "backbone", "prompt"):
-        with pytest.raises(InvalidOptionError, match=f"'clipiqa\\+' has no option '{option}'. It takes none."):
+        with pytest.raises(InvalidOptionError, match=f"'clipiqa\\+' has no option '{option}'. Known: resize."):
             create_metric("clipiqa+", weights=None, **{option: "quality"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -9,12 +10,16 @@ import pytest
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.factory.options import apply_options, pin_revision
+from perceptmetrics.finetune import load_recipe
+from perceptmetrics.finetune.specs import with_size
 from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.lite import LITE_IQA
 from perceptmetrics.metrics.perceptclip import PERCEPTCLIP_IQA
+from perceptmetrics.metrics.registry import metric_info
 from perceptmetrics.models.prompts import ATTRIBUTES, PYIQA_PAIRS
-from perceptmetrics.spec import AntonymHeadSpec, CentreCropView, CosineHeadSpec
+from perceptmetrics.spec import AntonymHeadSpec, CentreCropView, CosineHeadSpec, ResizedView, SquareView
+from perceptmetrics.spec.plain import to_plain
 
 NO_BACKBONE = (
     "backbone= must name an OpenAI CLIP, or an architecture and a tag of open_clip such as "
@@ -112,7 +117,7 @@ def test_options_combine():
         ({"promts": "quality"}, "'clipiqa' has no option 'promts'. Did you mean 'prompts' or 'prompt'?"),
         (
             {"zzz": None},
-            "'clipiqa' has no option 'zzz'. Known: backbone, positional_embedding, prompt, prompts, template.",
+            "'clipiqa' has no option 'zzz'. Known: backbone, positional_embedding, prompt, prompts, resize, template.",
         ),
         ({"backbone": "ViT-B-33"}, f"{NO_BACKBONE}'ViT-B-33'. Did you mean 'ViT-B-32'"),
         ({"backbone": 50}, f"{NO_BACKBONE}50. Did you mean 'RN50'"),
@@ -139,7 +144,7 @@ def test_what_is_no_option_is_refused(options, message):
 
 @pytest.mark.parametrize("name", ["prompts", "backbone", "positional_embedding"])
 def test_a_metric_without_prompts_takes_no_options(name):
-    with pytest.raises(InvalidOptionError, match=f"'lite_iqa' has no option '{name}'. It takes none."):
+    with pytest.raises(InvalidOptionError, match=f"'lite_iqa' has no option '{name}'. Known: resize."):
         apply_options(LITE_IQA, {name: None})
 
 
@@ -191,3 +196,31 @@ def test_crops_are_as_many_and_where_the_options_say_and_other_views_stay(values
 def test_crops_that_cannot_be_are_refused(values, sentence):
     with pytest.raises(InvalidOptionError, match=f"^{re.escape(sentence)}$"):
         apply_options(PERCEPTCLIP_IQA, values)
+
+
+@pytest.mark.parametrize(
+    ("size", "view"),
+    [
+        (512, ResizedView(size=512)),
+        ("512", ResizedView(size=512)),
+        ("square:224", SquareView(size=224, interpolation="bicubic")),
+        ("crop:224", CentreCropView(size=224, interpolation="bicubic")),
+    ],
+)
+def test_a_size_replaces_the_whole_image(size, view):
+    for spec in (CLIPIQA, metric_info("clipiqa+"), LITE_IQA):
+        assert apply_options(spec, {"resize": size}) == replace(spec, views=replace(spec.views, views=(view,)))
+    with pytest.raises(InvalidOptionError, match=r"resize= goes with a metric that shows the image once; 'clip_uiqa'"):
+        apply_options(metric_info("clip_uiqa"), {"resize": size})
+    recipe = with_size(load_recipe("clipiqa+_koniq10k"), size)
+    assert recipe == load_recipe("clipiqa+_koniq10k", [f"views=[{json.dumps(to_plain(view) | {'kind': view.kind})}]"])
+    with pytest.raises(InvalidOptionError, match="perceptclip_spaq shows: crops"):
+        with_size(load_recipe("perceptclip_spaq"), size)
+
+
+@pytest.mark.parametrize(
+    "size", ["0", -5, 0, "crop", "crop:", "middle:224", "224x224", 1.5, True, "1e3", 10**9, "9" * 5000]
+)
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(InvalidOptionError, match=r"^resize="):
+        apply_options(CLIPIQA, {"resize": size})

@@ -10,7 +10,7 @@ from torchvision.transforms import functional as tv
 
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.models.views import Views
-from perceptmetrics.spec import CentreCropView, PaddedView, PatchesView, ScaledView, SquareView, ViewsSpec
+from perceptmetrics.spec import CentreCropView, PaddedView, PatchesView, ResizedView, ScaledView, SquareView, ViewsSpec
 from tests.support.photographs import photographs
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
@@ -62,6 +62,19 @@ def test_square_squeezes_the_image(interpolation):
     assert (shown(SquareView(size=48, interpolation=interpolation), eight) - expected.clamp(0, 1)).abs().mean() < 0.003
 
 
+@pytest.mark.parametrize("size", [(90, 120), (150, 30)])
+def test_resized_sets_the_short_side_bicubically(size):
+    images = photographs(*size)[:2]
+    expected = tv.resize(images, 48, InterpolationMode.BICUBIC, antialias=True)
+    torch.testing.assert_close(shown(ResizedView(size=48), images), expected, **SAME)
+    assert tuple(windows(ResizedView(size=48), *size)[0][0].in_view) == (0, 0, *expected.shape[-2:])
+    eight = images.mul(255).round().byte()
+    pillow = tv.to_tensor(tv.resize(tv.to_pil_image(eight[0]), 48, InterpolationMode.BICUBIC))
+    torch.testing.assert_close(shown(ResizedView(size=48), eight)[0], pillow, **SAME)
+    bilinear = tv.resize(images, 48, antialias=True)
+    torch.testing.assert_close(shown(ResizedView(size=48, interpolation="bilinear"), images), bilinear, **SAME)
+
+
 def test_scaled_halves_the_image_and_rounds_down():
     images = photographs(81, 120)[:2]
     expected = tv.resize(images, [40, 60], antialias=True)
@@ -109,6 +122,8 @@ def test_patches_are_cut_at_a_stride(options, size, count):
         (lambda: SquareView(size=8, interpolation="nearest"), "interpolation must be one of"),
         (lambda: PaddedView(size=8, interpolation="bilinear_aliased"), "interpolation must be one of"),
         (lambda: CentreCropView(size=8, interpolation="bilinear_aliased"), "interpolation must be one of"),
+        (lambda: ResizedView(size=0), "size must be a positive number"),
+        (lambda: ResizedView(size=8, interpolation="bilinear_aliased"), "interpolation must be one of"),
         (lambda: ScaledView(divisor=1), "a whole number above 1"),
         (lambda: PatchesView(size=8, stride=0), "must be positive"),
         (lambda: PatchesView(size=64, stride=1), "stride must be at least size / 8 where most is None"),

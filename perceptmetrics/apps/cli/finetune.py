@@ -78,6 +78,14 @@ def finetune(
             show_default=False,
         ),
     ] = None,
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            help="Size at which a recipe that shows images whole shows them: 512 for the short side, square:224, "
+            "crop:224.",
+            show_default=False,
+        ),
+    ] = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan of the run and exit.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
@@ -106,6 +114,7 @@ def finetune(
     from perceptmetrics.datasets import load_dataset, with_split_file
     from perceptmetrics.finetune import finetune as run_finetune
     from perceptmetrics.finetune import load_recipe
+    from perceptmetrics.finetune.specs import with_size
     from perceptmetrics.reports.finetune import check_plot_formats, write_finetune_report
 
     if list_recipes:
@@ -116,6 +125,8 @@ def finetune(
     check_plot_formats(plots or [])
     changes = [*([_data_setting(recipe, dataset)] if dataset else []), *(settings or [])]
     chosen = _with_options(load_recipe(recipe, changes), option or [])
+    if resize is not None:
+        chosen = with_size(chosen, resize)
     folders = _folders(chosen, root or [])
     datasets = [load_dataset(one.name, folders[one.name], missing=missing, **one.options) for one in chosen.data]
     lists = split_files(splits or [], [one.name for one in datasets])

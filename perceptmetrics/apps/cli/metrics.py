@@ -14,6 +14,7 @@ from perceptmetrics.apps.cli.options import DEFAULT_METRIC
 from perceptmetrics.apps.cli.values import parse_prompts
 from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory.create import create_metric
+from perceptmetrics.factory.options import option_names
 from perceptmetrics.metrics.registry import metric_info
 from perceptmetrics.scoring.stream import score_images
 
@@ -61,22 +62,42 @@ def create_metrics(
     return metrics
 
 
-def _prompt_keywords(options: PromptOptions) -> dict[str, Any]:
+def _stated_keywords(options: PromptOptions) -> dict[str, Any]:
     """Options that were given, as keywords of `create_metric`."""
-    stated = {name: getattr(options, name) for name in ("prompt", "template", "backbone", "positional_embedding")}
+    names = ("prompt", "template", "backbone", "positional_embedding", "resize")
+    stated = {name: getattr(options, name) for name in names}
     if options.prompts is not None:
         stated["prompts"] = parse_prompts(options.prompts)
     return {name: value for name, value in stated.items() if value is not None}
 
 
 def keywords_of_each(names: Sequence[str], options: PromptOptions) -> dict[str, dict[str, Any]]:
-    """For each metric the keywords that belong to it: with several metrics, those that take prompts have them."""
-    own = _prompt_keywords(options)
-    takers = [name for name in names if len(names) == 1 or _takes_prompts(name)]
-    if own and not takers:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in own)
-        raise InvalidOptionError(f"{flags}: none of {', '.join(names)} takes prompts. Leave it out, or add -m clipiqa.")
-    return {name: dict(own) if name in takers else {} for name in names}
+    """For each metric the keywords that belong to it.
+
+    A single metric gets all. Of several, those that take prompts get the options of prompts, and `resize` is for those
+    that show an image whole; an option that none of them takes is refused.
+    """
+    own = _stated_keywords(options)
+    of_each = {
+        name: {key: value for key, value in own.items() if len(names) == 1 or _takes(name, key)} for name in names
+    }
+    unused = [key for key in own if not any(key in keywords for keywords in of_each.values())]
+    if unused:
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in unused)
+        what = "shows an image whole" if unused == ["resize"] else "takes prompts"
+        raise InvalidOptionError(f"{flags}: none of {', '.join(names)} {what}. Leave it out, or add -m clipiqa.")
+    return of_each
+
+
+def _takes(name: str, option: str) -> bool:
+    """Whether one of several metrics is meant by an option."""
+    if option != "resize":
+        return _takes_prompts(name)
+    try:
+        spec = metric_info(name)
+    except UnknownMetricError:  # a folder or a repository
+        return False
+    return option in option_names(spec) and spec.views.only is not None
 
 
 def encoder_keywords(options: EncoderOptions) -> dict[str, Any]:

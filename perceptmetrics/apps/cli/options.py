@@ -31,6 +31,7 @@ __all__ = [
     "Checkpoint",
     "DatasetOptions",
     "Device",
+    "EmbeddingOptions",
     "EncoderOptions",
     "Host",
     "Icc",
@@ -134,7 +135,7 @@ class EncoderOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptOptions:
-    """What metrics that take prompts compare images with, and by which encoder (CLIP-IQA, Table 2)."""
+    """What metrics compare images with, by which encoder, and at which size (CLIP-IQA, Tables 1 and 2)."""
 
     prompts: Annotated[
         str | None,
@@ -162,6 +163,45 @@ class PromptOptions:
     positional_embedding: Annotated[
         Literal["drop", "interpolate", "interpolate_table", "keep"] | None,
         typer.Option(help="Positional embedding at sizes other than that of training.", show_default=False),
+    ] = None
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            help="Size at which images are shown, instead of their own (bicubic): 512 for the short side, square:224, "
+            "or crop:224 for the middle after resizing.",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingOptions:
+    """Embeddings that are scored in place of images."""
+
+    embeddings: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Score embeddings in place of images: a .npy or .parquet file, or a folder of them, such as "
+            "clip-retrieval's; repeat for more.",
+            show_default=False,
+        ),
+    ] = None
+    embedding_column: Annotated[
+        str | None, typer.Option(help="Parquet: column with the embeddings. Default: detected.", show_default=False)
+    ] = None
+    normalized: Annotated[
+        bool,
+        typer.Option(
+            "--normalized/--not-normalized", help="Whether the embeddings have unit length, as clip-retrieval's have."
+        ),
+    ] = True
+    embedding_encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoder that the embeddings come from, by name (ViT-L-14) or fingerprint; another one than the "
+            "metric's is refused. Default: not known.",
+            show_default=False,
+        ),
     ] = None
 
 

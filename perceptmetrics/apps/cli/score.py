@@ -11,6 +11,7 @@ import typer
 from perceptmetrics.apps.cli.options import (
     DEFAULT_METRIC,
     BatchSize,
+    EmbeddingOptions,
     EncoderOptions,
     MetricNames,
     PromptOptions,
@@ -20,6 +21,8 @@ from perceptmetrics.apps.cli.options import (
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
+    from perceptmetrics.apps.cli.score_embeddings import EmbeddingWork
+    from perceptmetrics.apps.cli.score_work import Work
     from perceptmetrics.integrations.ray import Actors
 
 __all__ = ["score"]
@@ -28,7 +31,7 @@ _WINDOWS_PER_PART = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputOptions:
+class InputOptions(EmbeddingOptions):
     """What is scored."""
 
     paths: Annotated[
@@ -150,9 +153,11 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
 
     - `perceptmetrics score clip.mp4 --fps 2 --output clip.csv`
 
+    - `perceptmetrics score --embeddings img_emb/ -m laion_aes --output scores.parquet`
+
     - `perceptmetrics score 'shard-{0000..0099}.tar' --output scores.parquet --engine ray`
     """
-    from perceptmetrics.apps.cli.score_output import print_samples, score_to_file, score_to_screen
+    from perceptmetrics.apps.cli.score_output import print_samples
     from perceptmetrics.apps.cli.score_work import Work, split_videos
     from perceptmetrics.factory.create import create_metric
     from perceptmetrics.images.batch import window_size
@@ -163,6 +168,11 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
     sampling = FrameSampling(fps=inputs.fps, every=inputs.every, frames=inputs.frames, scenes=inputs.scenes)
     _check(inputs, results, options)
     form = _format(results)
+    if inputs.embeddings:
+        from perceptmetrics.apps.cli.score_embeddings import check_embedding_options, embedding_work
+
+        check_embedding_options(inputs, results, options)
+        return _finish(embedding_work(inputs, _metric_keywords(options)), results, form)
     videos, images = split_videos(inputs.paths or [])
     if videos and actors:
         raise InvalidOptionError("Videos are scored in this process; leave out --engine ray, or give images.")
@@ -193,6 +203,13 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
         sampling=sampling,
         frames_folder=_frames_folder(results),
     )
+    return _finish(work, results, form)
+
+
+def _finish(work: Work | EmbeddingWork, results: ResultOptions, form: str) -> int:
+    """Score what there is to where it goes; the exit status."""
+    from perceptmetrics.apps.cli.score_output import score_to_file, score_to_screen
+
     if results.output is None:
         return score_to_screen(work, form, fail_fast=results.fail_fast)
     return score_to_file(work, results.output, form, resume=results.resume, fail_fast=results.fail_fast)
@@ -200,8 +217,12 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
 
 def _check(inputs: InputOptions, results: ResultOptions, options: RunOptions) -> None:
     """Refuse options that contradict each other."""
-    if bool(inputs.paths) == inputs.samples:
-        raise InvalidOptionError("Give either images, folders or patterns to score, or --samples.")
+    if [bool(inputs.paths), inputs.samples, bool(inputs.embeddings)].count(True) != 1:
+        raise InvalidOptionError("Give either images, folders or patterns to score, or --samples, or --embeddings.")
+    if not inputs.embeddings and (inputs.embedding_column or not inputs.normalized or inputs.embedding_encoder):
+        raise InvalidOptionError(
+            "--embedding-column, --not-normalized and --embedding-encoder go with --embeddings; none are given."
+        )
     if inputs.samples and (results.output or results.form or results.resume):
         raise InvalidOptionError(
             "--samples prints a table; --output, --format and --resume go with images of your own."

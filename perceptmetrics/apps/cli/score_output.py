@@ -11,7 +11,6 @@ from rich.table import Table
 
 from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, printable, results
 from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
-from perceptmetrics.scoring.origin import check_scores
 from perceptmetrics.scoring.results import format_row, format_start
 from perceptmetrics.scoring.results_file import ResultsFile
 from perceptmetrics.scoring.stream import score_columns, score_images
@@ -20,14 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from perceptmetrics.apps.cli.score_embeddings import EmbeddingWork
     from perceptmetrics.apps.cli.score_work import Work
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.scoring.results import Format, ScoredImage, TextFormat
 
 __all__ = ["print_samples", "score_to_file", "score_to_screen"]
 
+_BETWEEN_UPDATES = 0.1  # seconds
 
-def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fast: bool) -> int:
+
+def score_to_file(work: Work | EmbeddingWork, output: Path, form: str, *, resume: bool, fail_fast: bool) -> int:
     """Score into a file that appears as a whole; the exit status."""
     file = ResultsFile(
         output,
@@ -36,7 +38,7 @@ def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fas
         resume=resume,
         origin=work.origin(),
         names=work.names(),
-        verify=lambda done: check_scores(output, done, work.metrics, work.some_of(done)),
+        verify=lambda done: work.check(output, done),
     )
     tally = _Tally(work.count, fail_fast=fail_fast)
     try:
@@ -57,7 +59,7 @@ def score_to_file(work: Work, output: Path, form: str, *, resume: bool, fail_fas
     return tally.status
 
 
-def score_to_screen(work: Work, form: str, *, fail_fast: bool) -> int:
+def score_to_screen(work: Work | EmbeddingWork, form: str, *, fail_fast: bool) -> int:
     """Score and print rows as they come, or a table at the end; the exit status."""
     columns = score_columns(work.metrics)
     tally = _Tally(work.count, fail_fast=fail_fast)
@@ -93,12 +95,14 @@ class _Tally:
     def watch(self, rows: Iterator[ScoredImage]) -> Iterator[ScoredImage]:
         """Pass rows on until the end or, with `fail_fast`, until the first failure."""
         failed = seen = 0
-        start = time.monotonic()
+        start = shown = time.monotonic()
         with _progress() as progress:
             task = progress.add_task("scoring", total=self._total, rate=0.0)
             for row in rows:
                 seen += 1
-                progress.update(task, completed=seen, rate=seen / (time.monotonic() - start))
+                if messages.is_terminal and (now := time.monotonic()) > shown + _BETWEEN_UPDATES:
+                    progress.update(task, completed=seen, rate=seen / (now - start))
+                    shown = now
                 if row.error is not None:
                     failed += 1
                     self.status = 1

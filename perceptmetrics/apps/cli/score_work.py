@@ -17,7 +17,7 @@ from perceptmetrics.images.selection import image_suffixes
 from perceptmetrics.images.sources import NamedImage, Part, ReadOptions, read_part
 from perceptmetrics.integrations.ray import Actors, score_parts
 from perceptmetrics.models.metric import Metric
-from perceptmetrics.scoring.origin import origin_of
+from perceptmetrics.scoring.origin import check_scores, origin_of
 from perceptmetrics.scoring.results import ScoredImage, csv_bytes
 from perceptmetrics.scoring.stream import score_images
 from perceptmetrics.video import FrameSampling, VideoScores, is_video, score_video
@@ -97,6 +97,10 @@ class Work:
         if not found:
             found = [NamedImage(name, name) for name in islice(names, _SEARCHED) if _is_image(name)]
         return found[:_COMPARED]
+
+    def check(self, output: Path, done: Mapping[str, ScoredImage]) -> None:
+        """Refuse to continue a file that does not say what it was made with, if its scores are others."""
+        check_scores(output, done, self.metrics, self.some_of(done))
 
     def rows(self, known: Mapping[str, ScoredImage]) -> Iterator[ScoredImage]:
         """Score everything in order; rows that are known already are not scored again."""

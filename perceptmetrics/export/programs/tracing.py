@@ -45,7 +45,7 @@ class _Program(nn.Module):
         # The encoder's check of the size would branch on it.
         groups = metric.views(images)
         features = [metric.encoder.encode(group.to(dtype)).float() for group in groups]
-        scores = metric.score_features(features, images.shape[0])
+        scores = metric.forward_features(features, images.shape[0])
         for group in groups:
             scores = self.size_check(group, scores)
         return metric.to_output(scores)

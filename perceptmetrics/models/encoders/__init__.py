@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perceptmetrics.models.encoders.absent import AbsentEncoder
 from perceptmetrics.models.encoders.attention import FusedAttention
 from perceptmetrics.models.encoders.base import Encoder, EncoderBuilder, register_encoder
 from perceptmetrics.models.encoders.build import (
@@ -25,6 +26,7 @@ from perceptmetrics.models.encoders.timm_networks import TimmPooled, TimmStages
 from perceptmetrics.models.encoders.transformer import Transformer, TransformerBlock
 
 __all__ = [
+    "AbsentEncoder",
     "ClipBuilder",
     "ClipResNet",
     "ClipVisionTransformer",

@@ -16,6 +16,7 @@ from perceptmetrics._util.modules import transforming
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.models.shared_tensors import SharedTensors
 from perceptmetrics.spec.encoders import ENCODERS, EncoderSpec
+from perceptmetrics.weights.fingerprints import fingerprint_of
 from perceptmetrics.weights.layouts.strict import without_counters
 from perceptmetrics.weights.tensor_files import read_tensors
 
@@ -72,6 +73,11 @@ class Encoder(nn.Module, ABC):
             self.shared.separate(self)
         self.may_train = requires_grad
         return super().requires_grad_(requires_grad)
+
+    def fingerprint(self) -> str:
+        """Identifies the weights as they are in memory: 64 hexadecimal digits."""
+        state = without_counters(self.state_dict())
+        return fingerprint_of({name: tensor.detach().cpu() for name, tensor in state.items()})
 
     @property
     def checkpointing(self) -> bool:

@@ -116,6 +116,13 @@ class Head(nn.Module, ABC):
         """
         raise InvalidSpecError(f"{type(self).__name__} compares images with no prompts of their own.")
 
+    def for_many(self) -> Callable[[Tensor], Tensor]:
+        """The same function of many features, shape (N, D), without gradients; where it can be, a faster one.
+
+        Its outputs may differ from those of `forward` by float32's rounding.
+        """
+        return self
+
     def trained_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that training may change: all by default."""
         return self.parameters()

@@ -88,9 +88,9 @@ class PromptHead(Head):
         for index, prompt in enumerate(prompts):
             if not isinstance(prompt, str) or not prompt.strip():
                 raise InvalidOptionError(f"Prompt {index} must be a text, got {prompt!r}.")
-        distinct = list(dict.fromkeys(prompts))
-        features = self.text_encoder.encode(distinct)
-        return features[[distinct.index(prompt) for prompt in prompts]]
+        numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
+        features = self.text_encoder.encode(list(numbers))
+        return features[[numbers[prompt] for prompt in prompts]]
 
     def forward(self, features: Tensor, texts: Tensor | None = None) -> Tensor:
         """Compare image features (N, D) with text features (N, D): shape (N, 1)."""

@@ -1,15 +1,15 @@
-"""Views of the whole image at another size: squeezed to a square, padded to one, or at a fraction of its size."""
+"""Views of the whole image at another size: of its short side, squeezed to a square, padded to one, or a fraction."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from perceptmetrics.functional.image import fit_into_square, own_symbol, resize
-from perceptmetrics.models.views.base import Normalization, Rectangle, View, Window, register_view
-from perceptmetrics.spec import PaddedView, ScaledView, SquareView
+from perceptmetrics.functional.image import fit_into_square, own_symbol, resize, resize_short_side
+from perceptmetrics.models.views.base import Normalization, Rectangle, View, Window, register_view, size_of
+from perceptmetrics.spec import PaddedView, ResizedView, ScaledView, SquareView
 
-__all__ = ["Padded", "Scaled", "Square"]
+__all__ = ["Padded", "Resized", "Scaled", "Square"]
 
 _WHOLE = Rectangle(0, 0, 1, 1)
 
@@ -28,6 +28,21 @@ class Square(View[SquareView]):
     def windows(self, height: int, width: int) -> list[list[Window]]:
         """See `View.windows`."""
         return [[Window(Rectangle(0, 0, self.spec.size, self.spec.size), _WHOLE)]]
+
+
+class Resized(View[ResizedView]):
+    """The whole image, its short side resized."""
+
+    spec_class = ResizedView
+
+    def show(self, images: Tensor, normalization: Normalization) -> Tensor:
+        """See `View.show`."""
+        return normalization(resize_short_side(images, self.spec.size, self.spec.interpolation))
+
+    def windows(self, height: int, width: int) -> list[list[Window]]:
+        """See `View.windows`."""
+        image = torch.empty(1, 3, height, width, device="meta")
+        return [[Window(Rectangle(0, 0, *size_of(resize_short_side(image, self.spec.size))), _WHOLE)]]
 
 
 class Padded(View[PaddedView]):
@@ -68,5 +83,6 @@ class Scaled(View[ScaledView]):
 
 
 register_view(Square)
+register_view(Resized)
 register_view(Padded)
 register_view(Scaled)

@@ -19,11 +19,14 @@ from perceptmetrics.models.views.base import (
     size_of,
 )
 from perceptmetrics.models.views.crops import random_square
+from perceptmetrics.models.views.size_option import SIZE_OPTION
 from perceptmetrics.spec import CentreCropView, SalientView, WholeView
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+    from perceptmetrics.models.metric_options import MetricOption
 
 __all__ = ["CentreCrop", "Salient", "Whole"]
 
@@ -35,6 +38,11 @@ class Whole(View[WholeView]):
     """The whole image; in training, where a recipe says so, a random crop of it."""
 
     spec_class = WholeView
+
+    @classmethod
+    def options(cls) -> tuple[MetricOption, ...]:
+        """`resize=`."""
+        return (SIZE_OPTION,)
 
     def show(self, images: Tensor, normalization: Normalization) -> Tensor:
         """See `View.show`."""

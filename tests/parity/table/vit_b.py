@@ -77,8 +77,8 @@ def liqe_cells(state: dict[str, Tensor], model: open_clip.CLIP, folder: Path, we
     liqe = create_metric("liqe", backbone_checkpoint=weights)(images)
     found = [cell("liqe", "pyiqa 0.1.16", pyiqa_models.liqe(clip, folder / "a", mtl=False)(images)[:, 0], liqe)]
     top_left = create_metric("liqe", backbone_checkpoint=weights, patches="top_left")(images)
-    levels = [f"a photo with {quality} quality" for quality in texts.QUALITIES]
-    release = torch.stack([texts.joint(model, image, levels, top_left=True) @ torch.arange(1.0, 6) for image in images])
+    levels = texts.texts_of(model, [f"a photo with {quality} quality" for quality in texts.QUALITIES])
+    release = torch.stack([top_left_alone(model, image, levels) @ torch.arange(1.0, 6) for image in images])
     found.append(
         cell(
             "liqe", "the code of the release on open_clip 3.3.0", release, liqe,
@@ -89,15 +89,33 @@ def liqe_cells(state: dict[str, Tensor], model: open_clip.CLIP, folder: Path, we
     )  # fmt: skip
     mixed = create_metric("liqe_mix", backbone_checkpoint=weights)(images)
     found.append(cell("liqe_mix", "pyiqa 0.1.16", pyiqa_models.liqe(clip, folder / "b", mtl=True)(images)[:, 0], mixed))
+    joint = texts.texts_of(model, metric_info("liqe_mix").head.texts)
+    grids = torch.stack([spread_patches(model, image, joint) for image in images]).view(-1, 5, 9, 11)
     for output in ("scene", "distortion"):
-        spec = metric_info("liqe_mix")
-        grids = torch.stack([texts.joint(model, image, spec.head.texts) for image in images]).view(-1, 5, 9, 11)
         expected = grids.sum(dim=(1, 3) if output == "scene" else (1, 2))
         ours = create_metric("liqe_mix", backbone_checkpoint=weights, output=output)(images)
         found.append(
             cell(f'liqe_mix, output="{output}"', "the formula of the paper on open_clip 3.3.0", expected, ours)
         )
     return found
+
+
+def top_left_alone(model: open_clip.CLIP, image: Tensor, encoded: Tensor) -> Tensor:
+    """LIQE's distribution over texts, from the patch that the release looks at in small batches."""
+    return distribution(model, texts.patches_of(image, 32)[:1], encoded)
+
+
+def spread_patches(model: open_clip.CLIP, image: Tensor, encoded: Tensor) -> Tensor:
+    """The same from 15 patches, spread as in pyiqa."""
+    patches = texts.patches_of(image, 32)
+    count = min(15, len(patches))
+    step = max(1, len(patches) // count)
+    return distribution(model, patches[[step * place for place in range(count)]], encoded)
+
+
+def distribution(model: open_clip.CLIP, patches: Tensor, encoded: Tensor) -> Tensor:
+    features = F.normalize(model.encode_image(patches), dim=-1)
+    return (model.logit_scale.exp() * features @ encoded.T).mean(dim=0).softmax(dim=0)
 
 
 def clip_score_cells(state: dict[str, Tensor], model: open_clip.CLIP, weights: Path) -> list[Cell]:
