@@ -318,7 +318,7 @@ class PatchesView(ViewSpec):
 
 
 def _check_interpolation(
-    view: SquareView | ResizedView | PaddedView | CentreCropView, allowed: tuple[str, ...]
+    view: SquareView | ResizedView | PaddedView | ScaledView | CentreCropView, allowed: tuple[str, ...]
 ) -> None:
     require(
         view.interpolation in allowed,

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import open_clip
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
+from perceptmetrics import metric_info
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
 from tests.support.photographs import photographs
+from tests.support.registered_metrics import temporary_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = [
     "BICUBIC",
@@ -27,9 +33,11 @@ __all__ = [
     "linear_layers",
     "pil_images",
     "published_names",
+    "shallow",
     "tensor_images",
 ]
 
+DEPTH = 4  # of the 24 layers of ViT-L-14 and its texts, and of the 32 of ViT-H-14
 PROMPTS = ["A photo of an astronaut.", "A cat on a sofa.", "A cup of coffee."]
 BICUBIC = Compose(
     [Resize(224, interpolation=InterpolationMode.BICUBIC), CenterCrop(224), ToTensor(), Normalize(CLIP_MEAN, CLIP_STD)]
@@ -118,6 +126,20 @@ def published_names(layers: nn.Sequential, prefixes: list[str]) -> dict[str, Ten
         for prefix, layer in zip(prefixes, layers, strict=True)
         for kind in ("weight", "bias")
     }
+
+
+@contextmanager
+def shallow(architecture: str, folder: Path, *names: str) -> Iterator[str]:
+    """An architecture of full width with `DEPTH` layers, which metrics get for a block in the place of the full one."""
+    config = open_clip.get_model_config(architecture)
+    for part in ("vision_cfg", "text_cfg"):
+        config[part]["layers"] = DEPTH
+    name = f"{architecture}-with-{DEPTH}-layers"
+    (folder / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    specs = [metric_info(metric) for metric in names]
+    with temporary_metrics(*(replace(spec, encoder=replace(spec.encoder, architecture=name)) for spec in specs)):
+        yield name
 
 
 def image_by_image(score: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

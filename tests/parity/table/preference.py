@@ -1,12 +1,10 @@
-"""HPS v2.1 and PickScore on ViT-H-14 of full width, with 4 of 32 and 4 of 24 layers, which is what memory allows."""
+"""HPS v2.1 and PickScore on ViT-H-14 of full width, with few layers, which is what memory allows."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -17,12 +15,11 @@ from safetensors.torch import save_file
 from torchvision.transforms import InterpolationMode, Normalize
 from torchvision.transforms import functional as tv
 
-from perceptmetrics import create_metric, metric_info
+from perceptmetrics import create_metric
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
-from tests.parity.table.cells import BICUBIC, PROMPTS, Cell, cell, pil_images, tensor_images
+from tests.parity.table.cells import BICUBIC, PROMPTS, Cell, cell, pil_images, shallow, tensor_images
 from tests.parity.table.vit_b import open_clip_of
 from tests.support.full_size_clip import random_vit_clip_state
-from tests.support.registered_metrics import temporary_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,30 +29,18 @@ if TYPE_CHECKING:
 
 __all__ = ["cells"]
 
-ARCHITECTURE = "ViT-H-14-with-4-layers"
-DEPTH = 4
 EXTRA = "PERCEPTMETRICS_PARITY_PACKAGES"  # folder of packages that are too old to be installed beside the others
 
 
 def cells(folder: Path) -> list[Cell]:
     """All cells of this group."""
-    config = open_clip.get_model_config("ViT-H-14")
-    for part in ("vision_cfg", "text_cfg"):
-        config[part]["layers"] = DEPTH
-    (folder / f"{ARCHITECTURE}.json").write_text(json.dumps(config))
-    open_clip.add_model_config(folder)
-    state = random_vit_clip_state(ARCHITECTURE)
-    weights = folder / "clip.safetensors"
-    save_file(state, weights)
-    model = open_clip_of(ARCHITECTURE, state, quick_gelu=False)
-    texts = F.normalize(model.encode_text(open_clip.tokenize(PROMPTS)), dim=-1)
-    return [*pickscore_cells(model, texts, weights), *hps_cells(model, texts, weights)]
-
-
-def shallow(name: str, weights: Path) -> Any:
-    spec = metric_info(name)
-    with temporary_metrics(replace(spec, encoder=replace(spec.encoder, architecture=ARCHITECTURE))):
-        return create_metric(name, backbone_checkpoint=weights)
+    with shallow("ViT-H-14", folder, "pickscore", "hpsv2.1") as architecture:
+        state = random_vit_clip_state(architecture)
+        weights = folder / "clip.safetensors"
+        save_file(state, weights)
+        model = open_clip_of(architecture, state, quick_gelu=False)
+        texts = F.normalize(model.encode_text(open_clip.tokenize(PROMPTS)), dim=-1)
+        return [*pickscore_cells(model, texts, weights), *hps_cells(model, texts, weights)]
 
 
 def cosines(model: open_clip.CLIP, pixels: Tensor, texts: Tensor) -> Tensor:
@@ -64,7 +49,11 @@ def cosines(model: open_clip.CLIP, pixels: Tensor, texts: Tensor) -> Tensor:
 
 def pickscore_cells(model: open_clip.CLIP, texts: Tensor, weights: Path) -> list[Cell]:
     """PickScore without its factor."""
-    metric, images, tensors = shallow("pickscore", weights), pil_images(), tensor_images(300, 420)
+    metric, images, tensors = (
+        create_metric("pickscore", backbone_checkpoint=weights),
+        pil_images(),
+        tensor_images(300, 420),
+    )
     pixels = torch.stack([BICUBIC(image) for image in images])
     ours = metric.score(images, PROMPTS) / 100
     found = [cell("pickscore", "the code of the release on open_clip 3.3.0", cosines(model, pixels, texts), ours)]
@@ -88,7 +77,11 @@ def pickscore_cells(model: open_clip.CLIP, texts: Tensor, weights: Path) -> list
 
 def hps_cells(model: open_clip.CLIP, texts: Tensor, weights: Path) -> list[Cell]:
     """HPS v2.1."""
-    metric, images, tensors = shallow("hpsv2.1", weights), pil_images(), tensor_images(300, 420)
+    metric, images, tensors = (
+        create_metric("hpsv2.1", backbone_checkpoint=weights),
+        pil_images(),
+        tensor_images(300, 420),
+    )
     ours = metric.score(images, PROMPTS)
     padded = torch.stack([long_side_224(tv.to_tensor(image)) for image in images])
     found = [cell("hpsv2.1", "the code of the release on open_clip 3.3.0", cosines(model, padded, texts), ours)]

@@ -1,4 +1,4 @@
-"""Metrics on ViT-L-14, full size: LAION's predictors, CLIPScore, CLIP-IQA+."""
+"""Metrics on ViT-L-14 of full width, with few layers: LAION's predictors, CLIPScore, CLIP-IQA+."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tests.parity.table.cells import (
     linear_layers,
     pil_images,
     published_names,
+    shallow,
     tensor_images,
 )
 from tests.parity.table.vit_b import open_clip_of
@@ -40,12 +41,17 @@ RELEASE = "the code of the release on open_clip 3.3.0"
 
 def cells(folder: Path) -> list[Cell]:
     """All cells of this group; one model is in memory at a time."""
+    with shallow("ViT-L-14", folder, "laion_aes", "laion_aes_v1", "clip_score", "clipiqa+_vitL14_512") as architecture:
+        return cells_of(architecture, folder)
+
+
+def cells_of(architecture: str, folder: Path) -> list[Cell]:
     weights = folder / "clip.safetensors"
-    save_file(random_vit_clip_state(), weights)
+    save_file(random_vit_clip_state(architecture), weights)
     five, one = linear_layers(WIDTHS, gain=100), linear_layers((768, 1), gain=20)
     save_file(published_names(five, PREFIXES), folder / "five.safetensors")
     torch.save(published_names(one, [""]), folder / "one.pth")
-    expected = by_open_clip(weights, five, one)
+    expected = by_open_clip(architecture, weights, five, one)
     gc.collect()
     found = []
     images, tensors = pil_images(), tensor_images(300, 420)
@@ -72,9 +78,9 @@ def cells(folder: Path) -> list[Cell]:
     return [*found, learned_prompts(folder, weights)]
 
 
-def by_open_clip(weights: Path, five: nn.Module, one: nn.Module) -> dict[str, Tensor]:
+def by_open_clip(architecture: str, weights: Path, five: nn.Module, one: nn.Module) -> dict[str, Tensor]:
     """What the releases compute."""
-    model = open_clip_of("ViT-L-14", load_file(weights))
+    model = open_clip_of(architecture, load_file(weights))
     features = F.normalize(model.encode_image(torch.stack([BICUBIC(image) for image in pil_images()])), dim=-1)
     texts = F.normalize(model.encode_text(open_clip.tokenize(PROMPTS)), dim=-1)
     return {
