@@ -5,15 +5,14 @@
 One photograph of 512 x 384 pixels, on one thread, in float32, with random weights of full size. Milliseconds are those
 of processor time, so that a busy machine changes them little; the fastest of a few runs counts. Megabytes are those of
 the tensors in memory, with texts encoded. Metrics of one encoder and the same views cost the same and are measured
-once. Each runs in a process of its own.
+once.
 """
 
 from __future__ import annotations
 
 import csv
-import json
+import gc
 import os
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -45,10 +44,7 @@ def measure(name: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure one metric and print it, or all and write them."""
-    if len(sys.argv) > 1:
-        print(json.dumps(measure(sys.argv[1])))
-        return
+    """Measure all metrics and write the table."""
     if os.environ.get("OMP_NUM_THREADS") != "1":
         sys.exit("Set OMP_NUM_THREADS=1: the figures are those of one thread.")
     measured: dict[str, tuple[float, float]] = {}
@@ -57,10 +53,8 @@ def main() -> None:
         spec = metric_info(name)
         same = repr((replace(spec.encoder, weights=lite.EFFICIENTNET_LITE0_WEIGHTS), spec.views, type(spec.head)))
         if same not in measured:
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.benchmarks.cost", name], stdout=subprocess.PIPE, check=True
-            )
-            measured[same] = json.loads(done.stdout.splitlines()[-1])
+            measured[same] = measure(name)
+            gc.collect()
         milliseconds, megabytes = measured[same]
         rows.append((name, f"{milliseconds:,.0f}", f"{megabytes:,.0f}"))
         print(*rows[-1], flush=True)
