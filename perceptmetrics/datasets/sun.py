@@ -10,7 +10,11 @@ textures and are left out.
 Scale: hit rate, hits / (hits + misses), 0 to 1, higher is more memorable.
 Splits: the 25 published ones, 50/50, of the images with at least 20 answers. They have no validation part. If their
 files are missing, random splits are drawn.
-Uncertain: the field with the path, `filepath` or `filename`; both are accepted.
+Half-subject scores (`half_subjects=`, the number of a split, 1 to 25): the authors' protocol, in which the training
+images have the hit rates of one half of the subjects (`Random splits/subject_hrs1.mat`, a row for each split) and the
+test images those of the other half (`subject_hrs2.mat`). Ratings then belong to one split, which is the only one.
+Uncertain: which scores PerceptCLIP used, so those of all subjects are the default; the field with the path, `filepath`
+or `filename`, of which both are accepted.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from perceptmetrics.datasets.labelled import ImageItem, LabelledImages, Scale, S
 from perceptmetrics.datasets.listing import Listing, Missing, assemble
 from perceptmetrics.datasets.locate import one_of
 from perceptmetrics.datasets.matlab import MatlabImage, matlab_shape, read_matlab
-from perceptmetrics.errors import DatasetError
+from perceptmetrics.errors import DatasetError, InvalidOptionError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,19 +53,31 @@ INFO = DatasetInfo(
 DATA = "Experiment data/sorted_target_data.mat"
 
 
-def read(root: Path, missing: Missing) -> LabelledImages:
-    """Read the official download; see the module."""
+def read(root: Path, missing: Missing, *, half_subjects: int | None = None) -> LabelledImages:
+    """Read the official download; see the module.
+
+    Args:
+        root: The folder.
+        missing: See `load_dataset`.
+        half_subjects: Number of a published split, from 1, to take the scores of half of the subjects for its training
+            images and those of the other half for its test images; None for the scores of all subjects.
+    """
     path = one_of(root, DATA, f"Data/{DATA}", f"cvpr_memorability_data/Data/{DATA}")
     folder = path.parents[1]
     entries = read_matlab(path, "sorted_target_data")[: INFO.images]
+    splits = _official_splits(folder / "Random splits", len(entries))
+    ratings = np.array([_hit_rate(entry) for entry in entries])
+    if half_subjects is not None:
+        split = _numbered(splits, half_subjects, folder)
+        splits, ratings = (split,), _of_half_subjects(folder / "Random splits", split, half_subjects, len(entries))
     listing = Listing(
         info=INFO,
         names=tuple(f"{number:04} {_file_name(path, entry)}" for number, entry in enumerate(entries, start=1)),
         images=tuple(_images(folder / "Image data" / "target_images.mat", len(entries))),
         labels=("memorability",),
-        ratings=np.array([_hit_rate(entry) for entry in entries])[:, None],
+        ratings=ratings[:, None],
         scales=(Scale(lower=0, upper=1),),
-        official_splits=_official_splits(folder / "Random splits", len(entries)),
+        official_splits=splits,
     )
     return assemble(listing, missing)
 
@@ -98,3 +114,27 @@ def _official_splits(folder: Path, count: int) -> tuple[Split, ...]:
     none: NDArray[np.intp] = np.empty(0, dtype=np.intp)
     pairs = zip(tables["train"], tables["test"], strict=True)
     return tuple(Split(train=np.sort(train - 1), validation=none, test=np.sort(test - 1)) for train, test in pairs)
+
+
+def _numbered(splits: tuple[Split, ...], number: object, folder: Path) -> Split:
+    if not splits:
+        raise DatasetError(f"half_subjects= needs the published splits, and {folder / 'Random splits'} has none.")
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= len(splits):
+        raise InvalidOptionError(
+            f"half_subjects= must be the number of a split from 1 to {len(splits)}, got {number!r}."
+        )
+    return splits[number - 1]
+
+
+def _of_half_subjects(folder: Path, split: Split, number: int, count: int) -> NDArray[np.float64]:
+    """Scores by one half of the subjects for the training images of a split, by the other half for its test images."""
+    ratings = np.full(count, np.nan)
+    for half, part in enumerate((split.train, split.test), start=1):
+        path = folder / f"subject_hrs{half}.mat"
+        table = np.atleast_2d(read_matlab(path, path.stem)).astype(np.float64)
+        if len(table) < number or table.shape[1] < count:
+            raise DatasetError(
+                f"{path}: expected {number} or more splits of {count} or more images, got shape {table.shape}."
+            )
+        ratings[part] = table[number - 1, part]
+    return ratings

@@ -11,6 +11,7 @@ from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
 from perceptmetrics.factory.folder import find_spec, is_on_hub, read_folder
 from perceptmetrics.factory.licence_notice import notice_licence
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
+from perceptmetrics.factory.recognise import is_weight_file, recognise
 from perceptmetrics.images.options import decode_options
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.losses import LossSign, LossTarget, PerceptualLoss, Reduction
@@ -124,7 +125,8 @@ def create_metric(
 
     Args:
         name: A registered name (`list_metrics()`), a folder that holds an exported metric (`spec.json` and
-            `model.safetensors`), or `"hub:organisation/name@revision"` for such a folder on the Hub.
+            `model.safetensors`), `"hub:organisation/name@revision"` for such a folder on the Hub, or a published weight
+            file, which is recognised by its tensors.
         device: Where to put it; None for the CPU.
         dtype: Precision of the encoder; None for float32, which is exact. Scores are float32 in any case.
         precision: `"int8"` quantises the layers of a vision transformer for the processor: faster and smaller, not
@@ -264,14 +266,15 @@ def _look_up(
 ) -> tuple[MetricSpec, Files]:
     """The specification that a name stands for, and where its weights are."""
     refuse_empty(name=lookup.metric, checkpoint=checkpoint, backbone_checkpoint=backbone_checkpoint)
-    spec, exported = find_spec(lookup)
-    files = Files(
-        lookup=lookup,
-        random=random,
-        trained=_trained_file(checkpoint, spec) or exported,
-        encoder=_path(backbone_checkpoint),
-    )
-    return spec, files
+    encoder = _path(backbone_checkpoint)
+    if not is_weight_file(lookup.metric):
+        spec, exported = find_spec(lookup)
+        trained = _trained_file(checkpoint, spec) or exported
+        return spec, Files(lookup=lookup, random=random, trained=trained, encoder=encoder)
+    found = recognise(lookup.metric)
+    if checkpoint is not None or (found.encoder and encoder):
+        raise InvalidOptionError(f"{lookup.metric} is a weight file itself. Leave the other one out.")
+    return found.spec, Files(lookup=lookup, random=random, trained=found.trained, encoder=found.encoder or encoder)
 
 
 def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:

@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.models.encoders import EncoderWeights, encoder_shapes, read_encoder_weights
+from perceptmetrics.models.encoders import EncoderWeights, encoder_shapes, read_encoder_weights, text_channels_of
 from perceptmetrics.models.lora import adapter_name, adapter_shapes, merge_projection
 from perceptmetrics.spec.heads import HEADS
 from perceptmetrics.weights.cache import cache_home, read_record, write_record
 from perceptmetrics.weights.fingerprints import digests_of, fingerprint
 from perceptmetrics.weights.layouts import (
+    FileSignature,
     TrainedWeights,
     check_shapes,
     is_released_perceptclip,
     read_image_encoder,
     read_released_perceptclip,
     read_trained,
+    released_signature,
     write_trained,
 )
 from perceptmetrics.weights.resolve import file_sha256
@@ -40,7 +42,15 @@ if TYPE_CHECKING:
 
     from perceptmetrics.spec import EncoderSpec, MetricSpec
 
-__all__ = ["TunedWeights", "cached_encoder", "check_base", "encoder_fingerprint", "read_tuned", "tuned_weights"]
+__all__ = [
+    "TunedWeights",
+    "cached_encoder",
+    "check_base",
+    "encoder_fingerprint",
+    "known_files",
+    "read_tuned",
+    "tuned_weights",
+]
 
 _FUSED = (".in_proj_weight", ".qkv.weight")  # of open_clip and of timm
 
@@ -94,6 +104,15 @@ def read_tuned(path: Path, spec: MetricSpec) -> TunedWeights:
         _log.warning("%s could not be converted into the cache (%s); it is used as it is.", path, error)
         return TunedWeights(trained=trained, path=path)
     return TunedWeights(trained=replace(trained, encoder={}, base=fingerprint(digests)), path=slim)
+
+
+def known_files(spec: MetricSpec) -> list[FileSignature]:
+    """What the files look like that `read_tuned` reads for a metric and others have published."""
+    builder = HEADS.builder_of(spec.head)
+    known: list[FileSignature] = builder.published_files(spec.head, text_channels_of(spec.encoder))
+    if spec.encoder.lora is not None:
+        known.append(released_signature(builder.trained_shapes(spec.head) or {}))
+    return known
 
 
 def tuned_weights(tuned: TunedWeights, spec: EncoderSpec, encoder: Path | None = None) -> EncoderWeights:

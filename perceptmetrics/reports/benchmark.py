@@ -9,7 +9,8 @@ import numpy as np
 
 from perceptmetrics.evaluation import ClassResult, predictions_csv
 from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
-from perceptmetrics.reports.pages import png_uri, render_page
+from perceptmetrics.reports.mistakes import confused_images, small_image
+from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page
 from perceptmetrics.reports.plots import ConfusionPanel, ScatterPanel, draw_confusion, draw_scatter, figure_bytes
 from perceptmetrics.reports.statistics import CLASS_HEADINGS, RATING_HEADINGS, statistic_cell
 
@@ -27,21 +28,25 @@ BENCHMARK_STEMS = {
     "html": "benchmark", "png": "benchmark", "svg": "benchmark", "pdf": "benchmark", "csv": "predictions",
     "json": "statistics",
 }  # fmt: skip
+_MOST_SHOWN = 24  # images of a confusion
 
 
-def benchmark_makers(benchmarks: Sequence[Benchmark], *, title: str) -> Makers:
+def benchmark_makers(
+    benchmarks: Sequence[Benchmark], *, title: str, confusion: tuple[str, str] | None = None
+) -> Makers:
     """Makers of `BENCHMARK_FORMATS`; the CSV holds the predictions, the JSON the statistics.
 
     Args:
         benchmarks: Benchmarks on one or several data sets, all with ratings or all with classes.
         title: Title of the page.
+        confusion: A class and another one that is predicted for it; the page shows the images.
     """
 
     def draw() -> Figure:
         return _draw(benchmarks)
 
     return {
-        "html": lambda: _page(benchmarks, title),
+        "html": lambda: _page(benchmarks, title, confusion),
         **plot_makers(draw),
         "csv": lambda: predictions_csv(benchmarks),
         "json": lambda: json_bytes("benchmark", {"benchmarks": [_summary(benchmark) for benchmark in benchmarks]}),
@@ -121,13 +126,39 @@ def _matrix(benchmark: Benchmark, result: ClassResult) -> ConfusionPanel:
     )
 
 
-def _page(benchmarks: Sequence[Benchmark], title: str) -> bytes:
+def _page(benchmarks: Sequence[Benchmark], title: str, confusion: tuple[str, str] | None) -> bytes:
     return render_page(
         "benchmark.html",
         title=title,
         sections=[_section(benchmark) for benchmark in benchmarks],
+        galleries=[
+            _gallery(benchmark, result, confusion)
+            for benchmark in benchmarks
+            for result in benchmark.classes
+            if confusion is not None and set(confusion) <= set(benchmark.dataset.labels)
+        ],
         plot=png_uri(figure_bytes(_draw(benchmarks), "png")),
     )
+
+
+def _gallery(benchmark: Benchmark, result: ClassResult, confusion: tuple[str, str]) -> dict[str, object]:
+    """The images of one class that a metric takes for another."""
+    dataset = benchmark.dataset
+    classes = np.empty(0, dtype=np.intp) if dataset.classes is None else dataset.classes
+    scored = np.flatnonzero(np.isfinite(result.probabilities).all(axis=1))
+    tested = [(scored, classes[scored], result.probabilities[scored])]
+    found = confused_images(confusion, dataset.labels, tested)
+    return {
+        "heading": f"{dataset.name} by {result.metric}: {confusion[0]} taken for {confusion[1]}, {len(found)} images",
+        "images": [
+            {
+                "uri": jpeg_uri(small_image(dataset, index), quality=80),
+                "name": dataset.names[index],
+                "confidence": f"{confidence:.0%}",
+            }
+            for index, confidence in list(found.items())[:_MOST_SHOWN]
+        ],
+    }
 
 
 def _section(benchmark: Benchmark) -> dict[str, object]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["BARE_TENSOR", "check_archive", "read_metadata", "read_tensors", "save_tensors"]
+__all__ = ["BARE_TENSOR", "check_archive", "read_metadata", "read_shapes", "read_tensors", "save_tensors"]
 
 BARE_TENSOR = "tensor"
 
@@ -88,6 +88,26 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} holds no tensors; expected the weights of a model.")
     _check_sizes(tensors, path)
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Read names and shapes of the tensors in a file: of safetensors the header alone, others as `read_tensors` does.
+
+    Args:
+        path: A file that `read_tensors` can read.
+
+    Raises:
+        WeightsError: The file is missing or corrupt, or holds something else.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {name: tuple(tensor.shape) for name, tensor in read_tensors(path).items()}
+    _check_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a complete safetensors file: {error}. Fetch it again.") from error
+    return {name.removeprefix("module."): shape for name, shape in names.items()}
 
 
 def _read(path: Path) -> dict[str, Tensor]:

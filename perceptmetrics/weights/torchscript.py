@@ -59,10 +59,9 @@ _STORAGE_DTYPES = {
 
 
 def _check_opcodes(program: bytes) -> None:
-    """Refuse opcodes that TorchScript does not write; a forged index into the memo could exhaust the memory."""
+    """Refuse opcodes that TorchScript does not write."""
     for opcode, argument, _ in pickletools.genops(program):
-        far = opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(program)
-        if far or opcode.proto > _PROTOCOL:
+        if opcode.proto > _PROTOCOL:
             raise _refusal(f"the opcode {opcode.name} {argument!r}")
 
 

@@ -131,7 +131,8 @@ def test_classes_are_evaluated_and_options_reach_the_metric(
     positive = [word for label in EMOTIONS[:4] for word in ("--option", f"positive_labels={label}")]
     encoder = ("--backbone-checkpoint", "clip.pt", "--precision", "int8", "--batch-size", "4", "--device", "cpu")
     arguments = ("-m", "perceptclip_emo", "-d", "csv", "-r", rated, "--option", "class_column=emotion", *positive)
-    result = run(*arguments, *encoder, "--splits", "0", "-o", tmp_path / "out")
+    confusion = ("--confusion", f"{EMOTIONS[0]}={EMOTIONS[1]}")
+    result = run(*arguments, *encoder, *confusion, "--splits", "0", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert asked[0]["backbone_checkpoint"] == Path("clip.pt")
     assert (asked[0]["precision"], asked[0]["device"]) == ("int8", "cpu")
@@ -153,6 +154,16 @@ def test_classes_are_evaluated_and_options_reach_the_metric(
     assert statistics["binary_accuracy"] == pytest.approx(sum(right) / 16)
     assert sum(map(sum, statistics["confusion"])) == 16
     assert (tmp_path / "out" / "benchmark.png").stat().st_size > 10_000
+    confused = [
+        row["image"]
+        for guess, row in zip(predicted, rows, strict=True)
+        if (row["class"], guess["label"]) == tuple(EMOTIONS[:2])
+    ]
+    page = (tmp_path / "out" / "benchmark.html").read_text()
+    assert f"{EMOTIONS[0]} taken for {EMOTIONS[1]}, {len(confused)} images" in page
+    assert page.count('<div class="name">') == len(confused)
+    refused = run(*arguments, "--confusion", f"{EMOTIONS[0]}=contentmint")
+    assert "there is no class 'contentmint'" in str(refused.exception)
 
 
 @pytest.mark.parametrize(

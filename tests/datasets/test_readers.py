@@ -238,3 +238,25 @@ def test_a_file_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
         read_workbook(tmp_path / "w.xlsx")
     with pytest.raises(DatasetError, match="cannot be read"):
         read_workbook(tmp_path / "gone.xlsx")
+
+
+def test_sun_has_scores_of_half_of_the_subjects_for_each_split(tmp_path: Path) -> None:
+    made = layouts.sun(tmp_path)
+    halves = np.random.default_rng(0).uniform(size=(2, 25, 30))
+    for number, half in enumerate(halves, start=1):
+        savemat(made.root / "Data" / "Random splits" / f"subject_hrs{number}.mat", {f"subject_hrs{number}": half})
+    whole, third = load_dataset("sun", made.root), load_dataset("sun", made.root, half_subjects=3)
+    assert whole.ratings is not None
+    assert third.ratings is not None
+    (split,) = third.official_splits
+    assert split.train.tolist() == whole.official_splits[2].train.tolist()
+    assert third.ratings[split.train, 0].tolist() == halves[0, 2][split.train].tolist()
+    assert third.ratings[split.test, 0].tolist() == halves[1, 2][split.test].tolist()
+    used = {*split.train.tolist(), *split.test.tolist()}
+    assert np.isnan(third.ratings[[index for index in range(len(third)) if index not in used]]).all()
+    for number in (0, 26, True, "3"):
+        with pytest.raises(InvalidOptionError, match="a split from 1 to 25"):
+            load_dataset("sun", made.root, half_subjects=number)
+    (made.root / "Data" / "Random splits" / "subject_hrs2.mat").unlink()
+    with pytest.raises(DatasetError, match="subject_hrs2"):
+        load_dataset("sun", made.root, half_subjects=3)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import zscore
 
 from perceptmetrics.datasets import Scale
 from perceptmetrics.errors import InvalidOptionError
@@ -18,6 +19,7 @@ from perceptmetrics.finetune import recipe_to_yaml
 from perceptmetrics.finetune.results import EpochRecord, kept_epoch
 from perceptmetrics.functional.stats import bootstrap_interval
 from perceptmetrics.reports.finetune import (
+    ErrorChoice,
     confusion_panel,
     curve_panels,
     finetune_report,
@@ -28,6 +30,7 @@ from perceptmetrics.reports.finetune import (
     write_finetune_report,
 )
 from perceptmetrics.reports.finetune.tables import statistics_tables
+from perceptmetrics.reports.mistakes import check_confusion
 from tests.finetune.runs import RATES, classed, rated, run_result
 from tests.support.html_pages import HOSTILE, Tags, image_of
 
@@ -327,6 +330,55 @@ def test_the_worst_mistakes_are_the_most_confident(tmp_path):
         (4, "predicted joy (90%)", "labelled fear"),
         (3, "predicted fear (70%)", "labelled awe"),
     ]
+
+
+def test_the_images_of_a_chosen_confusion_are_shown(tmp_path):
+    dataset = classed(tmp_path)
+
+    def scores(dataset, split, number):
+        rows = np.eye(3)[dataset.classes[split.test]]
+        for place, row in ((3, (0.1, 0.7, 0.2)), (6, (0.2, 0.5, 0.3)), (9, (0.1, 0.2, 0.7)), (4, (0.9, 0.05, 0.05))):
+            rows[split.test == place] = row
+        return rows
+
+    result = run_result(tmp_path / "run", [dataset], scores=scores)
+    choice = ErrorChoice(confusion=("awe", "fear"))
+    _, kind = worst_errors(result, dataset, "classes", 8, choice)
+    assert kind.heading == "awe taken for fear: 2 images"
+    assert [(image.index, image.predicted) for image in kind.images] == [
+        (3, "predicted fear (70%)"),
+        (6, "predicted fear (50%)"),
+    ]
+    _, none = worst_errors(result, dataset, "classes", 8, ErrorChoice(confusion=("joy", "awe")))
+    assert (none.heading, none.images) == ("joy taken for awe: 0 images", ())
+    assert "joy taken for awe: 0 images" in finetune_report(result, ErrorChoice(confusion=("joy", "awe"))).decode()
+    for confusion, message in (
+        (("awe", "feer"), "no class 'feer'. Did you mean 'fear'"),
+        (("x", "joy"), "no class 'x'"),
+    ):
+        with pytest.raises(InvalidOptionError, match=message):
+            check_confusion(confusion, [dataset])
+    with pytest.raises(InvalidOptionError, match="these have ratings"):
+        check_confusion(("awe", "joy"), [rated(tmp_path)])
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_errors_can_be_ranked_by_z_scores(tmp_path, higher_is_better):
+    dataset = rated(tmp_path, scale=Scale(lower=0, upper=10, higher_is_better=higher_is_better))
+    result = run_result(tmp_path / "run", [dataset], scores=off_by({4: 0.5, 7: 0.3, 9: -0.4}), splits=1)
+    on_test = result.splits[0].data_sets[0]
+    both = [zscore(on_test.scores[:, 0]), zscore(dataset.ratings[on_test.images, 0])]
+    predicted, said = (one if higher_is_better else -one for one in both)
+    order = np.argsort(predicted - said)
+    up, down = worst_errors(result, dataset, "quality", 2, ErrorChoice(ranking="z"))
+    for kind, expected in ((up, order[:-3:-1]), (down, order[:2])):
+        assert [(image.index, image.predicted, image.truth) for image in kind.images] == [
+            (on_test.images[row], f"predicted {predicted[row]:+.2f} (z)", f"rated {said[row]:+.2f} (z)")
+            for row in expected
+        ]
+    assert "differences of z-scores" in finetune_report(result, ErrorChoice(ranking="z")).decode()
+    with pytest.raises(InvalidOptionError, match="ranking must be one of"):
+        ErrorChoice(ranking="zscore")
 
 
 def test_the_pictures_are_the_images_themselves(tmp_path):

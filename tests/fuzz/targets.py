@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import pickle
 import struct
 import tarfile
 import tempfile
@@ -267,7 +268,8 @@ class _Service:
     """A service in a thread, whose requests are handed to it without a network."""
 
     def __init__(self) -> None:
-        settings = ServiceSettings(max_pixels=_MAX_PIXELS, time_limit=5, slow_client_limit=2, allowed_hosts=())
+        limits: dict[str, Any] = {"max_pixels": _MAX_PIXELS, "time_limit": 5, "slow_client_limit": 2}
+        settings = ServiceSettings(**limits, allowed_hosts=(), flow_grpo=True)
         self._app: Any = create_app([tiny_metric()], settings)
         self._loop = asyncio.new_event_loop()
         self._stack = contextlib.AsyncExitStack()
@@ -359,6 +361,25 @@ def _requests() -> Target:
     return Target(inputs=inputs, read=service.ask, running=service.running)
 
 
+def _pickles() -> Target:
+    """Requests of Flow-GRPO's clients, damaged, or with instructions that call what they name."""
+    service = _Service()
+    image = encode(noise(9, 11), "JPEG")
+    asked = [{"images": [image], "prompts": ["a photo"], "metadata": {}}, {"images": [image] * 3, "meta_datas": [1.5]}]
+    bodies = [pickle.dumps(one, protocol) for one in asked for protocol in (3, 4, 5)]
+    calls = [b"cos\nsystem\n(S'exit 9'\ntR.", b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x06exit 9\x85R.", b"Pid\n."]
+    inserted = st.builds(
+        lambda body, call, at: body[:at] + call[:-1] + body[at:],
+        st.sampled_from(bodies),
+        st.sampled_from(calls),
+        st.integers(0, 60),
+    )
+    body = damaged(bodies) | damaged(calls) | inserted
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/octet-stream")]
+    inputs = body.map(lambda content: ("POST", "/", headers, [content]))
+    return Target(inputs=inputs, read=service.ask, running=service.running)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "images": _images,
     "archives": _archives,
@@ -367,5 +388,6 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "results": _results,
     "tables": _tables,
     "requests": _requests,
+    "pickles": _pickles,
 }
 """What is fuzzed, by name; each is made in the process that fuzzes it."""

@@ -18,6 +18,7 @@ from perceptmetrics.apps.cli.console import (
     results,
 )
 from perceptmetrics.apps.cli.options import (
+    Confusion,
     DatasetOptions,
     MetricNames,
     Output,
@@ -25,7 +26,7 @@ from perceptmetrics.apps.cli.options import (
     Seed,
     command,
 )
-from perceptmetrics.apps.cli.values import parse_dataset_options, splits_of
+from perceptmetrics.apps.cli.values import parse_confusion, parse_dataset_options, splits_of
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def benchmark(
         list[str] | None, typer.Option(help="NAME=VALUE: option of the other data set; repeat.", show_default=False)
     ] = None,
     seed: Seed = 0,
+    confusion: Confusion = None,
     output: Output = None,
     *,
     options: ScoringOptions,
@@ -102,6 +104,7 @@ def benchmark(
     from perceptmetrics.datasets import load_dataset
     from perceptmetrics.evaluation import benchmark as run_benchmark
     from perceptmetrics.reports import BENCHMARK_FORMATS, BENCHMARK_STEMS, benchmark_makers
+    from perceptmetrics.reports.mistakes import check_confusion
 
     if cross is None and (cross_root is not None or cross_option):
         raise typer.BadParameter("--cross-root and --cross-option go with --cross.")
@@ -111,6 +114,8 @@ def benchmark(
         if cross_root is None:
             raise InvalidOptionError(f"Name the folder of {cross} with --cross-root.")
         datasets.append(load_dataset(cross, cross_root, missing=missing, **parse_dataset_options(cross_option or [])))
+    confused = parse_confusion(confusion)
+    check_confusion(confused, datasets)
     datasets[0], parts, note = splits_of(datasets[0], dataset, splits, seed)
     if note:
         messages.print(printable(note), markup=False)
@@ -122,7 +127,7 @@ def benchmark(
         _print(benchmarks[-1], evaluated)
     failed = [row for done in benchmarks for row in done.predictions.failed]
     scored, used = (", ".join(one.metric_name for one in metrics), " and ".join(data.name for data in datasets))
-    makers = benchmark_makers(benchmarks, title=printable(f"{scored} on {used}"))
+    makers = benchmark_makers(benchmarks, title=printable(f"{scored} on {used}"), confusion=confused)
     return finish(output, BENCHMARK_STEMS, makers, failed)
 
 

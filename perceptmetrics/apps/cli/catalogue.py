@@ -152,8 +152,11 @@ def _spec_of(name: str, cache_dir: Path | None) -> MetricSpec:
     if name in list_metrics():
         return metric_info(name)
     from perceptmetrics.factory.folder import find_spec
+    from perceptmetrics.factory.recognise import is_weight_file, recognise
     from perceptmetrics.weights.resolve import ResolveOptions
 
+    if is_weight_file(name):
+        return recognise(name).spec
     spec, _ = find_spec(ResolveOptions(metric=name, cache_dir=cache_dir))
     return spec
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.text import Text
 
 from perceptmetrics.apps.cli.console import fail, messages, new_table, printable, results
 from perceptmetrics.apps.cli.options import (
     BackboneCheckpoint,
     CacheDir,
+    Confusion,
     command,
 )
-from perceptmetrics.apps.cli.values import parse_options_of_several, split_files
+from perceptmetrics.apps.cli.values import parse_confusion, parse_options_of_several, split_files
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ def finetune(
             show_default=False,
         ),
     ] = None,
+    confusion: Confusion = None,
+    rank_errors: Annotated[
+        Literal["fitted", "z"],
+        typer.Option(help="Report: rank the worst errors after the fitted curve, or by differences of z-scores."),
+    ] = "fitted",
     device: Annotated[str, typer.Option(help="'auto' (a GPU if there is one), 'cpu', 'cuda' or 'mps'.")] = "auto",
     backbone_checkpoint: BackboneCheckpoint = None,
     cache_dir: CacheDir = None,
@@ -110,15 +115,16 @@ def finetune(
 
     - `perceptmetrics finetune lite_quality --dataset csv --root my_photos --option columns=mos -o runs/mine`
     """
-    from perceptmetrics.apps.cli.finetune_plan import print_plan
+    from perceptmetrics.apps.cli.finetune_plan import print_plan, print_recipes
     from perceptmetrics.datasets import load_dataset, with_split_file
     from perceptmetrics.finetune import finetune as run_finetune
     from perceptmetrics.finetune import load_recipe
     from perceptmetrics.finetune.specs import with_size
-    from perceptmetrics.reports.finetune import check_plot_formats, write_finetune_report
+    from perceptmetrics.reports.finetune import ErrorChoice, check_plot_formats, write_finetune_report
+    from perceptmetrics.reports.mistakes import check_confusion
 
     if list_recipes:
-        _print_recipes()
+        print_recipes()
         return
     if recipe is None:
         fail("Name a recipe (perceptmetrics finetune --list shows them), or a YAML file.")
@@ -133,6 +139,8 @@ def finetune(
     datasets = [with_split_file(one, lists[one.name]) if one.name in lists else one for one in datasets]
     if lists:  # all of their splits, unless --set says otherwise
         chosen = _with_all_splits(chosen, datasets, settings or [])
+    errors = ErrorChoice(ranking=rank_errors, confusion=parse_confusion(confusion))
+    check_confusion(errors.confusion, datasets)
     first = os.environ.get("RANK", "0") == "0"
     if first:
         print_plan(chosen, datasets, dry_run=dry_run)
@@ -156,21 +164,8 @@ def finetune(
         fail("Interrupted. Continue the run with --resume.", status=130)
     if first:
         _print_result(result, datasets)
-        page, *_ = write_finetune_report(result, plots=plots or [])
+        page, *_ = write_finetune_report(result, plots=plots or [], errors=errors)
         results.print(f"report: {printable(str(page))}", highlight=False, soft_wrap=True)
-
-
-def _print_recipes() -> None:
-    """Print the recipes that the package contains, in groups."""
-    from perceptmetrics.finetune import recipe_groups
-
-    table = new_table(("recipe", "trains", "what it is"), whole=("recipe", "trains"))
-    for title, recipes in recipe_groups().items():
-        table.add_row()
-        table.add_row(Text(title, style="bold"))
-        for recipe in recipes:
-            table.add_row(recipe.name, recipe.train, recipe.summary)
-    results.print(table)
 
 
 def _data_setting(recipe: str, names: Sequence[str]) -> str:

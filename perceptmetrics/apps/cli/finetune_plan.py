@@ -1,11 +1,13 @@
-"""Print the plan of a training."""
+"""Print the recipes, and the plan of a training."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from perceptmetrics.apps.cli.console import messages, printable
+from rich.text import Text
+
+from perceptmetrics.apps.cli.console import messages, new_table, printable, results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +15,20 @@ if TYPE_CHECKING:
     from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune import Plan, Recipe
 
-__all__ = ["print_plan"]
+__all__ = ["print_plan", "print_recipes"]
+
+
+def print_recipes() -> None:
+    """Print the recipes that the package contains, in groups."""
+    from perceptmetrics.finetune import recipe_groups
+
+    table = new_table(("recipe", "trains", "what it is"), whole=("recipe", "trains"))
+    for title, recipes in recipe_groups().items():
+        table.add_row()
+        table.add_row(Text(title, style="bold"))
+        for recipe in recipes:
+            table.add_row(recipe.name, recipe.train, recipe.summary)
+    results.print(table)
 
 
 def print_plan(recipe: Recipe, datasets: Sequence[LabelledImages], *, dry_run: bool) -> None:

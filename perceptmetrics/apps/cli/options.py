@@ -29,6 +29,7 @@ __all__ = [
     "CacheDir",
     "CheckedCommand",
     "Checkpoint",
+    "Confusion",
     "DatasetOptions",
     "Device",
     "EmbeddingOptions",
@@ -84,6 +85,14 @@ DatasetOptions = Annotated[
     list[str] | None,
     typer.Option(
         help="NAME=VALUE: option of the data set, such as columns=mos; repeat for more, or for a list of values.",
+        show_default=False,
+    ),
+]
+Confusion = Annotated[
+    str | None,
+    typer.Option(
+        help="TRUE=PREDICTED, such as awe=contentment: the page also shows images of one class that are taken for "
+        "another.",
         show_default=False,
     ),
 ]

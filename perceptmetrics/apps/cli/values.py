@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from perceptmetrics.datasets import LabelledImages, Split
 
-__all__ = ["parse_dataset_options", "parse_options_of_several", "parse_prompts", "split_files", "splits_of"]
+__all__ = [
+    "parse_confusion",
+    "parse_dataset_options",
+    "parse_options_of_several",
+    "parse_prompts",
+    "split_files",
+    "splits_of",
+]
 
 
 def parse_prompts(text: str) -> list[str | tuple[str, str]]:
@@ -67,6 +74,20 @@ def parse_options_of_several(options: Sequence[str], datasets: Sequence[str]) ->
         for name in [owner] if dot else datasets:
             of_each[name].append(option.removeprefix(f"{owner}.") if dot else option)
     return {name: parse_dataset_options(own) for name, own in of_each.items()}
+
+
+def parse_confusion(stated: str | None) -> tuple[str, str] | None:
+    """Parse `TRUE=PREDICTED`, two classes.
+
+    Raises:
+        InvalidOptionError: It has another form.
+    """
+    if stated is None:
+        return None
+    true, equals, predicted = (part.strip() for part in stated.partition("="))
+    if not (true and equals and predicted):
+        raise InvalidOptionError(f"Expected --confusion TRUE=PREDICTED, such as awe=contentment, got {stated!r}.")
+    return true, predicted
 
 
 def split_files(stated: Sequence[str], datasets: Sequence[str]) -> dict[str, Path]:

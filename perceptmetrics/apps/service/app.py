@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-from perceptmetrics._util.text import printable
 from perceptmetrics._util.version import __version__
 from perceptmetrics.apps.connections import ConnectionLimits
 from perceptmetrics.apps.server import run_server
-from perceptmetrics.apps.service.documents import ImageScores, MetricCard, Problem, ScoreAnswer, State, card_of
 from perceptmetrics.apps.service.guard import Guard
+from perceptmetrics.apps.service.handlers import Handlers
 from perceptmetrics.apps.service.hosts import HostCheck, is_loopback
-from perceptmetrics.apps.service.problems import Refused, answer_problems
-from perceptmetrics.apps.service.queue import Scores, ScoringQueue
+from perceptmetrics.apps.service.problems import answer_problems
 from perceptmetrics.apps.service.settings import ServiceSettings
-from perceptmetrics.apps.service.uploads import Admission, area_of, decode, image_refused
-from perceptmetrics.errors import InvalidImageError, MissingExtraError
-from perceptmetrics.models.metric_base import common_decoding
+from perceptmetrics.apps.service.token import TokenCheck
+from perceptmetrics.errors import MissingExtraError
 from perceptmetrics.reports.pages import render_page
 
 try:
-    from anyio import CapacityLimiter, to_thread
-    from fastapi import FastAPI, File, Form, UploadFile
+    from anyio import to_thread
+    from fastapi import FastAPI
     from fastapi.responses import HTMLResponse
 except ImportError as error:
     raise MissingExtraError("The HTTP service", "serve") from error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
-    from concurrent.futures import Future
 
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["create_app", "serve"]
 
-_PROBLEMS = {
-    400: "The body is not a form, or the Host is not a name of the service.",
-    403: "A page of another site sent the request.",
-    408: "The request arrived too slowly.",
-    413: "The request or one of its images is too large.",
-    422: "An image cannot be decoded or scored, or the service does not offer a metric.",
-    503: "The service is busy; try again after `Retry-After` seconds.",
-}
-_NAME_LENGTH = 120
 _STOP_SECONDS = 5
 
 
@@ -60,7 +46,8 @@ def create_app(metrics: Sequence[Metric], settings: ServiceSettings | None = Non
         An ASGI application. Its lifespan starts and stops the scoring thread.
 
     Raises:
-        InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices.
+        InvalidOptionError: There is no metric, a name occurs twice, the metrics are on several devices, or one that is
+            to give rewards has several scores.
 
     Example:
         >>> import perceptmetrics
@@ -69,7 +56,7 @@ def create_app(metrics: Sequence[Metric], settings: ServiceSettings | None = Non
         ['/health', '/metrics', '/ready', '/score']
     """
     settings = settings or ServiceSettings()
-    service = _Service(metrics, settings)
+    service = Handlers(metrics, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,9 +75,13 @@ def create_app(metrics: Sequence[Metric], settings: ServiceSettings | None = Non
         lifespan=lifespan,
     )
     app.add_middleware(Guard, settings=settings)
+    if settings.token is not None:
+        app.add_middleware(TokenCheck, token=settings.token)
     app.add_middleware(HostCheck, allowed=settings.allowed_hosts)
     answer_problems(app)
     service.add_routes(app)
+    if settings.flow_grpo:
+        service.add_rewards(app)
     page = render_page("service.html", title="perceptmetrics", cards=service.cards, settings=settings).decode()
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False, response_class=HTMLResponse)
@@ -113,8 +104,8 @@ def serve(
     Args:
         metrics: The metrics; the first is the default.
         settings: Limits.
-        host: Address to listen on. The default accepts connections from this machine only. There is no encryption and
-            no authentication, so put a proxy that provides them in front before you open any other address.
+        host: Address to listen on. The default accepts connections from this machine only. There is no encryption, so
+            put a proxy that provides it in front before you open any other address, and ask for a token.
         port: Port to listen on; 0 for any free port.
         on_listening: Called with the URL of the service once it listens.
 
@@ -132,110 +123,3 @@ def serve(
         limits=limits,
         on_listening=on_listening,
     )
-
-
-class _Service:
-    """The scoring queue and the handlers of the routes."""
-
-    def __init__(self, metrics: Sequence[Metric], settings: ServiceSettings) -> None:
-        self.settings = settings
-        self.queue = ScoringQueue(
-            metrics,
-            batch_size=settings.batch_size,
-            batch_pixels=settings.batch_pixels,
-            max_wait=settings.max_wait,
-        )
-        self.cards = [card_of(metric.spec) for metric in metrics]
-        self._decoding = common_decoding(metrics)
-        self._decoders = CapacityLimiter(settings.workers)
-        self._admission = Admission(settings.max_waiting_images, settings.max_waiting_pixels)
-
-    def add_routes(self, app: FastAPI) -> None:
-        """Register the methods below as handlers."""
-        problems: dict[int | str, dict[str, Any]] = {
-            status: {"model": Problem, "description": text} for status, text in _PROBLEMS.items()
-        }
-        for path, summary, statuses, answer in (
-            ("/health", "Is the process alive?", (400,), self.health),
-            ("/ready", "Are the models warm?", (400, 503), self.ready),
-            ("/metrics", "List the metrics: range, direction, labels, card", (400,), self.list_cards),
-        ):
-            # The first route answers, the second only describes: HEAD would be a second operation of the same name.
-            app.api_route(path, methods=["GET", "HEAD"], include_in_schema=False)(answer)
-            app.get(path, summary=summary, responses={status: problems[status] for status in statuses})(answer)
-        app.post("/score", summary="Score images", responses=problems)(self.score)
-
-    async def health(self) -> State:
-        return State(status="ok")
-
-    async def ready(self) -> State:
-        if not self.queue.is_warm:
-            raise Refused(
-                503,
-                expected="models that are warm",
-                got="models that are still warming up",
-                fix="Ask again shortly.",
-                retry_after=1,
-            )
-        return State(status="ready")
-
-    async def list_cards(self) -> list[MetricCard]:
-        return self.cards
-
-    async def score(
-        self,
-        images: Annotated[list[UploadFile], File(description="One or more images.", min_length=1)],
-        metrics: Annotated[
-            list[str] | None, Form(description="Metrics to score with, see /metrics. Default: the first.")
-        ] = None,
-    ) -> ScoreAnswer:
-        """Score all images of a request, or none of them."""
-        chosen = self._chosen(metrics)
-        if len(images) > self.settings.max_images:
-            raise Refused(
-                413,
-                expected=f"at most {self.settings.max_images} images per request",
-                got=f"{len(images)}",
-                fix="Send several requests.",
-            )
-        names = [_name(upload, index) for index, upload in enumerate(images)]
-        areas = [
-            await to_thread.run_sync(area_of, upload.file, name, self.settings.max_pixels, limiter=self._decoders)
-            for upload, name in zip(images, names, strict=True)
-        ]
-        with self._admission.admit(areas):
-            rows = await self._rows(images, names, chosen)
-        return ScoreAnswer(images=[ImageScores(name=name, scores=row) for name, row in zip(names, rows, strict=True)])
-
-    def _chosen(self, metrics: Sequence[str] | None) -> list[str]:
-        for name in metrics or ():
-            if name not in self.queue.names:
-                raise Refused(
-                    422,
-                    expected=f"metrics from {', '.join(self.queue.names)}",
-                    got=printable(name)[:_NAME_LENGTH],
-                    fix="GET /metrics describes them.",
-                )
-        return list(metrics or self.queue.names[:1])
-
-    async def _rows(self, images: Sequence[UploadFile], names: Sequence[str], chosen: Sequence[str]) -> list[Scores]:
-        """Decode and score; each image is scored while the next one is decoded."""
-        futures: list[Future[Scores]] = []
-        rows = []
-        try:
-            for upload, name in zip(images, names, strict=True):
-                pixels = await to_thread.run_sync(decode, upload.file, name, self._decoding, limiter=self._decoders)
-                futures.append(self.queue.submit(pixels, chosen))
-            for future, name in zip(futures, names, strict=True):
-                try:
-                    rows.append(await asyncio.wrap_future(future))
-                except InvalidImageError as error:
-                    raise image_refused(name, error) from error
-        finally:
-            for future in futures:  # useless once one has failed, or once nobody waits for them
-                future.cancel()
-        return rows
-
-
-def _name(upload: UploadFile, index: int) -> str:
-    return printable(upload.filename or f"image {index}")[:_NAME_LENGTH]

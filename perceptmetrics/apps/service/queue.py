@@ -33,12 +33,14 @@ Scores: TypeAlias = "dict[str, float | dict[str, float]]"
 
 _SUITES = 32
 _WARM_UP_SIDE = 64
+_WARM_UP_PROMPT = "grey"
 
 
 @dataclass(eq=False)
 class _Job:
     pixels: Tensor
     names: tuple[str, ...]
+    prompt: str
     answer: Future[Scores]
 
     def release_if_cancelled(self, answer: Future[Scores]) -> None:
@@ -58,6 +60,7 @@ class ScoringQueue:
 
     Attributes:
         names: Names of the metrics, in order.
+        prompted: Those of them that compare each image with its prompt.
 
     Raises:
         InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices.
@@ -73,6 +76,7 @@ class ScoringQueue:
     ) -> None:
         suite = MetricSuite(metrics)
         self.names = tuple(metric.metric_name for metric in metrics)
+        self.prompted = frozenset(metric.metric_name for metric in metrics if metric.reads_prompts)
         self._metrics = {metric.metric_name: metric for metric in metrics}
         self._batch_size = batch_size or (1 if suite.device.type == "cpu" else 8)
         self._batch_pixels = batch_pixels
@@ -93,16 +97,17 @@ class ScoringQueue:
         """Start the thread, which warms up the models first."""
         self._thread.start()
 
-    def submit(self, pixels: Tensor, names: Sequence[str]) -> Future[Scores]:
+    def submit(self, pixels: Tensor, names: Sequence[str], prompt: str = "") -> Future[Scores]:
         """Submit an image.
 
         Args:
             pixels: Shape (3, H, W), as `images.load.load_pixels` returns it.
             names: Metrics to score with.
+            prompt: Its prompt, for metrics that compare them.
 
         Returns:
-            A future of the scores; its exception is an `InvalidImageError` if a metric refuses the image. Cancel it
-            when nobody waits for it any more.
+            A future of the scores; its exception is an `InvalidImageError` if a metric refuses the image, and an
+            `InvalidOptionError` if it refuses the prompt. Cancel it when nobody waits for it any more.
 
         Raises:
             InvalidOptionError: The queue does not have one of the metrics, or it is closed.
@@ -111,7 +116,7 @@ class ScoringQueue:
         if unknown or not names:
             raise InvalidOptionError(f"Expected some of the metrics {', '.join(self.names)}, got {list(names)}.")
         chosen = tuple(name for name in self.names if name in names)
-        job = _Job(pixels, chosen, Future())
+        job = _Job(pixels, chosen, prompt, Future())
         job.answer.add_done_callback(job.release_if_cancelled)
         with self._closing:
             if self._closed:
@@ -142,7 +147,7 @@ class ScoringQueue:
 
     def _warm_up(self) -> None:
         grey = torch.full((3, _WARM_UP_SIDE, _WARM_UP_SIDE), 0.5)
-        job = _Job(grey, self.names, Future())
+        job = _Job(grey, self.names, _WARM_UP_PROMPT, Future())
         self._score(self.names, [job])
         self._warm.set()
 
@@ -164,16 +169,22 @@ class ScoringQueue:
     def _score(self, names: tuple[str, ...], jobs: list[_Job]) -> None:
         numbered = enumerate(job.pixels for job in jobs)
         for batch in batches_by_size(numbered, batch_size=self._batch_size, max_pixels=self._batch_pixels):
-            answers = [jobs[index].answer for index in batch.indices]
-            try:
-                suite = self._suite(names)
-                scored = _rows(suite.to_output(suite.score_batch(batch.images)), self._metrics)
-            except Exception as error:  # noqa: BLE001 - passed to these requests; the others go on
-                for answer in answers:
-                    answer.set_exception(error)
+            self._answer(names, [jobs[index] for index in batch.indices], batch.images)
+
+    def _answer(self, names: tuple[str, ...], jobs: list[_Job], images: Tensor) -> None:
+        try:
+            suite = self._suite(names)
+            prompts = [job.prompt for job in jobs] if suite.reads_prompts else None
+            scored = _rows(suite.to_output(suite.score_batch(images, prompts)), self._metrics)
+        except Exception as error:  # noqa: BLE001 - passed to the request; the others go on
+            if len(jobs) == 1:
+                jobs[0].answer.set_exception(error)
             else:
-                for answer, scores in zip(answers, scored, strict=True):
-                    answer.set_result(scores)
+                for job, image in zip(jobs, images, strict=True):  # so that one prompt does not fail other requests
+                    self._answer(names, [job], image[None])
+        else:
+            for job, scores in zip(jobs, scored, strict=True):
+                job.answer.set_result(scores)
 
     def _suite(self, names: tuple[str, ...]) -> MetricSuite:
         if names not in self._suites:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -32,6 +32,8 @@ class ServiceSettings:
             `*.example.org` stands for all names below example.org, `*` for any name. None checks nothing, except that
             `serve` allows no further names where it listens on a loopback address: a page elsewhere whose name is made
             to point at this machine (DNS rebinding) gets no answer.
+        token: What the header `Authorization: Bearer TOKEN` of every request must state; None for no token.
+        flow_grpo: Whether `POST /` answers the clients of Flow-GRPO's reward servers, see `service.flow_grpo`.
         batch_size: Maximum number of images (of equal size) per batch; None for 1 on the CPU, where larger batches are
             no faster, and 8 elsewhere. With 1, a score equals that of `metric.score` to the last bit, whatever other
             requests there are; larger batches may round the seventh digit differently.
@@ -55,6 +57,8 @@ class ServiceSettings:
     slow_client_limit: float = 10.0
     min_rate: int = 10_000
     allowed_hosts: tuple[str, ...] | None = None
+    token: str | None = field(default=None, repr=False)
+    flow_grpo: bool = False
     batch_size: int | None = None
     batch_pixels: int = 4_000_000
     max_wait: float = 0.005
@@ -62,7 +66,8 @@ class ServiceSettings:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "allowed_hosts" and value is not None and not (value > 0 or (name == "max_wait" and value == 0)):
+            is_limit = name not in ("allowed_hosts", "token", "flow_grpo") and value is not None
+            if is_limit and not (value > 0 or (name == "max_wait" and value == 0)):
                 raise InvalidOptionError(f"{name} must be positive, got {value}.")
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and self.max_pixels > limit:
@@ -75,5 +80,7 @@ class ServiceSettings:
                 f"max_images ({self.max_images}) must be at most max_waiting_images ({self.max_waiting_images}), or a "
                 "full request could never be accepted."
             )
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip()):
+            raise InvalidOptionError("token must be printable ASCII characters, and not empty.")
         for name in self.allowed_hosts or ():
             check_host_pattern(name)

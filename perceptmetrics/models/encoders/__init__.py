@@ -15,6 +15,7 @@ from perceptmetrics.models.encoders.build import (
     feature_size_of,
     load_image_encoder,
     read_encoder_weights,
+    text_channels_of,
 )
 from perceptmetrics.models.encoders.build_clip import ClipBuilder
 from perceptmetrics.models.encoders.build_timm import TimmBuilder, is_any_size_convolutional
@@ -52,4 +53,5 @@ __all__ = [
     "load_image_encoder",
     "read_encoder_weights",
     "register_encoder",
+    "text_channels_of",
 ]

@@ -224,6 +224,10 @@ class EncoderBuilder(ABC, Generic[S]):
         """Name inside the library's own network of a tensor of the encoder."""
         return name
 
+    def text_channels(self, spec: S) -> int | None:
+        """Channels of a token's embedding in the text encoder that belongs to the encoder; None where there is none."""
+        return None
+
     def read_with_text(self, path: Path, spec: S) -> tuple[Mapping[str, Tensor], TextEncoder]:
         """Read a CLIP: what `read` returns, and the text encoder with its weights.
 

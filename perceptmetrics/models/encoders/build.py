@@ -31,6 +31,7 @@ __all__ = [
     "feature_size_of",
     "load_image_encoder",
     "read_encoder_weights",
+    "text_channels_of",
 ]
 
 
@@ -164,6 +165,11 @@ def load_image_encoder(spec: EncoderSpec, file: Path | None, seed: int = 0, plac
 def feature_size_of(spec: EncoderSpec) -> int:
     """Length of an encoder's feature vectors. It is built, but without memory for its weights."""
     return _wrapped(builder_of(spec).empty_network(spec), spec, AS_IT_IS).feature_size
+
+
+def text_channels_of(spec: EncoderSpec) -> int | None:
+    """Channels of the text encoder that belongs to an encoder; None where there is none."""
+    return builder_of(spec).text_channels(spec)
 
 
 def encoder_shapes(spec: EncoderSpec) -> dict[str, tuple[int, ...]]:

@@ -77,6 +77,10 @@ class ClipBuilder(EncoderBuilder[ClipEncoderSpec]):
                 name = name.removesuffix(ours) + ours.replace("in_proj.", "in_proj_")
         return name.removeprefix(IMAGE_ENCODER)
 
+    def text_channels(self, spec: ClipEncoderSpec) -> int:
+        """As open_clip's configuration states."""
+        return int(_clip_config(spec)["text_cfg"]["width"])
+
     def read_with_text(self, path: Path, spec: ClipEncoderSpec) -> tuple[Mapping[str, Tensor], TextEncoder]:
         """The image encoder's tensors and the text encoder, from one reading of the file."""
         model = _empty_clip(spec)

@@ -18,7 +18,7 @@ from perceptmetrics.models.heads.prompt_options import pool_options, prompt_opti
 from perceptmetrics.models.prompt_learner import context_of_each, random_context
 from perceptmetrics.models.text_features import TextFeatures
 from perceptmetrics.spec import AntonymHeadSpec
-from perceptmetrics.weights.layouts import read_prompts
+from perceptmetrics.weights.layouts import prompt_signatures, read_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.encoders import TextEncoder
     from perceptmetrics.models.metric_options import MetricOption
     from perceptmetrics.spec import ContextSpec, MetricSpec
-    from perceptmetrics.weights.layouts import TrainedWeights
+    from perceptmetrics.weights.layouts import FileSignature, TrainedWeights
 
 __all__ = ["AntonymHead"]
 
@@ -82,6 +82,13 @@ class AntonymHead(Head):
     def read_published(cls, path: Path, spec: AntonymHeadSpec) -> TrainedWeights:
         """Read learned prompts, see `weights.layouts.prompts`."""
         return read_prompts(path)
+
+    @classmethod
+    def published_files(cls, spec: AntonymHeadSpec, channels: int | None) -> list[FileSignature]:
+        """Learned prompts, see `weights.layouts.prompts`."""
+        if spec.context is None or channels is None:
+            return []
+        return prompt_signatures(spec.context.length, len(spec.pairs), channels)
 
     @classmethod
     def options(cls, metric: MetricSpec) -> tuple[MetricOption, ...]:

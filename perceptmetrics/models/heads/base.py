@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.metric_options import MetricOption
     from perceptmetrics.models.text_features import TextFeatures
     from perceptmetrics.spec import MetricSpec
-    from perceptmetrics.weights.layouts import TrainedWeights
+    from perceptmetrics.weights.layouts import FileSignature, TrainedWeights
 
 __all__ = ["Head", "HeadMaterial", "register_head"]
 
@@ -154,6 +154,16 @@ class Head(nn.Module, ABC):
     def read_published(cls, path: Path, spec: Any) -> TrainedWeights | None:
         """Read a trained file in a foreign layout of this kind of head; None for this package's own layout."""
         return None
+
+    @classmethod
+    def published_files(cls, spec: Any, channels: int | None) -> list[FileSignature]:
+        """What files that `read_published` reads look like; none where there are no foreign layouts.
+
+        Args:
+            spec: The head's specification.
+            channels: Channels of the text encoder that belongs to the encoder; None where there is none.
+        """
+        return []
 
     @classmethod
     def options(cls, metric: MetricSpec) -> tuple[MetricOption, ...]:

@@ -14,7 +14,7 @@ from perceptmetrics.functional.score import antonym_probability
 from perceptmetrics.models.heads.base import Head, HeadMaterial, register_head
 from perceptmetrics.models.metric_options import MetricOption
 from perceptmetrics.spec import FeaturePairsHeadSpec
-from perceptmetrics.weights.layouts import IMAGE_ENCODER, TrainedWeights, load_strictly
+from perceptmetrics.weights.layouts import IMAGE_ENCODER, FileSignature, TrainedWeights, load_strictly
 from perceptmetrics.weights.tensor_files import read_tensors
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ class FeaturePairsHead(Head):
     def trained_shapes(cls, spec: FeaturePairsHeadSpec) -> dict[str, tuple[int, ...]]:
         """The features."""
         return {"features": (2 * spec.pairs, spec.width)}
+
+    @classmethod
+    def published_files(cls, spec: FeaturePairsHeadSpec, channels: int | None) -> list[FileSignature]:
+        """The file of QualiCLIP."""
+        shapes = {_PUBLISHED: (2 * spec.pairs, spec.width)}
+        return [FileSignature(what="features of prompts with their CLIP", shapes=shapes, others=(_CLIP,))]
 
     @classmethod
     def read_published(cls, path: Path, spec: FeaturePairsHeadSpec) -> TrainedWeights | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from perceptmetrics.functional.score import signed_log
 from perceptmetrics.models.heads.base import Head, HeadMaterial, register_head
 from perceptmetrics.spec import MlpHeadSpec
-from perceptmetrics.weights.layouts import TrainedWeights, check_shapes, load_strictly
+from perceptmetrics.weights.layouts import FileSignature, TrainedWeights, check_shapes, load_strictly
 from perceptmetrics.weights.tensor_files import read_tensors
 
 if TYPE_CHECKING:
@@ -80,6 +80,21 @@ class MlpHead(Head):
         return _in_own_layout(tensors, spec, spec.layout, str(path))
 
     @classmethod
+    def published_files(cls, spec: MlpHeadSpec, channels: int | None) -> list[FileSignature]:
+        """The layout, for a head that has one."""
+        if spec.layout is None:
+            return []
+        names, shapes = _published_names(spec, spec.layout), cls.trained_shapes(spec)
+        prefix = spec.layout.encoder_prefix
+        return [
+            FileSignature(
+                what="a head with its encoder" if prefix else "a head",
+                shapes={names[own]: shape for own, shape in shapes.items() if own in names},
+                others=(prefix,) if prefix else (),
+            )
+        ]
+
+    @classmethod
     def trained_shapes(cls, spec: MlpHeadSpec) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the state."""
         with torch.device("meta"):
@@ -135,13 +150,18 @@ def _collapsed(layers: list[nn.Linear]) -> tuple[Tensor, Tensor]:
     return weight.to(layers[0].weight), bias.to(layers[0].weight)
 
 
-def _in_own_layout(tensors: Mapping[str, Tensor], spec: MlpHeadSpec, layout: HeadLayout, origin: str) -> TrainedWeights:
-    """The head, and the encoder that may lie beside it, under this package's names."""
+def _published_names(spec: MlpHeadSpec, layout: HeadLayout) -> dict[str, str]:
+    """Names in a published file by this package's own."""
     own = list(MlpHead.trained_shapes(spec))
-    published = {
+    return {
         **dict(zip((name for name in own if name.endswith("weight")), layout.weights, strict=True)),
         **dict(zip((name for name in own if name.endswith("bias")), layout.biases, strict=True)),
     }
+
+
+def _in_own_layout(tensors: Mapping[str, Tensor], spec: MlpHeadSpec, layout: HeadLayout, origin: str) -> TrainedWeights:
+    """The head, and the encoder that may lie beside it, under this package's names."""
+    published = _published_names(spec, layout)
     given = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     head = {name: given.pop(theirs) for name, theirs in published.items() if theirs in given}
     head = {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in head.items()}

@@ -5,7 +5,7 @@ Needs the extra `finetune`.
 
 from __future__ import annotations
 
-from perceptmetrics.reports.finetune.errors import ErrorImage, WorstErrors, worst_errors
+from perceptmetrics.reports.finetune.errors import ErrorChoice, ErrorImage, WorstErrors, worst_errors
 from perceptmetrics.reports.finetune.files import check_plot_formats, run_plots, write_finetune_report
 from perceptmetrics.reports.finetune.page import finetune_report
 from perceptmetrics.reports.finetune.panels import (
@@ -16,6 +16,7 @@ from perceptmetrics.reports.finetune.panels import (
 )
 
 __all__ = [
+    "ErrorChoice",
     "ErrorImage",
     "WorstErrors",
     "check_plot_formats",

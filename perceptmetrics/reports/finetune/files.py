@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics._util.atomic import write_whole
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.reports.finetune.errors import gallery_sections
+from perceptmetrics.reports.finetune.errors import USUAL, ErrorChoice, gallery_sections
 from perceptmetrics.reports.finetune.page import finetune_report
 from perceptmetrics.reports.finetune.panels import confusion_panel, curve_panels, histogram_panel, scatter_panel
 from perceptmetrics.reports.plots import (
@@ -47,12 +47,13 @@ def check_plot_formats(formats: Sequence[str]) -> None:
         raise InvalidOptionError(f"Plots can be written as {', '.join(PLOT_FORMATS)}, got {unknown[0]!r}.")
 
 
-def write_finetune_report(result: RunResult, *, plots: Sequence[str] = ()) -> list[Path]:
+def write_finetune_report(result: RunResult, *, plots: Sequence[str] = (), errors: ErrorChoice = USUAL) -> list[Path]:
     """Write `report.html` into the folder of a run, and its plots into `plots/`.
 
     Args:
         result: The result of `finetune`.
         plots: Formats of the plots: any of `"png"`, `"svg"` and `"pdf"`; empty for the page only.
+        errors: Which errors are shown.
 
     Returns:
         The written files, the page first.
@@ -66,8 +67,8 @@ def write_finetune_report(result: RunResult, *, plots: Sequence[str] = ()) -> li
     """
     check_plot_formats(plots)
     files = [result.folder / REPORT_FILE]
-    write_whole(files[0], finetune_report(result))
-    for name, draw in run_plots(result).items() if plots else ():
+    write_whole(files[0], finetune_report(result, errors))
+    for name, draw in run_plots(result, errors).items() if plots else ():
         figure = draw()
         for suffix in plots:
             files.append(result.folder / PLOT_FOLDER / f"{name}.{suffix}")
@@ -75,7 +76,7 @@ def write_finetune_report(result: RunResult, *, plots: Sequence[str] = ()) -> li
     return files
 
 
-def run_plots(result: RunResult) -> dict[str, Callable[[], Figure]]:
+def run_plots(result: RunResult, errors: ErrorChoice = USUAL) -> dict[str, Callable[[], Figure]]:
     """Functions that draw the plots of a run, by file name without suffix."""
     plots: dict[str, Callable[[], Figure]] = {
         _filename("curves", stage): partial(draw_curves, panels)
@@ -83,11 +84,11 @@ def run_plots(result: RunResult) -> dict[str, Callable[[], Figure]]:
         if panels
     }
     for dataset in result.datasets:
-        plots.update(_plots_on(result, dataset))
+        plots.update(_plots_on(result, dataset, errors))
     return plots
 
 
-def _plots_on(result: RunResult, dataset: LabelledImages) -> dict[str, Callable[[], Figure]]:
+def _plots_on(result: RunResult, dataset: LabelledImages, errors: ErrorChoice) -> dict[str, Callable[[], Figure]]:
     plots: dict[str, Callable[[], Figure]] = {}
     if dataset.classes is not None:
         plots[_filename("confusion", dataset.name)] = partial(draw_confusion, [confusion_panel(result, dataset)])
@@ -98,7 +99,7 @@ def _plots_on(result: RunResult, dataset: LabelledImages) -> dict[str, Callable[
             plots[_filename("scatter", dataset.name)] = partial(draw_scatter, scatter)
         if histograms:
             plots[_filename("histogram", dataset.name)] = partial(draw_histograms, histograms)
-    worst = gallery_sections(result, dataset)
+    worst = gallery_sections(result, dataset, errors)
     if worst:
         title = f"{dataset.name}: worst errors"
         plots[_filename("worst", dataset.name)] = partial(draw_gallery, worst, title, columns=4)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from perceptmetrics.evaluation import RatingStatistics
 from perceptmetrics.finetune import recipe_to_yaml
 from perceptmetrics.finetune.data import split_notes
-from perceptmetrics.reports.finetune.errors import WORST, small_image, worst_errors
+from perceptmetrics.reports.finetune.errors import USUAL, WORST, ErrorChoice, worst_errors
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,
     curve_panels,
@@ -17,6 +17,7 @@ from perceptmetrics.reports.finetune.panels import (
     selection_name,
 )
 from perceptmetrics.reports.finetune.tables import count_rows, label_keys, split_table, statistics_tables, training_time
+from perceptmetrics.reports.mistakes import small_image
 from perceptmetrics.reports.pages import jpeg_uri, png_uri, render_page
 from perceptmetrics.reports.plots import draw_confusion, draw_curves, draw_histograms, draw_scatter, figure_bytes
 
@@ -35,11 +36,12 @@ __all__ = ["finetune_report"]
 _STAGES = {"main": "Training", "head_first": "Heads first, with the encoder frozen"}
 
 
-def finetune_report(result: RunResult) -> bytes:
+def finetune_report(result: RunResult, errors: ErrorChoice = USUAL) -> bytes:
     """Render a self-contained page: statistics, plots, worst errors, training curves, data, recipe, environment.
 
     Args:
         result: The result of `finetune`.
+        errors: Which errors are shown.
 
     Returns:
         HTML in UTF-8.
@@ -52,7 +54,7 @@ def finetune_report(result: RunResult) -> bytes:
         time=training_time(result),
         metrics={name: folder.as_posix() for name, folder in result.metrics.items()},
         tables=statistics_tables(result),
-        sections=[_section(result, one, label) for one in result.datasets for label in label_keys(one)],
+        sections=[_section(result, one, label, errors) for one in result.datasets for label in label_keys(one)],
         stages=_stages(result),
         rated=any(dataset.ratings is not None for dataset in result.datasets),
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
@@ -69,7 +71,7 @@ def finetune_report(result: RunResult) -> bytes:
     )
 
 
-def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str, object]:
+def _section(result: RunResult, dataset: LabelledImages, label: str, choice: ErrorChoice) -> dict[str, object]:
     """The section of a rating of a data set, or of its classes."""
     found = results_on(result, dataset)[0].statistics[label]
     curve = found.curve4 if isinstance(found, RatingStatistics) else None
@@ -78,10 +80,11 @@ def _section(result: RunResult, dataset: LabelledImages, label: str) -> dict[str
         "plots": list(_plots(result, dataset, label)),
         "note": f"No logistic curve: {curve.fallback}." if curve is not None and curve.fallback else "",
         "classes": dataset.classes is not None,
+        "in_z_scores": choice.ranking == "z",
         "in_groups": dataset.ranks_within_groups,
         "errors": [
             {"heading": kind.heading, "images": [_error(dataset, image) for image in kind.images]}
-            for kind in worst_errors(result, dataset, label, WORST)
+            for kind in worst_errors(result, dataset, label, WORST, choice)
         ],
     }
 

@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.weights.layouts.strict import some
+from perceptmetrics.weights.layouts.strict import some, without_counters
 from perceptmetrics.weights.tensor_files import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["IMAGE_ENCODER", "read_clip", "read_image_encoder", "weight_file"]
+    from perceptmetrics.weights.layouts.signature import Shapes
+
+__all__ = ["IMAGE_ENCODER", "clip_shapes", "read_clip", "read_image_encoder", "weight_file"]
 
 IMAGE_ENCODER = "visual."
 _OPENAI_CONSTANTS = ("input_resolution", "context_length", "vocab_size")
@@ -109,9 +111,30 @@ def weight_file(path: Path) -> Path:
     return files[0]
 
 
+def clip_shapes(shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Names and shapes as `read_clip` would give them, of a file of these names and shapes.
+
+    Args:
+        shapes: Those of a file of any kind.
+
+    Returns:
+        Those of a CLIP in open_clip's layout; empty for a file that is none.
+    """
+    empty = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    try:
+        tensors = _in_open_clip_layout(empty)
+    except WeightsError:
+        return {}
+    if "logit_scale" not in tensors or not any(name.startswith(IMAGE_ENCODER) for name in tensors):
+        return {}
+    return {name: tuple(tensor.shape) for name, tensor in without_counters(tensors).items()}
+
+
 def _read_any_layout(path: Path) -> dict[str, Tensor]:
-    path = weight_file(path)
-    tensors = read_tensors(path)
+    return _in_open_clip_layout(read_tensors(weight_file(path)))
+
+
+def _in_open_clip_layout(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if any(name.startswith("vision_model.") for name in tensors):
         tensors = _from_hugging_face(tensors)
     return {

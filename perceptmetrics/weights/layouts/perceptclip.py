@@ -13,15 +13,19 @@ import torch
 from torch import Tensor
 
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.weights.layouts.signature import FileSignature
 from perceptmetrics.weights.layouts.strict import check_shapes
 from perceptmetrics.weights.layouts.trained import TrainedWeights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["is_released_perceptclip", "read_released_perceptclip"]
+    from perceptmetrics.weights.layouts.signature import Shapes
+
+__all__ = ["is_released_perceptclip", "read_released_perceptclip", "released_signature"]
 
 _ENCODER = "model.base_model.model."
+_PROJECTION = "proj.weight"
 _PARTS = ("q", "k", "v")
 
 # Our names -> theirs, inside a block of the encoder.
@@ -60,6 +64,16 @@ def is_released_perceptclip(names: Iterable[str]) -> bool:
     return any(name.startswith(_ENCODER) for name in names)
 
 
+def released_signature(head: Shapes) -> FileSignature:
+    """What a released file looks like whose head has these names and shapes."""
+    layers = _head_layers(head)
+    return FileSignature(
+        what="a released PerceptCLIP",
+        shapes={_published_head(name, layers): shape for name, shape in head.items()},
+        others=(_ENCODER, _PROJECTION),
+    )
+
+
 def read_released_perceptclip(
     tensors: Mapping[str, Tensor],
     origin: str,
@@ -85,7 +99,7 @@ def read_released_perceptclip(
     """
     # Older releases of transformers also stored the positions 0, 1, 2, ...
     given = {name: tensor for name, tensor in tensors.items() if not name.endswith("embeddings.position_ids")}
-    layers = sorted({int(match[1]) for name in head if (match := _HEAD_LAYER.match(name))})
+    layers = _head_layers(head)
     stored = {
         "encoder": {name: _published_encoder(name) for name in encoder},
         "lora": {name: _Published((_published_adapter(name),)) for name in lora},
@@ -105,9 +119,13 @@ def read_released_perceptclip(
     return TrainedWeights(head=joined["head"], lora=joined["lora"], encoder=joined["encoder"])
 
 
+def _head_layers(head: Iterable[str]) -> list[int]:
+    return sorted({int(match[1]) for name in head if (match := _HEAD_LAYER.match(name))})
+
+
 def _published_encoder(name: str) -> _Published:
     if name == "visual.proj":
-        return _Published(("proj.weight",), transposed=True)
+        return _Published((_PROJECTION,), transposed=True)
     if name in _OUTSIDE:
         return _Published((_ENCODER + _OUTSIDE[name],))
     block, inside = _inside_block(name)

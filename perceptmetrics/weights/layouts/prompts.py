@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import WeightsError
+from perceptmetrics.weights.layouts.signature import FileSignature
 from perceptmetrics.weights.layouts.strict import some
 from perceptmetrics.weights.layouts.trained import TrainedWeights, recorded_base
 from perceptmetrics.weights.tensor_files import BARE_TENSOR, read_tensors
@@ -19,11 +20,30 @@ from perceptmetrics.weights.tensor_files import BARE_TENSOR, read_tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["read_prompts"]
+__all__ = ["prompt_signatures", "read_prompts"]
 
 _HEAD, _LEARNER = "head.", "prompt_learner."
 _OURS, _REGRESSOR = f"{_HEAD}context", f"{_HEAD}regressor."
-_CONTEXT_NAMES = (_OURS, BARE_TENSOR, f"{_LEARNER}ctx", f"generator.clipmodel_0.{_LEARNER}ctx")
+_GENERATOR = "generator."
+_PUBLISHED_NAMES = (BARE_TENSOR, f"{_LEARNER}ctx", f"{_GENERATOR}clipmodel_0.{_LEARNER}ctx")
+_CONTEXT_NAMES = (_OURS, *_PUBLISHED_NAMES)
+_BESIDE = dict(zip(_PUBLISHED_NAMES, ((), (_LEARNER,), (_GENERATOR,)), strict=True))
+
+
+def prompt_signatures(length: int, pairs: int, channels: int) -> list[FileSignature]:
+    """What files of learned prompts look like, in each of the published layouts.
+
+    Args:
+        length: Number of learned vectors.
+        pairs: Number P of pairs of prompts.
+        channels: Channels C of the text encoder.
+    """
+    shapes = ((length, channels), (pairs, length, channels), (2 * pairs, length, channels))
+    return [
+        FileSignature(what="learned prompts", shapes={name: shape}, others=_BESIDE[name])
+        for name in _PUBLISHED_NAMES
+        for shape in dict.fromkeys(shapes)
+    ]
 
 
 def read_prompts(path: Path) -> TrainedWeights:
