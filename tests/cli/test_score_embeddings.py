@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
-from perceptmetrics import create_metric, metric_info
+from perceptmetrics import create_metric
 from perceptmetrics.scoring import embedding_files
+from perceptmetrics.scoring.embedding_rows import score_embeddings
+from perceptmetrics.scoring.embedding_tables import TableOptions
 from tests.cli.in_process import Command
-from tests.support.registered_metrics import temporary_metrics, tiny
+from tests.support.registered_metrics import build
 
 METRIC = "laion_aes_v1"  # the package carries its head, and no encoder is needed
 WIDTH = 768
@@ -111,18 +112,13 @@ def test_a_folder_of_shards_in_order_of_their_numbers(
     assert [Path(name).name for name in scored(tmp_path / "s.csv")] == [f"{index:03}.jpg" for index in range(25)]
 
 
-def test_texts_come_from_the_tables_beside_them(perceptmetrics: Command, tmp_path: Path) -> None:
+def test_texts_come_from_the_tables_beside_them(tmp_path: Path) -> None:
     drawn = np.random.default_rng(0).standard_normal((25, 64))
     folder = clip_retrieval(tmp_path / "laion", drawn, (9, 6, 10))
-    with temporary_metrics(tiny(metric_info("clip_score"))):
-        metric = create_metric("clip_score", weights=None)
-        texts = [f"picture {index:03}.jpg" for index in range(25)]
-        with torch.no_grad():
-            rows = metric.score_features(drawn.astype(np.float16), texts, normalized=False)
-        assert rows.unique().numel() > 5
-    from perceptmetrics.scoring.embedding_rows import score_embeddings
-    from perceptmetrics.scoring.embedding_tables import TableOptions
-
+    metric = build("clip_score")
+    texts = [f"picture {index:03}.jpg" for index in range(25)]
+    rows = metric.score_features(drawn.astype(np.float16), texts, normalized=False)
+    assert rows.unique().numel() > 5
     options = TableOptions(with_prompts=True)
     shards = embedding_files.find_shards(str(folder), options)
     found = list(score_embeddings([metric], shards, options, normalized=False))

@@ -25,6 +25,8 @@ from tests.parity.reference_perceptclip import (
 from tests.support.photographs import photographs
 from tests.support.unmerged_perceptclip import unmerged_metric
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 WHOLE_VIEW = {"perceptclip_mem": memorability, "perceptclip_emo": emotion}
 

@@ -18,6 +18,8 @@ from perceptmetrics.export.convert import Converted, convert
 from perceptmetrics.factory.folder import GOLDEN_FILE, WEIGHTS_FILE, largest_deviation
 from perceptmetrics.weights.layouts import read_trained, write_trained
 
+pytestmark = pytest.mark.slow
+
 METRIC = "perceptclip_mem"
 TOLERANCE = 1e-4  # of the comparison with the reference
 NOTICED = 50 * TOLERANCE

@@ -23,6 +23,8 @@ from tests.parity.reference_perceptclip import EMBEDDING, LAYERS, MEAN, RANK, ST
 from tests.support.photographs import photographs
 from tests.support.unmerged_perceptclip import trainable_parameters, unmerged_metric
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 STEPS = 3
 LEARNING_RATE, WEIGHT_DECAY = 5e-5, 1e-4  # of the release

@@ -13,7 +13,7 @@ from perceptmetrics.export.programs import METADATA_FILE, TOLERANCES, checks, ex
 from perceptmetrics.models.lora import attach_lora, has_lora
 from perceptmetrics.spec import LoraSpec
 from perceptmetrics.spec.json import spec_from_json
-from tests.portable.runs import largest_difference, run_onnx, run_pt2
+from tests.portable.runs import largest_difference, load_onnx, load_pt2, run_onnx, run_pt2
 from tests.support import adapted_encoders
 from tests.support.photographs import photographs
 from tests.support.registered_metrics import build
@@ -24,13 +24,17 @@ SLOW = ["clipiqa", "clipiqa+_rn50_512", "perceptclip_mem", "perceptclip_emo", "c
 CLIP_SIZES = [(2, 224, 224), (1, 448, 600), (2, 65, 97)]
 
 
+@pytest.fixture(scope="module")
+def lite_programs(lite_onnx, lite_pt2):
+    return {"onnx": load_onnx(lite_onnx.path), "pt2": load_pt2(lite_pt2.path)}
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("form", ["onnx", "pt2"])
-def test_lite_iqa_is_the_same_program_at_every_size(lite, lite_onnx, lite_pt2, form, size):
+def test_lite_iqa_is_the_same_program_at_every_size(lite, lite_programs, form, size):
     count, height, width = size
     images = photographs(height, width)[:count]
-    run, program = (run_onnx, lite_onnx) if form == "onnx" else (run_pt2, lite_pt2)
-    assert largest_difference(lite, run(program.path, images), images) < 1e-4
+    assert largest_difference(lite, lite_programs[form](images), images) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["perceptclip_iqa", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])

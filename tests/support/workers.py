@@ -1,6 +1,6 @@
 """How pytest-xdist spreads the tests over workers: a file stays on one worker, and long files come first.
 
-Fixtures of a module are then made once. Folders whose fixtures are expensive and shared stay together as well.
+Fixtures of a module are then made once. Files whose fixtures are expensive and shared stay together as well.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 MOST = 4  # workers; each needs up to 4 GB of memory
 
-TOGETHER = ("tests/parity/",)
-LONG = ("tests/parity/", "tests/integrations/test_ray.py")
+TOGETHER = ("tests/parity/test_perceptclip",)
+LONG = (*TOGETHER, "tests/integrations/test_ray.py", "tests/portable/test_programs.py")
 
 
 def worker_count(config: pytest.Config) -> int | None:
@@ -34,7 +34,7 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+        return next((files for files in TOGETHER if file.startswith(files)), file)
 
     def _assign_work_unit(self, node: object) -> None:
         for unit in reversed(LONG):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from perceptmetrics import create_metric, load_dataset, load_image, score_frame, score_video
-from perceptmetrics.apps.cli.app import COMMANDS, GROUPS
+from perceptmetrics.apps.cli.app import COMMANDS
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, PerceptMetricsError
 from perceptmetrics.experiments.compare import compare_folders
 from perceptmetrics.experiments.ratings import read_ratings
@@ -85,8 +85,11 @@ def test_an_empty_path_in_a_frame_is_an_error_of_its_row() -> None:
     assert scored["score_error"][1] is None
 
 
-ALL = {name: [name] for name in COMMANDS} | {
-    f"{group} {name}": [group, name] for group, (_, commands) in GROUPS.items() for name in commands
+ALL = {
+    f"{name} {inner}".strip(): function
+    for panel in COMMANDS.values()
+    for name, command in panel.items()
+    for inner, function in (command if isinstance(command, dict) else {"": command}).items()
 }
 
 
@@ -95,13 +98,12 @@ def test_no_command_takes_an_empty_argument(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
     run = Command(monkeypatch, capsys)
-    function = COMMANDS[name] if name in COMMANDS else GROUPS[name.split()[0]][1][name.split()[1]]
     asked: list[tuple[list[str], str]] = [([""], "An argument is an empty text")]
-    for option in inspect.signature(function).parameters:
+    for option in inspect.signature(ALL[name]).parameters:
         flag = f"--{option.replace('_', '-')}"
         asked += [([flag, ""], f"{flag} is an empty text"), ([f"{flag}="], f"{flag} is an empty text")]
     for arguments, message in asked:
-        result = run(*ALL[name], *arguments)
+        result = run(*name.split(), *arguments)
         assert result.returncode == 2
         assert message in result.stderr
     assert [path.name for path in here.iterdir()] == ["a.png"]

@@ -11,15 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptmetrics import Metric, MetricSuite, create_metric
+from perceptmetrics import Metric, MetricSuite, create_metric, metric_info
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, UnknownMetricError
 from perceptmetrics.metrics.perceptclip import EMOTIONS
 from perceptmetrics.scoring.stream import score_columns, score_images
+from perceptmetrics.spec import AntonymHeadSpec, PromptPair
 from perceptmetrics.weights.cache import CACHE_VARIABLE
 from tests.support import released_files
 from tests.support.mean_colour_metric import WHOLE, tiny_metric
 from tests.support.photographs import photographs
-from tests.support.registered_metrics import build
+from tests.support.registered_metrics import build, temporary_metrics, tiny
 
 EXACT = {"atol": 1e-6, "rtol": 0.0}
 
@@ -107,6 +108,40 @@ def test_metrics_of_all_kinds_go_together(released, prompted, images):
 
 
 # Nothing twice
+
+
+@pytest.fixture(scope="module")
+def one_clip():
+    """LAION's two heads, CLIPScore and sixteen attributes: four metrics of the same CLIP at the same view."""
+    clip_score = metric_info("clip_score")
+    pairs = tuple(PromptPair(name=f"a{n}", positive=f"word {n}.", negative=f"no word {n}.") for n in range(16))
+    score = replace(metric_info("clipiqa").score, labels=tuple(pair.name for pair in pairs))
+    attributes = replace(clip_score, name="attributes", head=AntonymHeadSpec(pairs=pairs), score=score)
+    made = [build(name, seed=0) for name in ("laion_aes", "laion_aes_v1", "clip_score")]
+    with temporary_metrics(tiny(attributes)):
+        return [*made, create_metric("attributes", weights=None, seed=0)]
+
+
+def test_all_metrics_of_a_clip_at_a_view_share_one_pass(one_clip, released, images):
+    """Each batch goes once through the encoder; those that were tuned share its view, and run their own."""
+    suite, calls = MetricSuite(one_clip), Calls(one_clip)
+    prompt = "a photo"
+    scores = suite(images, prompt)
+    assert calls.take() == {"views of laion_aes": 1, "encoder of laion_aes": 1}
+    suite.score(list(images), prompt, batch_size=1)
+    assert calls.take() == {"views of laion_aes": 3, "encoder of laion_aes": 3}
+    for metric in one_clip:
+        alone = metric(images, prompt) if metric.reads_prompts else metric(images)
+        torch.testing.assert_close(scores[metric.metric_name], alone, **EXACT)
+    assert scores["attributes"].shape == (3, 16)
+    tuned = copy.deepcopy(released[1:])
+    suite, calls = MetricSuite(tuned), Calls(tuned)
+    suite(images)
+    assert calls.take() == {
+        "views of perceptclip_mem": 1,
+        "encoder of perceptclip_mem": 1,
+        "encoder of perceptclip_emo": 1,
+    }
 
 
 def test_other_prompts_on_the_same_clip_run_it_once(prompted, images):
