@@ -6,6 +6,7 @@ import itertools
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BICUBIC",
     "PROMPTS",
+    "VERSIONS",
     "Cell",
     "cell",
     "image_by_image",
@@ -37,6 +39,14 @@ __all__ = [
     "tensor_images",
 ]
 
+VERSIONS = {
+    name: f"{name} {version(package)}"
+    for name, package in {
+        "clip": "openai-clip",
+        "open_clip": "open_clip_torch",
+        **{name: name for name in ("peft", "piq", "pyiqa", "timm", "torchmetrics", "transformers")},
+    }.items()
+}
 DEPTH = 4  # of the 24 layers of ViT-L-14 and its texts, and of the 32 of ViT-H-14
 PROMPTS = ["A photo of an astronaut.", "A cat on a sofa.", "A cup of coffee."]
 BICUBIC = Compose(

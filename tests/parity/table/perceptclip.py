@@ -12,7 +12,7 @@ from perceptmetrics import create_metric
 from perceptmetrics.images.examples import sample_photographs
 from tests.parity import reference_perceptclip
 from tests.parity.reference_perceptclip import load_released, preprocess_crops, preprocess_whole
-from tests.parity.table.cells import DEPTH, Cell, cell, shallow
+from tests.parity.table.cells import DEPTH, VERSIONS, Cell, cell, shallow
 from tests.support.full_size_perceptclip import EMOTION, MEMORABILITY, QUALITY, released_state, write_released
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["cells"]
 
 CROPS = 2
 TENSORS_OF_A_LAYER = 22
-RELEASE = "the code of the release on transformers 5.24.0 and peft 0.21.2"
+RELEASE = f"the code of the release on {VERSIONS['transformers']} and {VERSIONS['peft']}"
 
 
 def cells(folder: Path) -> list[Cell]:

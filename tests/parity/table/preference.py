@@ -17,7 +17,7 @@ from torchvision.transforms import functional as tv
 
 from perceptmetrics import create_metric
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
-from tests.parity.table.cells import BICUBIC, PROMPTS, Cell, cell, pil_images, shallow, tensor_images
+from tests.parity.table.cells import BICUBIC, PROMPTS, VERSIONS, Cell, cell, pil_images, shallow, tensor_images
 from tests.parity.table.vit_b import open_clip_of
 from tests.support.full_size_clip import random_vit_clip_state
 
@@ -56,7 +56,9 @@ def pickscore_cells(model: open_clip.CLIP, texts: Tensor, weights: Path) -> list
     )
     pixels = torch.stack([BICUBIC(image) for image in images])
     ours = metric.score(images, PROMPTS) / 100
-    found = [cell("pickscore", "the code of the release on open_clip 3.3.0", cosines(model, pixels, texts), ours)]
+    found = [
+        cell("pickscore", f"the code of the release on {VERSIONS['open_clip']}", cosines(model, pixels, texts), ours)
+    ]
     with imscore("pickscore") as module:
         if module is not None:
             scorer = module.PickScorer.__new__(module.PickScorer)
@@ -84,7 +86,9 @@ def hps_cells(model: open_clip.CLIP, texts: Tensor, weights: Path) -> list[Cell]
     )
     ours = metric.score(images, PROMPTS)
     padded = torch.stack([long_side_224(tv.to_tensor(image)) for image in images])
-    found = [cell("hpsv2.1", "the code of the release on open_clip 3.3.0", cosines(model, padded, texts), ours)]
+    found = [
+        cell("hpsv2.1", f"the code of the release on {VERSIONS['open_clip']}", cosines(model, padded, texts), ours)
+    ]
     with imscore("hps") as module:
         if module is not None:
             resize, normalise = module.ResizeMaxSize(224), Normalize(CLIP_MEAN, CLIP_STD)

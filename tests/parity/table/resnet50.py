@@ -15,7 +15,7 @@ from torchmetrics.functional.image.arniqa import _NoTrainArniqa
 from perceptmetrics import create_metric, metric_info
 from perceptmetrics.spec import AffineMap, ScaledView, WholeView
 from tests.parity.table import pyiqa_models
-from tests.parity.table.cells import Cell, cell, tensor_images
+from tests.parity.table.cells import VERSIONS, Cell, cell, tensor_images
 from tests.parity.test_arniqa import Regressor
 from tests.support.registered_metrics import temporary_metrics
 from tests.support.small_clip import calibrate
@@ -57,7 +57,7 @@ def cells(folder: Path) -> list[Cell]:
         ours = create_metric(f"arniqa{suffix}", **files)(images)
         if theirs:
             scores = torchmetrics(theirs, encoder_file, regressor_file)(images, normalize=True)[:, 0]
-            found.append(cell(f"arniqa{suffix}", "torchmetrics 1.9.0", scores, ours))
+            found.append(cell(f"arniqa{suffix}", VERSIONS["torchmetrics"], scores, ours))
         model = pyiqa_models.arniqa(pyiqas, encoder_file, regressor_file)
         changed, variant, cause = as_in_pyiqa(spec)
         with temporary_metrics(changed):
@@ -65,7 +65,7 @@ def cells(folder: Path) -> list[Cell]:
         theirs_too = model(images).reshape(-1)
         found.append(
             cell(
-                f"arniqa{suffix}", "pyiqa 0.1.16", theirs_too, ours,
+                f"arniqa{suffix}", VERSIONS["pyiqa"], theirs_too, ours,
                 variant=variant, named=named, cause=cause, paper="ours",
             )
         )  # fmt: skip

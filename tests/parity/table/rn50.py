@@ -14,7 +14,7 @@ from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
 from tests.benchmarks.clipiqa_family import SIXTEEN, Torchmetrics, piq_metric
 from tests.parity.reference_clipiqa import build_reference, reference_score
 from tests.parity.table import pyiqa_models
-from tests.parity.table.cells import Cell, cell, image_by_image, tensor_images
+from tests.parity.table.cells import VERSIONS, Cell, cell, image_by_image, tensor_images
 from tests.support.full_size_clip import random_clip_state
 
 if TYPE_CHECKING:
@@ -49,26 +49,29 @@ def clipiqa_cells(state: dict[str, Tensor], weights: Path, clip: object) -> list
     paper = reference_score(build_reference(state), images)
     found = [
         cell("clipiqa", "the paper's formula on piq's CLIP", paper, ours),
-        cell("clipiqa", "piq 0.8.0", piq_metric(state)(images), ours),
+        cell("clipiqa", VERSIONS["piq"], piq_metric(state)(images), ours),
     ]
     attributes = create_metric("clipiqa", backbone_checkpoint=weights, prompts=SIXTEEN)(images)
     theirs = Torchmetrics(state, SIXTEEN)(images)
     for place, name in enumerate(SIXTEEN):
         shown = "clipiqa" if name == "quality" else f'clipiqa, prompts=["{name}"]'
-        found.append(cell(shown, "torchmetrics 1.9.0", theirs[:, place], attributes[:, place]))
+        found.append(cell(shown, VERSIONS["torchmetrics"], theirs[:, place], attributes[:, place]))
     five = create_metric("clipiqa", backbone_checkpoint=weights, prompts="pyiqa")(images)
     five = five.mean(dim=1) if five.dim() == 2 else five
     mean_of_five = pyiqa_models.with_prompts(clip, "clipiqa")(images)[:, 0]
     found.append(
         cell(
-            "clipiqa", "pyiqa 0.1.16", mean_of_five, ours,
+            "clipiqa", VERSIONS["pyiqa"], mean_of_five, ours,
             variant='`prompts="pyiqa"`', named=five, cause=FIVE_PAIRS, paper="ours",
         )
     )  # fmt: skip
     square = tensor_images(224, 224)
     kept = create_metric("clipiqa", backbone_checkpoint=weights, positional_embedding="keep")(square)
     default = create_metric("clipiqa", backbone_checkpoint=weights)(square)
-    for name, model in (("open_clip 3.3.0", open_clip_of(state)), ("clip 1.0.1", pyiqa_models.openai_clip_of(state))):
+    for name, model in (
+        (VERSIONS["open_clip"], open_clip_of(state)),
+        (VERSIONS["clip"], pyiqa_models.openai_clip_of(state)),
+    ):
         found.append(
             cell(
                 "clipiqa", f"zero-shot classification with {name}", zero_shot(model, square), default,
@@ -97,13 +100,15 @@ def learned_prompt_cells(folder: Path, weights: Path, clip: object) -> list[Cell
     shared = 0.2 * torch.randn(16, 512, generator=generator)
     torch.save(shared, folder / "shared.pth")
     ours = create_metric("clipiqa+", checkpoint=folder / "shared.pth", backbone_checkpoint=weights)(images)
-    found = [cell("clipiqa+", "pyiqa 0.1.16", pyiqa_models.with_prompts(clip, "clipiqa+", shared)(images)[:, 0], ours)]
+    found = [
+        cell("clipiqa+", VERSIONS["pyiqa"], pyiqa_models.with_prompts(clip, "clipiqa+", shared)(images)[:, 0], ours)
+    ]
     own = shared + 0.02 * torch.randn(2, 16, 512, generator=generator)
     theirs = pyiqa_models.with_prompts(clip, "clipiqa+_rn50_512", own, pos_embedding=True)
     learner = {f"prompt_learner.{name}": tensor for name, tensor in theirs.prompt_learner.state_dict().items()}
     torch.save({"params": learner}, folder / "own.pth")
     ours = create_metric("clipiqa+_rn50_512", checkpoint=folder / "own.pth", backbone_checkpoint=weights)(images)
-    return [*found, cell("clipiqa+_rn50_512", "pyiqa 0.1.16", theirs(images)[:, 0], ours)]
+    return [*found, cell("clipiqa+_rn50_512", VERSIONS["pyiqa"], theirs(images)[:, 0], ours)]
 
 
 def qualiclip_cell(folder: Path, state: dict[str, Tensor], clip: object) -> Cell:
@@ -114,7 +119,7 @@ def qualiclip_cell(folder: Path, state: dict[str, Tensor], clip: object) -> Cell
     theirs = pyiqa_models.qualiclip(clip, file, temperature=2)(images)[:, 0]
     ours, two = (create_metric("qualiclip", checkpoint=file, temperature=value)(images) for value in (1, 2))
     return cell(
-        "qualiclip", "pyiqa 0.1.16", theirs, ours,
+        "qualiclip", VERSIONS["pyiqa"], theirs, ours,
         variant="`temperature=2`", named=two, cause="pyiqa divides the logits by 2, the release does not", paper="ours",
     )  # fmt: skip
 
@@ -124,4 +129,4 @@ def maclip_cell(weights: Path, clip: object) -> Cell:
     images = tensor_images(256, 320)
     ours = create_metric("maclip", backbone_checkpoint=weights)(images)
     with pyiqa_models.maclip(clip) as model:
-        return cell("maclip", "pyiqa 0.1.16, moved off CUDA", image_by_image(model, images), ours)
+        return cell("maclip", f"{VERSIONS['pyiqa']}, moved off CUDA", image_by_image(model, images), ours)

@@ -16,6 +16,7 @@ from tests.parity.table import pyiqa_models
 from tests.parity.table.cells import (
     BICUBIC,
     PROMPTS,
+    VERSIONS,
     Cell,
     cell,
     linear_layers,
@@ -68,34 +69,36 @@ def laion_cell(name: str, model: open_clip.CLIP, folder: Path, weights: Path) ->
     features = model.encode_image(torch.stack([BICUBIC(image) for image in images]))
     expected = head(F.normalize(features, dim=-1))[:, 0]
     ours = create_metric(name, checkpoint=folder / "head.pth", backbone_checkpoint=weights).score(images)
-    return cell(name, "the code of the release on open_clip 3.3.0", expected, ours)
+    return cell(name, f"the code of the release on {VERSIONS['open_clip']}", expected, ours)
 
 
 def liqe_cells(state: dict[str, Tensor], model: open_clip.CLIP, folder: Path, weights: Path) -> list[Cell]:
     """LIQE and LIQE-mix beside pyiqa, and beside the patch that the release looks at."""
     images, clip = tensor_images(256, 320), pyiqa_models.clip_of(state)
     liqe = create_metric("liqe", backbone_checkpoint=weights)(images)
-    found = [cell("liqe", "pyiqa 0.1.16", pyiqa_models.liqe(clip, folder / "a", mtl=False)(images)[:, 0], liqe)]
+    found = [cell("liqe", VERSIONS["pyiqa"], pyiqa_models.liqe(clip, folder / "a", mtl=False)(images)[:, 0], liqe)]
     top_left = create_metric("liqe", backbone_checkpoint=weights, patches="top_left")(images)
     levels = texts.texts_of(model, [f"a photo with {quality} quality" for quality in texts.QUALITIES])
     release = torch.stack([top_left_alone(model, image, levels) @ torch.arange(1.0, 6) for image in images])
     found.append(
         cell(
-            "liqe", "the code of the release on open_clip 3.3.0", release, liqe,
+            "liqe", f"the code of the release on {VERSIONS['open_clip']}", release, liqe,
             variant='`patches="top_left"`', named=top_left,
             cause="the release chooses patches by the size of the batch: below 15 images the one at the top left",
             paper="ours",
         )
     )  # fmt: skip
     mixed = create_metric("liqe_mix", backbone_checkpoint=weights)(images)
-    found.append(cell("liqe_mix", "pyiqa 0.1.16", pyiqa_models.liqe(clip, folder / "b", mtl=True)(images)[:, 0], mixed))
+    found.append(
+        cell("liqe_mix", VERSIONS["pyiqa"], pyiqa_models.liqe(clip, folder / "b", mtl=True)(images)[:, 0], mixed)
+    )
     joint = texts.texts_of(model, metric_info("liqe_mix").head.texts)
     grids = torch.stack([spread_patches(model, image, joint) for image in images]).view(-1, 5, 9, 11)
     for output in ("scene", "distortion"):
         expected = grids.sum(dim=(1, 3) if output == "scene" else (1, 2))
         ours = create_metric("liqe_mix", backbone_checkpoint=weights, output=output)(images)
         found.append(
-            cell(f'liqe_mix, output="{output}"', "the formula of the paper on open_clip 3.3.0", expected, ours)
+            cell(f'liqe_mix, output="{output}"', f"the formula of the paper on {VERSIONS['open_clip']}", expected, ours)
         )
     return found
 
@@ -125,7 +128,7 @@ def clip_score_cells(state: dict[str, Tensor], model: open_clip.CLIP, weights: P
     pixels = torch.stack([BICUBIC(image) for image in images])
     ours = metric.score(images, PROMPTS) / 100
     found = []
-    clips = (("open_clip 3.3.0", model), ("clip 1.0.1", pyiqa_models.openai_clip_of(state)))
+    clips = ((VERSIONS["open_clip"], model), (VERSIONS["clip"], pyiqa_models.openai_clip_of(state)))
     for name, clip in clips:
         encoded = clip.encode_text(open_clip.tokenize(PROMPTS))
         cosines = F.cosine_similarity(clip.encode_image(pixels), encoded).clamp(min=0)
@@ -141,7 +144,7 @@ def clip_score_cells(state: dict[str, Tensor], model: open_clip.CLIP, weights: P
     return [
         *found,
         cell(
-            'clip_score, backbone="ViT-B-32"', "pyiqa 0.1.16", expected, default,
+            'clip_score, backbone="ViT-B-32"', VERSIONS["pyiqa"], expected, default,
             variant="the words in the prompt", named=prefixed, cause=PREFIXED, paper="theirs",
         ),
     ]  # fmt: skip
@@ -153,4 +156,6 @@ def vitmem_cell(folder: Path) -> Cell:
     images = pil_images()
     file = vitmem.write(network, folder / "vitmem.pth")
     ours = create_metric("vitmem", checkpoint=file).score(images)
-    return cell("vitmem", "the code of the release on timm 1.0.31", vitmem.expected_scores(network, images), ours)
+    return cell(
+        "vitmem", f"the code of the release on {VERSIONS['timm']}", vitmem.expected_scores(network, images), ours
+    )

@@ -15,6 +15,7 @@ from tests.parity.table import pyiqa_models
 from tests.parity.table.cells import (
     BICUBIC,
     PROMPTS,
+    VERSIONS,
     Cell,
     cell,
     image_by_image,
@@ -36,7 +37,7 @@ __all__ = ["cells"]
 
 WIDTHS = (768, 1024, 128, 64, 16, 1)
 PREFIXES = [f"layers.{place}." for place in (0, 2, 4, 6, 7)]
-RELEASE = "the code of the release on open_clip 3.3.0"
+RELEASE = f"the code of the release on {VERSIONS['open_clip']}"
 
 
 def cells(folder: Path) -> list[Cell]:
@@ -62,13 +63,13 @@ def cells_of(architecture: str, folder: Path) -> list[Cell]:
     first = create_metric("laion_aes_v1", checkpoint=folder / "one.pth", backbone_checkpoint=weights).score(images)
     found.append(cell("laion_aes_v1", RELEASE, expected["laion_aes_v1"], first))
     score = create_metric("clip_score", backbone_checkpoint=weights).score(images, PROMPTS) / 100
-    found.append(cell("clip_score", "open_clip 3.3.0", expected["clip_score"], score))
+    found.append(cell("clip_score", VERSIONS["open_clip"], expected["clip_score"], score))
     gc.collect()
     clip = pyiqa_models.openai_clip_of(load_file(weights))
     theirs = pyiqa_models.laion_aes(clip, five)(tensors)[:, 0]
     found.append(
         cell(
-            "laion_aes", "pyiqa 0.1.16", theirs, ours,
+            "laion_aes", VERSIONS["pyiqa"], theirs, ours,
             variant="tensors, not 8-bit images", named=on_tensors,
             cause="pyiqa resizes tensors, the release 8-bit images", paper="ours",
         )
@@ -107,4 +108,4 @@ def learned_prompts(folder: Path, weights: Path) -> Cell:
     del model
     gc.collect()
     metric = create_metric("clipiqa+_vitL14_512", checkpoint=folder / "prompts.pth", backbone_checkpoint=weights)
-    return cell("clipiqa+_vitL14_512", "pyiqa 0.1.16", theirs, metric(images))
+    return cell("clipiqa+_vitL14_512", VERSIONS["pyiqa"], theirs, metric(images))
