@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["ResultsFile"]
 
 _encode = json.JSONEncoder(check_circular=False).encode
+_BLOCK = "rows"  # of a line of the journal that holds several
 _ADVICE = "continue with --resume"
 
 
@@ -105,11 +106,20 @@ class ResultsFile:
         Raises:
             FullDiskError: There is no room for it. The rows before it are in the journal.
         """
+        self.add_all([row])
+
+    def add_all(self, rows: Sequence[ScoredImage]) -> None:
+        """Append rows that came together, as one line of the journal; see `add`. Of a line that is torn, none counts.
+
+        Raises:
+            FullDiskError: There is no room for them. The rows before them are in the journal.
+        """
         if self._order is not None:
-            self._order.append(row.name)
-        if row.name not in self.done:
+            self._order += [row.name for row in rows]
+        new = [row for row in rows if row.name not in self.done]
+        if new:
             with explain_full_disk(self.journal, _ADVICE):
-                self._stream.write(_journal_line(row))
+                self._stream.write(_journal_line(new[0]) if len(new) == 1 else _block_line(new, self._columns))
                 self._stream.flush()
 
     def close(self) -> None:
@@ -234,6 +244,14 @@ def _journal_line(row: ScoredImage) -> str:
     return _encode(record) + "\n"
 
 
+def _block_line(rows: Sequence[ScoredImage], columns: Sequence[str]) -> str:
+    cells = [
+        [row.name, None if row.error is not None else [row.scores[column] for column in columns], row.error, row.window]
+        for row in rows
+    ]
+    return _encode({_BLOCK: cells}) + "\n"
+
+
 def _read_journal(path: Path, columns: Sequence[str]) -> Iterator[ScoredImage]:
     """The whole rows of a journal. The images of corrupt ones are scored again."""
     with _open(path) as stream:
@@ -241,6 +259,20 @@ def _read_journal(path: Path, columns: Sequence[str]) -> Iterator[ScoredImage]:
         for record in map(_parse_line, stream):
             if _is_row(record, columns):
                 yield ScoredImage(**record)
+            elif isinstance(record.get(_BLOCK), list):
+                yield from _rows_of_block(record[_BLOCK], columns)
+
+
+def _rows_of_block(cells: list[Any], columns: Sequence[str]) -> Iterator[ScoredImage]:
+    for cell in cells:
+        if not isinstance(cell, list) or len(cell) != 4:
+            continue
+        name, scores, error, window = cell
+        known = {} if scores is None else scores
+        if isinstance(known, list):
+            known = dict(zip(columns, known, strict=True)) if len(known) == len(columns) else None
+        if _is_row({"name": name, "scores": known, "error": error, "window": window}, columns):
+            yield ScoredImage(name, known, error, window)
 
 
 def _is_row(record: dict[str, Any], columns: Sequence[str]) -> bool:
