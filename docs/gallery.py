@@ -18,17 +18,21 @@ IMAGES = Path(__file__).parent / "images"
 
 
 def draw() -> None:
-    """Write `ladder.png` and `compare.png`."""
+    """Write `ladder.png`, `compare.png` and `compare_methods.png`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for kind in ("sharp", "blurred"):
+        for kind in ("sharp", "blurred", "jpeg_30", "jpeg_25"):
             (folder / kind).mkdir()
         for title, photograph in sample_photographs().items():
             photograph.save(folder / "sharp" / f"{title}.png")
             photograph.filter(ImageFilter.GaussianBlur(1.5)).save(folder / "blurred" / f"{title}.png")
+            for quality in (30, 25):
+                photograph.convert("RGB").save(folder / f"jpeg_{quality}" / f"{title}.jpg", quality=quality)
         run(folder, "ladder", "sharp", "--attribute", "sharpness", "--attribute", "noise", "--output", "ladder.png")
         run(folder, "compare", "sharp", "blurred", "--output", "compare.png")
-        for plot in ("ladder.png", "compare.png"):
+        folders = ("sharp", "blurred", "jpeg_30", "jpeg_25")
+        run(folder, "compare", *folders, "--output", "compare_methods.png")
+        for plot in ("ladder.png", "compare.png", "compare_methods.png"):
             (IMAGES / plot).write_bytes((folder / plot).read_bytes())
 
 

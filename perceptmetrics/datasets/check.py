@@ -77,6 +77,7 @@ def check_dataset(
         lookalikes=tuple(_in_different_groups(dataset, lookalikes)),
         splits=len(splits),
         leaks=tuple(_leaks(dataset, splits, copies, lookalikes)),
+        pooled=dataset.pooled,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.errors import DatasetError
 from perceptmetrics.spec import Task
 
@@ -100,6 +101,8 @@ class LabelledImages:
         test_only: Shape (N,), whether an image is never trained on. None if all may be.
         official_splits: The published splits; may be empty.
         missing: Names of labelled images without a file that were skipped.
+        pooled: For labels that the answers of several people were made into: how, for each of the K ratings, or once
+            for classes. Empty otherwise.
     """
 
     name: str
@@ -117,6 +120,7 @@ class LabelledImages:
     test_only: NDArray[np.bool_] | None = None
     official_splits: tuple[Split, ...] = ()
     missing: tuple[str, ...] = ()
+    pooled: tuple[Pooled, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -136,6 +140,9 @@ class LabelledImages:
         for what, values in (("group", self.groups), ("content", self.contents), ("test_only", self.test_only)):
             if values is not None and len(values) != count:
                 raise DatasetError(f"{self.name}: expected a {what} for each of {count} images, got {len(values)}.")
+        pooled = 1 if self.ratings is None else len(self.labels)
+        if self.pooled and [len(one.counts) for one in self.pooled] != [count] * pooled:
+            raise DatasetError(f"{self.name}: expected how each label was pooled, for each of {count} images.")
 
     def __len__(self) -> int:
         return len(self.images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from perceptmetrics._util.text import printable
 from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import ImageItem, LabelledImages, Scale, Split
+from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
 from perceptmetrics.spec import Task
 
@@ -38,6 +39,8 @@ class Listing:
         groups: See `LabelledImages`.
         official_splits: Indices into the N images.
         task: Task of the labels, if it differs from that of `info`.
+        ranks_within_groups: See `LabelledImages`.
+        pooled: See `LabelledImages`.
     """
 
     info: DatasetInfo
@@ -51,6 +54,22 @@ class Listing:
     groups: tuple[str, ...] | None = None
     official_splits: tuple[Split, ...] = ()
     task: Task | None = None
+    ranks_within_groups: bool = False
+    pooled: tuple[Pooled, ...] = ()
+
+    def only(self, kept: NDArray[np.bool_]) -> Listing:
+        """The images of which a mask of shape (N,) is true."""
+        indices = np.flatnonzero(kept)
+        return replace(
+            self,
+            names=tuple(self.names[index] for index in indices),
+            images=tuple(self.images[index] for index in indices),
+            ratings=None if self.ratings is None else self.ratings[indices],
+            classes=None if self.classes is None else self.classes[indices],
+            groups=None if self.groups is None else tuple(self.groups[index] for index in indices),
+            official_splits=tuple(_renumber(split, kept) for split in self.official_splits),
+            pooled=tuple(one.of(indices) for one in self.pooled),
+        )
 
 
 def check_missing(missing: str) -> None:
@@ -82,25 +101,26 @@ def assemble(listing: Listing, missing: Missing) -> LabelledImages:
     absent = tuple(name for name, present in zip(listing.names, there, strict=True) if not present)
     if len(absent) == len(listing.names) or (absent and missing == "error"):
         raise DatasetError(_complaint(listing, absent))
-    kept = np.flatnonzero(there)
+    found = listing.only(there)
     ratings = None
-    if listing.ratings is not None:
-        columns = zip(listing.ratings.T, listing.scales, strict=True)
-        ratings = np.stack([scale.normalise(column) for column, scale in columns], axis=1)[kept]
-    groups = listing.groups
+    if found.ratings is not None:
+        columns = zip(found.ratings.T, found.scales, strict=True)
+        ratings = np.stack([scale.normalise(column) for column, scale in columns], axis=1)
     return LabelledImages(
-        name=listing.info.name,
-        task=listing.task or listing.info.task,
-        images=tuple(image for image in listing.images if image is not None),
-        names=tuple(listing.names[index] for index in kept),
-        labels=listing.labels,
+        name=found.info.name,
+        task=found.task or found.info.task,
+        images=tuple(image for image in found.images if image is not None),
+        names=found.names,
+        labels=found.labels,
         ratings=ratings,
-        scales=listing.scales,
-        classes=None if listing.classes is None else listing.classes[kept],
-        positive_labels=listing.positive_labels,
-        groups=None if groups is None else tuple(groups[index] for index in kept),
-        official_splits=tuple(_renumber(split, there) for split in listing.official_splits),
+        scales=found.scales,
+        classes=found.classes,
+        positive_labels=found.positive_labels,
+        groups=found.groups,
+        ranks_within_groups=found.ranks_within_groups,
+        official_splits=found.official_splits,
         missing=absent,
+        pooled=found.pooled,
     )
 
 

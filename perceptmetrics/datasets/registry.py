@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from perceptmetrics._util.files import refuse_empty
 from perceptmetrics.datasets import (
     ava,
+    choices,
     csv_file,
     emoset,
     emotionroi,
     flive,
     kadid10k,
     koniq10k,
+    label_studio,
     ladders,
     lamem,
     live,
@@ -75,6 +77,8 @@ _MODULES: dict[str, DatasetReader] = {
         ladders,
         livec_ladders,
         csv_file,
+        choices,
+        label_studio,
     )
 }
 

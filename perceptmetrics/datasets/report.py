@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from perceptmetrics.datasets.labelled import Scale
+from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.spec import Task
 
 __all__ = ["DatasetReport", "Leak", "RatingReport", "SizeReport"]
@@ -92,6 +93,7 @@ class DatasetReport:
         lookalikes: Names of images that show the same, not all of them byte for byte, but are in different groups.
         splits: Number of splits searched for leaks.
         leaks: Overlaps between parts of splits.
+        pooled: How the answers of several people became the labels; empty if they did not.
     """
 
     name: str
@@ -110,6 +112,7 @@ class DatasetReport:
     lookalikes: tuple[tuple[str, ...], ...]
     splits: int
     leaks: tuple[Leak, ...]
+    pooled: tuple[Pooled, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -132,8 +132,12 @@ class Table:
             f"{', '.join(self.header)}. Pass the name of the column."
         )
 
-    def image_names(self, column: str) -> list[str]:
+    def image_names(self, column: str, *, advice: str = "Average its ratings, or remove a row.") -> list[str]:
         """Cells of the column of image names.
+
+        Args:
+            column: The column.
+            advice: What to do about a name that occurs twice.
 
         Raises:
             DatasetError: A name is missing or occurs twice.
@@ -145,8 +149,7 @@ class Table:
                 raise DatasetError(f"{self.path}, line {line}: the column {column!r} of image names is empty here.")
             if name in line_of:
                 raise DatasetError(
-                    f"{self.path} rates {name!r} in more than one row (lines {line_of[name]} and {line}). Average its "
-                    "ratings, or remove a row."
+                    f"{self.path} rates {name!r} in more than one row (lines {line_of[name]} and {line}). {advice}"
                 )
             line_of[name] = line
         return names

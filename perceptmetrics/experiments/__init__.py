@@ -10,6 +10,7 @@ from perceptmetrics.experiments.attributes import AttributeProfiles, attribute_p
 from perceptmetrics.experiments.compare import Comparison, compare_folders
 from perceptmetrics.experiments.correlation import Correlation, Correlations, correlate
 from perceptmetrics.experiments.ladder import AttributeLadder, Ladders, climb_ladders
+from perceptmetrics.experiments.methods import MethodComparison, compare_methods
 from perceptmetrics.experiments.rank import Ranking, rank_images
 from perceptmetrics.experiments.ratings import Ratings, read_ratings
 from perceptmetrics.experiments.scored import images_of_folder
@@ -25,6 +26,7 @@ __all__ = [
     "Correlation",
     "Correlations",
     "Ladders",
+    "MethodComparison",
     "Ranking",
     "Ratings",
     "Study",
@@ -32,6 +34,7 @@ __all__ = [
     "attribute_profiles",
     "climb_ladders",
     "compare_folders",
+    "compare_methods",
     "correlate",
     "images_of_folder",
     "make_study",

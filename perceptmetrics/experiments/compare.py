@@ -6,25 +6,20 @@ CLIP-IQA (AAAI 2023) compares low-quality images with their ground truth in Fig.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from perceptmetrics._util.text import recomposed
-from perceptmetrics.errors import DatasetError
-from perceptmetrics.experiments.scored import TIE, images_of_folder, score_set, single_column
-from perceptmetrics.functional.stats import binomial_interval, bootstrap_interval, sign_test
+from perceptmetrics.experiments.methods import compare_methods
+from perceptmetrics.functional.stats import binomial_interval
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import ScoreImages, score_images
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
 
+    from perceptmetrics.experiments.methods import MethodComparison
     from perceptmetrics.models.metric import Metric
 
-__all__ = ["ComparedPair", "Comparison", "compare_folders"]
+__all__ = ["ComparedPair", "Comparison", "as_pair", "compare_folders"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,89 +112,37 @@ def compare_folders(
         DatasetError: A path is not a folder, two images differ only in their suffix, or there is no pair.
         InvalidOptionError: The label is missing or unknown.
     """
-    column = single_column(metric, label)
-    images_a, images_b = _by_name(folder_a), _by_name(folder_b)
-    name_in_a = recomposed(images_b, images_a)
-    images_b = {name_in_a.get(name, name): path for name, path in images_b.items()}
-    names = sorted(images_a.keys() & images_b.keys())
-    if not names:
-        raise DatasetError(
-            f"No image of {folder_a} has a partner in {folder_b}: expected the same names apart from the suffix, "
-            f"got {_example(images_a)} and {_example(images_b)}."
-        )
-    paths = [images[name] for name in names for images in (images_a, images_b)]
-    scored, failed = score_set([metric], paths, scorer)
-    score_of = {row.name: row.scores[column] for row in scored}
-    both = [name for name in names if str(images_a[name]) in score_of and str(images_b[name]) in score_of]
-    if not both:
-        raise DatasetError(f"No pair could be scored on both sides. The first failure: {failed[0].error}")
+    return as_pair(compare_methods(metric, [folder_a, folder_b], label=label, seed=seed, scorer=scorer))
+
+
+def as_pair(methods: MethodComparison) -> Comparison:
+    """A comparison of two folders with the figures of a pair: exact intervals, and the names of what is alone."""
     pairs = [
         ComparedPair(
-            name=name,
-            image_a=str(images_a[name]),
-            image_b=str(images_b[name]),
-            score_a=score_of[str(images_a[name])],
-            score_b=score_of[str(images_b[name])],
+            name=image.name,
+            image_a=image.files[0],
+            image_b=image.files[1],
+            score_a=image.scores[0],
+            score_b=image.scores[1],
         )
-        for name in both
+        for image in methods.images
     ]
-    return _summarise(
-        pairs,
-        column=column,
-        lower_better=metric.lower_better,
-        seed=seed,
-        only_a=tuple(str(images_a[name]) for name in sorted(images_a.keys() - images_b.keys())),
-        only_b=tuple(str(images_b[name]) for name in sorted(images_b.keys() - images_a.keys())),
-        failed=tuple(failed),
-    )
-
-
-def _summarise(
-    pairs: Sequence[ComparedPair],
-    *,
-    column: str,
-    lower_better: bool,
-    seed: int,
-    only_a: tuple[str, ...],
-    only_b: tuple[str, ...],
-    failed: tuple[ScoredImage, ...],
-) -> Comparison:
-    differences = [pair.difference for pair in pairs]
-    gains = [-difference if lower_better else difference for difference in differences]
-    wins_a, wins_b = sum(gain > TIE for gain in gains), sum(gain < -TIE for gain in gains)
-    decided = wins_a + wins_b
+    (pair,) = methods.pairs
+    decided = pair.wins + pair.losses
     return Comparison(
-        column=column,
-        lower_better=lower_better,
+        column=methods.column,
+        lower_better=methods.lower_better,
         pairs=tuple(pairs),
-        wins_a=wins_a,
-        wins_b=wins_b,
-        ties=len(pairs) - decided,
-        win_rate=wins_a / decided if decided else float("nan"),
-        win_rate_interval=binomial_interval(wins_a, decided) if decided else (0.0, 1.0),
-        p_value=sign_test(wins_a, wins_b),
-        mean_difference=float(np.mean(differences)),
-        mean_difference_interval=bootstrap_interval(np.mean, differences, seed=seed),
-        seed=seed,
-        only_a=only_a,
-        only_b=only_b,
-        failed=failed,
+        wins_a=pair.wins,
+        wins_b=pair.losses,
+        ties=pair.ties,
+        win_rate=pair.wins / decided if decided else float("nan"),
+        win_rate_interval=binomial_interval(pair.wins, decided) if decided else (0.0, 1.0),
+        p_value=pair.p_value,
+        mean_difference=pair.mean_difference,
+        mean_difference_interval=pair.interval,
+        seed=methods.seed,
+        only_a=methods.methods[0].alone,
+        only_b=methods.methods[1].alone,
+        failed=methods.failed,
     )
-
-
-def _by_name(folder: str | os.PathLike[str]) -> dict[str, Path]:
-    """Images of a folder by their relative path without suffix."""
-    found: dict[str, Path] = {}
-    for path in images_of_folder(folder):
-        name = path.relative_to(Path(folder)).with_suffix("").as_posix()
-        if name in found:
-            raise DatasetError(
-                f"{found[name]} and {path} differ only in their suffix, so it is not clear which one to compare. "
-                "Move one of them away."
-            )
-        found[name] = path
-    return found
-
-
-def _example(images: dict[str, Path]) -> str:
-    return repr(next(iter(images.values())).name)

@@ -19,8 +19,8 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.explain.heads import Head, HeadedEncoder, by_layer, headed_encoder
 from perceptmetrics.explain.saliency import check_differentiable
 from perceptmetrics.images.decode import decode_ahead
+from perceptmetrics.images.given import single_images
 from perceptmetrics.images.sources import NamedImage
-from perceptmetrics.models.metric_base import single_images
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import first_failure
 

@@ -82,6 +82,11 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
         """Whether one of the metrics compares each image with a text of its own."""
         return any(metric.reads_prompts for metric in self._members())
 
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """Columns of all metrics, side by side."""
+        return tuple(column for metric in self._members() for column in metric.score_columns)
+
     def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a batch; the columns of all metrics side by side. See `MetricBase.forward_batch`."""
         views: dict[int, list[Tensor]] = {}

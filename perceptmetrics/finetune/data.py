@@ -184,7 +184,10 @@ def batch_parts(
     Raises:
         DatasetError: A loss that compares samples would get fewer than three, or the data sets differ too much in size.
     """
-    objectives = [Objective(one, entry.loss or recipe.loss) for one, entry in zip(datasets, recipe.data, strict=True)]
+    objectives = [
+        Objective(one, entry.loss or recipe.loss, recipe.confidence)
+        for one, entry in zip(datasets, recipe.data, strict=True)
+    ]
     fewest = [objective.fewest(recipe.optimizer.min_samples) for objective in objectives]
     shown = [recipe.augmentation_of(index).replicas * len(split.train) for index, split in enumerate(splits)]
     count = batch_count(shown, recipe.optimizer.batch_size, fewest)

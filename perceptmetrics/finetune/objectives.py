@@ -9,16 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from perceptmetrics.finetune.confidence import confidence_weights
 from perceptmetrics.functional.loss import charbonnier_loss, plcc_loss, ranking_loss
 from perceptmetrics.functional.stats import srcc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.recipe_sections import Loss
+    from perceptmetrics.finetune.recipe_sections import Confidence, Loss
 
 __all__ = ["Objective", "can_select", "selection_statistic"]
 
@@ -32,10 +31,13 @@ class Objective:
     Args:
         dataset: The data set.
         loss: Name of the loss.
+        confidence: How much each image counts.
     """
 
-    def __init__(self, dataset: LabelledImages, loss: Loss) -> None:
+    def __init__(self, dataset: LabelledImages, loss: Loss, confidence: Confidence = "none") -> None:
         self._loss = loss
+        weights = confidence_weights(dataset, confidence)
+        self._weights = None if weights is None else torch.from_numpy(weights).float()
         if dataset.classes is not None:
             self._labels = torch.from_numpy(dataset.classes.astype(np.int64))
         elif dataset.ratings is not None:
@@ -63,33 +65,42 @@ class Objective:
         """
         labels = self._labels[indices].to(outputs.device)
         outputs = outputs.float()
+        weights = None if self._weights is None else self._weights[indices].to(outputs.device)
         if self._loss == "cross_entropy":
-            return F.cross_entropy(outputs, labels)
+            if weights is None:
+                return F.cross_entropy(outputs, labels)
+            return (weights[:, 0] * F.cross_entropy(outputs, labels, reduction="none")).mean()
         groups = None if self._groups is None else self._groups[indices].to(outputs.device)
         fewest = 1 if self._loss in ("mse", "charbonnier") else 2
         columns = [
-            self._column(outputs[known, column], labels[known, column], None if groups is None else groups[known])
+            self._column(
+                outputs[known, column],
+                labels[known, column],
+                None if groups is None else groups[known],
+                None if weights is None else weights[known, column],
+            )
             for column in range(labels.shape[1])
             if (known := ~labels[:, column].isnan()).sum() >= fewest
         ]
         return torch.stack(columns).mean() if columns else outputs.sum() * 0
 
-    def _column(self, outputs: Tensor, ratings: Tensor, groups: Tensor | None) -> Tensor:
+    def _column(self, outputs: Tensor, ratings: Tensor, groups: Tensor | None, weights: Tensor | None) -> Tensor:
         if self._loss == "ranking":
-            return _pairwise(outputs, ratings, groups)
-        losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-            "plcc": plcc_loss,
-            "mse": F.mse_loss,
-            "charbonnier": charbonnier_loss,
-        }
-        return losses[self._loss](outputs, ratings)
+            return _pairwise(outputs, ratings, groups, weights)
+        if self._loss == "mse":
+            if weights is None:
+                return F.mse_loss(outputs, ratings)
+            return (weights * F.mse_loss(outputs, ratings, reduction="none")).mean()
+        loss = plcc_loss if self._loss == "plcc" else charbonnier_loss
+        return loss(outputs, ratings, weight=weights)
 
 
-def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor | None) -> Tensor:
+def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor | None, weights: Tensor | None) -> Tensor:
     """Ranking loss of the pairs whose order is known, on predictions scaled to unit variance.
 
     Within groups, which are ladders of an increasing degradation, only neighbours are compared, because the order of
-    all other pairs follows from theirs. Each pair is weighted by the difference of its ratings.
+    all other pairs follows from theirs. Each pair is weighted by the difference of its ratings. With weights of the
+    images, a pair counts as much as their harmonic mean: its difference has the sum of their variances.
     """
     scaled = (outputs - outputs.mean()) / (outputs.std() + 1e-8)
     ordered = ratings[:, None] - ratings[None] > _MIN_DIFFERENCE
@@ -104,6 +115,9 @@ def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor | None) -> Tensor
     if groups is not None:
         difference = ratings[better] - ratings[worse]
         weight = difference / difference.mean()
+    if weights is not None:
+        certain = 2 / (1 / weights[better] + 1 / weights[worse])
+        weight = certain if weight is None else weight * certain
     return ranking_loss(scaled[better], scaled[worse], margin=_MARGIN, softness=_SOFTNESS, weight=weight)
 
 

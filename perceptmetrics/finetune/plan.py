@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from perceptmetrics.finetune.confidence import confidence_sentence
 from perceptmetrics.finetune.data import Draw, batch_parts, recipe_splits, split_notes
 from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews, can_cache_features
 from perceptmetrics.finetune.overlaps import Overlap, find_overlaps
@@ -34,6 +35,7 @@ class Plan:
 
     Attributes:
         images: For each data set, the number of images for training, validation and test in the first split.
+        pooled: For each data set whose labels are made from the answers of several people, how, one sentence a label.
         overlaps: Test images that show the same as training images, of the same data set or of another.
         splits: Number of splits.
         split_notes: Sentences about splits that differ from what the recipe asks for.
@@ -49,6 +51,7 @@ class Plan:
     """
 
     images: dict[str, tuple[int, int, int]]
+    pooled: dict[str, tuple[str, ...]]
     overlaps: tuple[Overlap, ...]
     splits: int
     split_notes: tuple[str, ...]
@@ -104,6 +107,7 @@ def make_plan(
     activations = _activations(recipe, learner, datasets[0], part, cached=cached)
     return Plan(
         images=images,
+        pooled={one.name: _pooled(recipe, one) for one in datasets if one.pooled},
         overlaps=find_overlaps(datasets, every, progress),
         splits=count,
         split_notes=tuple(split_notes(recipe, datasets)),
@@ -117,6 +121,13 @@ def make_plan(
         memory=4 * (weights + trained * (1 + _OPTIMIZER_COPIES[recipe.optimizer.algorithm])) + activations,
         activations=activations,
     )
+
+
+def _pooled(recipe: Recipe, dataset: LabelledImages) -> tuple[str, ...]:
+    """How labels were made, and how much each counts."""
+    names = [f"{one.label}: " if one.label else "" for one in dataset.pooled]
+    made = tuple(f"{name}{one.sentence}" for name, one in zip(names, dataset.pooled, strict=True))
+    return made if recipe.confidence == "none" else (*made, confidence_sentence(dataset, recipe.confidence))
 
 
 def _all_weights(learner: Learner) -> list[Tensor]:

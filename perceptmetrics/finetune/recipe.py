@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from perceptmetrics.finetune.recipe_sections import (
     AugmentationRecipe,
+    Confidence,
     DataRecipe,
     EncoderRecipe,
     HeadRecipe,
@@ -43,6 +44,10 @@ class Recipe:
             `"prompts"`.
         loss: Loss: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`, `"ranking"`
             (over pairs whose order is known, within ladders over neighbours), or `"cross_entropy"` for classes.
+        confidence: How much an image counts in the loss, where its label is made from the answers of several people:
+            as much as every other (`"none"`), in proportion to the number of `"raters"`, or to the inverse square of
+            the label's standard error (`"spread"`), which rests on their number and on how far they differ. Data sets
+            whose labels come as they are count evenly.
         metric: A registered metric, or the folder of an exported one, to train further: its views, encoder, head and
             score map. None for a new metric, made of the following parts.
         encoder: The encoder.
@@ -75,6 +80,7 @@ class Recipe:
     data: tuple[DataRecipe, ...]
     train: TrainedPart
     loss: Loss
+    confidence: Confidence = "none"
     metric: str | None = None
     encoder: EncoderRecipe | None = None
     views: tuple[ViewSpec, ...] = ()
@@ -99,6 +105,7 @@ class Recipe:
         require(self.task in get_args(Task), one_of("task", self.task, Task))
         require(self.train in get_args(TrainedPart), one_of("train", self.train, TrainedPart))
         require(self.loss in get_args(Loss), one_of("loss", self.loss, Loss))
+        require(self.confidence in get_args(Confidence), one_of("confidence", self.confidence, Confidence))
         require(self.heads in ("each", "shared"), f"heads must be 'each' or 'shared', got {self.heads!r}.")
         require(len(self.data) > 0, "A recipe needs data sets.")
         self._check_parts()

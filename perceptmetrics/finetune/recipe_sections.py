@@ -12,6 +12,7 @@ from perceptmetrics.spec.heads import Activation, FeatureMap
 
 __all__ = [
     "AugmentationRecipe",
+    "Confidence",
     "DataRecipe",
     "EncoderRecipe",
     "HeadRecipe",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking"]
+Confidence = Literal["none", "raters", "spread"]
 TrainedPart = Literal["lora", "prompts", "head", "full"]
 SharedContext = Literal["all", "pair", "none"]
 Schedule = Literal["constant", "cosine", "cosine_restarts"]

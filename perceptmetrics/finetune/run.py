@@ -299,4 +299,4 @@ def _shuffled(dataset: LabelledImages, seed: int) -> LabelledImages:
     order = np.random.default_rng([seed, 4]).permutation(len(dataset))
     ratings = None if dataset.ratings is None else dataset.ratings[order]
     classes = None if dataset.classes is None else dataset.classes[order]
-    return replace(dataset, ratings=ratings, classes=classes)
+    return replace(dataset, ratings=ratings, classes=classes, pooled=tuple(one.of(order) for one in dataset.pooled))

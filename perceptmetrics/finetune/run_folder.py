@@ -81,6 +81,8 @@ def run_identity(recipe: Recipe, datasets: Sequence[LabelledImages], encoder: st
         parts = [
             part.tolist() for split in dataset.official_splits for part in (split.train, split.validation, split.test)
         ]
+        for one in dataset.pooled if recipe.confidence != "none" else ():
+            digest.update(one.counts.tobytes() + (b"" if one.errors is None else one.errors.tobytes()))
         tested = None if dataset.test_only is None else dataset.test_only.tolist()
         content = [dataset.labels, dataset.groups, dataset.contents, tested, parts]
         digest.update(json.dumps(content).encode("utf-8", "surrogatepass"))

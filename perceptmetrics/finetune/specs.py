@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from perceptmetrics.errors import DatasetError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.factory.folder import find_spec
+from perceptmetrics.finetune.confidence import check_confidence
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 from perceptmetrics.models.prompts import resolve_prompts
@@ -58,6 +59,7 @@ def run_specs(recipe: Recipe, datasets: Sequence[LabelledImages]) -> list[Metric
             f"Data sets need different names, got {', '.join(names)}. Rename them with dataclasses.replace(data, "
             "name=...)."
         )
+    check_confidence(datasets, recipe.confidence)
     losses = [entry.loss or recipe.loss for entry in recipe.data]
     one_head = recipe.heads == "shared" or len(datasets) == 1
     specs = [
@@ -170,6 +172,11 @@ def _check_labels(dataset: LabelledImages, loss: Loss) -> None:
     if classes != (loss == "cross_entropy"):
         kind = "classes, which need loss: cross_entropy" if classes else "ratings, which need another loss"
         raise DatasetError(f"{dataset.name} has {kind}; the recipe says {loss}.")
+    if dataset.ranks_within_groups and loss != "ranking":
+        raise DatasetError(
+            f"Ratings of {dataset.name} are comparable only within a group of images, which needs loss: ranking; the "
+            f"recipe says {loss}. Type --set loss=ranking."
+        )
 
 
 def _mlp(recipe: HeadRecipe | None, inputs: int, outputs: int) -> MlpHeadSpec:

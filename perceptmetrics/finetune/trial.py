@@ -158,7 +158,7 @@ class Trials:
             dataset=dataset,
             split=split,
             feed=self._feed(index, learner, pretrained=pretrained),
-            objective=Objective(dataset, entry.loss or self._recipe.loss),
+            objective=Objective(dataset, entry.loss or self._recipe.loss, self._recipe.confidence),
             weight=entry.weight,
             replicas=self._recipe.augmentation_of(index).replicas,
         )

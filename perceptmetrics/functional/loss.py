@@ -18,31 +18,36 @@ __all__ = ["charbonnier_loss", "label_divergence", "plcc_loss", "ranking_loss"]
 _LEAST_DEVIATION = 1e-3  # of predictions; where they are closer to one another, the gradient does not grow any more
 
 
-def plcc_loss(prediction: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
+def plcc_loss(prediction: Tensor, target: Tensor, eps: float = 1e-8, *, weight: Tensor | None = None) -> Tensor:
     """Half of one minus Pearson's linear correlation over a batch (PerceptCLIP, section 4.1).
 
     Args:
         prediction: Shape (N,), N >= 2.
         target: Shape (N,).
         eps: Standard deviation below which either vector counts as constant, so that there is no correlation.
+        weight: How much each sample counts, shape (N,), positive; None for all the same.
 
     Returns:
         Scalar in [0, 1]; 0 for perfect correlation, 0.5 for none. The gradient grows as the predictions come closer to
         one another, but no more once their standard deviation is below 1e-3.
     """
-    prediction, deviation = _centred(prediction, eps)
-    target, spread = _centred(target, eps)
+    prediction, deviation = _centred(prediction, eps, weight)
+    target, spread = _centred(target, eps, weight)
     share = (deviation / (_LEAST_DEVIATION * math.sqrt(len(prediction)))).clamp(max=1).detach()
     fixed = prediction.detach()
     prediction = fixed + share * (prediction - fixed)  # the same numbers with a part of the gradient
     return (1 - (prediction * target).sum() / (deviation * spread)) / 2
 
 
-def _centred(values: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Numbers minus their mean, and the norm of these, which is not below that of rounding errors."""
+def _centred(values: Tensor, eps: float, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Numbers minus their mean, times the root of their weight, and the norm of these, not below rounding errors'."""
     values = at_least_float32(values)
     rounding = 4 * torch.finfo(values.dtype).eps * values.detach().abs().amax()
-    centred = values - values.mean()
+    if weight is None:
+        centred = values - values.mean()
+    else:
+        weight = (weight / weight.mean()).to(values)
+        centred = weight.sqrt() * (values - (weight * values).mean())
     least = math.sqrt(len(values)) * rounding.clamp(min=eps)
     norm: Tensor = linalg.vector_norm(centred)
     return centred, torch.maximum(norm, least)
@@ -69,19 +74,20 @@ def ranking_loss(
     return (cost if weight is None else weight * cost).mean()
 
 
-def charbonnier_loss(prediction: Tensor, target: Tensor, eps: float = 1e-6) -> Tensor:
+def charbonnier_loss(prediction: Tensor, target: Tensor, eps: float = 1e-6, *, weight: Tensor | None = None) -> Tensor:
     """Mean Charbonnier distance `sqrt((prediction - target)^2 + eps)` (Charbonnier et al., 1994; CLIP-UIQA).
 
     Args:
         prediction: Any shape.
         target: Same shape.
         eps: Square of the width inside which the loss is quadratic.
+        weight: Factors of the distances before their mean is taken, same shape; None for 1.
 
     Returns:
-        Scalar, at least `sqrt(eps)`.
+        Scalar, at least `sqrt(eps)` without weights.
     """
     distance: Tensor = ((at_least_float32(prediction) - at_least_float32(target)).square() + eps).sqrt()
-    return distance.mean()
+    return (distance if weight is None else weight * distance).mean()
 
 
 def label_divergence(outputs: Tensor, target: Tensor) -> Tensor:

@@ -8,13 +8,14 @@ import numpy as np
 from scipy.stats import binomtest, kendalltau, pearsonr, spearmanr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "binomial_interval",
     "bootstrap_interval",
+    "holm",
     "krcc",
     "mse",
     "plcc",
@@ -160,6 +161,28 @@ def sign_test(positive: int, negative: int) -> float:
     """
     trials = positive + negative
     return float(binomtest(positive, trials).pvalue) if trials else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number (Holm, "A simple sequentially rejective multiple test procedure", 1979).
+
+    Args:
+        p_values: M p-values.
+
+    Returns:
+        M corrected ones, in the same order. Those below a level are significant at it, with all of them together: the
+        probability of any wrong one among them is at most the level.
+
+    Example:
+        >>> holm([0.01, 0.5, 0.03])
+        [0.03, 0.5, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected, greatest = [0.0] * len(order), 0.0
+    for rank, index in enumerate(order):
+        greatest = max(greatest, min(1.0, (len(order) - rank) * p_values[index]))
+        corrected[index] = greatest
+    return corrected
 
 
 def _unless_undefined(coefficient: Callable[..., Any], prediction: ArrayLike, target: ArrayLike) -> float:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.images.given import is_single_image
 from perceptmetrics.models.embeddings import checked_rows, score_rows
-from perceptmetrics.models.metric_base import MetricBase, is_single_image
+from perceptmetrics.models.metric_base import MetricBase
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import PoolSpec
 
@@ -110,6 +111,11 @@ class Metric(MetricBase[Tensor]):
     def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
         """Score a batch; see `MetricBase.forward_batch`."""
         return self.forward_features(self.encode(self.views(images)), images.shape[0], prompts)
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """The metric's name, or `name.label` for each of its labels."""
+        return tuple(f"{self.metric_name}.{label}" for label in self.labels) or (self.metric_name,)
 
     def to_output(self, rows: Tensor) -> Tensor:
         """Shape (N, K), or (N,) for a single score."""

@@ -7,28 +7,29 @@ values, batches them by size and runs the same forward pass without gradients.
 from __future__ import annotations
 
 import contextlib
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.arrays import check_unit_range
 from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, batches_by_size
 from perceptmetrics.images.decode import decode_ahead
-from perceptmetrics.images.find import is_file_pattern
+from perceptmetrics.images.given import single_images
 from perceptmetrics.images.load import ImageSource, check_tensor
 from perceptmetrics.images.options import DecodeOptions, current_decoding
-from perceptmetrics.images.sources import NamedImage, find_sources, is_container
+from perceptmetrics.images.sources.named import name_of
 from perceptmetrics.models.closed import Closed
+from perceptmetrics.models.image_prompts import batched_prompts, no_prompt, prompt_for, wrong_number
 
-__all__ = ["MetricBase", "Prompts", "common_decoding", "is_single_image", "single_images"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from perceptmetrics.images.sources import NamedImage
+
+__all__ = ["MetricBase", "Prompts", "common_decoding"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -56,6 +57,11 @@ class MetricBase(Closed, ABC, Generic[T_co]):
     @abstractmethod
     def reads_prompts(self) -> bool:
         """Whether each image is compared with a text of its own: `metric(images, prompts)`."""
+
+    @property
+    @abstractmethod
+    def score_columns(self) -> tuple[str, ...]:
+        """Names of the K columns of scores: the metric's name, or `name.label` for each of its labels."""
 
     @abstractmethod
     def forward_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
@@ -157,27 +163,79 @@ class MetricBase(Closed, ABC, Generic[T_co]):
             InvalidImageError: An image cannot be read, or its values are not in [0, 1].
             InvalidOptionError: Prompts are missing, too few or too many, or the metric reads none.
         """
+        sources = single_images(images)
+        return self.to_output(self._score_rows(sources, prompts, batch_size, max_pixels, workers))
+
+    def score_table(
+        self,
+        images: ImageSource | Iterable[ImageSource],
+        prompts: Prompts | None = None,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        workers: int | None = None,
+    ) -> list[dict[str, str | float]]:
+        """Score images as `score` does, and return the names of the images with the scores.
+
+        Args:
+            images: See `score`.
+            prompts: See `score`.
+            batch_size: See `score`.
+            max_pixels: See `score`.
+            workers: See `score`.
+
+        Returns:
+            A row for each image, in their order: its name as `"image"` (the path of a file, `container/key`, or
+            `image` and its index for what has no name), and its scores by `score_columns`. `pandas.DataFrame(rows)`
+            makes a table of them.
+
+        Raises:
+            InvalidImageError: See `score`.
+            InvalidOptionError: See `score`.
+        """
+        names: list[str] = []
+
+        def named() -> Iterator[ImageSource | NamedImage]:
+            for index, source in enumerate(single_images(images)):
+                names.append(name_of(source, index))
+                yield source
+
+        rows = self._score_rows(named(), prompts, batch_size, max_pixels, workers).tolist()
+        return [
+            {"image": name, **dict(zip(self.score_columns, row, strict=True))}
+            for name, row in zip(names, rows, strict=True)
+        ]
+
+    def _score_rows(
+        self,
+        sources: Iterable[ImageSource | NamedImage],
+        prompts: Prompts | None,
+        batch_size: int,
+        max_pixels: int,
+        workers: int | None,
+    ) -> Tensor:
+        """Score single images: shape (N, K)."""
         scores: dict[int, Tensor] = {}
         texts: dict[int, str | Tensor] = {}
         given = self._given_prompts(prompts)
 
         def pixels() -> Iterator[tuple[int, Tensor]]:
-            for index, decoded in enumerate(decode_ahead(single_images(images), workers, self.decoding)):
+            for index, decoded in enumerate(decode_ahead(sources, workers, self.decoding)):
                 if decoded.pixels is None:
                     raise InvalidImageError(f"Image {index}: {decoded.error}") from decoded.error
                 if self.reads_prompts:
-                    texts[index] = _prompt_for(index, given, decoded.source)
+                    texts[index] = prompt_for(index, given, decoded.source)
                 yield index, decoded.pixels
 
         for batch in batches_by_size(pixels(), batch_size=batch_size, max_pixels=max_pixels):
-            of_batch = _batched([texts.pop(index) for index in batch.indices]) if self.reads_prompts else None
+            of_batch = batched_prompts([texts.pop(index) for index in batch.indices]) if self.reads_prompts else None
             with _naming(batch.indices):
                 scores.update(zip(batch.indices, self.score_batch(batch.images, of_batch), strict=True))
         if not scores:
             raise InvalidImageError("There is nothing to score: the sequence of images is empty.")
         if given is not None and not isinstance(given, str) and len(given) != len(scores):
-            raise _wrong_number(len(given), len(scores))
-        return self.to_output(torch.stack([scores[index] for index in range(len(scores))]))
+            raise wrong_number(len(given), len(scores))
+        return torch.stack([scores[index] for index in range(len(scores))])
 
     @torch.inference_mode()
     def score_batch(self, images: Tensor, prompts: Sequence[str] | Tensor | None = None) -> Tensor:
@@ -206,7 +264,7 @@ class MetricBase(Closed, ABC, Generic[T_co]):
             by_size.setdefault((image.shape, image.dtype), []).append(index)
         rows: dict[int, Tensor] = {}
         for indices in by_size.values():
-            of_batch = None if prompts is None else _batched([prompts[index] for index in indices])
+            of_batch = None if prompts is None else batched_prompts([prompts[index] for index in indices])
             with _naming(indices):
                 batch = self.forward_batch(torch.stack([images[index] for index in indices]), of_batch)
             rows.update(zip(indices, batch, strict=True))
@@ -226,41 +284,11 @@ class MetricBase(Closed, ABC, Generic[T_co]):
         if not self.reads_prompts:
             return None
         if given is None:
-            raise _no_prompt("the images")
+            raise no_prompt("the images")
         texts = [given] * count if isinstance(given, str) else given
         if len(texts) != count:
-            raise _wrong_number(len(texts), count)
+            raise wrong_number(len(texts), count)
         return texts
-
-
-def _prompt_for(index: int, given: str | list[str] | Tensor | None, source: object) -> str | Tensor:
-    """The text of an image: the given one, or the one that the image comes with."""
-    if isinstance(given, str):
-        return given
-    if given is not None:
-        if index >= len(given):
-            raise InvalidOptionError(f"There are {len(given)} prompts, but more images. Give one text for each image.")
-        return given[index]
-    prompt = source.prompt if isinstance(source, NamedImage) else None
-    if prompt is None:
-        raise _no_prompt(f"image {index}")
-    return prompt
-
-
-def _batched(prompts: list[Any]) -> list[str] | Tensor:
-    """Texts as a list, their features as a tensor."""
-    return torch.stack(prompts) if isinstance(prompts[0], Tensor) else prompts
-
-
-def _no_prompt(images: str) -> InvalidOptionError:
-    return InvalidOptionError(
-        f"This metric compares each image with a text of its own, and {images} came without one. Pass prompts=, a list "
-        "with a text for each image or one text for all, or images from a table with a column of texts."
-    )
-
-
-def _wrong_number(prompts: int, images: int) -> InvalidOptionError:
-    return InvalidOptionError(f"There are {prompts} prompts for {images} images. Give one text for each image.")
 
 
 @contextlib.contextmanager
@@ -285,35 +313,3 @@ def common_decoding(metrics: Iterable[MetricBase[Any]]) -> DecodeOptions | None:
             "max_image_pixels=."
         )
     return next((decoding for decoding in stated if decoding is not None), None)
-
-
-def is_single_image(images: object) -> bool:
-    """Whether something stands for one image rather than for several."""
-    if isinstance(images, (str, os.PathLike)):
-        return not (Path(images).is_dir() or is_file_pattern(os.fspath(images)) or is_container(images))
-    if isinstance(images, (Tensor, np.ndarray)):
-        return images.ndim < 4
-    return isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or hasattr(images, "read")
-
-
-def single_images(images: Any) -> Iterable[ImageSource | NamedImage]:
-    """Take whatever stands for images, see `Metric.score`, as single ones.
-
-    Raises:
-        InvalidImageError: It stands for none.
-    """
-    if isinstance(images, (str, os.PathLike)):
-        return find_sources([images])
-    if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or hasattr(images, "read"):
-        return [images]
-    if isinstance(images, Tensor):
-        check_tensor(images)
-        return images if images.ndim == 4 else [images]
-    if isinstance(images, np.ndarray):
-        return images if images.ndim == 4 else [images]
-    if isinstance(images, Iterable) and not isinstance(images, Mapping):
-        return images
-    raise InvalidImageError(
-        "Expected an image (path, bytes, PIL image, array, tensor), a folder, a pattern or an iterable of images, "
-        f"got {type(images).__name__}."
-    )

@@ -13,6 +13,13 @@ from perceptmetrics.reports.explain import EXPLAIN_FORMATS, check_explain_output
 from perceptmetrics.reports.files import Makers, check_output, write_report
 from perceptmetrics.reports.heads import HEADS_FORMATS, heads_makers
 from perceptmetrics.reports.ladder import LADDER_FORMATS, ladder_makers
+from perceptmetrics.reports.methods import (
+    METHODS_FORMATS,
+    comparison_page,
+    folder_names,
+    methods_makers,
+    methods_sentence,
+)
 from perceptmetrics.reports.rank import RANK_FORMATS, rank_makers
 from perceptmetrics.reports.study import (
     AGREEMENT_FORMATS,
@@ -32,6 +39,7 @@ __all__ = [
     "EXPLAIN_FORMATS",
     "HEADS_FORMATS",
     "LADDER_FORMATS",
+    "METHODS_FORMATS",
     "RANK_FORMATS",
     "Makers",
     "agreement_makers",
@@ -41,10 +49,14 @@ __all__ = [
     "check_output",
     "check_study_folder",
     "compare_makers",
+    "comparison_page",
     "correlate_makers",
     "explain_page",
+    "folder_names",
     "heads_makers",
     "ladder_makers",
+    "methods_makers",
+    "methods_sentence",
     "rank_makers",
     "study_page",
     "write_explanations",

@@ -1,11 +1,13 @@
-"""Report a comparison of two folders as a plot and tables."""
+"""Report a comparison of two folders as a page, a plot and tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perceptmetrics.experiments.compare import as_pair
 from perceptmetrics.reports.files import Makers, failures, json_bytes, plot_makers
+from perceptmetrics.reports.methods import comparison_page
 from perceptmetrics.reports.plots import draw_strips
 from perceptmetrics.scoring.results import csv_bytes
 
@@ -13,19 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from perceptmetrics.experiments.compare import Comparison
+    from perceptmetrics.experiments.methods import MethodComparison
 
 __all__ = ["COMPARE_FORMATS", "compare_makers"]
 
-COMPARE_FORMATS = ("png", "svg", "pdf", "csv", "json")
+COMPARE_FORMATS = ("html", "png", "svg", "pdf", "csv", "json")
 
 
-def compare_makers(comparison: Comparison, *, names: tuple[str, str]) -> Makers:
+def compare_makers(methods: MethodComparison, *, names: tuple[str, str]) -> Makers:
     """Makers of `COMPARE_FORMATS`.
 
     Args:
-        comparison: The comparison.
+        methods: A comparison of two folders.
         names: Folders A and B, as given by the user.
     """
+    comparison = as_pair(methods)
     shown = (Path(names[0]).name or names[0], Path(names[1]).name or names[1])
 
     def draw() -> Figure:
@@ -40,6 +44,7 @@ def compare_makers(comparison: Comparison, *, names: tuple[str, str]) -> Makers:
         )
 
     return {
+        "html": lambda: comparison_page(methods),
         **plot_makers(draw),
         "csv": lambda: csv_bytes(
             ("name", "image_a", "image_b", "score_a", "score_b", "difference"),

@@ -5,7 +5,6 @@ Memory does not grow with the number of images. The result of an image that cann
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,6 +13,7 @@ from perceptmetrics.factory.suite import MetricSuite
 from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, SizeBatcher, Windows
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.sources import NamedImage
+from perceptmetrics.images.sources.named import name_of
 from perceptmetrics.scoring.results import ScoredImage
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def score_columns(metrics: Sequence[Metric]) -> list[str]:
     Raises:
         InvalidOptionError: A metric is given twice.
     """
-    columns = [column for metric in metrics for column in _columns_of(metric)]
+    columns = [column for metric in metrics for column in metric.score_columns]
     repeated = sorted({column for column in columns if columns.count(column) > 1})
     if repeated:
         raise InvalidOptionError(f"Each metric can be given once; {', '.join(repeated)} would be scored twice.")
@@ -132,15 +132,8 @@ def _score_batch(
     ]
 
 
-def _columns_of(metric: Metric) -> list[str]:
-    if not metric.labels:
-        return [metric.metric_name]
-    return [f"{metric.metric_name}.{label}" for label in metric.labels]
-
-
 def _named(source: ImageSource | NamedImage, index: int, known: Mapping[str, ScoredImage]) -> NamedImage:
     """Name an image if it has no name, and do not decode it if its score is known."""
     if not isinstance(source, NamedImage):
-        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {index}"
-        source = NamedImage(name, source)
+        source = NamedImage(name_of(source, index), source)
     return replace(source, source=None) if source.name in known else source

@@ -62,6 +62,20 @@ def test_check_of_a_sound_folder(perceptmetrics: Command, tmp_path: Path) -> Non
     assert "Problem" not in result.stdout
 
 
+def test_check_says_of_whose_answers_labels_are_made(perceptmetrics: Command, tmp_path: Path) -> None:
+    rows = ["image,rater,mos"]
+    for number in range(8):
+        layouts.picture(tmp_path / f"{number}.png", number)
+        rows += [f"{number}.png,anna,{number}", f"{number}.png,ben,{number + number % 2}"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    stated = ("--option", "lower=0", "--option", "upper=9", "--splits", "1")
+    result = perceptmetrics("dataset", "check", "csv", tmp_path, "--option", "rater_column=rater", *stated)
+    assert result.returncode == 0, result.stderr
+    assert "mean of 16 ratings by 2 raters, 2 per image; ICC of one rating 0.9" in result.stdout
+    refused = perceptmetrics("dataset", "check", "csv", tmp_path, *stated)
+    assert "--option rater_column=rater" in refused.stderr
+
+
 def test_check_names_what_is_missing_and_what_is_corrupt(perceptmetrics: Command, tmp_path: Path) -> None:
     made = layouts.tid2013(tmp_path)
     assert made.files is not None

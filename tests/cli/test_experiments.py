@@ -123,6 +123,21 @@ def test_compare_with_exchanged_folders_gives_the_opposite(versions: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
+def test_three_folders_are_compared_on_one_page(versions: Path, tmp_path: Path) -> None:
+    shutil.copytree(versions, tmp_path / "v")
+    shutil.copytree(versions / "blurred", tmp_path / "v" / "again")
+    folders = [tmp_path / "v" / name for name in ("blurred", "sharp", "again")]
+    result = run("compare", *folders, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "sharp is preferred most often" in " ".join(result.output.split())
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"compare.{suffix}" for suffix in ("csv", "html", "json", "png", "svg")]
+    summary = json.loads((tmp_path / "out" / "compare.json").read_text())
+    ties = {(Path(pair["first"]).name, Path(pair["second"]).name): pair["ties"] for pair in summary["pairs"]}
+    assert ties["blurred", "again"] == 10
+    assert run("compare", folders[0]).exit_code == 2
+
+
 def test_ladder_follows_blur_and_noise(versions: Path, tmp_path: Path) -> None:
     photograph = sorted((versions / "sharp").iterdir())[0]
     arguments = ("-a", "sharpness", "-a", "noise", "--steps", "5", "-o", tmp_path)

@@ -17,6 +17,8 @@ from openpyxl import Workbook
 from PIL import Image
 from scipy.io import savemat
 
+from perceptmetrics.functional.preference import bradley_terry
+
 COUNT = 12
 
 
@@ -345,6 +347,45 @@ def csv_file(root: Path) -> Expected:
     )
 
 
+def choices(root: Path) -> Expected:
+    names = [f"in/{number}.png" for number in range(COUNT)]
+    pairs = [(one, other) for one in range(COUNT) for other in range(one)]
+    rows = [[names[one], names[other], "a"] for one, other in pairs]
+    rates = bradley_terry(*zip(*pairs, strict=True), [1] * len(pairs), COUNT).win_rate
+    return Expected(
+        name="choices",
+        root=root,
+        labels=table(root / "labels.csv", [["image_a", "image_b", "winner"], *rows]),
+        files={name: picture(root / name, number) for number, name in enumerate(names)},
+        shares=dict(zip(names, rates.tolist(), strict=True)),
+    )
+
+
+def label_studio(root: Path) -> Expected:
+    names = [f"in/{number}.png" for number in range(COUNT)]
+    shares = shares_of(names)
+    tasks = [
+        {
+            "data": {"image": f"/data/local-files/?d={name}"},
+            "annotations": [
+                {"completed_by": who, "result": [{"from_name": "q", "value": {"rating": 1 + 4 * shares[name] + off}}]}
+                for who, off in ((1, -0.5), (2, 0.5))
+            ],
+        }
+        for name in names
+    ]
+    files = {name: picture(root / name, number) for number, name in enumerate(names)}
+    (root / "export.json").write_text(json.dumps(tasks))
+    return Expected(
+        name="label_studio",
+        root=root,
+        labels=root / "export.json",
+        files=files,
+        shares=shares,
+        options={"lower": 1, "upper": 5},
+    )
+
+
 def ladders(root: Path) -> Expected:
     photographs = [f"in/{number}.jpg" for number in range(COUNT)]
     for number, name in enumerate(photographs):
@@ -401,4 +442,6 @@ BUILDERS: tuple[Callable[[Path], Expected], ...] = (
     ladders,
     livec_ladders,
     csv_file,
+    choices,
+    label_studio,
 )

@@ -37,7 +37,7 @@ def test_every_card_is_complete(name: str) -> None:
     info = dataset_info(name)
     assert info.name == name
     assert all((info.title, info.paper, info.licence, info.obtain, info.scale, info.splits))
-    assert (info.images is None) == (name in ("ladders", "livec_ladders", "csv"))
+    assert (info.images is None) == (name in ("ladders", "livec_ladders", "csv", "choices", "label_studio"))
     assert 0 < info.test_fraction < 1
     assert 0 < info.validation_fraction < 1
 

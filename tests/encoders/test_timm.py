@@ -161,6 +161,29 @@ def test_a_file_needs_no_classifier(tmp_path):
     assert torch.equal(whole(pixels(64)), bare(pixels(64)))
 
 
+@pytest.mark.parametrize("suffix", ["safetensors", "ckpt"])
+def test_a_checkpoint_of_open_clip_has_the_network_as_a_part(tmp_path, suffix):
+    """As TULIP's and SigLIP's: the image encoder of timm, which pools by attention, beside a text encoder."""
+    network = timm_network("test_vit3", num_classes=0)
+    assert network.attn_pool is not None
+    own = {f"visual.trunk.{name}": tensor.clone() for name, tensor in network.state_dict().items()}
+    whole = own | {
+        "text.positional_embedding": torch.ones(64, 8),
+        "logit_scale": torch.ones(()),
+        "logit_bias": torch.ones(()),
+    }
+    path = tmp_path / f"tulip.{suffix}"
+    save = save_file if suffix == "safetensors" else torch.save
+    save(whole, path)
+    images = pixels(SIDE)
+    expected = network(images)
+    assert expected.std(dim=0).mean() > 1e-3
+    torch.testing.assert_close(encoder_of(path, "test_vit3", "pooled")(images), expected, rtol=1e-4, atol=1e-4)
+    save({name: tensor for name, tensor in whole.items() if "attn_pool.kv" not in name}, path)
+    with pytest.raises(WeightsError, match=r"attn_pool\.kv"):
+        encoder_of(path, "test_vit3", "pooled")
+
+
 def test_half_precision_is_computed_in_float32(tmp_path):
     state = timm_network(VIT).state_dict()
     save_file({name: tensor.half() for name, tensor in state.items()}, tmp_path / "half.safetensors")

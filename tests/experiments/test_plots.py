@@ -17,6 +17,7 @@ from perceptmetrics.reports.plots import (
     FractionBar,
     GalleryImage,
     HistogramPanel,
+    MethodStrip,
     RadarAxis,
     ScatterPanel,
     StepPanel,
@@ -27,6 +28,7 @@ from perceptmetrics.reports.plots import (
     draw_fractions,
     draw_gallery,
     draw_histograms,
+    draw_methods,
     draw_radar,
     draw_scatter,
     draw_steps,
@@ -58,6 +60,10 @@ CURVES = CurvePanel(
 )
 HISTOGRAM = HistogramPanel(samples=[("predicted", [1, 2, 2, 9]), ("rated by people", [5, 5])], x_name="mos")
 CONFUSION = ConfusionPanel(labels=["awe", "fear", "joy"], counts=[[3, 1, 0], [0, 0, 0], [0, 2, 2]], title="moods")
+METHODS = [
+    MethodStrip(name=name, scores=[0.9, 0.8], mean=0.85, interval=(0.8, 0.9), mean_rank=rank)
+    for name, rank in (("a", 1.2), ("a name of some length that is cut", 1.9), ("$c$", 3), ("d", 3.9))
+]
 FIGURES = {
     "radar": lambda: draw_radar(AXES, {"a.png": [0.2, 0.4, 0.6]}, "Title"),
     "bars": lambda: draw_radar(AXES[:2], {"a.png": [0.2, 0.4], "b.png": [0.5, 0.1]}),
@@ -65,6 +71,7 @@ FIGURES = {
     "strips": lambda: draw_strips(
         [0.9, 0.8], [0.1, 0.3], names=("a", "b"), score_name="tiny", difference_interval=(0.5, 0.8), note="A wins"
     ),
+    "methods": lambda: draw_methods(METHODS, [(0, 1), (1, 3)], score_name="tiny", note="4 methods"),
     "steps": lambda: draw_steps([STEPS, STEPS]),
     "fractions": lambda: draw_fractions(
         [FractionBar(name="all", fraction=0.8, interval=(0.7, 0.9), count=20)], axis_name="agreement"

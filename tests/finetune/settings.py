@@ -174,6 +174,10 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
     "shuffle_labels": Effect(other=("shuffle_labels=true",), sees=first_loss),
     "seed": (Effect(other=("seed=1",), sees=parts), Effect(other=("seed=1",), sees=lambda run: run.before)),
     "data.loss": Effect(base=TWO_SETS, other=("data=[{name: many}, {name: few, loss: charbonnier}]",), sees=losses),
+    "confidence": (
+        Effect(one=("confidence=none",), other=("confidence=raters",), sees=first_loss),
+        Effect(base=("loss=plcc",), one=("confidence=none",), other=("confidence=spread",), sees=first_loss),
+    ),
     "data.weight": Effect(base=TWO_SETS, other=("data=[{name: many}, {name: few, weight: 3}]",), sees=first_loss),
     "data.augmentation": Effect(
         base=TWO_SETS, other=("data=[{name: many}, {name: few, augmentation: {replicas: 2}}]",), sees=sizes

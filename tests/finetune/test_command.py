@@ -78,6 +78,19 @@ def test_dry_run_prints_the_plan_and_writes_nothing(run, tmp_path, monkeypatch):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_the_plan_says_of_whose_answers_labels_are_made(run, tmp_path, pictures):
+    folder = tmp_path / "asked"
+    shutil.copytree(pictures, folder)
+    rows = [line.split(",") for line in (folder / "labels.csv").read_text().splitlines()]
+    asked = [["image", "rater", "redness"], *([row[0], who, row[1]] for row in rows[1:] for who in ("anna", "ben"))]
+    (folder / "labels.csv").write_text("\n".join(map(",".join, asked[:-1])))
+    people = ("--option", "rater_column=rater", "--set", "confidence=raters", "--dry-run")
+    told = flat(run(*people, root=folder))
+    count = len(rows) - 1
+    assert f"csv: redness: mean of {2 * count - 1} ratings by 2 raters, 1 to 2, median 2 per image" in told
+    assert f"images count {count / (2 * count - 1):.2f} to {2 * count / (2 * count - 1):.2f} times the mean" in told
+
+
 def test_dry_run_names_images_on_which_another_data_set_trains(run, tmp_path, pictures, encoder):
     both = [f"data=[{{name: csv}}, {{name: ladders, options: {LADDERS}, loss: ranking}}]", "heads=shared"]
     words = [tmp_path / "tiny.yaml", "--backbone-checkpoint", encoder, "--dry-run", "--set", both[0], "--set", both[1]]

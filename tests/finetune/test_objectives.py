@@ -14,6 +14,9 @@ import torch
 from scipy import stats
 
 from perceptmetrics.datasets import LabelledImages, Scale
+from perceptmetrics.datasets.pooled import Pooled
+from perceptmetrics.errors import DatasetError
+from perceptmetrics.finetune.confidence import check_confidence, confidence_weights
 from perceptmetrics.finetune.objectives import Objective, can_select, selection_statistic
 
 NAN = float("nan")
@@ -63,7 +66,7 @@ def with_gaps():
 
 
 def outputs_for(dataset, seed=2):
-    columns = dataset.ratings.shape[1]
+    columns = len(dataset.labels)
     return torch.randn(len(INDICES), columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
@@ -235,3 +238,56 @@ def test_nothing_is_selected_by_labels_that_there_are_not_or_that_are_all_equal(
     assert math.isnan(selection_statistic(none, np.ones((3, 1)), indices))
     equal = SimpleNamespace(classes=None, ratings=np.ones((3, 2)), ranks_within_groups=False, groups=None)
     assert math.isnan(selection_statistic(equal, np.arange(6.0).reshape(3, 2), indices))
+
+
+def asked(dataset, counts, errors=None):
+    """A data set whose labels were made from so many answers."""
+    counts = np.array(counts)
+    errors = None if errors is None else np.array(errors)
+    one = Pooled(label="", method="mean", answers=int(counts.sum()), raters=None, counts=counts, errors=errors)
+    return replace(dataset, pooled=(one,) * (1 if dataset.ratings is None else len(dataset.labels)))
+
+
+@pytest.mark.parametrize("loss", ["mse", "plcc", "charbonnier", "ranking", "cross_entropy"])
+def test_images_with_more_raters_count_more(loss, one_column):
+    counts = np.array([1, 2, 9, 4, 5, 6, 7, 8])
+    dataset = classes_set([0, 1, 2, 0, 1, 2, 0, 1]) if loss == "cross_entropy" else one_column
+    outputs = outputs_for(dataset).double()
+    weights = (counts / counts.mean())[INDICES]
+    x, y = outputs[:, 0].numpy(), None if dataset.ratings is None else dataset.ratings[INDICES, 0]
+    if loss == "cross_entropy":
+        chosen = torch.log_softmax(outputs, dim=1).numpy()[np.arange(5), dataset.classes[INDICES]]
+        expected = -(weights * chosen).mean()
+    elif loss == "mse":
+        expected = (weights * (x - y) ** 2).mean()
+    elif loss == "charbonnier":
+        expected = (weights * np.sqrt((x - y) ** 2 + 1e-6)).mean()
+    elif loss == "plcc":
+        covariance = np.cov(x, y, aweights=weights)
+        expected = (1 - covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1])) / 2
+    else:
+        scaled = (x - x.mean()) / x.std(ddof=1)
+        pairs = [(i, j) for i in range(5) for j in range(5) if y[i] > y[j]]
+        costs = [0.25 * np.log1p(np.exp((0.15 - scaled[i] + scaled[j]) / 0.25)) for i, j in pairs]
+        expected = np.mean([stats.hmean(weights[[*pair]]) * cost for pair, cost in zip(pairs, costs, strict=True)])
+    weighted = float(Objective(asked(dataset, counts), loss, "raters")(outputs, INDICES))
+    assert weighted == pytest.approx(expected, rel=1e-5)
+    assert weighted != pytest.approx(float(Objective(dataset, loss)(outputs, INDICES)), rel=1e-3)
+
+
+def test_certain_labels_count_more_and_the_mean_weight_is_one():
+    dataset = asked(ratings_set([[0.1], [0.2], [NAN]]), [4, 2, 0], [0.1, 0.2, NAN])
+    assert confidence_weights(dataset, "spread")[:, 0].tolist() == pytest.approx([1.6, 0.4, 0])
+    assert confidence_weights(dataset, "raters")[:, 0].tolist() == pytest.approx([4 / 3, 2 / 3, 0])
+    assert confidence_weights(dataset, "none") is None
+    assert confidence_weights(ratings_set([[0.1]]), "raters") is None
+
+
+def test_confidence_that_no_data_set_knows_of_is_refused():
+    plain, counted = ratings_set([[0.1], [0.2]]), asked(ratings_set([[0.1], [0.2]]), [1, 2])
+    check_confidence([plain], "none")
+    check_confidence([plain, counted], "raters")
+    with pytest.raises(DatasetError, match=r"labels of some come as they are.*rater_column"):
+        check_confidence([plain], "raters")
+    with pytest.raises(DatasetError, match="spread needs standard errors"):
+        check_confidence([plain, counted], "spread")

@@ -32,6 +32,7 @@ from perceptmetrics.reports.finetune import (
 from perceptmetrics.reports.finetune.tables import statistics_tables
 from perceptmetrics.reports.mistakes import check_confusion
 from tests.finetune.runs import RATES, classed, rated, run_result
+from tests.finetune.tiny import pooled
 from tests.support.html_pages import HOSTILE, Tags, image_of
 
 LABELS = ("valence", "arousal", "beauty")
@@ -152,6 +153,13 @@ def test_the_page_counts_images_and_names_the_missing(tmp_path):
     assert re.findall(r">(\w+)</td>", row) == ["40", "2", "8", "16", "4", "20"]
     assert "2 labelled images have no file" in page
     assert "gone &lt;1&gt;.png, gone2.png" in page
+
+
+def test_the_page_says_of_whose_answers_labels_are_made(tmp_path):
+    dataset = rated(tmp_path)
+    made = pooled(np.arange(1, len(dataset) + 1))
+    result = run_result(tmp_path / "run", [replace(dataset, pooled=(made,))])
+    assert f"{dataset.name} redness: {made.sentence}." in finetune_report(result).decode()
 
 
 def test_the_page_shows_for_each_split_what_was_chosen(tmp_path):

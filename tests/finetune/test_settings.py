@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import save_file
@@ -33,7 +34,7 @@ from tests.finetune.settings import (
     samples,
     weights,
 )
-from tests.finetune.tiny import LORA, hurry, rated, tiny_recipe, write_pictures
+from tests.finetune.tiny import LORA, hurry, pooled, rated, tiny_recipe, write_pictures
 from tests.support import small_clip
 from tests.support.every_encoder import timm_network, write
 from tests.unit.test_colour_profiles import PROFILES
@@ -77,7 +78,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Obse
     wide = rated(write_pictures(folder / "wide", 24))
     for path in wide.images:
         Image.open(path).save(path, icc_profile=PROFILES["ProPhoto"])
-    others = {"splits.official=": published_split(data), "icc=": wide}  # where these settings are looked at
+    asked = replace(data, pooled=(pooled(np.arange(1, 25), np.linspace(0.1, 0.5, 24)),))
+    others = {
+        "splits.official=": published_split(data),
+        "icc=": wide,
+        "confidence=": asked,
+    }  # where these settings are looked at
     few = replace(rated(write_pictures(folder / "few", 12, seed=1)), name="few")
     files = {
         name: write(timm_network(name), folder / f"{name}.safetensors")

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
+from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.evaluation import ratings
 from perceptmetrics.finetune import Recipe, load_recipe
 from tests.support.every_encoder import VIT, timm_network, write
@@ -76,6 +77,11 @@ def picture(rng: np.random.Generator) -> tuple[NDArray[np.uint8], tuple[float, f
 def rated(folder: Path, columns: tuple[str, ...] = ("redness",), **options: object) -> LabelledImages:
     """The pictures with their ratings."""
     return load_dataset("csv", folder, columns=list(columns), lower=0.0, upper=1.0, **options)
+
+
+def pooled(counts: NDArray[np.intp], errors: NDArray[np.float64] | None = None) -> Pooled:
+    """What the ratings would be made of, if as many people had rated each image."""
+    return Pooled(label="redness", method="mean", answers=int(counts.sum()), raters=None, counts=counts, errors=errors)
 
 
 def classed(folder: Path) -> LabelledImages:

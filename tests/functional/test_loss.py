@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
-from perceptmetrics.functional.loss import plcc_loss, ranking_loss
+from perceptmetrics.functional.loss import charbonnier_loss, plcc_loss, ranking_loss
 
 SEEDS = st.integers(0, 10_000)
 
@@ -87,3 +87,20 @@ def test_gradients_of_ranking_loss_push_only_pairs_within_the_margin():
     ranking_loss(better, worse, 0.2).backward()
     torch.testing.assert_close(better.grad, torch.tensor([0, -1 / 3, -1 / 3], dtype=torch.float64))
     torch.testing.assert_close(worse.grad, -better.grad)
+
+
+@pytest.mark.parametrize("loss", [plcc_loss, charbonnier_loss])
+def test_a_whole_weight_is_as_many_samples(loss):
+    rng = np.random.default_rng(3)
+    prediction, target = torch.from_numpy(rng.random((2, 5)))
+    times = torch.tensor([1, 3, 2, 1, 4])
+    repeated = loss(prediction.repeat_interleave(times), target.repeat_interleave(times)).item()
+    weight = times / times.double().mean()
+    assert loss(prediction, target, weight=weight).item() == pytest.approx(repeated)
+    assert loss(prediction, target, weight=torch.ones(5)).item() == pytest.approx(loss(prediction, target).item())
+
+
+def test_gradient_of_the_weighted_correlation_is_right():
+    prediction = torch.rand(6, dtype=torch.float64, requires_grad=True)
+    target, weight = torch.rand(2, 6, dtype=torch.float64)
+    torch.autograd.gradcheck(lambda values: plcc_loss(values, target, weight=weight), (prediction,))

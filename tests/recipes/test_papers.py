@@ -33,9 +33,9 @@ BENCHMARKS = [row for row in ROWS if row not in COMMANDS]
 def arguments(command: str) -> tuple[str, list[str]]:
     program, verb, name, *rest = shlex.split(command)
     assert (program, verb) == ("perceptmetrics", "finetune")
-    flags, settings = rest[::2], rest[1::2]
-    assert set(flags) <= {"--set"}
-    return name, settings
+    flags, values = rest[::2], rest[1::2]
+    assert set(flags) <= {"--set", "--backbone-checkpoint"}
+    return name, [value for flag, value in zip(flags, values, strict=True) if flag == "--set"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -25,9 +25,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from perceptmetrics import score_dataset, score_frame
 from perceptmetrics.errors import InvalidImageError, MissingExtraError
+from perceptmetrics.images.given import is_single_image
 from perceptmetrics.images.load import load_image, load_pixels
 from perceptmetrics.images.sources import Part, find_parts, find_sources, read_part
-from perceptmetrics.models.metric_base import is_single_image
 from perceptmetrics.scoring.stream import score_images
 from tests.cli.in_process import Command
 from tests.sources.test_tar import FILES, write_tar

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
+from perceptmetrics.factory.suite import MetricSuite
 from perceptmetrics.images.load import load_image
 from perceptmetrics.spec import LogisticMap, WholeView
 from tests.support.encoded_images import encode, noise
@@ -106,6 +107,31 @@ def test_score_takes_images_from_anywhere(kind, labels, folder):
     expected = expected_scores(metric, [load_image(samples[place]) for place in places])
     assert_scores(metric.score(make(folder)), expected)
     assert_scores(metric(make(folder)), expected)
+
+
+@pytest.mark.parametrize("labels", [(), LABELS])
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_table_holds_the_scores_with_the_names_of_the_images(kind, labels, folder):
+    metric = tiny_metric(labels=labels)
+    make, places = SOURCES[kind]
+    rows = metric.score_table(make(folder))
+    columns = [f"tiny.{label}" for label in labels] or ["tiny"]
+    assert all(list(row) == ["image", *columns] for row in rows)
+    assert [[row[column] for column in columns] for row in rows] == metric.score(make(folder)).reshape(
+        len(rows), -1
+    ).tolist()
+    if kind in ("folder", "generator"):
+        assert [row["image"] for row in rows] == [str(folder / f"{place}.png") for place in places]
+
+
+def test_images_without_a_name_are_numbered(folder):
+    rows = tiny_metric().score_table([folder / "1.png", load_image(folder / "0.png")])
+    assert [row["image"] for row in rows] == [str(folder / "1.png"), "image 1"]
+    assert MetricSuite([tiny_metric(labels=LABELS)]).score_table(folder / "1.png") == tiny_metric(
+        labels=LABELS
+    ).score_table(folder / "1.png")
+    with pytest.raises(InvalidImageError, match="nothing to score"):
+        tiny_metric().score_table([])
 
 
 @pytest.mark.parametrize("workers", [0, 1, None])

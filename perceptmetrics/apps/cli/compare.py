@@ -1,4 +1,4 @@
-"""The command `compare`: images of the same names in two folders."""
+"""The command `compare`: images of the same names in two or more folders."""
 
 from __future__ import annotations
 
@@ -7,21 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perceptmetrics.apps.cli.console import format_interval, format_number, print_names, property_table, results
+from perceptmetrics.apps.cli.console import (
+    fail,
+    foreign,
+    format_interval,
+    format_number,
+    new_table,
+    print_names,
+    property_table,
+    results,
+)
 from perceptmetrics.apps.cli.options import DEFAULT_METRIC, Label, MetricName, Output, ScoringOptions, Seed, command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
-    from perceptmetrics.experiments import Comparison
+    from perceptmetrics.experiments import Comparison, MethodComparison
 
 __all__ = ["compare"]
 
 
 @command
 def compare(
-    folder_a: Annotated[Path, typer.Argument(help="Folder A.", show_default=False)],
-    folder_b: Annotated[Path, typer.Argument(help="Folder B, with images of the same names.", show_default=False)],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Two or more folders with images of the same names.", show_default=False)
+    ],
     metric: MetricName = DEFAULT_METRIC,
     label: Label = None,
     seed: Seed = 0,
@@ -29,26 +41,82 @@ def compare(
     *,
     options: ScoringOptions,
 ) -> int:
-    """Compare images of the same names in two folders: win rate, mean difference, sign test.
+    """Compare images of the same names in folders: means, win rates, sign tests, corrected for their number.
 
-    Files of --output: plot (.png, .svg, .pdf), scores of the pairs (.csv), result (.json). Example:
+    Files of --output: page (.html), plot (.png, .svg, .pdf), scores (.csv), result (.json). Examples:
 
     - `perceptmetrics compare restored/ blurred/ -o comparison/`
+
+    - `perceptmetrics compare method_a/ method_b/ method_c/ -o comparison/`
     """
     from perceptmetrics.apps.cli.metrics import create_metrics, scorer_with_progress
     from perceptmetrics.apps.cli.output import check_before, finish
-    from perceptmetrics.experiments import compare_folders
-    from perceptmetrics.reports import COMPARE_FORMATS, compare_makers
+    from perceptmetrics.experiments import compare_methods
+    from perceptmetrics.reports import METHODS_FORMATS, compare_makers, folder_names, methods_makers, methods_sentence
 
-    check_before(output, COMPARE_FORMATS)
+    if len(folders) < 2:
+        fail("Name two or more folders with images of the same names.")
+    check_before(output, METHODS_FORMATS)
     (created,) = create_metrics([metric], options)
     scorer = scorer_with_progress(options)
-    comparison = compare_folders(created, folder_a, folder_b, label=label, seed=seed, scorer=scorer)
+    comparison = compare_methods(created, folders, label=label, seed=seed, scorer=scorer)
+    if len(folders) == 2:
+        _print_pair(comparison)
+        makers = compare_makers(comparison, names=(str(folders[0]), str(folders[1])))
+        return finish(output, "compare", makers, comparison.failed)
+    names = folder_names([method.folder for method in comparison.methods])
+    direction = "lower" if comparison.lower_better else "higher"
+    results.print(f"{comparison.column} of {len(comparison.images)} images in all folders ({direction} is better)")
+    results.print(_methods_table(comparison, names))
+    results.print()
+    results.print(_pairs_table(comparison, names))
+    results.print(foreign(f"{methods_sentence(comparison)} (Friedman's test of all: p = {comparison.p_value:.3g})"))
+    for name, method in zip(names, comparison.methods, strict=True):
+        print_names(f"Not in all folders, of {name}", method.alone)
+    return finish(output, "compare", methods_makers(comparison), comparison.failed)
+
+
+def _methods_table(comparison: MethodComparison, names: Sequence[str]) -> Table:
+    numbers = ("mean", "95 % interval", "mean rank", "win rate", "alone best on")
+    table = new_table(("folder", *numbers), right=numbers, folded=("folder",))
+    for index in comparison.order:
+        method = comparison.methods[index]
+        table.add_row(
+            foreign(names[index]),
+            f"{method.mean:.4f}",
+            format_interval(method.mean_interval, ".4f"),
+            f"{method.mean_rank:.2f}",
+            format_number(method.win_rate, ".1%"),
+            str(method.best),
+        )
+    return table
+
+
+def _pairs_table(comparison: MethodComparison, names: Sequence[str]) -> Table:
+    numbers = ("wins", "losses", "ties", "difference", "interval, all together 95 %", "p, Holm")
+    table = new_table(("folder", "against", *numbers), right=numbers, folded=("folder", "against"))
+    order = comparison.order
+    for place, one in enumerate(order):
+        for other in order[place + 1 :]:
+            pair = comparison.between(one, other)
+            table.add_row(
+                foreign(names[one]),
+                foreign(names[other]),
+                *(str(count) for count in (pair.wins, pair.losses, pair.ties)),
+                f"{pair.mean_difference:+.4f}",
+                format_interval(pair.interval, "+.4f"),
+                f"{pair.p_holm:.3g}",
+            )
+    return table
+
+
+def _print_pair(methods: MethodComparison) -> None:
+    from perceptmetrics.experiments.compare import as_pair
+
+    comparison = as_pair(methods)
     results.print(_table(comparison))
     for side, alone in (("A", comparison.only_a), ("B", comparison.only_b)):
         print_names(f"Only in {side}", alone)
-    makers = compare_makers(comparison, names=(str(folder_a), str(folder_b)))
-    return finish(output, "compare", makers, comparison.failed)
 
 
 def _table(comparison: Comparison) -> Table:

@@ -104,6 +104,8 @@ def _rows(report: DatasetReport) -> Iterator[tuple[str, str]]:
         yield rating.label, f"{span} ({ends}), {rating.images:,} images"
     if report.class_counts:
         yield "classes", ", ".join(f"{label} {count:,}" for label, count in report.class_counts.items())
+    for pooled in report.pooled:
+        yield (f"{pooled.label} from" if len(report.pooled) > 1 else "made from"), pooled.sentence
     if report.groups is not None:
         yield "groups", f"{report.groups:,}"
     if report.sizes is not None:

@@ -44,6 +44,7 @@ def print_plan(recipe: Recipe, datasets: Sequence[LabelledImages], *, dry_run: b
         f"{name}: {train} images for training, {validation} for validation, {test} for test"
         for name, (train, validation, test) in plan.images.items()
     ]
+    lines += [f"{name}: {sentence}" for name, made in plan.pooled.items() for sentence in made]
     lines += plan.split_notes
     lines += map(str, plan.overlaps) if dry_run else ()
     if len(plan.batch) > 1:

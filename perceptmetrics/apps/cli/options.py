@@ -170,7 +170,7 @@ class PromptOptions:
         ),
     ] = None
     positional_embedding: Annotated[
-        Literal["drop", "interpolate", "interpolate_table", "keep"] | None,
+        Literal["drop", "keep", "interpolate", "interpolate_table"] | None,
         typer.Option(help="Positional embedding at sizes other than that of training.", show_default=False),
     ] = None
     resize: Annotated[

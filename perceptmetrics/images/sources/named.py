@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.load import ImageSource
 
-__all__ = ["PROMPT_COLUMNS", "NamedImage", "ReadOptions"]
+__all__ = ["PROMPT_COLUMNS", "NamedImage", "ReadOptions", "name_of"]
 
 PROMPT_COLUMNS = ("prompt", "caption", "text")
 """Columns of tables that are taken for the texts of images, the first that is there."""
@@ -29,6 +30,13 @@ class NamedImage:
     source: ImageSource | InvalidImageError | None
     container: str | None = None
     prompt: str | None = None
+
+
+def name_of(source: ImageSource | NamedImage, index: int) -> str:
+    """The name under which the score of an image is recorded: its own, its path, or `image` and its index."""
+    if isinstance(source, NamedImage):
+        return source.name
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"image {index}"
 
 
 @dataclass(frozen=True, kw_only=True)

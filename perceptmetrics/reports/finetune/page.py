@@ -60,6 +60,11 @@ def finetune_report(result: RunResult, errors: ErrorChoice = USUAL) -> bytes:
         selection=", ".join(dict.fromkeys(selection_name(dataset) for dataset in result.datasets)),
         split_table=split_table(result),
         counts=count_rows(result),
+        pooled=[
+            (f"{dataset.name} {one.label}".strip(), one.sentence)
+            for dataset in result.datasets
+            for one in dataset.pooled
+        ],
         split_notes=split_notes(result.recipe, result.datasets),
         overlaps=[
             (str(overlap), [f"{name} = {twin}" for name, twin in zip(overlap.names, overlap.twins, strict=True)])

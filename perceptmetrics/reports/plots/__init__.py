@@ -17,6 +17,7 @@ from perceptmetrics.reports.plots.fractions import FractionBar, draw_fractions
 from perceptmetrics.reports.plots.gallery import GalleryImage, draw_gallery
 from perceptmetrics.reports.plots.heatmaps import ConfusionPanel, draw_confusion, draw_heads
 from perceptmetrics.reports.plots.histogram import HistogramPanel, draw_histograms
+from perceptmetrics.reports.plots.methods import MethodStrip, draw_methods
 from perceptmetrics.reports.plots.overlay import ColourScale, OverlayPanel, draw_overlays, paint
 from perceptmetrics.reports.plots.radar import RadarAxis, draw_radar
 from perceptmetrics.reports.plots.scatter import ScatterPanel, draw_scatter
@@ -33,6 +34,7 @@ __all__ = [
     "FractionBar",
     "GalleryImage",
     "HistogramPanel",
+    "MethodStrip",
     "OverlayPanel",
     "RadarAxis",
     "ScatterPanel",
@@ -46,6 +48,7 @@ __all__ = [
     "draw_gallery",
     "draw_heads",
     "draw_histograms",
+    "draw_methods",
     "draw_overlays",
     "draw_radar",
     "draw_scatter",

