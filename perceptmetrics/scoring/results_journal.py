@@ -52,12 +52,12 @@ def _rows_of_block(cells: list[Any], columns: Sequence[str]) -> Iterator[ScoredI
     for cell in cells:
         if not isinstance(cell, list) or len(cell) != 4:
             continue
-        name, scores, error, window = cell
-        known = {} if scores is None else scores
-        if isinstance(known, list):
-            known = dict(zip(columns, known, strict=True)) if len(known) == len(columns) else None
-        if _is_row({"name": name, "scores": known, "error": error, "window": window}, columns):
-            yield ScoredImage(name, known, error, window)
+        name, values, error, window = cell
+        if not isinstance(values, list) or len(values) != len(columns):
+            values = None
+        scores: dict[str, Any] = {} if values is None else dict(zip(columns, values, strict=True))
+        if _is_row({"name": name, "scores": scores, "error": error, "window": window}, columns):
+            yield ScoredImage(name, scores, error, window)
 
 
 def _is_row(record: dict[str, Any], columns: Sequence[str]) -> bool:
