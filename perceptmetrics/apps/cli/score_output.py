@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -46,8 +47,9 @@ def score_to_file(
     )
     tally = _Tally(work.count, fail_fast=fail_fast)
     try:
-        for row in tally.watch(columns.complete(work.rows(file.done))):
-            file.add(row)
+        rows = tally.watch(columns.complete(work.rows(file.done)))
+        while some := list(islice(rows, work.rows_at_once)):
+            file.add_all(some)
         if not tally.stopped:
             file.finish()
     except BaseException:
