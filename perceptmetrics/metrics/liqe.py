@@ -66,5 +66,5 @@ LIQE_MIX = _spec(
         TextAxis(name="scene", words=tuple(_SCENES.split())),
         TextAxis(name="distortion", words=_DISTORTIONS),
     ),
-    "LIVE, CSIQ, KADID-10k, BID, LIVE In the Wild and KonIQ-10k together, with scenes and degradations.",
+    "LIVE, CSIQ, BID, LIVE In the Wild, KonIQ-10k and KADID-10k (script of the release), with scenes and degradations.",
 )

@@ -37,7 +37,7 @@ QUALICLIP = MetricSpec(
         paper="Agnolucci et al.: Quality-Aware Image-Text Alignment for Opinion-Unaware Image Quality Assessment. 2024",
         paper_url="https://arxiv.org/abs/2403.11176",
         licence="CC-BY-NC-4.0 (LICENSE of the release; not for commercial use)",
-        training_data="KADIS's pristine images, cropped and degraded, without ratings.",
+        training_data="Pristine images, which the release does not name, cropped and degraded, without ratings.",
         limits="Scores depend on the wording of the prompts, and CLIP carries the biases of web text.",
     ),
 )

@@ -56,7 +56,7 @@ VITMEM = MetricSpec(
         paper="Hagen, Espeseth: Image Memorability Prediction with Vision Transformers. 2023",
         paper_url="https://arxiv.org/abs/2301.08647",
         licence="MIT (LICENSE of the repository)",
-        training_data="LaMem and MemCat: photographs with hit rates of memory games.",
+        training_data="Photographs with hit rates of memory games; the release does not name the data sets.",
         limits="The image is squeezed to a square, and its edges are not seen. The games' players and photographs are "
         "not everyone and everything; an average over people says little about one of them.",
     ),

@@ -19,7 +19,7 @@ import os
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from filelock import FileLock, Timeout
 
@@ -29,6 +29,7 @@ from perceptmetrics._util.text import recomposed
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.scoring.origin import check_origin
 from perceptmetrics.scoring.results import Format, ScoredImage, format_row, format_start
+from perceptmetrics.scoring.results_journal import block_line, journal_line, open_text, parse_line, read_journal
 from perceptmetrics.scoring.results_parquet import require_pyarrow, valid_text, write_parquet_rows
 from perceptmetrics.scoring.results_read import read_finished, require_same_columns
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultsFile"]
 
-_encode = json.JSONEncoder(check_circular=False).encode
 _ADVICE = "continue with --resume"
 
 
@@ -105,11 +105,20 @@ class ResultsFile:
         Raises:
             FullDiskError: There is no room for it. The rows before it are in the journal.
         """
+        self.add_all([row])
+
+    def add_all(self, rows: Sequence[ScoredImage]) -> None:
+        """Append rows that came together, as one line of the journal; see `add`. Of a line that is torn, none counts.
+
+        Raises:
+            FullDiskError: There is no room for them. The rows before them are in the journal.
+        """
         if self._order is not None:
-            self._order.append(row.name)
-        if row.name not in self.done:
+            self._order += [row.name for row in rows]
+        new = [row for row in rows if row.name not in self.done]
+        if new:
             with explain_full_disk(self.journal, _ADVICE):
-                self._stream.write(_journal_line(row))
+                self._stream.write(journal_line(new[0]) if len(new) == 1 else block_line(new, self._columns))
                 self._stream.flush()
 
     def close(self) -> None:
@@ -134,7 +143,7 @@ class ResultsFile:
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
-        rows: Iterable[ScoredImage] = _read_journal(self.journal, self._columns)
+        rows: Iterable[ScoredImage] = read_journal(self.journal, self._columns)
         if self._order is not None:
             by_name = {**self.done, **{row.name: row for row in rows}}
             stored: Callable[[str], str] = valid_text if self._format == "parquet" else str
@@ -174,20 +183,20 @@ class ResultsFile:
         """Rewrite the journal with the earlier rows, through a temporary file, and leave it open for more."""
         with _replacing(self.journal) as stream:
             stream.write(json.dumps({"columns": self._columns, "origin": self._origin}) + "\n")
-            stream.writelines(_journal_line(replace(row, window=None)) for row in self.done.values())
-        return _open(self.journal, "a")
+            stream.writelines(journal_line(replace(row, window=None)) for row in self.done.values())
+        return open_text(self.journal, "a")
 
     def _earlier(self) -> tuple[list[ScoredImage], Origin]:
         """The rows of an interrupted run, which has taken over what it adds to; else those of the finished file."""
         if self.journal.exists():
-            with _open(self.journal) as stream:
-                first = _parse_line(stream.readline())
+            with open_text(self.journal) as stream:
+                first = parse_line(stream.readline())
             if not isinstance(first.get("columns"), list) or not isinstance(first.get("origin", {}), dict):
                 raise InvalidOptionError(
                     f"{self.journal} is corrupt: its first line does not name the columns. Delete it."
                 )
             require_same_columns(self.journal, first["columns"], self._columns)
-            rows = list(_read_journal(self.journal, self._columns))
+            rows = list(read_journal(self.journal, self._columns))
             last = rows[-1].window if rows else None
             whole = [row for row in rows if row.window is None or row.window != last]
             return whole, first.get("origin", {})
@@ -215,55 +224,13 @@ def _lock(output: Path) -> FileLock:
     return lock
 
 
-def _open(path: Path, mode: Literal["r", "w", "a"] = "r") -> TextIO:
-    """Open a text file; names of files with invalid UTF-8 are kept."""
-    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
-
-
 @contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     """Write a file beside `path` that replaces it once everything is written."""
-    with replacing(path) as temporary, _open(temporary, "w") as stream:
+    with replacing(path) as temporary, open_text(temporary, "w") as stream:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _journal_line(row: ScoredImage) -> str:
-    record = {"name": row.name, "scores": dict(row.scores), "error": row.error, "window": row.window}
-    return _encode(record) + "\n"
-
-
-def _read_journal(path: Path, columns: Sequence[str]) -> Iterator[ScoredImage]:
-    """The whole rows of a journal. The images of corrupt ones are scored again."""
-    with _open(path) as stream:
-        stream.readline()
-        for record in map(_parse_line, stream):
-            if _is_row(record, columns):
-                yield ScoredImage(**record)
-
-
-def _is_row(record: dict[str, Any], columns: Sequence[str]) -> bool:
-    if record.keys() != {"name", "scores", "error", "window"}:
-        return False
-    scores, error = record["scores"], record["error"]
-    return (
-        isinstance(record["name"], str)
-        and isinstance(scores, dict)
-        and (error is None or isinstance(error, str))
-        and (record["window"] is None or type(record["window"]) is int)
-        and (error is not None or scores.keys() == set(columns))
-        and all(type(score) in (int, float) for score in scores.values())
-    )
-
-
-def _parse_line(line: str) -> dict[str, Any]:
-    """Parse a line of the journal; empty if it is corrupt, as a killed run may leave it. Its image is scored again."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _write_finished(

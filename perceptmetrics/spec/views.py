@@ -262,18 +262,21 @@ class PaddedView(ViewSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ScaledView(ViewSpec):
-    """The whole image at a fraction of its size (bilinear, antialiased).
+    """The whole image at a fraction of its size.
 
     Attributes:
         divisor: Height and width are divided by it and rounded down.
+        interpolation: `"bilinear"` and `"bicubic"` are antialiased, `"bilinear_aliased"` is not.
     """
 
     kind: ClassVar[str] = "scaled"
     label: ClassVar[str] = "whole image, smaller"
     divisor: int
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         require(self.divisor > 1, f"ScaledView.divisor must be a whole number above 1, got {shown(self.divisor)}.")
+        _check_interpolation(self, get_args(Interpolation))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +318,7 @@ class PatchesView(ViewSpec):
 
 
 def _check_interpolation(
-    view: SquareView | ResizedView | PaddedView | CentreCropView, allowed: tuple[str, ...]
+    view: SquareView | ResizedView | PaddedView | ScaledView | CentreCropView, allowed: tuple[str, ...]
 ) -> None:
     require(
         view.interpolation in allowed,

@@ -8,6 +8,7 @@ Rows of unit length, 768 numbers in half precision; LAION's second head with ran
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,10 @@ def write_rows(path: Path, count: int) -> None:
         rows[first : first + PART] = part / np.linalg.norm(part, axis=1, keepdims=True)
 
 
+def _report(what: str, count: int, seconds: float, cpu: float) -> None:
+    print(f"{what}: {count:,} rows in {seconds:.1f} s, {cpu:.1f} s of processor time")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -48,13 +53,14 @@ def main() -> None:
         save_tensors(dict(zip(names, state, strict=True)), head)
         metric = create_metric("laion_aes", embeddings_only=True, checkpoint=head)
         rows = np.load(file, mmap_mode="r")
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         metric.score_features(rows, normalized=True)
-        print(f"score_features: {count:,} rows in {time.perf_counter() - start:.1f} s")
+        _report("score_features", count, time.perf_counter() - start, time.process_time() - begun)
         command = ["score", "--embeddings", file, "-m", "laion_aes", "--checkpoint", head, "-o", output]
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "perceptmetrics", *command], check=True, stderr=subprocess.DEVNULL)
-        print(f"score --embeddings: {count:,} rows in {time.perf_counter() - start:.1f} s")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        _report("score --embeddings", count, time.perf_counter() - start, used.ru_utime + used.ru_stime)
 
 
 if __name__ == "__main__":

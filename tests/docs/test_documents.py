@@ -23,10 +23,30 @@ BLOCKS = [
 ]
 
 
-def test_the_table_of_metrics_follows_the_registry() -> None:
-    with_table = runpy.run_path(str(ROOT / "docs" / "metric_table.py"))["with_table"]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert with_table(readme) == readme, "run: python docs/metric_table.py"
+def test_the_tables_of_metrics_follow_the_registry() -> None:
+    tables = runpy.run_path(str(ROOT / "docs" / "metric_table.py"))
+    for page, table in (("README.md", tables["short_table"]()), ("docs/choose.md", tables["long_table"]())):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert tables["with_table"](text, table) == text, "run: python docs/metric_table.py"
+
+
+def test_every_metric_is_in_the_table_by_purpose_whose_figures_have_a_source() -> None:
+    tables = runpy.run_path(str(ROOT / "docs" / "metric_table.py"))
+    metrics = set(perceptmetrics.list_metrics())
+    assert {tables["metric_of"](name) for _, names in tables["PURPOSES"].values() for name in names} == metrics
+    assert tables["FIGURES"].keys() <= metrics
+    assert all("](" in figure for figure in tables["FIGURES"].values())
+    assert tables["short_table"]().count("\n") <= 12
+
+
+def test_the_table_of_parity_has_every_metric_that_others_have_and_small_deviations() -> None:
+    page = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) >= 40
+    assert all(float(row[4]) <= 1e-4 for row in rows)
+    assert all(float(row[5]) > 10 * float(row[4]) for row in rows)
+    shown = {row[0].strip("| `").split(",")[0] for row in rows}
+    assert set(perceptmetrics.list_metrics()) - shown == {"clip_uiqa", "lite_iqa"}
 
 
 def test_the_tables_of_finetuning_follow_the_recipes_and_their_settings() -> None:

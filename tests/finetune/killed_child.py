@@ -1,11 +1,16 @@
-"""Trains until it is killed in a stated place: `python -m tests.finetune.killed_child JSON`."""
+"""Trains until it is killed in a stated place, a process for each place: `python -m tests.finetune.killed_child JSON`.
+
+The processes are forks of one that has imported all; their exit statuses are printed.
+"""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +56,7 @@ def half_written(after: int):
     return save
 
 
-def main(job: dict[str, Any]) -> None:
+def train(job: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     hurry()
     if job.get("save_each_step"):
@@ -68,5 +73,21 @@ def main(job: dict[str, Any]) -> None:
     )
 
 
+def status_of(job: dict[str, Any]) -> int:
+    """Train in another process; as `subprocess` tells how it ended."""
+    process = os.fork()
+    if process == 0:
+        try:
+            train(job)
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    gc.collect()
+    gc.freeze()
+    print(json.dumps([status_of(job) for job in json.loads(sys.argv[1])]))

@@ -82,14 +82,23 @@ def whole(folder, many_settings, train, pictures):
     return folder / "whole"
 
 
+@pytest.fixture(scope="module")
+def killed(folder, many_settings, pictures, encoder):
+    """How the run in each place ended, and its folder."""
+    common = {"recipe": str(folder / "tiny.yaml"), "settings": SETTINGS, "pictures": str(pictures)}
+    common["encoder"] = str(encoder)
+    folders = {place: folder / place.replace(" ", "_") for place in PLACES}
+    jobs = [common | {"output": str(folders[place])} | PLACES[place] for place in PLACES]
+    command = [sys.executable, "-W", "error", "-m", "tests.finetune.killed_child", json.dumps(jobs)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, env=environment, timeout=600, check=True, stdout=subprocess.PIPE)
+    return dict(zip(PLACES, zip(json.loads(ended.stdout), folders.values(), strict=True), strict=True))
+
+
 @pytest.mark.parametrize("place", PLACES)
-def test_killed_run_ends_like_an_uninterrupted_one(place, folder, many_settings, whole, train, pictures, encoder):
-    output = folder / place.replace(" ", "_")
-    job = {"recipe": str(folder / "tiny.yaml"), "settings": SETTINGS, "pictures": str(pictures)}
-    job |= {"encoder": str(encoder), "output": str(output)} | PLACES[place]
-    command = [sys.executable, "-W", "error", "-m", "tests.finetune.killed_child", json.dumps(job)]
-    killed = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300, check=False)
-    assert killed.returncode == -signal.SIGKILL
+def test_killed_run_ends_like_an_uninterrupted_one(place, killed, many_settings, whole, train, pictures):
+    status, output = killed[place]
+    assert status == -signal.SIGKILL
     assert (output / "state").is_dir()
     assert not (output / "scores.safetensors").exists()
     train(many_settings, [rated(pictures)], output, resume=True)

@@ -80,6 +80,8 @@ def test_scaled_halves_the_image_and_rounds_down():
     expected = tv.resize(images, [40, 60], antialias=True)
     torch.testing.assert_close(shown(ScaledView(divisor=2), images), expected, **SAME)
     assert tuple(windows(ScaledView(divisor=2), 81, 120)[0][0].in_view) == (0, 0, 40, 60)
+    aliased = F.interpolate(images, (40, 60), mode="bilinear")
+    torch.testing.assert_close(shown(ScaledView(divisor=2, interpolation="bilinear_aliased"), images), aliased, **SAME)
 
 
 @pytest.mark.parametrize("kind", ["float", "uint8"])

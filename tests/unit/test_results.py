@@ -478,3 +478,29 @@ def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path, cells: dict
     pq.write_table(pa.table(cells).replace_schema_metadata(metadata), path)
     with pytest.raises(InvalidOptionError, match=reason):
         ResultsFile(path, "parquet", ["lite_iqa"], resume=True)
+
+
+def test_rows_that_came_together_count_whole_or_not_at_all(tmp_path: Path) -> None:
+    def rows(start: int, window: int) -> list[ScoredImage]:
+        good = [
+            ScoredImage(f"{index}.png", {"lite_iqa": index / 8}, window=window) for index in range(start, start + 3)
+        ]
+        return [*good, ScoredImage(f"broken {start}.png", error="no image", window=window)]
+
+    path = tmp_path / "scores.csv"
+    file = ResultsFile(path, "csv", ["lite_iqa"], resume=False)
+    for number in range(3):
+        file.add_all(rows(10 * number, number))
+    file.close()
+    with file.journal.open("r+b") as stream:
+        stream.truncate(file.journal.stat().st_size - 20)
+    resumed = ResultsFile(path, "csv", ["lite_iqa"], resume=True)
+    assert list(resumed.done) == ["0.png", "1.png", "2.png"]  # the last whole window is scored again
+    for number in range(3):
+        resumed.add_all(rows(10 * number, number))
+    resumed.finish()
+    whole = ResultsFile(tmp_path / "whole.csv", "csv", ["lite_iqa"], resume=False)
+    for row in (row for number in range(3) for row in rows(10 * number, number)):
+        whole.add(row)
+    whole.finish()
+    assert path.read_text() == (tmp_path / "whole.csv").read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory.create import create_metric
@@ -37,7 +37,10 @@ class EmbeddingWork:
         shards: The files.
         options: Which columns of tables are read.
         normalized: Whether the embeddings have unit length.
+        rows_at_once: How many rows are written together.
     """
+
+    rows_at_once: ClassVar[int] = 4096
 
     metrics: Sequence[Metric]
     shards: Sequence[Shard]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -42,8 +43,9 @@ def score_to_file(work: Work | EmbeddingWork, output: Path, form: str, *, resume
     )
     tally = _Tally(work.count, fail_fast=fail_fast)
     try:
-        for row in tally.watch(work.rows(file.done)):
-            file.add(row)
+        rows = tally.watch(work.rows(file.done))
+        while some := list(islice(rows, work.rows_at_once)):
+            file.add_all(some)
         if not tally.stopped:
             file.finish()
     except BaseException:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from perceptmetrics._util.atomic import write_whole
 from perceptmetrics._util.text import printable
@@ -47,7 +47,10 @@ class Work:
         videos: Files of videos.
         sampling: Which frames of videos are scored.
         frames_folder: Folder for the scores of frames and for plots; None to write none.
+        rows_at_once: How many rows are written together: an image is too dear to be scored again.
     """
+
+    rows_at_once: ClassVar[int] = 1
 
     metrics: Sequence[Metric]
     keywords: Mapping[str, Mapping[str, Any]]

@@ -70,7 +70,9 @@ class Scaled(View[ScaledView]):
     def show(self, images: Tensor, normalization: Normalization) -> Tensor:
         """See `View.show`."""
         height, width = self._size(images.shape[-2], images.shape[-1])
-        return normalization(resize(images, (own_symbol(height), own_symbol(width))))
+        mode = self.spec.interpolation
+        pixels = normalization.to_float(images) if mode == "bilinear_aliased" else images
+        return normalization(resize(pixels, (own_symbol(height), own_symbol(width)), mode))
 
     def windows(self, height: int, width: int) -> list[list[Window]]:
         """See `View.windows`."""
