@@ -8,6 +8,7 @@ would be dangerous to guess (QuickGELU, range, direction, paper, licence) has no
 
 from __future__ import annotations
 
+from perceptmetrics.spec.crops import CropMode, CropsView, FragmentsView, PatchesView, PatchSelection, SalientView
 from perceptmetrics.spec.encoders import (
     ClipEncoderSpec,
     EncoderFeatures,
@@ -43,15 +44,9 @@ from perceptmetrics.spec.sources import HubFile, PackageFile, WeightSource
 from perceptmetrics.spec.text_heads import FeaturePairsHeadSpec, MagnitudeHeadSpec, TextAxis, TextGridHeadSpec
 from perceptmetrics.spec.views import (
     CentreCropView,
-    CropMode,
-    CropsView,
-    FragmentsView,
     Interpolation,
     PaddedView,
-    PatchesView,
-    PatchSelection,
     ResizedView,
-    SalientView,
     ScaledView,
     SquareView,
     ViewSpec,
