@@ -74,6 +74,8 @@ def score_untouched(
     if name is None:
         return None
     spec, exported = find_spec(replace(lookup, metric=name))
+    if exported is None and not _is_ready(spec, lookup):
+        return None
     fitting = [index for index, dataset in enumerate(run.datasets) if _fits(spec, dataset)]
     if not fitting:
         return None
@@ -102,10 +104,16 @@ def _related(trained: MetricSpec, lookup: ResolveOptions) -> str | None:
             and not spec.encoder.in_trained_file
             and spec.encoder.lora is None
             and _sees_the_same(spec, trained)
-            and (spec.trained_file is None or find_cached(spec.trained_file, lookup.cache_dir) is not None)
+            and _is_ready(spec, lookup)
         ):
             return name
     return None
+
+
+def _is_ready(spec: MetricSpec, lookup: ResolveOptions) -> bool:
+    """Whether what was trained of a registered metric is on this machine: nothing is downloaded for a comparison."""
+    file = spec.trained_file
+    return not spec.has_trained_part or (file is not None and find_cached(file, lookup.cache_dir) is not None)
 
 
 def _sees_the_same(spec: MetricSpec, other: MetricSpec) -> bool:

@@ -19,7 +19,7 @@ def test_a_run_ends_with_a_report_and_plots_on_request(
     rows = [f"{name},{number}" for number, name in enumerate(names)]
     (tmp_path / "data" / "labels.csv").write_text("\n".join(["image,mos", *rows]))
     arguments = ["finetune", "lite_livec", "--dataset", "csv", "--root", tmp_path / "data", "-o", tmp_path / "run"]
-    for option in ("lower=0", "upper=19"):
+    for option in ("columns=mos", "lower=0", "upper=19"):
         arguments += ["--option", option]
     for setting in ("epochs=2", "splits.count=1"):
         arguments += ["--set", setting]

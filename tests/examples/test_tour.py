@@ -44,6 +44,6 @@ def test_every_cell_runs_and_finds_what_it_should(outputs: str) -> None:
     first, *_, last = map(float, trace.split(", "))
     assert last > first + 0.01
     assert [float(found) > 0.5 for found in re.findall(r"SRCC on left-out scenes (\S+)", outputs)] == [True, True]
-    (own,) = re.findall(r"lite_quality \(0\.0, 1\.0\) tensor\(\[(.*)\]\)", outputs)
+    (own,) = re.findall(r"run \(0\.0, 1\.0\) tensor\(\[(.*)\]\)", outputs)
     sharp, dull = map(float, own.split(", "))
     assert sharp > dull + 0.2

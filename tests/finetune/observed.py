@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from perceptmetrics.datasets import LabelledImages, Split
-from perceptmetrics.finetune import Recipe, RunResult, finetune
-from perceptmetrics.finetune import run as run_module
+from perceptmetrics.finetune import Recipe, RunResult, exporter, finetune
 from perceptmetrics.finetune.learner import Learner
 from perceptmetrics.finetune.start import start
 from perceptmetrics.finetune.step import Steps
@@ -118,10 +117,10 @@ def observe(
         if exports:
             export(learner, index, spec, *arguments, **options)
 
-    export = run_module.export_trained
+    export = exporter.export_trained
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("perceptmetrics.finetune.trial.start", starting)
-        patch.setattr(run_module, "export_trained", exporting)
+        patch.setattr(exporter, "export_trained", exporting)
         patch.setattr(Steps, "take", taking)
         patch.setattr("gc.collect", lambda *_: 0)  # between trainings; it takes longer than one
         seen.result = finetune(recipe, list(datasets), folder, device="cpu", backbone_checkpoint=encoder)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.finetune import run as run_module
+from perceptmetrics.finetune import exporter
 from perceptmetrics.finetune.specs import run_specs
 from perceptmetrics.finetune.start import EncoderSource, start
 from perceptmetrics.metrics import clip_encoders
@@ -57,9 +57,9 @@ def watched(monkeypatch):
         seen["after"] = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
         return export(learner, *arguments, **options)
 
-    export = run_module.export_trained
+    export = exporter.export_trained
     monkeypatch.setattr("perceptmetrics.finetune.trial.start", remembering)
-    monkeypatch.setattr(run_module, "export_trained", exporting)
+    monkeypatch.setattr(exporter, "export_trained", exporting)
     return seen
 
 

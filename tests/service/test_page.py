@@ -44,7 +44,7 @@ def test_cards_say_range_direction_and_labels() -> None:
 def test_the_description_names_every_answer() -> None:
     paths = got("/openapi.json").json()["paths"]
     assert set(paths) == {"/score", "/metrics", "/health", "/ready"}
-    assert {"200", "400", "403", "408", "413", "422", "503"} == set(paths["/score"]["post"]["responses"])
+    assert {"200", "400", "401", "403", "408", "413", "422", "503"} == set(paths["/score"]["post"]["responses"])
 
 
 def test_it_is_healthy_before_it_is_ready() -> None:

@@ -79,7 +79,9 @@ COMPLETE = {
     ScoreSpec: {"lower": 0.0, "upper": 1.0, "higher_is_better": True},
     CardSpec: {"summary": "Summary.", "paper": "Paper", "paper_url": "https://example.org", "licence": "MIT"},
     MetricSpec: {
-        field.name: getattr(CLIPIQA, field.name) for field in dataclasses.fields(MetricSpec) if field.name != "pool"
+        field.name: getattr(CLIPIQA, field.name)
+        for field in dataclasses.fields(MetricSpec)
+        if field.name not in ("pool", "interval")
     },
 }
 
