@@ -128,7 +128,7 @@ def test_it_trains_exports_and_scores_the_same_when_it_is_read_again(tmp_path, m
 
     options = {} if train == "full" else {"backbone_checkpoint": clip_file}
     metric = create_metric(result.metrics["csv"], **options)
-    assert (metric.spec.name, metric.score_range) == ("my_liqe", (0.0, 1.0))
+    assert (metric.spec.name, metric.score_range) == ("run", (0.0, 1.0))
     images = [str(path) for path in data.images[:3]]
     assert ((metric.score(images) >= 0) & (metric.score(images) <= 1)).all()
 
