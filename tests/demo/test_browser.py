@@ -16,7 +16,7 @@ if not CHROMIUM.exists():
     pytest.skip(f"{CHROMIUM} is absent; install Debian's package chromium", allow_module_level=True)
 
 import uvicorn  # noqa: E402
-from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
 
 from perceptmetrics import create_metric  # noqa: E402
 from perceptmetrics.apps.demo import DemoLimits, Studio, offers  # noqa: E402
@@ -50,18 +50,24 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page(address: str) -> Iterator[Page]:
-    """The page, on a browser that must not ask anybody else for anything."""
-    elsewhere: list[str] = []
+def browser(address: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        opened = browser.new_page()
-        opened.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        opened.on("request", lambda request: elsewhere.append(request.url))
-        opened.goto(address)
-        yield opened
-        browser.close()
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page as a visitor first sees it, on a browser that must not ask anybody else for anything."""
+    elsewhere: list[str] = []
+    opened = browser.new_page()
+    opened.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    opened.on("request", lambda request: elsewhere.append(request.url))
+    opened.goto(address)
+    yield opened
+    opened.close()
     here = urlsplit(address).netloc
     assert [
         url for url in elsewhere if urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc != here
@@ -113,7 +119,8 @@ def test_two_images_are_compared(page: Page, uploads: dict[str, Path]) -> None:
 
 
 def test_metrics_that_are_not_here_cannot_be_chosen(page: Page) -> None:
-    open_tab(page, "Metrics")
+    for tab in ("Score", "Compare", "Metrics"):  # what a tab holds is made when it is opened
+        open_tab(page, tab)
     expect(page.get_by_text("perceptmetrics fetch perceptclip_emo")).to_be_visible()
     assert page.locator("input[type=checkbox]").count() == 2  # lite_iqa, in two tabs
 

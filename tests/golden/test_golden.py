@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 
 import pytest
 
@@ -15,10 +16,16 @@ def test_lite_iqa_gives_the_recorded_scores() -> None:
     assert golden_scores() == pytest.approx(json.loads(GOLDEN.read_text()), abs=2e-3)
 
 
+def timm_version() -> tuple[int, ...]:
+    return tuple(map(int, version("timm").split(".")[:3]))
+
+
 def test_published_heads_on_small_random_encoders_give_the_recorded_scores() -> None:
     """The weights are drawn from seeds; the encoders are those of the contract suite."""
     recorded = json.loads(published.GOLDEN.read_text())
     scores = published.golden_scores()
     assert scores.keys() == recorded.keys()
     for name, expected in recorded.items():
+        if name in published.DRAWN_BY_TIMM and timm_version() < published.TIMM:
+            continue  # which drew other random weights
         assert scores[name] == pytest.approx(expected, abs=2e-4, rel=1e-3), name

@@ -163,10 +163,13 @@ def test_lists_give_each_of_their_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.uint8()), pa.large_list(pa.uint8()), pa.list_(pa.uint8(), len(PNG))])
 def test_numbers_of_8_bits_are_the_bytes_of_an_image(tmp_path: Path, kind: Any) -> None:
-    pq.write_table(pa.table({"image": pa.array([list(PNG), None], kind)}), tmp_path / "t.parquet")
-    image, nothing = read(tmp_path / "t.parquet")
+    fixed = pa.types.is_fixed_size_list(kind)  # older versions of PyArrow cannot read such columns with empty cells
+    pq.write_table(
+        pa.table({"image": pa.array([list(PNG), list(PNG) if fixed else None], kind)}), tmp_path / "t.parquet"
+    )
+    image, other = read(tmp_path / "t.parquet")
     assert image.source == PNG
-    assert "holds nothing" in str(nothing.source)
+    assert other.source == PNG if fixed else "holds nothing" in str(other.source)
 
 
 IMAGE, VALUE = {"_type": "Image"}, {"_type": "Value", "dtype": "binary"}
