@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from perceptmetrics import create_metric
@@ -257,6 +259,28 @@ def test_the_bar_counts_all_epochs_of_the_run(recipe, data):
         "90",
     ]
     assert lines[-1].startswith("all images, epoch 2 of 4")
+
+
+def test_the_bar_can_be_drawn_at_any_moment(recipe, data, monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    monkeypatch.setattr(finetune_progress, "messages", console)
+    bar = finetune_progress.TrainingBar(recipe("splits={count: 2}", "epochs=4"), [data], enabled=True)
+    reset = bar._progress.reset
+
+    def drawn_at_once(*arguments, **options):  # as by the thread that draws
+        reset(*arguments, **options)
+        bar._progress.refresh()
+
+    monkeypatch.setattr(bar._progress, "reset", drawn_at_once)
+    stage = StageName(split=0, lr=1e-3, stage="main")
+    record = EpochRecord(epoch=0, loss=0.5, validation_loss=1, validation={}, selection=0.7, lr=1, seconds=1)
+    with bar:
+        bar.encoding("csv", 3, 10)
+        bar.step(stage, 0, 1, 2, 0.5)
+        bar.epoch(stage, record, 0)
+        bar.step(stage, 1, 1, 2, 0.5)
+    shown = console.file.getvalue()
+    assert all(text in shown for text in ("features of csv", "epoch 1 of 4", "loss 0.500", "validation 0.700", "left"))
 
 
 def test_time_left_follows_the_mean_rate():

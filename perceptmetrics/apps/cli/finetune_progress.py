@@ -87,7 +87,7 @@ class TrainingBar:
         self._done = max(self._done, before + offset + epoch + step / steps)
         if not self._started:
             self._started, self._begun = time.monotonic(), before + offset + epoch + (step - 1) / steps
-            self._progress.reset(self._task, total=self.total, begun=self._begun)
+            self._progress.reset(self._task, total=self.total, note="", begun=self._begun)
         self._shown = f"{self._where(stage)}, epoch {epoch + 1} of {self._stages[stage.stage]}"
         self._progress.update(
             self._task,
