@@ -277,8 +277,10 @@ def test_the_bar_can_be_drawn_at_any_moment(recipe, data, monkeypatch):
     with bar:
         bar.encoding("csv", 3, 10)
         bar.step(stage, 0, 1, 2, 0.5)
+        bar._progress.refresh()
         bar.epoch(stage, record, 0)
         bar.step(stage, 1, 1, 2, 0.5)
+        bar._progress.refresh()
     shown = console.file.getvalue()
     assert all(text in shown for text in ("features of csv", "epoch 1 of 4", "loss 0.500", "validation 0.700", "left"))
 
