@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.models.losses import PerceptualLoss
+from tests.fuzz.law import within_limits
 from tests.losses.restoration import NAMES, gradients, made_loss, network, pictures
 from tests.support.mean_colour_metric import tiny_metric
 
@@ -96,6 +98,17 @@ def test_a_compiled_loss_has_no_graph_break_and_the_same_gradient(name):
     for one, other in zip(found, full, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
     assert torch.equal(compiled.score, loss.score) or torch.allclose(compiled.score, loss.score)
+
+
+def test_lite_iqa_is_compiled_at_further_sizes_within_seconds():
+    """A program for any size would take minutes: timm's padding is a formula of the size in every layer."""
+    metric = create_metric("lite_iqa")
+    torch._dynamo.reset()
+    compiled = torch.compile(metric, backend="eager", fullgraph=True)
+    with within_limits(seconds=60):
+        for count, height, width in ((2, 64, 64), (2, 96, 80), (1, 128, 100)):
+            images = torch.rand((count, 3, height, width), generator=torch.Generator().manual_seed(height))
+            torch.testing.assert_close(compiled(images), metric(images))
 
 
 @every_kind

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import guard_scalar
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.models.encoders.base import Encoder, channels_last
@@ -78,11 +79,23 @@ class TimmStages(TimmEncoder):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode images: for each stage its C means, then its C standard deviations."""
+        _fix_size(pixels)
         statistics: list[Tensor] = []
         for stage in self.network(self.laid_out(pixels)):
             variance, mean = torch.var_mean(stage, dim=(-2, -1), correction=0)
             statistics += [mean, (variance + _VARIANCE_FLOOR).sqrt()]
         return torch.cat(statistics, dim=-1)
+
+
+def _fix_size(pixels: Tensor) -> None:
+    """Let `torch.compile` compile again for each size of images, in seconds.
+
+    It would otherwise make a program for images of any size, whose padding is a formula of the size that grows with
+    every layer: working it out takes more than minutes. Programs that are exported are not compiled here.
+    """
+    if torch.compiler.is_compiling() and all(isinstance(length, int) for length in pixels.shape):
+        for length in pixels.shape[-2:]:
+            guard_scalar(length)
 
 
 class TimmPooled(TimmEncoder):
