@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
@@ -14,19 +15,20 @@ from perceptmetrics.spec.sources import WeightSource
 if TYPE_CHECKING:
     from perceptmetrics.spec.metric import MetricSpec
 
-__all__ = ["AntonymHeadSpec", "ContextPosition", "ContextSpec", "CosineHeadSpec", "PromptHeadSpec", "PromptPair"]
+__all__ = [
+    "AntonymHeadSpec",
+    "ContextPosition",
+    "ContextSpec",
+    "CosineHeadSpec",
+    "PromptHeadSpec",
+    "PromptPair",
+    "TextHeadSpec",
+]
 
 ContextPosition = Literal["middle", "end"]
 
 _MOST_PAIRS = 1_000
 _LONGEST_CONTEXT = 1_000  # vectors; CLIP's own texts have at most 77 tokens
-
-
-def _check_no_lora(metric: MetricSpec) -> None:
-    require(
-        metric.encoder.lora is None,
-        f"{metric.name}: LoRA's weights lie in a trained file with a head of layers, and this metric has prompts.",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +82,26 @@ class ContextSpec:
         )
 
 
+class TextHeadSpec(HeadSpec, ABC):
+    """Heads that compare images with texts, by cosines with what the text encoder of a CLIP reads in them."""
+
+    needs_text_encoder: ClassVar[bool] = True
+
+    @property
+    def reads_length(self) -> bool:
+        """No: cosines."""
+        return False
+
+    def check(self, metric: MetricSpec) -> None:
+        """Texts are compared with the image encoder as CLIP has it."""
+        require(
+            metric.encoder.lora is None,
+            f"{metric.name}: LoRA's weights lie in a trained file with a head of layers, and this metric has prompts.",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
-class AntonymHeadSpec(HeadSpec):
+class AntonymHeadSpec(TextHeadSpec):
     """CLIP-IQA's head: softmax over the scaled cosines with an antonym pair (section 3.1, Eq. 3).
 
     Attributes:
@@ -91,7 +111,6 @@ class AntonymHeadSpec(HeadSpec):
     """
 
     kind: ClassVar[str] = "antonym"
-    needs_text_encoder: ClassVar[bool] = True
     takes_regressor: ClassVar[bool] = True
     pairs: tuple[PromptPair, ...]
     average: bool = False
@@ -131,14 +150,9 @@ class AntonymHeadSpec(HeadSpec):
         """The same prompts with their context from another file."""
         return self if self.context is None else replace(self, context=replace(self.context, weights=source))
 
-    @property
-    def reads_length(self) -> bool:
-        """No: cosines."""
-        return False
-
     def check(self, metric: MetricSpec) -> None:
         """Without a regressor the scores are named after the pairs."""
-        _check_no_lora(metric)
+        super().check(metric)
         if metric.pool.regressor is None:
             expected = () if self.outputs == 1 else tuple(pair.name for pair in self.pairs)
             require(
@@ -157,7 +171,7 @@ class AntonymHeadSpec(HeadSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CosineHeadSpec(HeadSpec):
+class CosineHeadSpec(TextHeadSpec):
     """The naive baseline: plain cosine with a single prompt (CLIP-IQA, Fig. 2a).
 
     Attributes:
@@ -165,7 +179,6 @@ class CosineHeadSpec(HeadSpec):
     """
 
     kind: ClassVar[str] = "cosine"
-    needs_text_encoder: ClassVar[bool] = True
     prompt: str
 
     def __post_init__(self) -> None:
@@ -176,18 +189,9 @@ class CosineHeadSpec(HeadSpec):
         """The cosine."""
         return 1
 
-    @property
-    def reads_length(self) -> bool:
-        """No: cosines."""
-        return False
-
-    def check(self, metric: MetricSpec) -> None:
-        """A prompt is compared with the encoder as CLIP has it."""
-        _check_no_lora(metric)
-
 
 @dataclass(frozen=True, kw_only=True)
-class PromptHeadSpec(HeadSpec):
+class PromptHeadSpec(TextHeadSpec):
     """How well an image goes with its own text (Hessel et al., "CLIPScore", EMNLP 2021).
 
     Attributes:
@@ -197,7 +201,6 @@ class PromptHeadSpec(HeadSpec):
     """
 
     kind: ClassVar[str] = "prompt"
-    needs_text_encoder: ClassVar[bool] = True
     reads_prompts: ClassVar[bool] = True
     weight: float = 1.0
     clamp: bool = False
@@ -211,15 +214,6 @@ class PromptHeadSpec(HeadSpec):
     def outputs(self) -> int:
         """The weighted cosine."""
         return 1
-
-    @property
-    def reads_length(self) -> bool:
-        """No: cosines."""
-        return False
-
-    def check(self, metric: MetricSpec) -> None:
-        """A prompt is compared with the encoder as CLIP has it."""
-        _check_no_lora(metric)
 
 
 HEADS.declare(AntonymHeadSpec, CosineHeadSpec, PromptHeadSpec)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from perceptmetrics._util.text import shown
 from perceptmetrics.spec.checks import require, require_text, require_widths
 from perceptmetrics.spec.heads import HEADS, HeadSpec
-from perceptmetrics.spec.prompt_heads import PromptPair
+from perceptmetrics.spec.prompt_heads import PromptPair, TextHeadSpec
 from perceptmetrics.spec.sources import WeightSource
-
-if TYPE_CHECKING:
-    from perceptmetrics.spec.metric import MetricSpec
 
 __all__ = ["FeaturePairsHeadSpec", "MagnitudeHeadSpec", "TextAxis", "TextGridHeadSpec"]
 
@@ -43,7 +40,7 @@ class TextAxis:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextGridHeadSpec(HeadSpec):
+class TextGridHeadSpec(TextHeadSpec):
     """Scaled cosines with a text for each combination of words (Zhang et al., "LIQE", CVPR 2023, section 3).
 
     Attributes:
@@ -52,7 +49,6 @@ class TextGridHeadSpec(HeadSpec):
     """
 
     kind: ClassVar[str] = "text_grid"
-    needs_text_encoder: ClassVar[bool] = True
     template: str
     axes: tuple[TextAxis, ...]
 
@@ -83,15 +79,6 @@ class TextGridHeadSpec(HeadSpec):
         names = [axis.name for axis in self.axes]
         combinations = itertools.product(*(axis.words for axis in self.axes))
         return [self.template.format(**dict(zip(names, words, strict=True))) for words in combinations]
-
-    @property
-    def reads_length(self) -> bool:
-        """No: cosines."""
-        return False
-
-    def check(self, metric: MetricSpec) -> None:
-        """Texts are compared with the encoder as its file has it."""
-        _check_no_lora(metric)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +142,7 @@ class FeaturePairsHeadSpec(HeadSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MagnitudeHeadSpec(HeadSpec):
+class MagnitudeHeadSpec(TextHeadSpec):
     """Cosines with antonyms and the magnitude of the features, fused (Liao et al., arXiv 2511.09948).
 
     The cosine cue c is the mean over the pairs of CLIP-IQA's probability. The magnitude cue m is the mean over the
@@ -170,7 +157,6 @@ class MagnitudeHeadSpec(HeadSpec):
     """
 
     kind: ClassVar[str] = "magnitude"
-    needs_text_encoder: ClassVar[bool] = True
     pairs: tuple[PromptPair, ...]
     power: float = 0.5
     base_cosine: float = 1.0
@@ -185,16 +171,10 @@ class MagnitudeHeadSpec(HeadSpec):
         """The fused cue."""
         return 1
 
-    def check(self, metric: MetricSpec) -> None:
-        """Prompts are compared with the encoder as CLIP has it."""
-        _check_no_lora(metric)
-
-
-def _check_no_lora(metric: MetricSpec) -> None:
-    require(
-        metric.encoder.lora is None,
-        f"{metric.name}: LoRA's weights lie in a trained file with a head of layers, and this metric has texts.",
-    )
+    @property
+    def reads_length(self) -> bool:
+        """Yes: their magnitude."""
+        return True
 
 
 HEADS.declare(TextGridHeadSpec, FeaturePairsHeadSpec, MagnitudeHeadSpec)
