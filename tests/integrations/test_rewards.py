@@ -100,6 +100,7 @@ def test_a_label_is_stated_behind_the_name() -> None:
     [
         ({}, "needs metrics"),
         ({"lite_iqa": float("nan")}, "must be a finite number"),
+        ({"lite_iqa": "0.5"}, "must be a finite number, got '0.5'"),
         ([("lite_iqa", 1.0), ("lite_iqa", 2.0)], "each of another name"),
         ("lite_iqa.sharpness", "has no label 'sharpness'"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -102,7 +103,8 @@ class Reward(nn.Module):
             InvalidImageError: The images are none of these.
             InvalidOptionError: Prompts are missing, or are not as many as the images.
         """
-        scores = self.suite(_to_pixels(images), prompts) if self.reads_prompts else self.suite(_to_pixels(images))
+        pixels = _to_pixels(images, self.suite.device)
+        scores = self.suite(pixels, prompts) if self.reads_prompts else self.suite(pixels)
         rewards = []
         for index, term in enumerate(self._terms):
             own = scores[term.metric] if scores[term.metric].ndim == 1 else scores[term.metric][:, term.column]
@@ -144,7 +146,7 @@ class _Term(NamedTuple):
 
 def _term(metric: str | Metric, weight: float, made: dict[str, Metric], options: Mapping[str, Any]) -> _Term:
     """A term from what users state; a metric that is not in `made` yet is created."""
-    if not np.isfinite(weight):
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
         raise InvalidOptionError(f"The weight of {metric!r} must be a finite number, got {weight!r}.")
     if isinstance(metric, Metric):
         name, label, used = metric.metric_name, None, made.setdefault(metric.metric_name, metric)
@@ -170,19 +172,17 @@ def _pairs(metrics: Metrics) -> list[tuple[str | Metric, float]]:
     return list(metrics.items()) if isinstance(metrics, Mapping) else list(metrics)
 
 
-def _to_pixels(images: Images) -> Tensor | list[Tensor]:
-    """Floating-point tensors in [0, 1], channels first."""
+def _to_pixels(images: Images, device: torch.device) -> Tensor | list[Tensor]:
+    """Floating-point tensors in [0, 1], channels first; what is none yet goes to the device of the metrics."""
     if isinstance(images, np.ndarray):
         images = torch.from_numpy(np.ascontiguousarray(images))
     if isinstance(images, Tensor):
-        if images.dtype == torch.uint8:
-            return channels_first(images).float() / 255
-        return images
+        return channels_first(images.to(device)).float() / 255 if images.dtype == torch.uint8 else images
     if not isinstance(images, Iterable):
         raise InvalidImageError(f"Expected a batch of images, got {type(images).__name__}.")
-    return [image if isinstance(image, Tensor) else load_image(image) for image in images]
+    return [image if isinstance(image, Tensor) else load_image(image).to(device) for image in images]
 
 
 def channels_first(images: Tensor) -> Tensor:
     """Images of shape (N, 3, H, W), from such or from (N, H, W, 3)."""
-    return images.movedim(-1, 1) if images.shape[1] != 3 and images.shape[-1] == 3 else images
+    return images.movedim(-1, 1) if images.ndim == 4 and images.shape[1] != 3 and images.shape[-1] == 3 else images
