@@ -10,7 +10,8 @@ from perceptmetrics.experiments.attributes import AttributeProfiles, attribute_p
 from perceptmetrics.experiments.compare import Comparison, compare_folders
 from perceptmetrics.experiments.correlation import Correlation, Correlations, correlate
 from perceptmetrics.experiments.ladder import AttributeLadder, Ladders, climb_ladders
-from perceptmetrics.experiments.methods import MethodComparison, compare_methods
+from perceptmetrics.experiments.method_results import MethodComparison
+from perceptmetrics.experiments.methods import compare_methods
 from perceptmetrics.experiments.rank import Ranking, rank_images
 from perceptmetrics.experiments.ratings import Ratings, read_ratings
 from perceptmetrics.experiments.scored import images_of_folder

@@ -16,7 +16,7 @@ from perceptmetrics.scoring.stream import ScoreImages, score_images
 if TYPE_CHECKING:
     import os
 
-    from perceptmetrics.experiments.methods import MethodComparison
+    from perceptmetrics.experiments.method_results import MethodComparison
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["ComparedPair", "Comparison", "as_pair", "compare_folders"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from perceptmetrics.experiments.compare import Comparison
-    from perceptmetrics.experiments.methods import MethodComparison
+    from perceptmetrics.experiments.method_results import MethodComparison
 
 __all__ = ["COMPARE_FORMATS", "compare_makers"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from perceptmetrics.experiments.methods import ComparedImage, MethodComparison, MethodPair
+    from perceptmetrics.experiments.method_results import ComparedImage, MethodComparison, MethodPair
 
 __all__ = ["METHODS_FORMATS", "comparison_page", "folder_names", "methods_makers", "methods_sentence"]
 
