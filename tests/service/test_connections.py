@@ -48,9 +48,10 @@ def connected(address: str) -> socket.socket:
 
 def received(connection: socket.socket) -> bytes:
     """All that comes until the server closes the connection."""
+    parts: list[bytes] = []
     with contextlib.suppress(ConnectionResetError):
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-    return b""
+        parts.extend(iter(lambda: connection.recv(65536), b""))
+    return b"".join(parts)
 
 
 def drip(connection: socket.socket) -> float:
