@@ -1,0 +1,1 @@
+"""A run: the trainings of all splits and learning rates, results on test images, and the metrics that it exports."""
