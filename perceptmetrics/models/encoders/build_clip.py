@@ -1,13 +1,13 @@
-"""The image encoders of CLIPs as OpenAI built them: networks of open_clip."""
+"""The image encoders of CLIPs as OpenAI built them: networks of open_clip.
+
+It takes seconds to import, so it is imported where a CLIP is built and not before.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import open_clip
 import torch
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.transformer import QuickGELU
 
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidSpecError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import open_clip
     from torch import Tensor, nn
 
     from perceptmetrics.models.encoders.base import Encoder
@@ -56,6 +57,8 @@ class ClipBuilder(EncoderBuilder[ClipEncoderSpec]):
 
     def wrap(self, network: nn.Module, spec: ClipEncoderSpec) -> Encoder:
         """At any image size."""
+        from open_clip.modified_resnet import ModifiedResNet
+
         encoder = ClipResNet if isinstance(network, ModifiedResNet) else ClipVisionTransformer
         return encoder(network, spec.positional_embedding).eval()
 
@@ -97,6 +100,8 @@ class ClipBuilder(EncoderBuilder[ClipEncoderSpec]):
 
 
 def _random_clip(spec: ClipEncoderSpec, seed: int) -> open_clip.CLIP:
+    import open_clip
+
     with seeded(seed):
         model = open_clip.CLIP(**_clip_config(spec))
     return _checked(model, spec)
@@ -104,6 +109,8 @@ def _random_clip(spec: ClipEncoderSpec, seed: int) -> open_clip.CLIP:
 
 def _empty_clip(spec: ClipEncoderSpec) -> open_clip.CLIP:
     """A CLIP without memory for its weights, which are loaded by assignment."""
+    import open_clip
+
     with torch.device("meta"):
         model = open_clip.CLIP(**_clip_config(spec))
     return _checked(model, spec)
@@ -116,6 +123,8 @@ def _checked(model: open_clip.CLIP, spec: ClipEncoderSpec) -> open_clip.CLIP:
 
 def _clip_config(spec: ClipEncoderSpec) -> dict[str, Any]:
     """Arguments of `open_clip.CLIP`. Never asks open_clip for a name outside its list, which it might download."""
+    import open_clip
+
     if spec.architecture not in open_clip.list_models():
         raise InvalidSpecError(f"open_clip has no architecture {spec.architecture!r}; see open_clip.list_models().")
     config: dict[str, Any] = open_clip.get_model_config(spec.architecture)
@@ -139,6 +148,8 @@ def _causal_mask(length: int) -> torch.Tensor:
 
 
 def _check_quick_gelu(model: nn.Module, spec: ClipEncoderSpec) -> None:
+    from open_clip.transformer import QuickGELU
+
     built = any(isinstance(module, QuickGELU) for module in model.modules())
     if built != spec.quick_gelu:
         raise InvalidSpecError(

@@ -11,7 +11,6 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import timm
 import torch
 
 from perceptmetrics._util.seeding import seeded
@@ -83,6 +82,8 @@ def is_any_size_convolutional(architecture: str) -> bool:
 
     Nothing is built for the answer.
     """
+    import timm
+
     configuration = timm.get_pretrained_cfg(architecture)
     return configuration is not None and bool(configuration.pool_size) and not configuration.fixed_input_size
 
@@ -106,6 +107,8 @@ def _interpolates(network: nn.Module) -> bool:
 @lru_cache(maxsize=64)
 def _shapes(architecture: str, classifier: bool = False) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors of a whole network, by default without its classifier, as files hold them."""
+    import timm
+
     options: dict[str, Any] = {} if classifier else {"num_classes": 0}
     network = _without_memory(lambda: timm.create_model(architecture, pretrained=False, **options))
     return {name: tuple(tensor.shape) for name, tensor in without_counters(network.state_dict()).items()}
@@ -127,6 +130,8 @@ def _names_in_files(spec: TimmEncoderSpec) -> dict[str, str]:
 
 
 def _created(spec: TimmEncoderSpec, **options: Any) -> nn.Module:
+    import timm
+
     network: nn.Module = timm.create_model(spec.architecture, pretrained=False, **options)
     return network
 
@@ -143,6 +148,8 @@ def _check(spec: TimmEncoderSpec) -> None:
 
 
 def _is_known(architecture: str) -> bool:
+    import timm
+
     try:
         timm.get_pretrained_cfg(architecture)
     except RuntimeError:  # an unknown tag after the dot
@@ -151,6 +158,8 @@ def _is_known(architecture: str) -> bool:
 
 
 def _classifiers(architecture: str) -> tuple[str, ...]:
+    import timm
+
     configuration = timm.get_pretrained_cfg(architecture)
     names = () if configuration is None else configuration.classifier or ()
     return (names,) if isinstance(names, str) else tuple(names)

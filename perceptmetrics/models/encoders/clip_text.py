@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +18,8 @@ from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import open_clip
 
     from perceptmetrics.spec import ContextPosition
 
@@ -29,6 +30,8 @@ _PLACEHOLDER = "X"
 
 @lru_cache(maxsize=1)
 def _tokenizer() -> open_clip.SimpleTokenizer:
+    import open_clip
+
     return open_clip.SimpleTokenizer()
 
 

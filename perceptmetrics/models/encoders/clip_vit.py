@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -20,7 +19,7 @@ from perceptmetrics.models.encoders.positional import positional_embedding_for
 from perceptmetrics.models.encoders.transformer import ClipTransformer
 
 if TYPE_CHECKING:
-    from open_clip.transformer import VisionTransformer
+    from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 
     from perceptmetrics.spec import PositionalEmbedding
 
@@ -79,6 +78,8 @@ class ClipVisionTransformer(Encoder):
     """
 
     def __init__(self, visual: VisionTransformer, mode: PositionalEmbedding) -> None:
+        from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+
         super().__init__()
         if visual.attn_pool is not None or visual.pool_type != "tok" or visual.final_ln_after_pool:
             raise WeightsError("Only vision transformers that pool by their class token are supported, as OpenAI's do.")

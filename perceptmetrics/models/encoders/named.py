@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import open_clip
-import timm
-
 from perceptmetrics.errors import InvalidOptionError, nearest_names
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS, openai_clip
 from perceptmetrics.metrics.lite import EFFICIENTNET_LITE0_WEIGHTS
@@ -89,12 +86,16 @@ def encoder_width(spec: EncoderSpec) -> int:
 
 
 def _clip(name: str, positional_embedding: PositionalEmbedding) -> NamedEncoder:
+    import open_clip
+
     if name in OPENAI_CLIP_WEIGHTS:
         spec, mean, std = openai_clip(name, positional_embedding), CLIP_MEAN, CLIP_STD
     else:
         found = find_tag(name)
         if found is None:
             listed = [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
+            import timm
+
             known = [*OPENAI_CLIP_WEIGHTS, *listed, *(TIMM_PREFIX + network for network in timm.list_models())]
             raise InvalidOptionError(f"No encoder is named {name!r}. {nearest_names(name, known)}")
         mean, std = _three(found.mean), _three(found.std)
@@ -110,6 +111,8 @@ def _clip(name: str, positional_embedding: PositionalEmbedding) -> NamedEncoder:
 
 
 def _timm(name: str, features: EncoderFeatures | None) -> NamedEncoder:
+    import timm
+
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
         known = (TIMM_PREFIX + network for network in timm.list_models())

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import open_clip
-from open_clip.constants import HF_SAFE_WEIGHTS_NAME
-
 from perceptmetrics.spec import HubFile
 
 __all__ = ["TaggedClip", "find_tag"]
@@ -31,6 +28,9 @@ def find_tag(name: str) -> TaggedClip | None:
     Returns:
         What they are, or None when open_clip has no such weights on the Hub.
     """
+    import open_clip
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME
+
     architecture, _, tag = name.rpartition("/")
     config = open_clip.get_pretrained_cfg(architecture, tag) if architecture in open_clip.list_models() else None
     if not config or not config.get("hf_hub"):

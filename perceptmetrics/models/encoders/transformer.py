@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
-from timm.models.vision_transformer import Attention, Block, VisionTransformer  # type: ignore[attr-defined]
 
 from perceptmetrics.errors import InvalidOptionError
 
@@ -195,6 +194,8 @@ class TimmTransformer(Transformer):
 
 def _check(network: Any) -> None:
     """Only what these steps compute exactly."""
+    from timm.models.vision_transformer import VisionTransformer
+
     if type(network) is not VisionTransformer or not all(_is_plain(block) for block in network.blocks):
         raise InvalidOptionError(
             f"The encoder {type(network).__name__} does not consist of plain attention blocks, so its heads cannot be "
@@ -208,5 +209,7 @@ def _check(network: Any) -> None:
 
 
 def _is_plain(block: Any) -> bool:
+    from timm.models.vision_transformer import Attention, Block  # type: ignore[attr-defined]
+
     attention = getattr(block, "attn", None)
     return type(block) is Block and type(attention) is Attention and getattr(attention, "gate", None) is None
