@@ -114,7 +114,9 @@ def build_metric(
     with seeded(seed):
         head = build_head(spec.head, Material(encoders, tensors, origin=origin, seed=seed))
     encoder = AbsentEncoder(feature_size_of(spec.encoder)) if embeddings_only else encoders.image_encoder()
-    metric = Metric(spec, Views(spec.views, seed), encoder, head, pool).to(placement.device)
+    metric = Metric(spec, Views(spec.views, seed), encoder, head, pool)
+    if placement.device is not None:
+        metric.to(placement.device)
     if precision is not None:
         quantise(metric.encoder, precision)
     return metric

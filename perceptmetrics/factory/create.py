@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 from perceptmetrics._util.files import check_regular, expand_home, refuse_empty
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
-from perceptmetrics.factory.folder import find_spec, is_on_hub, read_folder
+from perceptmetrics.factory.folder import find_spec, read_folder
 from perceptmetrics.factory.licence_notice import notice_licence
-from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
+from perceptmetrics.factory.options import apply_options, pin_revision
 from perceptmetrics.factory.recognise import is_weight_file, recognise
 from perceptmetrics.images.options import decode_options
+from perceptmetrics.metrics.registry import find_metric
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.losses import LossSign, LossTarget, PerceptualLoss, Reduction
 from perceptmetrics.weights.resolve import ResolveOptions
@@ -173,7 +174,13 @@ def create_metric(
     """
     _check_combination(as_loss, precision, loss_weight, loss_reduction, loss_target, loss_sign)
     refuse_empty(revision=revision)
-    lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
+    lookup = ResolveOptions(
+        metric=os.fspath(name),
+        backbone=options.get("backbone"),
+        revision=revision,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+    )
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
     if checkpoint is not None or files.random:
@@ -182,7 +189,7 @@ def create_metric(
         spec, files, Placement(device, dtype), precision=precision, seed=seed, embeddings_only=embeddings_only
     )
     if not files.random:
-        notice_licence(spec, published=is_on_hub(lookup.metric))
+        notice_licence(spec, published=lookup.repo is not None)
     metric.decoding = decode_options(icc, max_image_pixels)
     if checkpointing:
         metric.encoder.checkpointing = True
@@ -250,40 +257,33 @@ def create_pretrained_encoder(
         UnknownMetricError: No metric has this name.
         WeightsError: A file is missing, or does not fit.
     """
-    spec, files = _look_up(_resolve_options(name, cache_dir, local_files_only), checkpoint, backbone_checkpoint)
+    lookup = ResolveOptions(metric=os.fspath(name), cache_dir=cache_dir, local_files_only=local_files_only)
+    spec, files = _look_up(lookup, checkpoint, backbone_checkpoint)
     return pretrained_encoder(spec, files, Placement(device, dtype))
-
-
-def _resolve_options(
-    name: PathLike, cache_dir: PathLike | None, local_files_only: bool, fetched_with: str = ""
-) -> ResolveOptions:
-    """How the files of a metric are looked up."""
-    refuse_empty(cache_dir=cache_dir)
-    return ResolveOptions(
-        metric=os.fspath(name), fetch_options=fetched_with, cache_dir=cache_dir, local_files_only=local_files_only
-    )
 
 
 def _look_up(
     lookup: ResolveOptions, checkpoint: PathLike | None, backbone_checkpoint: PathLike | None, *, random: bool = False
 ) -> tuple[MetricSpec, Files]:
     """The specification that a name stands for, and where its weights are."""
-    refuse_empty(name=lookup.metric, checkpoint=checkpoint, backbone_checkpoint=backbone_checkpoint)
-    encoder = _path(backbone_checkpoint)
-    if not is_weight_file(lookup.metric):
-        spec, exported = find_spec(lookup)
-        trained = _trained_file(checkpoint, spec) or exported
+    name = lookup.metric
+    refuse_empty(name=name, checkpoint=checkpoint, backbone_checkpoint=backbone_checkpoint, cache_dir=lookup.cache_dir)
+    encoder = None if backbone_checkpoint is None else _existing(backbone_checkpoint)
+    registered = find_metric(name)
+    if registered is not None or not is_weight_file(name):
+        spec, exported = find_spec(lookup) if registered is None else (registered, None)
+        trained = exported if checkpoint is None else _trained_file(checkpoint, spec)
         return spec, Files(lookup=lookup, random=random, trained=trained, encoder=encoder)
-    found = recognise(lookup.metric)
+    found = recognise(name)
     if checkpoint is not None or (found.encoder and encoder):
-        raise InvalidOptionError(f"{lookup.metric} is a weight file itself. Leave the other one out.")
+        raise InvalidOptionError(f"{name} is a weight file itself. Leave the other one out.")
     return found.spec, Files(lookup=lookup, random=random, trained=found.trained, encoder=found.encoder or encoder)
 
 
-def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:
+def _trained_file(path: PathLike, spec: MetricSpec) -> Path | None:
     """A trained file that is stated, by itself or by the folder of an exported metric, which must be the same one."""
-    found = _path(path)
-    if found is None or not found.is_dir():
+    found = _existing(path)
+    if not found.is_dir():
         return found
     exported, file = read_folder(found)
     if exported.name != spec.name:
@@ -294,9 +294,7 @@ def _trained_file(path: PathLike | None, spec: MetricSpec) -> Path | None:
     return file
 
 
-def _path(path: PathLike | None) -> Path | None:
-    if path is None:
-        return None
+def _existing(path: PathLike) -> Path:
     found = expand_home(path)
     if not found.is_dir():
         try:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from perceptmetrics._util.atomic import recover_folder
 from perceptmetrics._util.files import check_regular
 from perceptmetrics.errors import InvalidSpecError, WeightsError, first_line
-from perceptmetrics.metrics.registry import list_metrics, metric_info
+from perceptmetrics.metrics.registry import find_metric, list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec
 from perceptmetrics.spec.json import LONGEST_SPEC, spec_from_json, spec_to_json
 from perceptmetrics.weights.layouts import TrainedWeights, write_trained
@@ -40,14 +40,11 @@ __all__ = [
     "WEIGHTS_FILE",
     "cloudy_images",
     "find_spec",
-    "is_on_hub",
     "largest_deviation",
     "read_folder",
     "read_hub",
     "write_folder",
 ]
-
-_HUB_PREFIX = "hub:"
 
 SPEC_FILE = "spec.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -77,18 +74,13 @@ def find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
         InvalidSpecError: Its specification cannot be read.
     """
     name = lookup.metric
-    if is_on_hub(name):
-        return read_hub(name.removeprefix(_HUB_PREFIX), lookup)
-    if name not in list_metrics():
+    if lookup.repo is not None:
+        return read_hub(lookup.repo, lookup)
+    if find_metric(name) is None:
         recover_folder(Path(name))
         if Path(name).is_dir():
             return read_folder(Path(name))
     return metric_info(name), None
-
-
-def is_on_hub(name: str) -> bool:
-    """Whether a metric's name stands for an exported metric on the Hub."""
-    return name.startswith(_HUB_PREFIX)
 
 
 def read_folder(folder: Path) -> tuple[MetricSpec, Path | None]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.models.metric_options import MetricOption
 
-__all__ = ["apply_options", "fetch_options", "option_names", "pin_revision"]
+__all__ = ["apply_options", "option_names", "pin_revision"]
 
 
 def apply_options(spec: MetricSpec, options: Mapping[str, Any]) -> MetricSpec:
@@ -102,9 +102,3 @@ def pin_revision(spec: MetricSpec, revision: str | None) -> MetricSpec:
     if in_own_file:
         return replace(spec, head=spec.head.with_trained_file(other))
     return replace(spec, encoder=replace(spec.encoder, weights=other))
-
-
-def fetch_options(backbone: str | None, revision: str | None) -> str:
-    """Options of `perceptmetrics fetch` that get the files of a changed specification."""
-    stated = {"--backbone": backbone, "--revision": revision}
-    return "".join(f" {option} {value}" for option, value in stated.items() if value is not None)

@@ -16,7 +16,7 @@ from perceptmetrics._util.files import expand_home
 from perceptmetrics.errors import WeightsError
 from perceptmetrics.factory.tuned_encoder import known_files
 from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS, openai_clip
-from perceptmetrics.metrics.registry import list_metrics, metric_info
+from perceptmetrics.metrics.registry import find_metric, list_metrics, metric_info
 from perceptmetrics.models.encoders import encoder_shapes, text_channels_of
 from perceptmetrics.spec import EncoderSpec, MetricSpec
 from perceptmetrics.spec.heads import HEADS
@@ -55,7 +55,7 @@ class Recognised:
 
 def is_weight_file(name: str | os.PathLike[str]) -> bool:
     """Whether a metric's name stands for a weight file, or for a folder that holds one and no specification."""
-    if os.fspath(name) in list_metrics():
+    if find_metric(os.fspath(name)) is not None:
         return False
     path = expand_home(name)
     if not path.is_dir():

@@ -19,7 +19,7 @@ from perceptmetrics.spec.sources import trust_packages
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ENTRY_POINT_GROUP", "list_metrics", "list_models", "metric_info", "register_metric"]
+__all__ = ["ENTRY_POINT_GROUP", "find_metric", "list_metrics", "list_models", "metric_info", "register_metric"]
 
 ENTRY_POINT_GROUP = "perceptmetrics.metrics"
 
@@ -60,10 +60,15 @@ def metric_info(name: str) -> MetricSpec:
     Raises:
         UnknownMetricError: No metric has this name; the message offers the nearest ones.
     """
-    specs = _all_specs()
-    if name not in specs:
-        raise UnknownMetricError(f"No metric is named {name!r}. {nearest_names(name, specs)}")
-    return specs[name]
+    spec = find_metric(name)
+    if spec is None:
+        raise UnknownMetricError(f"No metric is named {name!r}. {nearest_names(name, _all_specs())}")
+    return spec
+
+
+def find_metric(name: str) -> MetricSpec | None:
+    """The specification of a registered metric; None for any other name."""
+    return _all_specs().get(name)
 
 
 def list_metrics(
@@ -96,7 +101,7 @@ def list_metrics(
         for name, spec in _all_specs().items()
         if (not filter or fnmatch.fnmatchcase(name, filter))
         and (task is None or spec.task == task)
-        and (spec.allows_commercial_use or not commercial)
+        and (not commercial or spec.allows_commercial_use)
     )
 
 

@@ -16,16 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-
 from perceptmetrics.errors import MissingExtraError, WeightsError, first_line
 from perceptmetrics.spec import HubFile, PackageFile, WeightSource
 from perceptmetrics.spec.sources import SOURCES
@@ -36,6 +26,7 @@ __all__ = ["ResolveOptions", "Store", "file_sha256", "find_cached", "how_to_get"
 
 S = TypeVar("S", bound=WeightSource)
 
+_HUB_PREFIX = "hub:"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,15 +36,23 @@ class ResolveOptions:
 
     Attributes:
         metric: Name of the metric, for advice in error messages.
-        fetch_options: Options that make `perceptmetrics fetch` get the same files, for that advice.
+        backbone: The encoder that the user chose, for the command `perceptmetrics fetch` of that advice; None for the
+            metric's own.
+        revision: The revision that the user chose, likewise.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download.
     """
 
     metric: str
-    fetch_options: str = ""
+    backbone: str | None = None
+    revision: str | None = None
     cache_dir: str | os.PathLike[str] | None = None
     local_files_only: bool = False
+
+    @property
+    def repo(self) -> str | None:
+        """Where an exported metric lies on the Hub, `organisation/name@revision`; None for any other metric."""
+        return self.metric.removeprefix(_HUB_PREFIX) if self.metric.startswith(_HUB_PREFIX) else None
 
 
 class Store(ABC, Generic[S]):
@@ -112,12 +111,16 @@ class _Hub(Store[HubFile]):
         return _hub_path(source, options)
 
     def cached(self, source: HubFile, cache_dir: str | os.PathLike[str] | None) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+
         found = try_to_load_from_cache(
             source.repo, source.filename, cache_dir=_as_str(cache_dir), revision=source.revision
         )
         return Path(found) if isinstance(found, str) else None
 
     def url(self, source: HubFile) -> str:
+        from huggingface_hub import hf_hub_url
+
         return hf_hub_url(source.repo, source.filename, revision=source.revision)
 
     def how_to_get(self, source: HubFile, metric: str, cache_dir: str | os.PathLike[str] | None) -> str:
@@ -215,6 +218,8 @@ def _package_path(source: PackageFile, who: str) -> Path:
 
 
 def _hub_path(source: HubFile, options: ResolveOptions) -> Path:
+    from huggingface_hub import constants, hf_hub_download
+
     offline = options.local_files_only or constants.HF_HUB_OFFLINE
     try:
         return Path(
@@ -233,6 +238,15 @@ def _hub_path(source: HubFile, options: ResolveOptions) -> Path:
 
 def _why(error: Exception) -> str:
     """Why the Hub did not deliver a file. These classes of errors derive from one another, so the order matters."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
         return f"the Hub cannot be reached ({first_line(error.__cause__ or error)})"
@@ -250,8 +264,10 @@ def _why(error: Exception) -> str:
 def _missing_file(source: HubFile, options: ResolveOptions, reason: str) -> str:
     size = f"{source.size / 1e6:.1f} MB" if source.size else "size not recorded"
     cache = f" --cache-dir {options.cache_dir}" if options.cache_dir else ""
-    command = f"perceptmetrics fetch {options.metric}{options.fetch_options}{cache}"
-    if options.metric.startswith("hub:"):
+    chosen = {"--backbone": options.backbone, "--revision": options.revision}
+    stated = "".join(f" {option} {value}" for option, value in chosen.items() if value is not None)
+    command = f"perceptmetrics fetch {options.metric}{stated}{cache}"
+    if options.repo is not None:
         command = f"hf download {source.repo} --revision {source.revision}{cache}"
     return (
         f"The metric {options.metric!r} needs the file {source.filename!r} ({size}) of the Hub repository "

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import io
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
-from perceptmetrics.apps.cli import options
+from perceptmetrics.apps.cli import console, options
 from perceptmetrics.apps.cli.app import COMMANDS, GROUPS, app
 from perceptmetrics.export import convert, publish
 
@@ -134,3 +137,25 @@ def test_python_m_perceptmetrics_is_the_command(arguments: list[str], status: in
     assert result.returncode == status
     assert out in result.stdout
     assert error in result.stderr
+
+
+def test_a_terminal_says_at_once_that_pytorch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
+    shown = []
+    monkeypatch.setattr(console, "messages", terminal)
+    monkeypatch.setattr(console, "sys", SimpleNamespace(modules={}))
+    monkeypatch.setattr(
+        console, "importlib", SimpleNamespace(import_module=lambda name: shown.append((name, terminal.file.getvalue())))
+    )
+
+    @options.command
+    def compute(*, group: options.EncoderOptions) -> None:
+        assert group.device == "auto"
+        assert len(shown) == 1, "before anything else"
+
+    own = typer.Typer()
+    own.command()(compute)
+    assert CliRunner().invoke(own, []).exit_code == 0
+    [(module, screen)] = shown
+    assert module == "torch"
+    assert "loading PyTorch" in screen

@@ -138,13 +138,13 @@ def fetch(
 
     - `perceptmetrics fetch perceptclip_iqa --cache-dir weights`
     """
-    from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
+    from perceptmetrics.factory.options import apply_options, pin_revision
     from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve, source_url
 
     options_of_metric = {} if backbone is None else {"backbone": backbone}
     specs = [pin_revision(apply_options(_spec_of(name, cache_dir), options_of_metric), revision) for name in names]
     for spec in specs:
-        options = ResolveOptions(metric=spec.name, fetch_options=fetch_options(backbone, revision), cache_dir=cache_dir)
+        options = ResolveOptions(metric=spec.name, backbone=backbone, revision=revision, cache_dir=cache_dir)
         for source in spec.weight_sources:
             results.print(f"{spec.name}: {source_url(source)}", soft_wrap=True)
             path = resolve(source, options)

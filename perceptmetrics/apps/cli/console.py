@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from perceptmetrics._util.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.table import Table
@@ -23,6 +26,8 @@ __all__ = [
     "foreign",
     "format_interval",
     "format_number",
+    "import_torch",
+    "loading",
     "messages",
     "name_some",
     "new_table",
@@ -44,6 +49,18 @@ def fail(message: str, status: int = 2) -> NoReturn:
     """Print an error and exit with its status."""
     messages.print(Text("Error: ", style="bold red"), Text(message), sep="")
     raise SystemExit(status)
+
+
+def loading(name: str) -> AbstractContextManager[object]:
+    """A spinner on a terminal while something loads, such as a metric."""
+    return messages.status(f"loading {printable(name)}") if messages.is_terminal else nullcontext()
+
+
+def import_torch() -> None:
+    """Import PyTorch, which takes a command's first seconds."""
+    if "torch" not in sys.modules:
+        with loading("PyTorch"):
+            importlib.import_module("torch")
 
 
 def print_failure(name: str, error: str) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
-from perceptmetrics.apps.cli.console import messages
+from perceptmetrics.apps.cli.console import loading, messages
 from perceptmetrics.apps.cli.options import DEFAULT_METRIC
-from perceptmetrics.apps.cli.progress import TimeLeft, loading
+from perceptmetrics.apps.cli.progress import TimeLeft
 from perceptmetrics.apps.cli.values import parse_prompts
 from perceptmetrics.errors import InvalidOptionError, UnknownMetricError
 from perceptmetrics.factory.create import create_metric

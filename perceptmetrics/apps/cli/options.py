@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from perceptmetrics.apps.cli.console import fail
+from perceptmetrics.apps.cli.console import fail, import_torch
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -251,12 +251,10 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
 
     A parameter whose type is a dataclass stands for the fields of that class: the command has an option for each field,
     and the function receives the object. The function returns the exit status; None is 0. Ctrl-C ends a command with
-    status 130. Where a command has `--icc` and `--max-image-pixels`, they hold for every image that it reads.
+    status 130. `--icc` and `--max-image-pixels` hold for every image that it reads; encoder options import PyTorch.
     """
     own = inspect.signature(function, eval_str=True).parameters
-    groups: dict[str, Any] = {
-        name: parameter.annotation for name, parameter in own.items() if is_dataclass(parameter.annotation)
-    }
+    groups: dict[str, Any] = {name: one.annotation for name, one in own.items() if is_dataclass(one.annotation)}
     options = {name: _fields(kind) for name, kind in groups.items()}
 
     @functools.wraps(function)
@@ -268,6 +266,8 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
         stated = {name: value for holder in (given, *map(vars, objects.values())) for name, value in holder.items()}
         try:
             with _decoding_as(stated):
+                if any(isinstance(group, EncoderOptions) for group in objects.values()):
+                    import_torch()
                 status = function(**given, **objects)
         except KeyboardInterrupt:
             fail("Interrupted.", status=130)

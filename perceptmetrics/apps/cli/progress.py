@@ -1,22 +1,17 @@
-"""Progress for people who wait: a steady estimate of the time left, and a spinner while metrics load."""
+"""Progress for people who wait: a steady estimate of the time left."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.progress import ProgressColumn
 from rich.text import Text
 
-from perceptmetrics.apps.cli.console import messages, printable
-
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from rich.progress import Task
 
-__all__ = ["TimeLeft", "loading", "seconds_left"]
+__all__ = ["TimeLeft", "seconds_left"]
 
 _SETTLED = 2.0  # seconds before which there is no estimate
 
@@ -43,10 +38,3 @@ class TimeLeft(ProgressColumn):
         left = seconds_left(task.completed - begun, total, task.finished_time or task.elapsed)
         shown = "-:--:--" if left is None else str(timedelta(seconds=round(left)))
         return Text(f"{shown} left", style="progress.remaining")
-
-
-def loading(name: str) -> AbstractContextManager[object]:
-    """A spinner on a terminal while a metric loads."""
-    if not messages.is_terminal:
-        return nullcontext()
-    return messages.status(f"loading {printable(name)}")

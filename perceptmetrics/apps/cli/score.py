@@ -164,7 +164,7 @@ def score(*, inputs: InputOptions, results: ResultOptions, options: RunOptions) 
 
     - `perceptmetrics score 'shard-{0000..0099}.tar' --output scores.parquet --engine ray`
     """
-    from perceptmetrics.apps.cli.progress import loading
+    from perceptmetrics.apps.cli.console import loading
     from perceptmetrics.apps.cli.score_output import print_samples
     from perceptmetrics.apps.cli.score_work import Work, split_videos
     from perceptmetrics.factory.create import create_metric

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,7 +41,7 @@ class TimmBuilder(EncoderBuilder[TimmEncoderSpec]):
 
     def empty_network(self, spec: TimmEncoderSpec) -> nn.Module:
         """See `EncoderBuilder.empty_network`; a network that computes something while it is built has memory."""
-        network = _without_memory(lambda: _network(spec))
+        network = _without_memory(partial(_network, spec))
         kept = network.state_dict().keys()
         in_files = all(name in kept for name, _ in network.named_buffers())
         return network if in_files else _network(spec)  # what no file holds must be there from the start
@@ -90,13 +90,16 @@ def is_any_size_convolutional(architecture: str) -> bool:
 
 def _network(spec: TimmEncoderSpec) -> nn.Module:
     """The network as the encoder uses it, on the current default device."""
+    import timm
+
     _check(spec)
+    create: Callable[..., nn.Module] = partial(timm.create_model, spec.architecture, pretrained=False)
     if spec.features == "stages":
-        return _created(spec, features_only=True)
+        return create(features_only=True)
     try:
-        return _created(spec, num_classes=0, dynamic_img_size=True)
+        return create(num_classes=0, dynamic_img_size=True)
     except TypeError:  # not a transformer that interpolates its positional embedding
-        return _created(spec, num_classes=0)
+        return create(num_classes=0)
 
 
 def _interpolates(network: nn.Module) -> bool:
@@ -110,14 +113,14 @@ def _shapes(architecture: str, classifier: bool = False) -> dict[str, tuple[int,
     import timm
 
     options: dict[str, Any] = {} if classifier else {"num_classes": 0}
-    network = _without_memory(lambda: timm.create_model(architecture, pretrained=False, **options))
+    network = _without_memory(partial(timm.create_model, architecture, pretrained=False, **options))
     return {name: tuple(tensor.shape) for name, tensor in without_counters(network.state_dict()).items()}
 
 
 @lru_cache(maxsize=64)
 def _names_in_files(spec: TimmEncoderSpec) -> dict[str, str]:
     """Names in files by the names inside the encoder's network."""
-    own = without_counters(_without_memory(lambda: _network(spec)).state_dict())
+    own = without_counters(_without_memory(partial(_network, spec)).state_dict())
     if spec.features != "stages":
         return {name: name for name in own}
     whole = {_flat(name): name for name in _shapes(spec.architecture)}
@@ -127,13 +130,6 @@ def _names_in_files(spec: TimmEncoderSpec) -> dict[str, str]:
             f"{unknown[0]} is not in the whole network). Use features='pooled'."
         )
     return {name: whole[_flat(name)] for name in own}
-
-
-def _created(spec: TimmEncoderSpec, **options: Any) -> nn.Module:
-    import timm
-
-    network: nn.Module = timm.create_model(spec.architecture, pretrained=False, **options)
-    return network
 
 
 def _check(spec: TimmEncoderSpec) -> None:

@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MlpHead"]
 
 _OWN_PARTS = ("head.", "lora.", "encoder.")
-_ACTIVATIONS: dict[Activation, Callable[[], list[nn.Module]]] = {
-    "relu": lambda: [nn.ReLU()],
-    "gelu": lambda: [nn.GELU()],
-    "none": list,
-}
+_ACTIVATIONS: dict[Activation, type[nn.Module] | None] = {"relu": nn.ReLU, "gelu": nn.GELU, "none": None}
 
 
 class MlpHead(Head):
@@ -52,12 +48,14 @@ class MlpHead(Head):
         if spec.standardise:
             self.register_buffer("feature_mean", torch.zeros(spec.widths[0]))
             self.register_buffer("feature_std", torch.ones(spec.widths[0]))
+        activation = _ACTIVATIONS[spec.activation]
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(spec.widths):
-            layers += [nn.Linear(inputs, outputs), *_ACTIVATIONS[spec.activation]()]
-            layers += [nn.Dropout(spec.dropout)] if spec.dropout else []
-        last = max(index for index, layer in enumerate(layers) if isinstance(layer, nn.Linear))
-        self.layers = nn.Sequential(*layers[: last + 1])
+            if layers:
+                layers += [] if activation is None else [activation()]
+                layers += [nn.Dropout(spec.dropout)] if spec.dropout else []
+            layers.append(nn.Linear(inputs, outputs))
+        self.layers = nn.Sequential(*layers)
 
     @classmethod
     def build(cls, spec: MlpHeadSpec, material: HeadMaterial) -> Self:
