@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from perceptmetrics._util.files import check_regular, expand_home, refuse_empty
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
@@ -26,56 +26,14 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Unpack
 
+    from perceptmetrics.factory.keywords import LossOptions, MetricOptions, PathLike
     from perceptmetrics.images.options import IccHandling
     from perceptmetrics.models.encoders import Encoder
     from perceptmetrics.models.metric import Metric
-    from perceptmetrics.models.prompts import PromptsOption
     from perceptmetrics.models.quantize import Precision
-    from perceptmetrics.spec import Aggregation, CropMode, MetricSpec, PatchSelection, PositionalEmbedding
+    from perceptmetrics.spec import MetricSpec
 
 __all__ = ["create_metric", "create_pretrained_encoder"]
-
-PathLike = str | os.PathLike[str]
-
-
-class MetricOptions(TypedDict, total=False):
-    """Keywords of `create_metric` for a metric; the last thirteen are options of some metrics only."""
-
-    checkpointing: bool
-    embeddings_only: bool
-    weights: Literal["pretrained"] | None
-    checkpoint: PathLike | None
-    backbone_checkpoint: PathLike | None
-    precision: Precision | None
-    revision: str | None
-    cache_dir: PathLike | None
-    local_files_only: bool
-    seed: int
-    icc: IccHandling | None
-    max_image_pixels: int | None
-    prompts: PromptsOption | None
-    prompt: str | None
-    template: str | None
-    backbone: str | None
-    positional_embedding: PositionalEmbedding | None
-    resize: int | str | None
-    aggregation: Aggregation | None
-    regressor: bool | None
-    crops: int | None
-    crop_mode: CropMode | None
-    raw: bool | None
-    patches: PatchSelection | None
-    output: str | None
-    temperature: float | None
-
-
-class LossOptions(MetricOptions, total=False):
-    """Keywords of `create_metric` for a loss."""
-
-    loss_weight: float | Tensor
-    loss_reduction: Reduction
-    loss_target: LossTarget | None
-    loss_sign: LossSign
 
 
 @overload

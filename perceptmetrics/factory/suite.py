@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.factory.create import create_metric
+from perceptmetrics.images.options import common_decoding
 from perceptmetrics.models.metric import Metric
-from perceptmetrics.models.metric_base import MetricBase, common_decoding
+from perceptmetrics.models.metric_base import MetricBase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
             )
         if len({metric.device for metric in made}) > 1:
             raise InvalidOptionError("The metrics of a suite must be on one device; move them there first.")
-        self.decoding = common_decoding(made)
+        self.decoding = common_decoding(metric.decoding for metric in made)
         self.metrics = nn.ModuleList(made)
         self._plan = _planned(made)
         self.close()

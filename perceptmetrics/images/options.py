@@ -16,7 +16,7 @@ from PIL import Image
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "DEFAULT_DECODING",
@@ -24,6 +24,7 @@ __all__ = [
     "IccHandling",
     "OversizedImageError",
     "check_pixel_count",
+    "common_decoding",
     "current_decoding",
     "decode_options",
     "decoding",
@@ -105,6 +106,24 @@ def decode_options(icc: IccHandling | None, max_image_pixels: int | None) -> Dec
 def current_decoding() -> DecodeOptions:
     """The options of the innermost block `with decoding(options):`, or the defaults."""
     return _current.get()
+
+
+def common_decoding(stated: Iterable[DecodeOptions | None]) -> DecodeOptions | None:
+    """How metrics that score the same images decode them.
+
+    Args:
+        stated: The options of each metric; None where it has none of its own.
+
+    Raises:
+        InvalidOptionError: They decode them in different ways.
+    """
+    stated = list(stated)
+    if len({options or current_decoding() for options in stated}) > 1:
+        raise InvalidOptionError(
+            "Metrics that score the same images must decode them in one way. Create them with the same icc= and "
+            "max_image_pixels=."
+        )
+    return next((options for options in stated if options is not None), None)
 
 
 def check_pixel_count(size: tuple[int, int], name: str, options: DecodeOptions) -> None:

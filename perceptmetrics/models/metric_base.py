@@ -19,7 +19,6 @@ from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, 
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.given import single_images
 from perceptmetrics.images.load import ImageSource, check_tensor
-from perceptmetrics.images.options import DecodeOptions, current_decoding
 from perceptmetrics.images.sources.named import name_of
 from perceptmetrics.models.closed import Closed
 from perceptmetrics.models.image_prompts import batched_prompts, no_prompt, prompt_for, wrong_number
@@ -27,9 +26,10 @@ from perceptmetrics.models.image_prompts import batched_prompts, no_prompt, prom
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from perceptmetrics.images.options import DecodeOptions
     from perceptmetrics.images.sources import NamedImage
 
-__all__ = ["MetricBase", "Prompts", "common_decoding"]
+__all__ = ["MetricBase", "Prompts"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -298,18 +298,3 @@ def _naming(indices: Sequence[int]) -> Iterator[None]:
         yield
     except InvalidImageError as error:
         raise InvalidImageError(f"Image {', '.join(map(str, indices))}: {error}") from error
-
-
-def common_decoding(metrics: Iterable[MetricBase[Any]]) -> DecodeOptions | None:
-    """How metrics that score the same images decode them.
-
-    Raises:
-        InvalidOptionError: They decode them in different ways.
-    """
-    stated = [metric.decoding for metric in metrics]
-    if len({decoding or current_decoding() for decoding in stated}) > 1:
-        raise InvalidOptionError(
-            "Metrics that score the same images must decode them in one way. Create them with the same icc= and "
-            "max_image_pixels=."
-        )
-    return next((decoding for decoding in stated if decoding is not None), None)

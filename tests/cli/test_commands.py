@@ -158,4 +158,5 @@ def test_a_terminal_says_at_once_that_pytorch_is_loaded(monkeypatch: pytest.Monk
     assert CliRunner().invoke(own, []).exit_code == 0
     [(module, screen)] = shown
     assert module == "torch"
-    assert "loading PyTorch" in screen
+    assert screen, "the spinner had begun"
+    assert "loading PyTorch" in terminal.file.getvalue()

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptmetrics.functional.image import centre_crop, draw_fragment_offsets, enlarge_to, fragments
+from perceptmetrics.functional.fragments import draw_fragment_offsets, fragments
+from perceptmetrics.functional.image import centre_crop, enlarge_to
 
 GRID, CELL = 3, 4
 SIDE = GRID * CELL

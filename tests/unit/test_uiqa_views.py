@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptmetrics.functional.image import draw_fragment_offsets, fragments
+from perceptmetrics.functional.fragments import draw_fragment_offsets, fragments
 from perceptmetrics.metrics.clip_uiqa import CLIP_UIQA
 from perceptmetrics.models.views import Views
 from perceptmetrics.spec import FragmentsView, SalientView, ViewsSpec

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from perceptmetrics.scoring.stream import ScoreImages
 
 __all__ = [
+    "checkpoint_of_each",
     "chosen_device",
     "create_metrics",
     "encoder_keywords",
@@ -100,6 +101,24 @@ def _takes(name: str, option: str) -> bool:
     except UnknownMetricError:  # a folder or a repository
         return False
     return option in option_names(spec) and spec.views.only is not None
+
+
+def checkpoint_of_each(metrics: list[str], checkpoints: list[str]) -> dict[str, str]:
+    """The checkpoint of each metric: METRIC=PATH, or just PATH for a single metric."""
+    belongs: dict[str, str] = {}
+    for checkpoint in checkpoints:
+        name, _, path = checkpoint.partition("=")
+        if name not in metrics:
+            if len(metrics) > 1:
+                raise InvalidOptionError(
+                    f"--checkpoint {checkpoint} does not say which metric it is for. Write METRIC=PATH, with one of "
+                    f"{', '.join(metrics)}."
+                )
+            name, path = metrics[0], checkpoint
+        if name in belongs:
+            raise InvalidOptionError(f"--checkpoint is given twice for {name}.")
+        belongs[name] = path
+    return belongs
 
 
 def encoder_keywords(options: EncoderOptions) -> dict[str, Any]:

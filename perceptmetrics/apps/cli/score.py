@@ -285,32 +285,14 @@ def _frames_folder(results: ResultOptions) -> Path | None:
 
 def _metric_keywords(options: RunOptions) -> dict[str, dict[str, Any]]:
     """Keywords of `create_metric` by metric; the processes of a cluster choose their devices themselves."""
-    from perceptmetrics.apps.cli.metrics import encoder_keywords, keywords_of_each
+    from perceptmetrics.apps.cli.metrics import checkpoint_of_each, encoder_keywords, keywords_of_each
 
     names = list(dict.fromkeys(options.metric or [DEFAULT_METRIC]))
     shared = encoder_keywords(options)
     if options.engine == "ray":
         del shared["device"]
-    checkpoints = _checkpoint_of(names, options.checkpoint or [])
+    checkpoints = checkpoint_of_each(names, options.checkpoint or [])
     return {
         name: {**shared, **own, "checkpoint": checkpoints.get(name)}
         for name, own in keywords_of_each(names, options).items()
     }
-
-
-def _checkpoint_of(metrics: list[str], checkpoints: list[str]) -> dict[str, str]:
-    """The checkpoint of each metric: METRIC=PATH, or just PATH for a single metric."""
-    belongs: dict[str, str] = {}
-    for checkpoint in checkpoints:
-        name, _, path = checkpoint.partition("=")
-        if name not in metrics:
-            if len(metrics) > 1:
-                raise InvalidOptionError(
-                    f"--checkpoint {checkpoint} does not say which metric it is for. Write METRIC=PATH, with one of "
-                    f"{', '.join(metrics)}."
-                )
-            name, path = metrics[0], checkpoint
-        if name in belongs:
-            raise InvalidOptionError(f"--checkpoint is given twice for {name}.")
-        belongs[name] = path
-    return belongs

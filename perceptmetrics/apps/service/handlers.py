@@ -13,7 +13,7 @@ from perceptmetrics.apps.service.problems import Refused
 from perceptmetrics.apps.service.queue import Scores, ScoringQueue
 from perceptmetrics.apps.service.uploads import Admission, area_of, decode, image_refused
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, MissingExtraError
-from perceptmetrics.models.metric_base import common_decoding
+from perceptmetrics.images.options import common_decoding
 
 try:
     from anyio import CapacityLimiter, to_thread
@@ -56,7 +56,7 @@ class Handlers:
             max_wait=settings.max_wait,
         )
         self.cards = [card_of(metric.spec) for metric in metrics]
-        self._decoding = common_decoding(metrics)
+        self._decoding = common_decoding(metric.decoding for metric in metrics)
         self._decoders = CapacityLimiter(settings.workers)
         self._admission = Admission(settings.max_waiting_images, settings.max_waiting_pixels)
 

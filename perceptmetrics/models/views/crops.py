@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, get_args
 import torch
 
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.functional.image import (
-    crops,
-    draw_fragment_offsets,
-    enlarge_to,
-    fragment_origins,
-    fragments,
-    grid_crop_offsets,
-    random_crop_offsets,
-    resize,
-)
+from perceptmetrics.functional.fragments import draw_fragment_offsets, fragment_origins, fragments
+from perceptmetrics.functional.image import crops, enlarge_to, grid_crop_offsets, random_crop_offsets, resize
 from perceptmetrics.models.metric_options import MetricOption
 from perceptmetrics.models.views.base import Normalization, Variation, View, Window, cut_square, register_view, size_of
 from perceptmetrics.spec import CropMode, CropsView, FragmentsView
