@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS, PAGE, PICTURES = (ROOT / name for name in ("examples/gallery", "docs/gallery.md", "docs/images/gallery"))
-WIDTH, SIDE = 1000, 256  # pixels: of pictures, and of the long side of the photographs
+WIDTH, HEIGHT, SIDE = 1000, 560, 256  # pixels: of pictures, and of the long side of the photographs
 ORDER = {
     "score_a_table": "",
     "rank_photographs": "ranking/rank.png",
@@ -76,10 +76,10 @@ def run(script: Path, folder: Path) -> str:
 
 
 def shrink(source: Path, target: Path) -> None:
-    """Save a picture as a JPEG of the page's width."""
+    """Save a picture as a JPEG for the page."""
     with Image.open(source) as opened:
         picture = opened.convert("RGB")
-    picture.thumbnail((WIDTH, WIDTH))
+    picture.thumbnail((WIDTH, HEIGHT))
     picture.save(target, quality=88, optimize=True)
 
 

@@ -9,7 +9,8 @@ from perceptmetrics.experiments import compare_methods
 from perceptmetrics.reports import methods_makers, methods_sentence, write_report
 
 metric = perceptmetrics.create_metric("lite_iqa")
-comparison = compare_methods(metric, ["photos/sharp", "photos/slightly_blurred", "photos/jpeg_30", "photos/noisy"])
+folders = ["photos/sharp", "photos/slightly_blurred", "photos/jpeg_30", "photos/noisy"]
+comparison = compare_methods(metric, folders)
 print(methods_sentence(comparison))
 for method in comparison.methods:
     print(f"{method.folder}: mean {method.mean:.2f}, mean rank {method.mean_rank:.1f}")

@@ -12,4 +12,5 @@ metric = perceptmetrics.create_metric("lite_iqa")
 ranking = rank_images(metric, find_images(["photos/sharp", "photos/blurred", "photos/noisy"]))
 for row in ranking.best(3):
     print(f"{row.score:.2f}  {row.image}")
-write_report("ranking", "rank", rank_makers(ranking, top=4, title="Photographs"))  # .html, .csv, .png and more
+# A page, a table and a plot.
+write_report("ranking", "rank", rank_makers(ranking, top=4, title="Photographs"))

@@ -17,10 +17,12 @@ with Path("photos/labels.csv").open("w", encoding="utf-8", newline="") as file:
     table = csv.writer(file)
     table.writerow(["image", "mos", "photograph"])
     for kind, mos in ratings.items():
-        table.writerows([f"{kind}/{path.name}", mos, path.stem] for path in sorted(Path("photos", kind).iterdir()))
+        for path in sorted(Path("photos", kind).iterdir()):
+            table.writerow([f"{kind}/{path.name}", mos, path.stem])
 
 data = load_dataset("csv", "photos", columns=["mos"], group_column="photograph", lower=1, upper=5)
-result = finetune(load_recipe("lite_quality", ["epochs=20", "splits.count=4"]), [data], "runs/mine")
+recipe = load_recipe("lite_quality", ["epochs=20", "splits.count=4"])
+result = finetune(recipe, [data], "runs/mine")
 write_finetune_report(result, plots=["png"])
 metric = perceptmetrics.create_metric("runs/mine")
 for kind in ("sharp", "noisy"):
