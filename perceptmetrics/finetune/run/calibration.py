@@ -16,13 +16,13 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 from torch import nn
 
-from perceptmetrics.finetune.learner import predict
+from perceptmetrics.finetune.model.learner import predict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perceptmetrics.finetune.trainer import RunContext
-    from perceptmetrics.finetune.trial import Trial
+    from perceptmetrics.finetune.training.trainer import RunContext
+    from perceptmetrics.finetune.training.trial import Trial
     from perceptmetrics.models.metric import Metric
 
 __all__ = ["Calibration", "HeldOut", "RatingScale", "fit_calibration", "fold_calibration"]
