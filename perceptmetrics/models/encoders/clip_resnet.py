@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from perceptmetrics._util.modules import transforming
 from perceptmetrics.models.encoders.base import Encoder, channels_last
 from perceptmetrics.models.encoders.fold import fold_batch_norms
 from perceptmetrics.models.encoders.positional import positional_embedding_for
+from perceptmetrics.models.encoders.strips import StripSizes, map_in_strips
 
 if TYPE_CHECKING:
     from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
@@ -101,6 +103,7 @@ class ClipResNet(Encoder):
 
     convolutional = True
     min_size = _STRIDE
+    strips = StripSizes(whole=4_000_000, scored=250_000, trained=500_000)
 
     def __init__(self, visual: ModifiedResNet, mode: PositionalEmbedding) -> None:
         super().__init__()
@@ -123,6 +126,10 @@ class ClipResNet(Encoder):
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """From normalised pixels, shape (N, 3, H, W), to what the attention pool sees, shape (N, C, h, w)."""
+        rows = self._strip_rows(pixels)
+        in_strips = None if rows is None else map_in_strips(self.trunk, pixels, rows)
+        if in_strips is not None:
+            return in_strips
         feature_map = channels_last(pixels)
         if self.checkpointing and torch.is_grad_enabled():
             trunk = self.trunk
@@ -131,6 +138,16 @@ class ClipResNet(Encoder):
             return feature_map
         mapped: Tensor = self.trunk(feature_map)
         return mapped
+
+    def _strip_rows(self, pixels: Tensor) -> int | None:
+        """Rows of the strips in which to encode images; None for whole images.
+
+        Programs that are traced, and transformations of `torch.func`, see whole images.
+        """
+        if torch.compiler.is_compiling() or torch.jit.is_tracing() or transforming():
+            return None
+        height, width = pixels.shape[-2:]
+        return self.strips.rows(height, width, _STRIDE) if height * width > self.strips.whole else None
 
     def _switch_checkpointing(self, wanted: bool) -> None:
         """It can be done: each stage keeps its input alone."""
