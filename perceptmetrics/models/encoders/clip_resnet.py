@@ -99,11 +99,14 @@ class ClipResNet(Encoder):
     Args:
         visual: open_clip's network with its weights. It is taken apart: do not use it afterwards.
         mode: What becomes of the positional embedding: CLIP-IQA drops it (section 3.2).
+
+    Attributes:
+        strips: Above which size images pass through the trunk in strips, which bounds the memory.
     """
 
     convolutional = True
     min_size = _STRIDE
-    strips = StripSizes(whole=4_000_000, scored=250_000, trained=500_000)
+    strips = StripSizes(whole=4_000_000, strip=400_000)
 
     def __init__(self, visual: ModifiedResNet, mode: PositionalEmbedding) -> None:
         super().__init__()
@@ -144,10 +147,14 @@ class ClipResNet(Encoder):
 
         Programs that are traced, and transformations of `torch.func`, see whole images.
         """
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or transforming():
+        if torch.compiler.is_compiling() or transforming() or _is_traced():
             return None
-        height, width = pixels.shape[-2:]
-        return self.strips.rows(height, width, _STRIDE) if height * width > self.strips.whole else None
+        return self.strips.rows(pixels.shape[-2], pixels.shape[-1], _STRIDE)
 
     def _switch_checkpointing(self, wanted: bool) -> None:
         """It can be done: each stage keeps its input alone."""
+
+
+def _is_traced() -> bool:
+    """Whether `torch.jit.trace` is at work."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]

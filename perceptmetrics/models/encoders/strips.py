@@ -29,25 +29,28 @@ __all__ = ["StripSizes", "map_in_strips"]
 
 _ROWS, _COLUMNS = 2, 3
 
+# Layers of open_clip's modules in the order in which they compute.
+_BRANCH = "conv1 bn1 act1 conv2 bn2 act2 avgpool conv3 bn3"
+_NETWORK = "conv1 bn1 act1 conv2 bn2 act2 conv3 bn3 act3 avgpool layer1 layer2 layer3 layer4 attnpool"
+
 
 class StripSizes(NamedTuple):
-    """When images are cut into strips, and how large those are.
+    """When images are cut into strips, and how large those are, in pixels, height times width.
 
     Attributes:
-        whole: Up to how many pixels, height times width, an image is not cut.
-        scored: Pixels of a strip without gradients: as many as a processor's caches like best.
-        trained: Pixels of a strip with gradients. The larger it is, the less the layers keep between strips in total,
-            and the more activations exist at a time.
+        whole: The largest image that is not cut.
+        strip: A strip: about as many pixels as a processor's caches like best. With gradients, a larger one needs more
+            memory for its activations, and a smaller one more for what the layers keep between strips.
     """
 
     whole: int
-    scored: int
-    trained: int
+    strip: int
 
-    def rows(self, height: int, width: int, stride: int) -> int:
-        """Rows of a strip of such an image, a multiple of the network's stride."""
-        wanted = self.trained if torch.is_grad_enabled() else self.scored
-        return stride * max(1, wanted // (stride * min(height, width)))
+    def rows(self, height: int, width: int, stride: int) -> int | None:
+        """Rows of a strip of such an image, a multiple of the network's stride; None for an image that is not cut."""
+        if height * width <= self.whole:
+            return None
+        return stride * max(1, self.strip // (stride * min(height, width)))
 
 
 def map_in_strips(network: nn.Module, pixels: Tensor, rows: int) -> Tensor | None:
@@ -70,7 +73,7 @@ def map_in_strips(network: nn.Module, pixels: Tensor, rows: int) -> Tensor | Non
     except _UnknownLayerError:
         return None
     layers = list(stream.keeping())
-    strips = pixels.split(rows, dim=side)
+    strips = torch.split(pixels, rows, dim=side)  # one operation, so that their gradients are put together once
     kept: Sequence[Tensor | None] = [None] * len(layers)
     found: list[Tensor] = []
     for number, strip in enumerate(strips):
@@ -243,19 +246,15 @@ def _stream_of(layer: nn.Module, side: int) -> _Stream:
     if kind is nn.Sequential:
         return _Chain([_stream_of(part, side) for part in layer.children()])
     if kind is Bottleneck:
-        branch = [layer.conv1, layer.bn1, layer.act1, layer.conv2, layer.bn2, layer.act2, layer.avgpool]
-        branch += [layer.conv3, layer.bn3]
-        shortcut = nn.Identity() if layer.downsample is None else layer.downsample
-        return _Residual(_chain(branch, side), _stream_of(shortcut, side), layer.act3, side)
+        shortcut = getattr(layer, "downsample", None) or nn.Identity()
+        return _Residual(_named(layer, _BRANCH, side), _stream_of(shortcut, side), cast("nn.ReLU", layer.act3), side)
     if kind is ModifiedResNet:
-        stem = [layer.conv1, layer.bn1, layer.act1, layer.conv2, layer.bn2, layer.act2]
-        stem += [layer.conv3, layer.bn3, layer.act3, layer.avgpool]
-        return _chain([*stem, layer.layer1, layer.layer2, layer.layer3, layer.layer4, layer.attnpool], side)
+        return _named(layer, _NETWORK, side)
     raise _UnknownLayerError(kind)
 
 
-def _chain(layers: Sequence[nn.Module], side: int) -> _Chain:
-    return _Chain([_stream_of(layer, side) for layer in layers])
+def _named(network: nn.Module, names: str, side: int) -> _Chain:
+    return _Chain([_stream_of(network.get_submodule(name), side) for name in names.split()])
 
 
 def _convolution(conv: nn.Conv2d, side: int) -> _Stream:
