@@ -66,7 +66,7 @@ def map_in_strips(network: nn.Module, pixels: Tensor, rows: int) -> Tensor | Non
         kinds, or hooks, which must see whole feature maps.
     """
     side = _ROWS if pixels.shape[_ROWS] >= pixels.shape[_COLUMNS] else _COLUMNS
-    if any(module._forward_hooks or module._forward_pre_hooks for module in network.modules()):  # noqa: SLF001
+    if any(_has_hooks(module) for module in network.modules()):
         return None
     try:
         stream = _stream_of(network, side)
@@ -85,6 +85,10 @@ def map_in_strips(network: nn.Module, pixels: Tensor, rows: int) -> Tensor | Non
         if mapped is not None:
             found.append(mapped)
     return torch.cat(found, dim=side)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)  # noqa: SLF001
 
 
 def _step(
@@ -264,7 +268,7 @@ def _convolution(conv: nn.Conv2d, side: int) -> _Stream:
         raise _UnknownLayerError(conv)
     if conv.kernel_size == conv.stride == (1, 1) and padding == (0, 0):
         return _Pointwise(conv)
-    if padding[along] and height <= stride:
+    if height < stride or (padding[along] and height == stride):
         raise _UnknownLayerError(conv)
     across = (0, padding[1]) if side == _ROWS else (padding[0], 0)
 
@@ -279,6 +283,6 @@ def _pool(pool: nn.AvgPool2d, side: int) -> _Stream:
         setting if isinstance(setting, int) else setting[side - _ROWS]
         for setting in (pool.kernel_size, pool.stride, pool.padding)
     )
-    if padding or pool.ceil_mode:
+    if padding or pool.ceil_mode or height < stride:
         raise _UnknownLayerError(pool)
     return _Pointwise(pool) if height == stride == 1 else _Window(pool, (height, stride, 0), side)
