@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.symbolic_shapes import guard_scalar
 from torch.utils.checkpoint import checkpoint
 
 from perceptmetrics.errors import InvalidImageError
@@ -15,8 +15,6 @@ from perceptmetrics.models.encoders.fold import can_fold, fold_batch_norms
 from perceptmetrics.models.encoders.transformer import TimmTransformer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from typing_extensions import Self
 
 __all__ = ["TimmBlocks", "TimmEncoder", "TimmPooled", "TimmStages"]
@@ -104,15 +102,13 @@ class TimmBlocks(TimmEncoder):
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode images: for each block its C means, then its C standard deviations."""
         _fix_size(pixels)
-        return torch.cat([_mean_and_deviation(feature_map) for feature_map in self._feature_maps(pixels)], dim=-1)
-
-    def _feature_maps(self, pixels: Tensor) -> Iterator[Tensor]:
-        """The outputs of the blocks, in order."""
         shown = self.network.bn1(self.network.conv_stem(self.laid_out(pixels)))  # type: ignore[operator]
+        statistics: list[Tensor] = []
         for stage in self.network.blocks:  # type: ignore[union-attr]
             for block in stage:
                 shown = checkpoint(block, shown, use_reentrant=False) if self.checkpointing else block(shown)
-                yield shown
+                statistics.append(_mean_and_deviation(shown))
+        return torch.cat(statistics, dim=-1)
 
 
 def _channels(block: nn.Module) -> int:
@@ -135,7 +131,7 @@ def _fix_size(pixels: Tensor) -> None:
     """
     if torch.compiler.is_compiling() and all(isinstance(length, int) for length in pixels.shape):
         for length in pixels.shape[-2:]:
-            guard_scalar(length)
+            operator.index(length)  # asks for the number itself, which the compiler guards
 
 
 class TimmPooled(TimmEncoder):
