@@ -165,7 +165,9 @@ def test_requests_that_end_early_do_not_count_as_requests_in_progress() -> None:
     metric = Failing()
 
     async def ask() -> list[int]:
-        async with running(create_app([metric], ServiceSettings(**{**LIMITS, "max_requests": 2}))) as client:
+        async with running(
+            create_app([metric], ServiceSettings(**LIMITS | {"max_requests": 2, "time_limit": 1.0}))
+        ) as client:
             while (await client.get("/ready")).status_code != 200:
                 await asyncio.sleep(0.005)
             for way_out in (corrupt, fault, time_out, disconnect):
