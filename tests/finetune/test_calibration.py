@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import curve_fit
 from scipy.special import expit
 
-from perceptmetrics.finetune import calibration as calibration_module
-from perceptmetrics.finetune.calibration import Calibration, RatingScale, fit_calibration, fold_calibration
+from perceptmetrics.finetune.run import calibration as calibration_module
+from perceptmetrics.finetune.run.calibration import Calibration, RatingScale, fit_calibration, fold_calibration
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import IdentityMap, LogisticMap, PoolSpec, RegressorSpec
 from tests.support.mean_colour_metric import tiny_metric

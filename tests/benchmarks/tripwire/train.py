@@ -17,11 +17,14 @@ HIDDEN = 96
 COMPONENTS = 128
 """Principal components of the encoder's features that the hidden layer sees."""
 
-EPOCHS = 60
+EPOCHS = 120
 BATCH = 256
-FOLDS = 5
+FOLDS = 4
 FALSE_ALARMS = 6e-4
 TAIL = 0.01
+MARGIN = 3.0
+"""Log-odds above all healthy images that are enough for a limit."""
+
 HEALTHY = 4.0
 """Weight of healthy images: to take one for broken is worse than to miss a fault."""
 
@@ -98,8 +101,8 @@ def log_odds_of_left_out(rows: Rows) -> np.ndarray:
 def limits(rows: Rows, log_odds: np.ndarray) -> np.ndarray:
     """The limit of each output: log-odds that its share of `FALSE_ALARMS` of healthy images exceeds.
 
-    The tail of their distribution is taken for exponential. Where most broken images lie far beyond, the limit is
-    half-way to them.
+    The tail of their distribution is taken for exponential; a limit that is `MARGIN` above all of them is enough. Where
+    broken images lie far beyond, the limit is half-way to them.
     """
     share = FALSE_ALARMS / len(NAMES)
     found = []
@@ -107,6 +110,7 @@ def limits(rows: Rows, log_odds: np.ndarray) -> np.ndarray:
         healthy = log_odds[rows["kind"] == "", index]
         start = np.quantile(healthy, 1 - TAIL)
         limit = start + (healthy[healthy > start] - start).mean() * np.log(TAIL / share)
+        limit = min(limit, healthy.max() + MARGIN)
         least = np.quantile(log_odds[rows["breakage"] == name, index], 0.002)
         found.append(max(limit, (limit + least) / 2))
     return np.array(found, dtype=np.float32)
