@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from perceptmetrics.tripwire.exact import fault_of_pixels
 from perceptmetrics.tripwire.features import features_of
@@ -87,6 +87,19 @@ def variant(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return saved_again(image, rng, 50) if rng.random() < 0.5 else image
 
 
+def edited(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A healthy photograph as people publish it: another size, tone curve and saturation, sharpened, saved again."""
+    scale = rng.uniform(0.5, 1.5)
+    size = (max(64, int(image.shape[1] * scale)), max(64, int(image.shape[0] * scale)))
+    made = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+    power = rng.uniform(0.8, 1.25)
+    made = made.point([round(255 * (level / 255) ** power) for level in range(256)] * 3)
+    for kind in (ImageEnhance.Contrast, ImageEnhance.Color, ImageEnhance.Sharpness):
+        if rng.random() < 0.6:
+            made = kind(made).enhance(float(rng.uniform(0.85, 1.5)))
+    return saved_again(np.asarray(made), rng, 50) if rng.random() < 0.7 else np.asarray(made)
+
+
 def broken(name: str, known: dict, image: np.ndarray, rng: np.random.Generator, *, training: bool) -> np.ndarray:
     made = known[name][1](image, rng, breakages.strength_of(rng, training=training))
     return saved_again(made, rng) if rng.random() < SAVED_AGAIN else np.ascontiguousarray(made)
@@ -110,6 +123,9 @@ def training_rows(data: Path) -> Iterator[Row]:
             rng = np.random.default_rng([SEED, 1, index, len(name)])
             made = draw(rng)
             yield Row(name, "", "", len(files) + index, saved_again(made, rng) if rng.random() < 0.3 else made)
+    for group, (source, file) in enumerate(files):
+        rng = np.random.default_rng([SEED, 4, group])
+        yield Row(source, "", "", group, edited(opened(file), rng))
 
 
 def test_rows(data: Path) -> Iterator[Row]:
