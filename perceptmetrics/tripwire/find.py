@@ -42,7 +42,7 @@ def find_broken(images: Any, *, workers: int | None = None) -> list[Verdict]:
         InvalidImageError: `images` stands for no images.
         MissingExtraError: The package with the encoder's weights is not installed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> [(verdict.kind, verdict.name) for verdict in find_broken(torch.zeros(2, 3, 64, 64))]
         [('constant', 'image 0'), ('constant', 'image 1')]

@@ -18,19 +18,8 @@ Draw = Callable[[np.random.Generator], np.ndarray]
 __all__ = ["TEST", "TRAINING", "sample_images"]
 
 _WORDS = [
-    "the",
-    "of",
-    "light",
-    "image",
-    "which",
-    "while",
-    "scores",
-    "and",
-    "below",
-    "margin",
-    "paper",
-    "total",
-    "window",
+    *("the", "of", "light", "image", "which", "while", "scores", "and", "below"),
+    *("margin", "paper", "total", "under", "every", "between", "window", "about"),
 ]
 
 
