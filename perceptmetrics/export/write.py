@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from perceptmetrics.spec import MetricSpec
     from perceptmetrics.weights.layouts import TrainedWeights
 
-__all__ = ["EXACT", "HALF", "check_destination", "export_metric", "tolerance_of"]
+__all__ = ["EXACT", "HALF", "MERGED", "check_destination", "export_metric", "tolerance_of"]
 
 # Largest allowed difference of a score, as a fraction of the range of the scores: same weights, or weights in float16.
 EXACT = 1e-5
 HALF = 1e-2
+MERGED = 1e-4  # after LoRA adapters were merged into the weights
 
 
 def export_metric(

@@ -19,7 +19,7 @@ from tests.support.photographs import photographs
 from tests.support.released_files import NAMES, write_released
 
 IQA, MEM, EMO = NAMES
-FILES = ["golden.safetensors", "model.safetensors", "spec.json"]
+FILES = ["config.json", "golden.safetensors", "model.safetensors", "spec.json"]
 
 
 @pytest.fixture(autouse=True)
