@@ -4,7 +4,8 @@
 - `config.json`: what other tools show of the specification; the Hub counts its downloads;
 - `model.safetensors`: what was trained, see `checkpoints.trained`;
 - `golden.safetensors`: a few images and their scores, by which a copy of the folder can be verified;
-- `README.md`: the model card, and, of a metric that was trained, `recipe.yaml` and `report.html`, where there are any.
+- `README.md`: the model card, and, of a metric that was trained, `recipe.yaml`, `report.html` and its plots
+  (`plots/*.png`), where there are any.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ __all__ = [
     "CONFIG_FILE",
     "EXPORTED_FILES",
     "GOLDEN_FILE",
+    "PLOTS",
     "SPEC_FILE",
     "WEIGHTS_FILE",
     "cloudy_images",
@@ -59,6 +61,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 GOLDEN_FILE = "golden.safetensors"
 CARD_FILE = "README.md"
+PLOTS = "plots"  # where training writes the plots of its report
 EXPORTED_FILES = frozenset({SPEC_FILE, CONFIG_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, "recipe.yaml", "report.html"})
 
 _GOLDEN_COUNT = 3

@@ -68,7 +68,7 @@ def test_a_released_file_says_by_its_name_what_it_is(
     assert sorted(os.listdir(folder)) == FILES
     assert sorted(os.listdir(folder.parent)) == [form]
     lines = result.stdout.splitlines()
-    assert [Path(line.split("  ")[0]).name for line in lines[:3]] == FILES
+    assert [Path(line.split("  ")[0]).name for line in lines[:4]] == FILES
     assert lines[3].startswith(f"{name}, {form}: its scores differ from the source's by at most ")
     expected = create_metric(name, checkpoint=source)(images)
     for metric in (create_metric(folder), create_metric(name, checkpoint=folder)):
