@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from perceptmetrics._util.files import check_regular, expand_home, refuse_empty
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
-from perceptmetrics.factory.folder import find_spec, read_folder
+from perceptmetrics.factory.folder import find_spec, is_exported, read_folder
 from perceptmetrics.factory.licence_notice import notice_licence
 from perceptmetrics.factory.options import apply_options, pin_revision
 from perceptmetrics.factory.recognise import is_weight_file, recognise
@@ -76,6 +76,7 @@ def create_metric(
     revision: str | None = None,
     cache_dir: PathLike | None = None,
     local_files_only: bool = False,
+    token: str | None = None,
     seed: int = 0,
     icc: IccHandling | None = None,
     max_image_pixels: int | None = None,
@@ -107,6 +108,7 @@ def create_metric(
         revision: Another revision of the encoder's Hub repository.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download. `HF_HUB_OFFLINE=1` has the same effect.
+        token: Token of the Hub, for private repositories; None for `HF_TOKEN` or that of `hf auth login`.
         seed: Seed of whatever the metric draws at random.
         icc: What colour profiles of images do that the metric reads: `"convert"` converts the colours to sRGB,
             `"ignore"` takes the numbers as they are, as most other libraries do. None to convert.
@@ -131,13 +133,14 @@ def create_metric(
         (False, (0.0, 1.0))
     """
     _check_combination(as_loss, precision, loss_weight, loss_reduction, loss_target, loss_sign)
-    refuse_empty(revision=revision)
+    refuse_empty(revision=revision, token=token)
     lookup = ResolveOptions(
         metric=os.fspath(name),
         backbone=options.get("backbone"),
         revision=revision,
         cache_dir=cache_dir,
         local_files_only=local_files_only,
+        token=token,
     )
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
@@ -149,6 +152,8 @@ def create_metric(
     if not files.random:
         notice_licence(spec, published=lookup.repo is not None)
     metric.decoding = decode_options(icc, max_image_pixels)
+    if is_exported(lookup.metric) and checkpoint is None and not files.random:
+        metric.loaded_from = replace(lookup, token=None)
     if checkpointing:
         metric.encoder.checkpointing = True
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric

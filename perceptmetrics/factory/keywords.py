@@ -31,6 +31,7 @@ class MetricOptions(TypedDict, total=False):
     revision: str | None
     cache_dir: PathLike | None
     local_files_only: bool
+    token: str | None
     seed: int
     icc: IccHandling | None
     max_image_pixels: int | None

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.progress import ProgressColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
+
+from perceptmetrics.apps.cli.console import messages
 
 if TYPE_CHECKING:
     from rich.progress import Task
 
-__all__ = ["TimeLeft", "seconds_left"]
+__all__ = ["TimeLeft", "image_progress", "seconds_left"]
 
 _SETTLED = 2.0  # seconds before which there is no estimate
 
@@ -38,3 +40,17 @@ class TimeLeft(ProgressColumn):
         left = seconds_left(task.completed - begun, total, task.finished_time or task.elapsed)
         shown = "-:--:--" if left is None else str(timedelta(seconds=round(left)))
         return Text(f"{shown} left", style="progress.remaining")
+
+
+def image_progress() -> Progress:
+    """The bar of commands that go through images; nothing where there is no terminal. Its tasks have a field `rate`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f} images/s"),
+        TimeLeft(),
+        console=messages,
+        disable=not messages.is_terminal,
+        transient=True,
+    )
