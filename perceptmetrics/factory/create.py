@@ -152,7 +152,7 @@ def create_metric(
     if not files.random:
         notice_licence(spec, published=lookup.repo is not None)
     metric.decoding = decode_options(icc, max_image_pixels)
-    if is_exported(lookup.metric) and checkpoint is None and not files.random:
+    if find_metric(lookup.metric) is None and is_exported(lookup.metric) and checkpoint is None and not files.random:
         metric.loaded_from = replace(lookup, token=None)
     if checkpointing:
         metric.encoder.checkpointing = True

@@ -93,8 +93,8 @@ def find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
 
 
 def is_exported(name: str) -> bool:
-    """Whether a metric's name stands for an exported metric, on the Hub or in a folder."""
-    return is_on_hub(name) or (find_metric(name) is None and (Path(name) / SPEC_FILE).is_file())
+    """Whether a name that is not registered stands for an exported metric, on the Hub or in a folder."""
+    return is_on_hub(name) or (Path(name) / SPEC_FILE).is_file()
 
 
 def read_folder(folder: Path) -> tuple[MetricSpec, Path | None]:
