@@ -12,6 +12,7 @@ from perceptmetrics.spec.heads import Activation, FeatureMap
 
 __all__ = [
     "AugmentationRecipe",
+    "CalibrationTarget",
     "Confidence",
     "DataRecipe",
     "EncoderRecipe",
@@ -26,7 +27,8 @@ __all__ = [
     "one_of",
 ]
 
-Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking"]
+Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking", "relative"]
+CalibrationTarget = Literal["ratings", "spread"]
 Confidence = Literal["none", "raters", "spread"]
 TrainedPart = Literal["lora", "prompts", "head", "full"]
 SharedContext = Literal["all", "pair", "none"]
