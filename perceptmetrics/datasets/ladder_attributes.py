@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from perceptmetrics.datasets.degradations import Degradation
 
-__all__ = ["ATTRIBUTES", "attribute_ratings"]
+__all__ = ["ATTRIBUTES", "OWN_ATTRIBUTE", "attribute_ratings"]
 
 ATTRIBUTES = ("sharpness", "noisiness", "compression", "overexposure", "underexposure", "contrast", "colorfulness")
 
-_OWN = {
+OWN_ATTRIBUTE = {
     "blur": "sharpness",
     "scale": "sharpness",
     "noise": "noisiness",
@@ -36,6 +36,7 @@ _OWN = {
     "contrast": "contrast",
     "colour": "colorfulness",
 }
+"""The attribute that a kind of degradation worsens."""
 _UNKNOWN = {
     "blur": ("noisiness", "compression"),
     "scale": ("noisiness", "compression"),
@@ -68,7 +69,7 @@ def attribute_ratings(steps: Sequence[Degradation | None]) -> NDArray[np.float64
     unknown = {name for step in steps if step is not None for name in _UNKNOWN[step.kind]}
     for row, step in zip(ratings, steps, strict=True):
         if step is not None:
-            row[ATTRIBUTES.index(_OWN[step.kind])] = 1 - _amount(step.kind, step.strength)
+            row[ATTRIBUTES.index(OWN_ATTRIBUTE[step.kind])] = 1 - _amount(step.kind, step.strength)
     ratings[:, [name in unknown for name in ATTRIBUTES]] = np.nan
     return ratings
 
