@@ -63,7 +63,7 @@ def _cell(value: object) -> str:
 def marked(text: str) -> str:
     r"""The text as a cell of a CSV.
 
-    Example:
+    Examples:
         >>> print(marked("=1+1.png"), marked("photo.png"), marked("one\ntwo.png"))
         '=1+1.png photo.png 'one\ntwo.png
     """

@@ -15,7 +15,7 @@ __all__ = ["composed", "printable", "recomposed", "shown"]
 def printable(text: str) -> str:
     r"""Escape what cannot be shown: control and formatting characters and invalid UTF-8.
 
-    Example:
+    Examples:
         >>> print(printable("one\ntwo, turned round by \u202e"))
         one\ntwo, turned round by \u202e
     """
@@ -43,7 +43,7 @@ _short = _Short()
 def shown(value: object) -> str:
     """The `repr` of a value for an error message, abbreviated if it is long or deep.
 
-    Example:
+    Examples:
         >>> shown("half"), len(shown("x" * 5_000_000))
         ("'half'", 200)
     """

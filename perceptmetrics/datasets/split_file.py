@@ -67,7 +67,7 @@ def with_split_file(dataset: LabelledImages, path: str | os.PathLike[str]) -> La
         DatasetError: The file cannot be read, names an image that the data set does not have, lists one twice in a
             split, or leaves a split without images to train or test on; the message names the line.
 
-    Example:
+    Examples:
         >>> from perceptmetrics.datasets import load_dataset, with_split_file
         >>> livec = with_split_file(load_dataset("livec", "ChallengeDB_release"), "livec_123.pkl")  # doctest: +SKIP
     """

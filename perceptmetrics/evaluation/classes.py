@@ -71,7 +71,7 @@ def evaluate_classes(
     Raises:
         DatasetError: The shapes or labels do not match, or there is no image.
 
-    Example:
+    Examples:
         >>> statistics = evaluate_classes([[0.8, 0.2], [0.3, 0.7], [0.6, 0.4]], [0, 1, 1], ("awe", "fear"), ("awe",))
         >>> round(statistics.accuracy, 3), round(statistics.binary_accuracy, 3), statistics.confusion
         (0.667, 0.667, ((1, 0), (1, 1)))

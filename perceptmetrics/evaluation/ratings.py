@@ -82,7 +82,7 @@ def evaluate_ratings(
     Raises:
         DatasetError: The shapes differ, or no image has a rating.
 
-    Example:
+    Examples:
         >>> statistics = evaluate_ratings([0.1, 0.4, 0.5, 0.9], [0.2, 0.3, 0.6, 0.8], intervals=False)
         >>> round(statistics.srcc, 3), round(statistics.rmse, 3), statistics.curve4.kind
         (1.0, 0.1, 'linear')

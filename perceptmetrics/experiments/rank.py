@@ -80,7 +80,7 @@ def rank_images(
         InvalidOptionError: The label is missing or unknown.
         DatasetError: No image could be scored.
 
-    Example:
+    Examples:
         >>> import perceptmetrics
         >>> from perceptmetrics.images.examples import blurred, sample_photographs
         >>> cat = sample_photographs()["chelsea"]

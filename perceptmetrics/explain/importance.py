@@ -125,7 +125,7 @@ def head_importance(
         InvalidOptionError: The metric has no such heads, or no gradients where the method needs them.
         InvalidImageError: There is no readable image.
 
-    Example:
+    Examples:
         >>> import torch, perceptmetrics
         >>> metric = perceptmetrics.create_metric("clipiqa", weights=None)  # random weights: RN50
         >>> perceptmetrics.head_importance(metric, torch.rand(2, 3, 64, 64)).importance.shape

@@ -77,7 +77,7 @@ def saliency_map(
         InvalidOptionError: An option is invalid, or the metric has no gradients.
         InvalidImageError: The image cannot be read.
 
-    Example:
+    Examples:
         >>> import torch, perceptmetrics
         >>> from perceptmetrics.explain import saliency_map
         >>> metric = perceptmetrics.create_metric("lite_iqa")

@@ -166,7 +166,7 @@ def create_metric(
         WeightsError: A weight file is missing or does not fit; nothing is ever replaced by random weights.
         MissingExtraError: The metric needs a package that is not installed.
 
-    Example:
+    Examples:
         >>> metric = create_metric("lite_iqa")
         >>> metric.lower_better, metric.score_range
         (False, (0.0, 1.0))

@@ -45,7 +45,7 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
         InvalidOptionError: There is no metric, a name occurs twice, or the metrics are on several devices or decode
             images in different ways.
 
-    Example:
+    Examples:
         >>> import torch
         >>> suite = MetricSuite(["lite_iqa"])
         >>> {name: scores.shape for name, scores in suite(torch.rand(2, 3, 64, 64)).items()}

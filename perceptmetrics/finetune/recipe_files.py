@@ -210,7 +210,7 @@ def recipe_groups() -> dict[str, list[Recipe]]:
     Returns:
         The recipes of each group, by the group's title; within a group in alphabetical order.
 
-    Example:
+    Examples:
         >>> [recipe.name for recipe in recipe_groups()["PerceptCLIP, several data sets"]][-1]
         'perceptclip_livec_koniq10k_spaq'
     """

@@ -103,7 +103,7 @@ def finetune(
         WeightsError: The encoder's weights are missing or do not fit, or the state of the run is corrupt.
         FullDiskError: There is no room for a file; what was trained so far is kept for `resume`.
 
-    Example:
+    Examples:
         >>> from perceptmetrics.datasets import load_dataset
         >>> from perceptmetrics.finetune import finetune, load_recipe
         >>> recipe = load_recipe("lite_livec", ["epochs=5"])

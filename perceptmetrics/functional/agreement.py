@@ -33,7 +33,7 @@ def intraclass_correlation(ratings: ArrayLike, images: ArrayLike) -> tuple[float
         most 1, negative where ratings of one image differ more than those of different images. NaN for fewer than two
         images, where no image has two ratings, and the second one also where all means are equal.
 
-    Example:
+    Examples:
         >>> intraclass_correlation([1, 2, 4, 5], [0, 0, 1, 1])
         (0.8947368421052632, 0.9444444444444444)
     """

@@ -67,7 +67,7 @@ def confusion_matrix(prediction: ArrayLike, target: ArrayLike, count: int) -> ND
     Returns:
         Shape (C, C); rows are true classes, columns predicted classes.
 
-    Example:
+    Examples:
         >>> confusion_matrix([0, 1, 1], [0, 0, 1], 2).tolist()
         [[1, 1], [0, 1]]
     """

@@ -32,7 +32,7 @@ def conformal_half_width(errors: ArrayLike, units: ArrayLike, coverage: float) -
         The quantile of the errors with the correction for a finite sample: of U units, of level (U + 1) coverage / U.
         Infinite if U is too small, that is below coverage / (1 - coverage).
 
-    Example:
+    Examples:
         >>> conformal_half_width([0.4, 0.1, 0.3, 0.2], ["a", "b", "c", "d"], coverage=0.6)
         0.3
     """

@@ -74,7 +74,7 @@ def fit_logistic4(prediction: ArrayLike, target: ArrayLike) -> tuple[float, floa
     Raises:
         ValueError: There are too few points or all scores are equal, so that the curve is not determined.
 
-    Example:
+    Examples:
         >>> curve = fit_logistic4([0, 1, 2, 3, 4, 5], logistic4([0, 1, 2, 3, 4, 5], 90, 10, 2.5, 0.7))
         >>> [round(value, 3) for value in curve]
         [90.0, 10.0, 2.5, 0.7]
@@ -102,7 +102,7 @@ def fit_logistic5(prediction: ArrayLike, target: ArrayLike) -> tuple[float, floa
     Raises:
         ValueError: There are too few points or all scores are equal, so that the curve is not determined.
 
-    Example:
+    Examples:
         >>> x = [0, 1, 2, 3, 4, 5, 6, 7]
         >>> curve = fit_logistic5(x, logistic5(x, 3, 2, 3.5, 0.5, 1))
         >>> [round(value, 3) for value in curve]

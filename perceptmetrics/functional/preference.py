@@ -59,7 +59,7 @@ def bradley_terry(
     Returns:
         The strengths.
 
-    Example:
+    Examples:
         >>> bradley_terry([0, 0, 1], [1, 2, 2], [1, 1, 1], count=3).win_rate.round(2).tolist()
         [0.96, 0.5, 0.04]
     """

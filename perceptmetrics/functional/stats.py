@@ -118,7 +118,7 @@ def bootstrap_interval(
     Returns:
         Lower and upper end; NaN if no draw gave a number.
 
-    Example:
+    Examples:
         >>> low, high = bootstrap_interval(np.mean, [1.0, 2.0, 3.0, 4.0])
         >>> 1.0 <= low < 2.5 < high <= 4.0
         True
@@ -173,7 +173,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
         M corrected ones, in the same order. Those below a level are significant at it, with all of them together: the
         probability of any wrong one among them is at most the level.
 
-    Example:
+    Examples:
         >>> holm([0.01, 0.5, 0.03])
         [0.03, 0.5, 0.06]
     """

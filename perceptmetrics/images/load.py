@@ -81,7 +81,7 @@ def load_image(source: ImageSource, *, icc: IccHandling | None = None, max_image
         InvalidOptionError: An option has another value.
         MissingExtraError: It is an address, and the package of its file system is not installed.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> load_image(np.full((4, 6), 255, dtype=np.uint8)).shape
         torch.Size([3, 4, 6])

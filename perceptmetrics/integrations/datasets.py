@@ -55,7 +55,7 @@ def score_dataset(
         InvalidOptionError: `dataset` or `metrics` is something else.
         MissingExtraError: The library `datasets` is not installed.
 
-    Example:
+    Examples:
         >>> import datasets
         >>> images = datasets.Dataset.from_dict({"image": ["missing.jpg"]})
         >>> score_dataset(images, "lite_iqa")[0]

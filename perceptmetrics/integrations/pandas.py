@@ -53,7 +53,7 @@ def score_frame(
         InvalidOptionError: `frame` is not a data frame, or `metrics` is something else.
         MissingExtraError: pandas is not installed.
 
-    Example:
+    Examples:
         >>> import pandas
         >>> photograph = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
         >>> frame = pandas.DataFrame({"image": [photograph, "missing.jpg"]})

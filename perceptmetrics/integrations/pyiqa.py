@@ -65,7 +65,7 @@ def register_with_pyiqa(*, prefix: str = "perceptmetrics/", override: bool = Fal
         InvalidOptionError: pyiqa has metrics of these names and `override` is False; nothing was registered.
         MissingExtraError: pyiqa is not installed.
 
-    Example:
+    Examples:
         >>> "perceptmetrics/lite_iqa" in register_with_pyiqa()
         True
     """

@@ -126,7 +126,7 @@ class ScoreColumn:
         column: Column of images: encoded bytes, paths, addresses, or arrays.
         threads: Threads of the model; None for Ray's default, the actor's number of CPUs.
 
-    Example:
+    Examples:
         ```
         scored = ray.data.read_binary_files("s3://bucket/photos", include_paths=True).map_batches(
             ScoreColumn, fn_constructor_args=({"lite_iqa": {}},), batch_size=64, concurrency=8

@@ -54,7 +54,7 @@ class PerceptualMetric(torchmetrics.Metric):
         InvalidOptionError: `metric` is not a metric, `reduction` or `label` is not one of the possible values, or
             torchmetrics does not know one of the options.
 
-    Example:
+    Examples:
         >>> import torch
         >>> quality = PerceptualMetric("lite_iqa", reduction="none")
         >>> quality.update(torch.rand(2, 3, 64, 64))

@@ -58,7 +58,7 @@ class PerceptualLoss(nn.Module):
     Raises:
         InvalidOptionError: An argument is none of those possible, or the metric cannot do what it asks for.
 
-    Example:
+    Examples:
         >>> import torch, perceptmetrics
         >>> loss = perceptmetrics.create_metric("lite_iqa", as_loss=True, loss_weight=0.1)
         >>> pixels = torch.rand(2, 3, 64, 64, requires_grad=True)

@@ -56,7 +56,7 @@ class Metric(MetricBase[Tensor]):
     Attributes:
         spec: The specification, with range, direction, labels, paper and licence.
 
-    Example:
+    Examples:
         >>> import torch, perceptmetrics
         >>> metric = perceptmetrics.create_metric("lite_iqa")
         >>> metric(torch.rand(2, 3, 64, 64)).shape
@@ -182,7 +182,7 @@ class Metric(MetricBase[Tensor]):
             InvalidOptionError: The metric cannot score such embeddings, or the encoder is another one.
             InvalidEmbeddingError: They have another width than the encoder's, or are not finite, zero, or no numbers.
 
-        Example:
+        Examples:
             >>> import torch, perceptmetrics
             >>> metric = perceptmetrics.create_metric("lite_iqa")
             >>> [embedding] = metric.encode(metric.views(image := torch.rand(1, 3, 64, 64)))

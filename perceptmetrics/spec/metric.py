@@ -33,7 +33,7 @@ def as_metric_name(text: str) -> str:
     Returns:
         The name; `"metric"` if nothing is left of the text.
 
-    Example:
+    Examples:
         >>> as_metric_name("My photos (2024)")
         'My_photos_2024'
     """

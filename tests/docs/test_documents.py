@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [
     pytest.param(block, id=f"{path.relative_to(ROOT)}-{number}")
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     for number, block in enumerate(BLOCK.findall(path.read_text(encoding="utf-8")))
 ]
 
@@ -55,7 +55,7 @@ def test_the_tables_of_finetuning_follow_the_recipes_and_their_settings() -> Non
     assert with_tables(page) == page, "run: python docs/finetune_tables.py"
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: str(page.relative_to(ROOT)))
 def test_cards_and_licences_follow_the_registry(page: Path) -> None:
     with_generated = runpy.run_path(str(ROOT / "docs" / "cards.py"))["with_generated"]
     text = page.read_text(encoding="utf-8")
@@ -63,14 +63,14 @@ def test_cards_and_licences_follow_the_registry(page: Path) -> None:
 
 
 def test_every_metric_has_its_card_on_a_page() -> None:
-    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
     assert all(f"**`{name}`**" in pages for name in perceptmetrics.list_metrics())
 
 
 def test_every_module_is_in_the_reference_or_on_the_map_of_the_inside() -> None:
-    reference, contributing = (ROOT / "docs" / f"{page}.md" for page in ("api", "contributing"))
-    inside = contributing.read_text(encoding="utf-8").split("## The inside")[1]
-    named = {*re.findall(r"^::: perceptmetrics\.(\w+)", reference.read_text(encoding="utf-8"), re.MULTILINE)}
+    reference = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    inside = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8").split("## The inside")[1]
+    named = {*re.findall(r"^::: perceptmetrics\.(\w+)", reference, re.MULTILINE)}
     named |= {*re.findall(r"`(\w+)`", inside)}
     modules = {module.name for module in pkgutil.iter_modules(perceptmetrics.__path__)} - {"_version"}
     assert modules - named == set()
@@ -109,6 +109,6 @@ def test_there_are_blocks() -> None:
     assert len(BLOCKS) > 5
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_waits_for_a_number(page: Path) -> None:
     assert not re.search(r"<!-- measured|@[A-Z0-9]+@|\bTODO\b", page.read_text(encoding="utf-8"))

@@ -49,7 +49,7 @@ def create_app(metrics: Sequence[Metric], settings: ServiceSettings | None = Non
         InvalidOptionError: There is no metric, a name occurs twice, the metrics are on several devices, or one that is
             to give rewards has several scores.
 
-    Example:
+    Examples:
         >>> import perceptmetrics
         >>> app = create_app([perceptmetrics.create_metric("lite_iqa")])
         >>> sorted(app.openapi()["paths"])

@@ -51,7 +51,7 @@ class Reward(nn.Module):
         InvalidOptionError: There is no metric, a weight is not finite, a metric has several labels and none is stated,
             or a name occurs twice.
 
-    Example:
+    Examples:
         >>> import torch
         >>> reward = Reward({"lite_iqa": 1.0})
         >>> reward(torch.rand(2, 3, 64, 64)).shape

@@ -33,7 +33,7 @@ def flow_grpo_reward(metrics: Metrics, **options: Any) -> Callable[[torch.device
         A function of the device. It returns a function of a batch, which returns one float32 per image, as an array,
         and an empty dictionary, without gradients.
 
-    Example:
+    Examples:
         >>> import torch
         >>> score_functions = {"quality": flow_grpo_reward("lite_iqa")}
         >>> score = score_functions["quality"]("cpu")
@@ -67,7 +67,7 @@ class VideoReward:
         loss_scale: Factor of the loss.
         **options: Options of `Reward`, such as `device`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> frames = torch.rand(2, 3, 4, 64, 64, requires_grad=True)  # videos, channels, frames, height, width
         >>> loss, reward = VideoReward("lite_iqa")(frames)
@@ -142,7 +142,7 @@ def compute_score(
     Returns:
         `score`, and the raw score of each metric as `NAME_raw`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> sorted(compute_score("prompts", torch.rand(3, 64, 64), "a photo", {}))
         ['lite_iqa_raw', 'score']

@@ -66,7 +66,7 @@ def named_encoder(
         InvalidOptionError: No such encoder is known (the message has the nearest names), or an option does not belong
             to it.
 
-    Example:
+    Examples:
         >>> named_encoder("timm:vit_large_patch14_dinov2").spec.features
         'pooled'
     """

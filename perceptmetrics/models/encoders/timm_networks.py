@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.symbolic_shapes import guard_scalar
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.models.encoders.base import Encoder, channels_last
@@ -95,7 +95,7 @@ def _fix_size(pixels: Tensor) -> None:
     """
     if torch.compiler.is_compiling() and all(isinstance(length, int) for length in pixels.shape):
         for length in pixels.shape[-2:]:
-            guard_scalar(length)
+            operator.index(length)  # asks for the number itself, which the compiler guards
 
 
 class TimmPooled(TimmEncoder):

@@ -61,7 +61,7 @@ def write_finetune_report(result: RunResult, *, plots: Sequence[str] = (), error
     Raises:
         InvalidOptionError: A format is unknown.
 
-    Example:
+    Examples:
         >>> from perceptmetrics.reports.finetune import write_finetune_report
         >>> write_finetune_report(result, plots=["svg"])  # doctest: +SKIP
     """
