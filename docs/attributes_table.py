@@ -58,11 +58,9 @@ def change_table(scores: Scores) -> list[str]:
             changes[kind_of(ladder), attribute].append(values[-1] - values[0])
     lines = [f"| ladder | {' | '.join(ATTRIBUTES)} |", f"|{'---|' * (len(ATTRIBUTES) + 1)}"]
     for kind in ALL_KINDS:
-        cells = [
-            f"**{mean(changes[kind, name]):+.2f}**" if name == OWN_ATTRIBUTE[kind] else f"{mean(changes[kind, name]):+.2f}"
-            for name in ATTRIBUTES
-        ]
-        lines.append(f"| {kind} | {' | '.join(cells)} |")
+        cells = {name: f"{mean(changes[kind, name]):+.2f}" for name in ATTRIBUTES}
+        cells[OWN_ATTRIBUTE[kind]] = f"**{cells[OWN_ATTRIBUTE[kind]]}**"
+        lines.append(f"| {kind} | {' | '.join(cells.values())} |")
     return lines
 
 

@@ -21,10 +21,10 @@ def golden_scores(name: str) -> dict[str, float]:
     metric = create_metric(name)
     scores = {}
     for title, photograph in sample_photographs().items():
-        images = {title: photograph, **{f"{title} {kind}": degrade(photograph) for kind, degrade in DEGRADATIONS.items()}}
-        for shown, image in images.items():
-            values = metric.score(image).flatten().tolist()
-            scores |= {f"{shown} {label}".strip(): value for label, value in zip(metric.labels or ("",), values, strict=True)}
+        degraded = {f"{title} {kind}": degrade(photograph) for kind, degrade in DEGRADATIONS.items()}
+        for shown, image in {title: photograph, **degraded}.items():
+            values = zip(metric.labels or ("",), metric.score(image).flatten().tolist(), strict=True)
+            scores |= {f"{shown} {label}".strip(): value for label, value in values}
     return scores
 
 

@@ -82,9 +82,7 @@ def test_ladders_of_unseen_photographs_are_in_order(ladders: dict[str, list[np.n
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
-def test_no_attribute_falls_as_far_as_the_one_that_is_degraded(
-    ladders: dict[str, list[np.ndarray]], kind: str
-) -> None:
+def test_no_attribute_falls_as_far_as_the_one_that_is_degraded(ladders: dict[str, list[np.ndarray]], kind: str) -> None:
     own = ATTRIBUTES.index(OWN_ATTRIBUTE[kind])
     change = np.mean([scores[-1] - scores[0] for scores in ladders[kind]], axis=0)
     assert change[own] < -0.2
