@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 from perceptmetrics.finetune import recipe_groups
-from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.recipe_sections import (
+from perceptmetrics.finetune.recipe import (
     AugmentationRecipe,
     DataRecipe,
     EncoderRecipe,
     HeadRecipe,
     OptimizerRecipe,
     PromptsRecipe,
+    Recipe,
     ReportRecipe,
     SplitRecipe,
 )

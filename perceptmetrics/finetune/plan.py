@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perceptmetrics.finetune.confidence import confidence_sentence
-from perceptmetrics.finetune.data import Draw, batch_parts, recipe_splits, split_notes
-from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews, can_cache_features
-from perceptmetrics.finetune.overlaps import Overlap, find_overlaps
-from perceptmetrics.finetune.specs import run_specs
-from perceptmetrics.finetune.start import EncoderSource, start
+from perceptmetrics.finetune.data.batches import Draw, batch_parts, recipe_splits, split_notes
+from perceptmetrics.finetune.data.checks import Overlap, find_overlaps
+from perceptmetrics.finetune.data.feeds import PixelFeed, TrainingViews, can_cache_features
+from perceptmetrics.finetune.data.objectives import confidence_sentence
+from perceptmetrics.finetune.model.specs import run_specs
+from perceptmetrics.finetune.model.start import EncoderSource, start
 from perceptmetrics.models.views import Views
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.learner import Learner
+    from perceptmetrics.finetune.model.learner import Learner
     from perceptmetrics.finetune.recipe import Recipe
 
 __all__ = ["Plan", "make_plan"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from perceptmetrics.finetune.recipe_sections import TrainingPrecision
+    from perceptmetrics.finetune.recipe.training_sections import TrainingPrecision
 
 __all__ = ["Processes", "describe_environment", "training_processes"]
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from perceptmetrics.datasets import LabelledImages, load_dataset, make_splits
-from perceptmetrics.finetune import data as batches
 from perceptmetrics.finetune import finetune, load_recipe
+from perceptmetrics.finetune.data import batches as batches
 
 LARGE = "data=[{name: livec}, {name: csv}]"
 BASE = (

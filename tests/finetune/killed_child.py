@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
-from perceptmetrics.finetune import EpochRecord, StageName, finetune, load_recipe, sealed_files, trainer
-from perceptmetrics.finetune.state import NullObserver
+from perceptmetrics.finetune import EpochRecord, StageName, finetune, load_recipe
+from perceptmetrics.finetune.training import sealed_files, trainer
+from perceptmetrics.finetune.training.epochs import NullObserver
 from perceptmetrics.weights.tensor_files import save_tensors
 from tests.finetune.tiny import hurry, rated
 

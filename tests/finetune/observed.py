@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from perceptmetrics.datasets import LabelledImages, Split
-from perceptmetrics.finetune import Recipe, RunResult, exporter, finetune
-from perceptmetrics.finetune.learner import Learner
-from perceptmetrics.finetune.start import start
-from perceptmetrics.finetune.step import Steps
+from perceptmetrics.finetune import Recipe, RunResult, finetune
+from perceptmetrics.finetune.model.learner import Learner
+from perceptmetrics.finetune.model.start import start
+from perceptmetrics.finetune.run import exporter
+from perceptmetrics.finetune.training.step import Steps
 from perceptmetrics.spec import MetricSpec
 
 
@@ -119,7 +120,7 @@ def observe(
 
     export = exporter.export_trained
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("perceptmetrics.finetune.trial.start", starting)
+        patch.setattr("perceptmetrics.finetune.training.trial.start", starting)
         patch.setattr(exporter, "export_trained", exporting)
         patch.setattr(Steps, "take", taking)
         patch.setattr("gc.collect", lambda *_: 0)  # between trainings; it takes longer than one

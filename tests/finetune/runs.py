@@ -10,7 +10,7 @@ from PIL import Image
 
 from perceptmetrics.datasets import LabelledImages, Scale, Split
 from perceptmetrics.finetune import EpochRecord, RunResult, SplitResult, StageName, StageResult, load_recipe
-from perceptmetrics.finetune.results import test_result as result_on_test
+from perceptmetrics.finetune.run.results import test_result as result_on_test
 
 COUNT = 40
 RATES = (0.001, 0.01)

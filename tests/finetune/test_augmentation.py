@@ -8,8 +8,8 @@ import torch
 from scipy.stats import ks_2samp
 from torchvision.transforms import RandomResizedCrop
 
-from perceptmetrics.finetune.feeds import TrainingViews, draw_flip, possible_flips
-from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
+from perceptmetrics.finetune.data.feeds import TrainingViews, draw_flip, possible_flips
+from perceptmetrics.finetune.recipe import AugmentationRecipe
 from perceptmetrics.models.views import Views, whole
 from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, ViewsSpec, WholeView
 

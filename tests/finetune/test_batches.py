@@ -11,7 +11,7 @@ import torch
 
 from perceptmetrics.datasets import Split, make_splits
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune.data import batch_count, batch_parts, epoch_batches, recipe_splits, training_units
+from perceptmetrics.finetune.data.batches import batch_count, batch_parts, epoch_batches, recipe_splits, training_units
 from perceptmetrics.functional.loss import plcc_loss
 from tests.finetune.observed import published_split
 from tests.finetune.tiny import rated, tiny_recipe, write_pictures

@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import curve_fit
 from scipy.special import expit
 
-from perceptmetrics.finetune import calibration as calibration_module
-from perceptmetrics.finetune.calibration import (
+from perceptmetrics.finetune.run import calibration as calibration_module
+from perceptmetrics.finetune.run.calibration import (
     Calibration,
     RatingScale,
     best_of_groups,

@@ -24,7 +24,7 @@ from perceptmetrics.datasets import load_dataset, make_splits
 from perceptmetrics.datasets.doubts import label_doubts
 from perceptmetrics.errors import DatasetError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.finetune import EpochRecord, StageName, list_recipes, make_plan
-from perceptmetrics.finetune.preflight import check_labels
+from perceptmetrics.finetune.data.checks import check_labels
 from tests.finetune.tiny import RECIPE, rated, write_pictures
 
 LADDERS = "{kinds: [blur], showings: [whole], protocols: []}"

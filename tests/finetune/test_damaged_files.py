@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from perceptmetrics.errors import FullDiskError, WeightsError
-from perceptmetrics.finetune.results import EpochRecord
-from perceptmetrics.finetune.state import (
-    NullObserver,
+from perceptmetrics.finetune.training.epochs import EpochRecord, NullObserver
+from perceptmetrics.finetune.training.state import (
     Progress,
     TrainingState,
     load_optimizer,

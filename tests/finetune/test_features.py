@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from perceptmetrics.finetune.feeds import FeatureFeed
+from perceptmetrics.finetune.data.feeds import FeatureFeed
+from perceptmetrics.finetune.model.specs import run_specs
+from perceptmetrics.finetune.model.start import EncoderSource, encoder_identity, start
 from perceptmetrics.finetune.processes import training_processes
-from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
-from perceptmetrics.finetune.specs import run_specs
-from perceptmetrics.finetune.start import EncoderSource, encoder_identity, start
+from perceptmetrics.finetune.recipe import AugmentationRecipe
 from perceptmetrics.images.load import load_pixels
 from perceptmetrics.images.options import DecodeOptions, decoding
 from perceptmetrics.models.views import Views
@@ -159,7 +159,7 @@ def test_reading_features_keeps_them_from_being_the_oldest(make, tmp_path):
 
 
 def test_training_sees_one_of_the_crops_and_scoring_all(make):
-    from perceptmetrics.finetune.data import Draw
+    from perceptmetrics.finetune.data.batches import Draw
 
     feed, _, _ = make(views=(CropsView(height=64, width=64, size=32, count=3),))
     kept = feed._features[0][1].flatten(0, 1)

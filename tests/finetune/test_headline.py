@@ -13,8 +13,10 @@ from scipy.stats import spearmanr
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
-from perceptmetrics.finetune import feeds, finetune, headline
-from perceptmetrics.finetune.untouched import Untouched
+from perceptmetrics.finetune import finetune
+from perceptmetrics.finetune.data import feeds
+from perceptmetrics.finetune.run import headline
+from perceptmetrics.finetune.run.untouched import Untouched
 from tests.finetune.runs import classed, rated, run_result
 from tests.finetune.tiny import RECIPE, tiny_recipe, write_pictures
 from tests.finetune.tiny import rated as pictures_rated

@@ -12,8 +12,8 @@ from perceptmetrics import create_metric
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.finetune import RunResult, finetune
-from perceptmetrics.finetune.data import epoch_batches
-from perceptmetrics.finetune.feeds import FeatureFeed
+from perceptmetrics.finetune.data.batches import epoch_batches
+from perceptmetrics.finetune.data.feeds import FeatureFeed
 from perceptmetrics.images.load import load_image
 from perceptmetrics.models.heads import MlpHead
 from tests.finetune.tiny import rated, tiny_recipe
@@ -55,7 +55,7 @@ def both(
         return encode(self, places)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("perceptmetrics.finetune.trainer.epoch_batches", spied)
+        patch.setattr("perceptmetrics.finetune.training.trainer.epoch_batches", spied)
         patch.setattr(FeatureFeed, "_encode", counted)
         patch.setenv("PERCEPTMETRICS_CACHE", str(folder / "cache"))
         recipe = tiny_recipe(folder, *DATA)

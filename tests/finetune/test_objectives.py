@@ -16,8 +16,13 @@ from scipy import stats
 from perceptmetrics.datasets import LabelledImages, Scale
 from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune.confidence import check_confidence, confidence_weights
-from perceptmetrics.finetune.objectives import Objective, can_select, selection_statistic
+from perceptmetrics.finetune.data.objectives import (
+    Objective,
+    can_select,
+    check_confidence,
+    confidence_weights,
+    selection_statistic,
+)
 
 NAN = float("nan")
 INDICES = [6, 0, 3, 5, 1]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from perceptmetrics.datasets import LabelledImages, Split, load_dataset, make_splits
-from perceptmetrics.finetune.overlaps import find_overlaps
+from perceptmetrics.finetune.data.checks import find_overlaps
 from tests.finetune.tiny import rated, write_pictures
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.finetune import list_recipes, load_recipe, make_plan, parse_value, recipe_to_yaml
-from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
+from perceptmetrics.finetune.recipe import OptimizerRecipe
 from tests.finetune.cases import TWO
 from tests.finetune.tiny import LORA, RECIPE, WIDTH, tiny_recipe
 
@@ -194,8 +194,8 @@ def test_plan_knows_the_activations_of_a_step(recipe, data, encoder):
     """Against what autograd keeps in a real pass of the same batch."""
     import torch
 
-    from perceptmetrics.finetune.run import run_specs
-    from perceptmetrics.finetune.start import EncoderSource, start
+    from perceptmetrics.finetune.model.specs import run_specs
+    from perceptmetrics.finetune.model.start import EncoderSource, start
 
     learned = recipe("train=full", "batch_size=6")
     learner = start(learned, run_specs(learned, [data]), EncoderSource(file=encoder), seed=0).train()

@@ -16,7 +16,7 @@ from scipy.stats import zscore
 from perceptmetrics.datasets import Scale
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.finetune import recipe_to_yaml
-from perceptmetrics.finetune.results import EpochRecord, kept_epoch
+from perceptmetrics.finetune.training.epochs import EpochRecord, kept_epoch
 from perceptmetrics.functional.stats import bootstrap_interval
 from perceptmetrics.reports.finetune import (
     ErrorChoice,

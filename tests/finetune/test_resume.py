@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.finetune import trainer
-from perceptmetrics.finetune.state import NullObserver
+from perceptmetrics.finetune.training import trainer
+from perceptmetrics.finetune.training.epochs import NullObserver
 from tests.finetune.tiny import LORA, assert_same_run, rated, tiny_recipe
 
 SETTINGS = (

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
 
-from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-from perceptmetrics.finetune.step import learning_rate
+from perceptmetrics.finetune.recipe import OptimizerRecipe
+from perceptmetrics.finetune.training.step import learning_rate
 
 STEPS = 30
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from perceptmetrics.finetune.data import Batch, Draw
-from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-from perceptmetrics.finetune.step import Steps
+from perceptmetrics.finetune.data.batches import Batch, Draw
+from perceptmetrics.finetune.recipe import OptimizerRecipe
+from perceptmetrics.finetune.training.step import Steps
 
 COUNT, WIDTH = 12, 5
 

@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from perceptmetrics import create_metric
 from perceptmetrics.errors import InvalidOptionError, WeightsError
-from perceptmetrics.finetune import exporter
-from perceptmetrics.finetune.specs import run_specs
-from perceptmetrics.finetune.start import EncoderSource, start
+from perceptmetrics.finetune.model.specs import run_specs
+from perceptmetrics.finetune.model.start import EncoderSource, start
+from perceptmetrics.finetune.run import exporter
 from perceptmetrics.metrics import clip_encoders
 from perceptmetrics.models.lora import merge_lora, unmerge_lora
 from tests.finetune.cases import TWO, data_sets
@@ -58,7 +58,7 @@ def watched(monkeypatch):
         return export(learner, *arguments, **options)
 
     export = exporter.export_trained
-    monkeypatch.setattr("perceptmetrics.finetune.trial.start", remembering)
+    monkeypatch.setattr("perceptmetrics.finetune.training.trial.start", remembering)
     monkeypatch.setattr(exporter, "export_trained", exporting)
     return seen
 

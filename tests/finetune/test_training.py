@@ -12,12 +12,13 @@ from safetensors.torch import load_file
 
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune import calibration, finetune, load_recipe, make_plan, trial
-from perceptmetrics.finetune.feeds import PixelFeed
-from perceptmetrics.finetune.objectives import selection_statistic
-from perceptmetrics.finetune.results import EpochRecord, kept_epoch
-from perceptmetrics.finetune.state import NullObserver
-from perceptmetrics.finetune.step import Steps
+from perceptmetrics.finetune import finetune, load_recipe, make_plan
+from perceptmetrics.finetune.data.feeds import PixelFeed
+from perceptmetrics.finetune.data.objectives import selection_statistic
+from perceptmetrics.finetune.run import calibration
+from perceptmetrics.finetune.training import trial
+from perceptmetrics.finetune.training.epochs import EpochRecord, NullObserver, kept_epoch
+from perceptmetrics.finetune.training.step import Steps
 from tests.finetune.cases import SGD, TWO, data_sets
 from tests.finetune.tiny import LORA, epochs_of, rated, write_pictures
 from tests.support.rated_data import data_folder
@@ -124,11 +125,11 @@ def test_weights_are_those_of_the_best_epoch_and_training_stops_after_the_patien
         def epoch(self, stage, record, best):
             kept.append(best)
 
-    monkeypatch.setattr("perceptmetrics.finetune.trainer.selection_statistic", lambda *_: next(figures))
+    monkeypatch.setattr("perceptmetrics.finetune.training.trainer.selection_statistic", lambda *_: next(figures))
     result = train(recipe("patience=3", "epochs=9"), [data], tmp_path / "run", observer=Copier())
     assert kept == [0, 1, 1, 1, 1]
     assert result.splits[0].best_epoch == 1
-    monkeypatch.setattr("perceptmetrics.finetune.trainer.selection_statistic", selection_statistic)
+    monkeypatch.setattr("perceptmetrics.finetune.training.trainer.selection_statistic", selection_statistic)
     two = train(recipe("epochs=2"), [data], tmp_path / "two")
     if two.splits[0].best_epoch == 1:
         assert_close(weights_of(result), weights_of(two), rtol=0, atol=0)

@@ -16,7 +16,8 @@ from timm.models.vision_transformer import VisionTransformer
 from perceptmetrics.datasets import LabelledImages, load_dataset
 from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.evaluation import ratings
-from perceptmetrics.finetune import Recipe, headline, load_recipe
+from perceptmetrics.finetune import Recipe, load_recipe
+from perceptmetrics.finetune.run import headline
 from tests.support.every_encoder import VIT, timm_network, write
 
 if TYPE_CHECKING:

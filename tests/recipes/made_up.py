@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from perceptmetrics.datasets import LabelledImages, Scale
-from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.recipe_sections import DataRecipe
+from perceptmetrics.finetune.recipe import DataRecipe, Recipe
 
 IMAGES = 320
 

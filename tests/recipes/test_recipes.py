@@ -10,9 +10,8 @@ import pytest
 
 from perceptmetrics.datasets import dataset_info
 from perceptmetrics.finetune import list_recipes, load_recipe, make_plan, recipe_groups
-from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-from perceptmetrics.finetune.specs import run_specs
+from perceptmetrics.finetune.model.specs import run_specs
+from perceptmetrics.finetune.recipe import OptimizerRecipe, Recipe
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD
 from perceptmetrics.spec import CentreCropView, CropsView, FragmentsView, LoraSpec, SalientView, WholeView
 from tests.recipes.made_up import data_for

@@ -11,7 +11,7 @@ import pytest
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError
 from perceptmetrics.factory.options import apply_options, pin_revision
 from perceptmetrics.finetune import load_recipe
-from perceptmetrics.finetune.specs import with_size
+from perceptmetrics.finetune.model.specs import with_size
 from perceptmetrics.metrics.clip_encoders import OPENAI_CLIP_WEIGHTS
 from perceptmetrics.metrics.clipiqa import CLIPIQA
 from perceptmetrics.metrics.lite import LITE_IQA

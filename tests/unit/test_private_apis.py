@@ -18,7 +18,7 @@ PRIVATE = [
     ("torch:Tensor._version", "models.shared_tensors"),
     ("torch:UntypedStorage._cdata", "finetune.plan"),
     ("torch:_check", "functional.image"),
-    ("torch.nn.modules.batchnorm:_BatchNorm", "finetune.learner, models.encoders.timm_networks"),
+    ("torch.nn.modules.batchnorm:_BatchNorm", "finetune.model.learner, models.encoders.timm_networks"),
     (
         "torch.nn:Module._apply",
         "models.closed, models.encoders.base, models.losses, models.prompt_learner, integrations.torchmetrics",

@@ -125,7 +125,7 @@ def finetune(
     from perceptmetrics.datasets import load_dataset, with_split_file
     from perceptmetrics.finetune import finetune as run_finetune
     from perceptmetrics.finetune import load_recipe
-    from perceptmetrics.finetune.specs import with_size
+    from perceptmetrics.finetune.model.specs import with_size
     from perceptmetrics.reports.finetune import ErrorChoice, check_plot_formats, write_finetune_report
     from perceptmetrics.reports.mistakes import check_confusion
 
@@ -227,7 +227,7 @@ def _folders(recipe: Recipe, roots: Sequence[str]) -> dict[str, str]:
 
 
 def _print_result(result: RunResult, datasets: Sequence[LabelledImages]) -> None:
-    from perceptmetrics.finetune.results import shown_statistics
+    from perceptmetrics.finetune.run.results import shown_statistics
 
     numbers = (result.recipe.report.average, "lowest", "highest")
     table = new_table(("data set", "label", "splits", "statistic", *numbers), right=numbers)

@@ -31,7 +31,7 @@ def check_labels_of_command(
         DatasetError: Labels cannot be right.
     """
     from perceptmetrics.datasets.doubts import label_doubts
-    from perceptmetrics.finetune.preflight import doubt_text, option_words
+    from perceptmetrics.finetune.data.checks import doubt_text, option_words
 
     for dataset in datasets:
         prefix = f"{dataset.name}." if len(datasets) > 1 else ""

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from perceptmetrics.apps.cli.console import messages, printable
 from perceptmetrics.apps.cli.progress import TimeLeft, seconds_left
-from perceptmetrics.finetune.data import recipe_splits
+from perceptmetrics.finetune.data.batches import recipe_splits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

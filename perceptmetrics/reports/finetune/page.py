@@ -9,8 +9,8 @@ import numpy as np
 from perceptmetrics.evaluation import RatingStatistics
 from perceptmetrics.export.card import interval_sentence
 from perceptmetrics.finetune import recipe_to_yaml
-from perceptmetrics.finetune.data import split_notes
-from perceptmetrics.finetune.headline import LEVEL
+from perceptmetrics.finetune.data.batches import split_notes
+from perceptmetrics.finetune.run.headline import LEVEL
 from perceptmetrics.reports.finetune.errors import USUAL, WORST, ErrorChoice, worst_errors
 from perceptmetrics.reports.finetune.panels import (
     confusion_panel,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perceptmetrics.evaluation import ClassStatistics, RatingStatistics
-from perceptmetrics.finetune.results import kept_epoch
+from perceptmetrics.finetune.training.epochs import kept_epoch
 from perceptmetrics.reports.plots import ConfusionPanel, CurvePanel, HistogramPanel, ScatterPanel, TrainingCurve
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _panel(
 
 
 def selection_name(dataset: LabelledImages) -> str:
-    """Name of the statistic by which models are selected, see `finetune.objectives.selection_statistic`."""
+    """Name of the statistic by which models are selected, see `finetune.data.objectives.selection_statistic`."""
     if dataset.classes is not None:
         return "accuracy"
     if dataset.ranks_within_groups:

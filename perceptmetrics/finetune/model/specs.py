@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from perceptmetrics.errors import DatasetError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.factory.folder import find_spec
-from perceptmetrics.finetune.confidence import check_confidence
-from perceptmetrics.finetune.objectives import LOSSES_WITHIN_GROUPS
+from perceptmetrics.finetune.data.objectives import LOSSES_WITHIN_GROUPS, check_confidence
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 from perceptmetrics.models.prompts import resolve_prompts
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.recipe import Recipe
-    from perceptmetrics.finetune.recipe_sections import EncoderRecipe, HeadRecipe, Loss, PromptsRecipe
+    from perceptmetrics.finetune.recipe import EncoderRecipe, HeadRecipe, PromptsRecipe, Recipe
+    from perceptmetrics.finetune.recipe.training_sections import Loss
 
 __all__ = ["metric_spec", "run_specs", "with_size"]
 

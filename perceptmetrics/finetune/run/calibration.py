@@ -17,14 +17,14 @@ from scipy.optimize import least_squares
 from scipy.special import expit, logit
 from torch import nn
 
-from perceptmetrics.finetune.learner import predict
+from perceptmetrics.finetune.model.learner import predict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.trainer import RunContext
-    from perceptmetrics.finetune.trial import Trial
+    from perceptmetrics.finetune.training.trainer import RunContext
+    from perceptmetrics.finetune.training.trial import Trial
     from perceptmetrics.models.metric import Metric
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The files in the folder of a run: recipe, predictions, summary, exported metrics."""
+"""The files in the folder of a run: recipe, predictions, summary."""
 
 from __future__ import annotations
 
@@ -13,40 +13,21 @@ from perceptmetrics._util.atomic import replacing
 from perceptmetrics._util.csv_cells import csv_line
 from perceptmetrics._util.version import __version__
 from perceptmetrics.errors import InvalidOptionError
-from perceptmetrics.evaluation import ClassStatistics
-from perceptmetrics.export.card import model_card
-from perceptmetrics.export.collect import trained_weights_of
-from perceptmetrics.export.write import EXACT, export_metric
-from perceptmetrics.factory.folder import CARD_FILE
-from perceptmetrics.factory.tuned_encoder import encoder_fingerprint
-from perceptmetrics.finetune.data import split_notes
-from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.results import SplitResult, averages, shown_statistics
+from perceptmetrics.finetune.data.batches import split_notes
+from perceptmetrics.finetune.recipe import recipe_to_yaml
+from perceptmetrics.finetune.run.results import averages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.learner import Learner
     from perceptmetrics.finetune.recipe import Recipe
-    from perceptmetrics.finetune.recipe_sections import ReportRecipe
-    from perceptmetrics.finetune.results import DataSetResult, RunResult
-    from perceptmetrics.spec import MetricSpec
+    from perceptmetrics.finetune.run.results import DataSetResult, RunResult, SplitResult
 
-__all__ = [
-    "RECIPE_FILE",
-    "card_statistics",
-    "export_trained",
-    "is_free",
-    "run_identity",
-    "write_card",
-    "write_predictions",
-    "write_summary",
-]
+__all__ = ["RECIPE_FILE", "is_free", "run_identity", "write_predictions", "write_summary"]
 
 RECIPE_FILE = "recipe.yaml"
-_MERGED = 1e-4  # tolerance for scores after LoRA adapters were merged into the weights
 
 
 def is_free(folder: Path, recipe_text: str, *, resume: bool) -> bool:
@@ -145,20 +126,6 @@ def write_summary(path: Path, result: RunResult, extra: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def card_statistics(splits: Sequence[SplitResult], recipe: ReportRecipe) -> dict[str, dict[str, float]]:
-    """Averages over the splits for a model card, by data set (and by rating if there are several)."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for split in splits:
-        for one in split.data_sets:
-            for label, statistics in one.statistics.items():
-                name = one.data_set if len(one.statistics) == 1 else f"{one.data_set}: {label}"
-                row = found.setdefault(name, {})
-                for key in shown_statistics(recipe, classes=isinstance(statistics, ClassStatistics)):
-                    row.setdefault(key, []).append(getattr(statistics, key))
-    average = np.mean if recipe.average == "mean" else np.median
-    return {name: {key: float(average(values)) for key, values in row.items()} for name, row in found.items()}
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
@@ -167,71 +134,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value
-
-
-def export_trained(
-    learner: Learner,
-    index: int,
-    spec: MetricSpec,
-    recipe: Recipe,
-    folder: Path,
-    *,
-    recipe_text: str,
-    encoder: Path | None,
-    results: Mapping[str, Mapping[str, float]],
-    headline: str = "",
-) -> None:
-    """Export the metric of one head into a folder, keep the other files there, then load the export and compare scores.
-
-    Args:
-        learner: The model; it is moved to the CPU.
-        index: Index of the data set whose head is exported.
-        spec: The metric's specification.
-        recipe: How it was trained.
-        folder: Where to write.
-        recipe_text: The file of the recipe.
-        encoder: The weight file that training started from; None for random weights.
-        results: Statistics on test images for the model card, by data set.
-        headline: What the card says of them in words.
-
-    Raises:
-        WeightsError: The exported metric does not reproduce the model's scores.
-    """
-    learner.to("cpu").eval()
-    metric = learner.metric(index)
-    context = None if learner.prompts is None else learner.prompts.context
-    learner.install_prompts()
-    base = None if context is None or encoder is None else encoder_fingerprint(encoder, spec.encoder)
-    export_metric(
-        metric,
-        folder,
-        spec=spec,
-        weights=trained_weights_of(metric, spec, base=base, context=context),
-        card=_card(spec, recipe, folder, results, headline),
-        extra_files={RECIPE_FILE: recipe_text},
-        encoder=encoder,
-        overwrite=True,
-        keep_others=True,
-        tolerance=EXACT if spec.encoder.lora is None else _MERGED,
-    )
-
-
-def write_card(
-    spec: MetricSpec, recipe: Recipe, folder: Path, results: Mapping[str, Mapping[str, float]], headline: str
-) -> None:
-    """Write the card of an exported metric again, with the results of all splits; see `export_trained`."""
-    with replacing(folder / CARD_FILE) as temporary:
-        temporary.write_text(_card(spec, recipe, folder, results, headline), encoding="utf-8")
-
-
-def _card(
-    spec: MetricSpec, recipe: Recipe, folder: Path, results: Mapping[str, Mapping[str, float]], headline: str
-) -> str:
-    return model_card(
-        spec,
-        source=str(folder),
-        results=results,
-        datasets=[entry.name for entry in recipe.data],
-        recipe=recipe_to_yaml(recipe),
-        headline=headline,
-    )

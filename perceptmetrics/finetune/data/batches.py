@@ -16,8 +16,8 @@ import numpy as np
 
 from perceptmetrics.datasets import LabelledImages, Split, make_splits, splits_note
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune.feeds import Feed
-from perceptmetrics.finetune.objectives import Objective
+from perceptmetrics.finetune.data.feeds import Feed
+from perceptmetrics.finetune.data.objectives import Objective
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.results import RunResult
+    from perceptmetrics.finetune.run.results import RunResult
 
 __all__ = ["LEVEL", "Headline", "headlines"]
 

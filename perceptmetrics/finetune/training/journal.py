@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics._util.atomic import replacing
 from perceptmetrics.errors import InvalidSpecError, MissingExtraError, WeightsError
-from perceptmetrics.finetune.results import EpochRecord, StageName
+from perceptmetrics.finetune.training.epochs import EpochRecord, StageName
 from perceptmetrics.spec.plain import from_plain
 
 try:

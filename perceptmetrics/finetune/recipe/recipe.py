@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
-from perceptmetrics.finetune.recipe_sections import (
+from perceptmetrics.finetune.recipe.choices import one_of
+from perceptmetrics.finetune.recipe.model_sections import EncoderRecipe, HeadRecipe, PromptsRecipe
+from perceptmetrics.finetune.recipe.training_sections import (
     AugmentationRecipe,
     CalibrationTarget,
     Confidence,
     DataRecipe,
-    EncoderRecipe,
-    HeadRecipe,
     Loss,
     OptimizerRecipe,
-    PromptsRecipe,
     ReportRecipe,
     SplitRecipe,
     TrainedPart,
-    one_of,
 )
 from perceptmetrics.images.options import IccHandling
 from perceptmetrics.spec import LoraSpec, Task, ViewSpec

@@ -1,153 +1,52 @@
-"""A run: train all splits and learning rates of a recipe, test the models, and export the metric.
-
-The folder of a run holds `recipe.yaml`, `metrics.jsonl`, TensorBoard's files, `predictions.csv`, `summary.json`, and
-the exported metric: in the folder itself, or, with several heads, in a folder for each data set. `scores.safetensors`
-is written last: a run that has it is finished. Until then `state/` holds what a stopped run resumes from. The command
-`finetune` adds `report.html`, see `perceptmetrics.reports.finetune`.
-"""
+"""All trainings of a run: one model for each split and learning rate, their tests, and the export of the best."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from perceptmetrics._util.atomic import replacing
-from perceptmetrics._util.files import refuse_empty
-from perceptmetrics._util.full_disk import explain_full_disk
 from perceptmetrics._util.text import printable
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import DatasetError, InvalidOptionError
-from perceptmetrics.finetune.calibration import RatingScale
-from perceptmetrics.finetune.data import batch_parts, recipe_splits
-from perceptmetrics.finetune.exporter import Exporter
-from perceptmetrics.finetune.finished import SCORES_FILE, read_finished, write_finished
-from perceptmetrics.finetune.journal import Journal
-from perceptmetrics.finetune.overlaps import find_overlaps
-from perceptmetrics.finetune.preflight import check_labels
-from perceptmetrics.finetune.processes import describe_environment, training_processes
-from perceptmetrics.finetune.recipe_files import recipe_to_yaml
-from perceptmetrics.finetune.results import RunResult, SplitResult, StageResult, is_better, kept_epoch, test_result
-from perceptmetrics.finetune.run_folder import (
-    RECIPE_FILE,
-    is_free,
-    run_identity,
-    write_predictions,
-    write_summary,
-)
-from perceptmetrics.finetune.specs import run_specs
-from perceptmetrics.finetune.start import encoder_identity, find_source
-from perceptmetrics.finetune.state import NullObserver, Observer
-from perceptmetrics.finetune.trainer import RunContext
-from perceptmetrics.finetune.trial import HEAD_FIRST, Trials
-from perceptmetrics.finetune.untouched import Untouched, score_untouched
-from perceptmetrics.images.options import DecodeOptions, decoding
-from perceptmetrics.spec.metric import as_metric_name
-from perceptmetrics.weights.resolve import ResolveOptions
+from perceptmetrics.finetune.data.batches import batch_parts, recipe_splits
+from perceptmetrics.finetune.data.checks import find_overlaps
+from perceptmetrics.finetune.processes import describe_environment
+from perceptmetrics.finetune.run.calibration import RatingScale
+from perceptmetrics.finetune.run.exporter import Exporter
+from perceptmetrics.finetune.run.finished import SCORES_FILE, read_finished, write_finished
+from perceptmetrics.finetune.run.folder import write_predictions, write_summary
+from perceptmetrics.finetune.run.results import RunResult, SplitResult, StageResult, test_result
+from perceptmetrics.finetune.training.epochs import is_better, kept_epoch
+from perceptmetrics.finetune.training.trial import HEAD_FIRST, Trials
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.calibration import Calibration, HeldOut
-    from perceptmetrics.finetune.recipe import Recipe
-    from perceptmetrics.finetune.trial import Trial
+    from perceptmetrics.finetune.run.calibration import Calibration, HeldOut
+    from perceptmetrics.finetune.run.untouched import Untouched
+    from perceptmetrics.finetune.training.trainer import RunContext
+    from perceptmetrics.finetune.training.trial import Trial
 
-__all__ = ["finetune"]
+__all__ = ["Run"]
 
 SUMMARY_FILE = "summary.json"
 
 _log = logging.getLogger(__name__)
 
 
-def finetune(
-    recipe: Recipe,
-    datasets: Sequence[LabelledImages],
-    output: str | os.PathLike[str],
-    *,
-    name: str | None = None,
-    device: str | None = None,
-    backbone_checkpoint: str | os.PathLike[str] | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
-    local_files_only: bool = False,
-    resume: bool = False,
-    observer: Observer | None = None,
-) -> RunResult:
-    """Train a metric as a recipe says.
+class Run:
+    """Trains all splits and learning rates of a recipe, tests the models, and exports the metric.
 
     Args:
-        recipe: The recipe.
-        datasets: Its data sets, in the order of the recipe.
-        output: Folder of the run.
-        name: Name of the metric; None for that of the folder.
-        device: `"cpu"`, `"cuda"`, ...; None for an accelerator if there is one.
-        backbone_checkpoint: File or folder with the encoder's weights, instead of looking them up.
-        cache_dir: Folder of the Hub's cache; None for its default.
-        local_files_only: Never download.
-        resume: Continue a run that was stopped; its result is that of an uninterrupted run.
-        observer: Follows the progress.
-
-    Returns:
-        Statistics on the test images, and the folders of the exported metrics.
-
-    Raises:
-        InvalidOptionError: The folder holds something else, or a run although `resume` is False.
-        DatasetError: Images or labels do not fit the recipe.
-        WeightsError: The encoder's weights are missing or do not fit, or the state of the run is corrupt.
-        FullDiskError: There is no room for a file; what was trained so far is kept for `resume`.
-
-    Examples:
-        >>> from perceptmetrics.datasets import load_dataset
-        >>> from perceptmetrics.finetune import finetune, load_recipe
-        >>> recipe = load_recipe("lite_livec", ["epochs=5"])
-        >>> data = load_dataset("livec", "data/livec/ChallengeDB_release", missing="skip")  # doctest: +SKIP
-        >>> result = finetune(recipe, [data], "runs/livec")  # doctest: +SKIP
+        context: What all trainings have in common.
+        untouched: Scores the metric before training.
     """
-    refuse_empty(output=output, backbone_checkpoint=backbone_checkpoint, cache_dir=cache_dir)
-    folder = Path(output)
-    stated = None if backbone_checkpoint is None else Path(backbone_checkpoint)
-    lookup = ResolveOptions(metric=recipe.name, cache_dir=cache_dir, local_files_only=local_files_only)
-    check_labels(datasets)
-    specs = run_specs(recipe, datasets, as_metric_name(folder.resolve().name) if name is None else name)
-    recipe_text = recipe_to_yaml(recipe) if name is None else f"# Metric: {name}\n{recipe_to_yaml(recipe)}"
-    source = find_source(recipe, specs[0], lookup, stated)
-    with (
-        decoding(DecodeOptions(icc=recipe.icc)),
-        explain_full_disk(folder, "continue with --resume (resume=True)"),
-        training_processes(device, recipe.optimizer.precision, all_used=len(specs) == 1) as processes,
-    ):
-        is_new = is_free(folder, recipe_text, resume=resume)
-        processes.wait()  # until all have looked, before one writes
-        if is_new and processes.is_first:
-            with replacing(folder / RECIPE_FILE) as temporary:
-                temporary.write_text(recipe_text, encoding="utf-8")
-        if recipe.shuffle_labels:
-            datasets = [_shuffled(dataset, recipe.seed) for dataset in datasets]
-        context = RunContext(
-            recipe=recipe,
-            recipe_text=recipe_text,
-            datasets=tuple(datasets),
-            specs=tuple(specs),
-            source=source,
-            folder=folder,
-            identity=run_identity(recipe, datasets, encoder_identity(specs[0].encoder, source)),
-            processes=processes,
-            journal=Journal(folder, writes=processes.is_first),
-            observer=observer or NullObserver(),
-        )
-        result = _Run(context, partial(score_untouched, context, lookup, stated)).execute()
-        processes.wait()
-    return result
 
-
-class _Run:
     def __init__(self, context: RunContext, untouched: Callable[..., Untouched | None]) -> None:
         self._context, self._recipe, self._datasets = context, context.recipe, context.datasets
         self._specs, self._folder, self._processes = context.specs, context.folder, context.processes
@@ -162,6 +61,7 @@ class _Run:
             _log.warning("%s.", printable(str(overlap)))
 
     def execute(self) -> RunResult:
+        """Train, or read the results of a finished run; the first process writes them."""
         finished = self._folder / SCORES_FILE
         found = read_finished(finished, self._context.identity, self._datasets, self._recipe.seed)
         if found is not None:
@@ -282,11 +182,3 @@ def _check_not_empty(splits: Sequence[Split], datasets: Sequence[LabelledImages]
     for split, dataset in zip(splits, datasets, strict=True):
         if not len(split.train):
             raise DatasetError(f"{dataset.name}: a split leaves no images to train on.")
-
-
-def _shuffled(dataset: LabelledImages, seed: int) -> LabelledImages:
-    """The data set with its labels permuted at random."""
-    order = np.random.default_rng([seed, 4]).permutation(len(dataset))
-    ratings = None if dataset.ratings is None else dataset.ratings[order]
-    classes = None if dataset.classes is None else dataset.classes[order]
-    return replace(dataset, ratings=ratings, classes=classes, pooled=tuple(one.of(order) for one in dataset.pooled))

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.finetune.data import Batch, Draw, TrainingSet
-    from perceptmetrics.finetune.feeds import Sample
+    from perceptmetrics.finetune.data.batches import Batch, Draw, TrainingSet
+    from perceptmetrics.finetune.data.feeds import Sample
     from perceptmetrics.finetune.processes import Processes
-    from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
+    from perceptmetrics.finetune.recipe import OptimizerRecipe
 
 __all__ = ["Steps", "learning_rate"]
 

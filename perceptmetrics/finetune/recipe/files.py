@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perceptmetrics.errors import InvalidOptionError, InvalidSpecError, MissingExtraError, nearest_names
-from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.recipe_sections import (
+from perceptmetrics.finetune.recipe.model_sections import EncoderRecipe, HeadRecipe, PromptsRecipe
+from perceptmetrics.finetune.recipe.recipe import Recipe
+from perceptmetrics.finetune.recipe.training_sections import (
     AugmentationRecipe,
-    EncoderRecipe,
-    HeadRecipe,
     OptimizerRecipe,
-    PromptsRecipe,
     ReportRecipe,
     SplitRecipe,
 )

@@ -10,13 +10,13 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from perceptmetrics.finetune.data import TrainingSet
-from perceptmetrics.finetune.feeds import FeatureFeed, PixelFeed, TrainingViews, can_cache_features
-from perceptmetrics.finetune.learner import Learner, standardise_heads
-from perceptmetrics.finetune.objectives import Objective
-from perceptmetrics.finetune.results import EpochRecord, StageName, kept_epoch
-from perceptmetrics.finetune.start import encoder_identity, set_trainable, start
-from perceptmetrics.finetune.trainer import Stage
+from perceptmetrics.finetune.data.batches import TrainingSet
+from perceptmetrics.finetune.data.feeds import FeatureFeed, PixelFeed, TrainingViews, can_cache_features
+from perceptmetrics.finetune.data.objectives import Objective
+from perceptmetrics.finetune.model.learner import Learner, standardise_heads
+from perceptmetrics.finetune.model.start import encoder_identity, set_trainable, start
+from perceptmetrics.finetune.training.epochs import EpochRecord, StageName, kept_epoch
+from perceptmetrics.finetune.training.trainer import Stage
 from perceptmetrics.models.views import Views
 from perceptmetrics.weights.cache import cache_home
 from perceptmetrics.weights.cache_content import FEATURES, trim_features
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perceptmetrics.datasets import Split
-    from perceptmetrics.finetune.feeds import Feed
-    from perceptmetrics.finetune.recipe import Recipe
-    from perceptmetrics.finetune.recipe_sections import AugmentationRecipe, OptimizerRecipe
-    from perceptmetrics.finetune.trainer import RunContext
+    from perceptmetrics.finetune.data.feeds import Feed
+    from perceptmetrics.finetune.recipe import AugmentationRecipe, OptimizerRecipe, Recipe
+    from perceptmetrics.finetune.training.trainer import RunContext
 
 __all__ = ["Trial", "Trials"]
 

@@ -1,12 +1,11 @@
-"""Results of a run: the epochs of its trainings, and statistics on the test images of each split."""
+"""Results of a run: statistics on the test images of each split, and the course of its trainings."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,97 +13,18 @@ from numpy.typing import NDArray
 from perceptmetrics.datasets import LabelledImages, Split
 from perceptmetrics.evaluation import ClassStatistics, RatingStatistics, evaluate_classes
 from perceptmetrics.evaluation.ratings import evaluate_within_groups, rating_statistics
-from perceptmetrics.finetune.headline import Headline, headlines
-from perceptmetrics.finetune.overlaps import Overlap
-from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.recipe_sections import ClassStatistic, RatingStatistic, ReportRecipe
-from perceptmetrics.finetune.untouched import Untouched
+from perceptmetrics.finetune.data.checks import Overlap
+from perceptmetrics.finetune.recipe import Recipe, ReportRecipe
+from perceptmetrics.finetune.recipe.training_sections import ClassStatistic, RatingStatistic
+from perceptmetrics.finetune.run.headline import Headline, headlines
+from perceptmetrics.finetune.run.untouched import Untouched
+from perceptmetrics.finetune.training.epochs import EpochRecord, StageName
 from perceptmetrics.spec import MetricSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-__all__ = [
-    "DataSetResult",
-    "EpochRecord",
-    "RunResult",
-    "SplitResult",
-    "StageName",
-    "StageResult",
-    "averages",
-    "is_better",
-    "kept_epoch",
-    "shown_statistics",
-    "test_result",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageName:
-    """Identifies one training of a run.
-
-    Attributes:
-        split: Number of the split, from 0; people read it from 1.
-        lr: Learning rate that is tried.
-        stage: What is trained: `"main"` for what the recipe names, `"head_first"` for the heads before it, `"head_"`
-            and the name of a data set for its head afterwards.
-    """
-
-    split: int
-    lr: float
-    stage: str
-
-    def __str__(self) -> str:
-        return f"split {self.split + 1}, lr {self.lr:g}, {self.stage}"
-
-    @property
-    def filename(self) -> str:
-        """The name in file names and in TensorBoard."""
-        return f"split_{self.split + 1}_lr{self.lr:g}_{self.stage}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """Results of one epoch.
-
-    Attributes:
-        epoch: Its number, from 0.
-        loss: Mean loss of its batches.
-        validation_loss: Mean loss of the data sets' validation images; NaN without them.
-        validation: For each data set, the statistic of its validation images by which models are selected.
-        selection: Mean of `validation`; NaN without validation images.
-        lr: Learning rate of its last step.
-        seconds: Duration.
-    """
-
-    epoch: int
-    loss: float
-    validation_loss: float
-    validation: dict[str, float]
-    selection: float
-    lr: float
-    seconds: float
-
-
-def is_better(statistic: float, than: float) -> bool:
-    """Whether a validation statistic is better than another; an undefined one (NaN) is better than none."""
-    return statistic > than or (math.isnan(than) and not math.isnan(statistic))
-
-
-def kept_epoch(records: Sequence[EpochRecord], keep: Literal["best", "last"]) -> int:
-    """Choose the epoch whose weights are kept: the last, or the one with the highest validation statistic.
-
-    Ties go to the lower loss on the validation images, then to the earlier epoch: a few images can be in the right
-    order long before the model is good. Without validation images the last epoch counts as the best.
-    """
-    if keep == "last":
-        return records[-1].epoch
-    best = 0
-    for record in records:
-        tied = record.selection == records[best].selection and record.validation_loss < records[best].validation_loss
-        if not record.validation or tied or is_better(record.selection, records[best].selection):
-            best = record.epoch
-    return best
+__all__ = ["DataSetResult", "RunResult", "SplitResult", "StageResult", "averages", "shown_statistics", "test_result"]
 
 
 @dataclass(frozen=True, kw_only=True)

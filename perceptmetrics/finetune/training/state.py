@@ -11,14 +11,14 @@ import json
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from perceptmetrics.errors import InvalidSpecError, WeightsError
-from perceptmetrics.finetune.results import EpochRecord, StageName
-from perceptmetrics.finetune.sealed_files import read_sealed, write_sealed
+from perceptmetrics.finetune.training.epochs import EpochRecord
+from perceptmetrics.finetune.training.sealed_files import read_sealed, write_sealed
 from perceptmetrics.spec.plain import from_plain
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["NullObserver", "Observer", "Progress", "TrainingState", "read_state", "state_named", "write_state"]
+__all__ = ["Progress", "TrainingState", "read_state", "state_named", "write_state"]
 
 _PROGRESS = "progress"
 _STEP = "step"  # the one moment of an optimizer that is a number
@@ -203,29 +203,3 @@ def load_optimizer(
         weight = weights[name]
         restored = tensor.clone() if moment == _STEP else tensor.to(weight.device, copy=True)
         optimizer.state[weight][moment] = restored
-
-
-class Observer(Protocol):
-    """Follows the progress of a run."""
-
-    def encoding(self, data_set: str, done: int, total: int) -> None:
-        """Features of `done` of a data set's `total` images have been computed or read."""
-
-    def step(self, stage: StageName, epoch: int, step: int, steps: int, loss: float) -> None:
-        """A step is done."""
-
-    def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
-        """An epoch is done."""
-
-
-class NullObserver:
-    """Ignores everything."""
-
-    def encoding(self, data_set: str, done: int, total: int) -> None:
-        """See `Observer`."""
-
-    def step(self, stage: StageName, epoch: int, step: int, steps: int, loss: float) -> None:
-        """See `Observer`."""
-
-    def epoch(self, stage: StageName, record: EpochRecord, best_epoch: int) -> None:
-        """See `Observer`."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from perceptmetrics.factory.build import Files, build_metric
 from perceptmetrics.factory.folder import find_spec
-from perceptmetrics.finetune.feeds import PixelFeed, TrainingViews
-from perceptmetrics.finetune.learner import Learner, predict
-from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
+from perceptmetrics.finetune.data.feeds import PixelFeed, TrainingViews
+from perceptmetrics.finetune.model.learner import Learner, predict
+from perceptmetrics.finetune.recipe import AugmentationRecipe
 from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.views import Views
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perceptmetrics.datasets import LabelledImages
-    from perceptmetrics.finetune.feeds import Feed
-    from perceptmetrics.finetune.results import SplitResult
-    from perceptmetrics.finetune.trainer import RunContext
+    from perceptmetrics.finetune.data.feeds import Feed
+    from perceptmetrics.finetune.run.results import SplitResult
+    from perceptmetrics.finetune.training.trainer import RunContext
     from perceptmetrics.spec import MetricSpec
 
 __all__ = ["Untouched", "score_untouched"]

@@ -15,17 +15,16 @@ import torch
 
 from perceptmetrics.datasets import LabelledImages
 from perceptmetrics.errors import DatasetError
-from perceptmetrics.finetune.data import epoch_batches, training_units
-from perceptmetrics.finetune.feeds import in_order
-from perceptmetrics.finetune.journal import Journal
-from perceptmetrics.finetune.learner import predict
-from perceptmetrics.finetune.objectives import can_select, selection_statistic
+from perceptmetrics.finetune.data.batches import epoch_batches, training_units
+from perceptmetrics.finetune.data.feeds import in_order
+from perceptmetrics.finetune.data.objectives import can_select, selection_statistic
+from perceptmetrics.finetune.model.learner import predict
+from perceptmetrics.finetune.model.start import EncoderSource
 from perceptmetrics.finetune.processes import Processes
 from perceptmetrics.finetune.recipe import Recipe
-from perceptmetrics.finetune.results import EpochRecord, kept_epoch
-from perceptmetrics.finetune.start import EncoderSource
-from perceptmetrics.finetune.state import (
-    Observer,
+from perceptmetrics.finetune.training.epochs import EpochRecord, Observer, kept_epoch
+from perceptmetrics.finetune.training.journal import Journal
+from perceptmetrics.finetune.training.state import (
     Progress,
     TrainingState,
     load_optimizer,
@@ -36,7 +35,7 @@ from perceptmetrics.finetune.state import (
     trained_tensors,
     write_state,
 )
-from perceptmetrics.finetune.step import Steps, learning_rate
+from perceptmetrics.finetune.training.step import Steps, learning_rate
 from perceptmetrics.spec import MetricSpec
 
 if TYPE_CHECKING:
@@ -44,11 +43,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from perceptmetrics.finetune.data import Batch, TrainingSet
-    from perceptmetrics.finetune.feeds import Sample
-    from perceptmetrics.finetune.learner import Learner
-    from perceptmetrics.finetune.recipe_sections import OptimizerRecipe
-    from perceptmetrics.finetune.results import StageName
+    from perceptmetrics.finetune.data.batches import Batch, TrainingSet
+    from perceptmetrics.finetune.data.feeds import Sample
+    from perceptmetrics.finetune.model.learner import Learner
+    from perceptmetrics.finetune.recipe import OptimizerRecipe
+    from perceptmetrics.finetune.training.epochs import StageName
 
 __all__ = ["RunContext", "Stage"]
 

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from perceptmetrics.datasets import ImageItem, LabelledImages
-    from perceptmetrics.finetune.data import Draw
+    from perceptmetrics.finetune.data.batches import Draw
     from perceptmetrics.finetune.processes import Processes
-    from perceptmetrics.finetune.recipe_sections import AugmentationRecipe
+    from perceptmetrics.finetune.recipe import AugmentationRecipe
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.models.views import Views
 

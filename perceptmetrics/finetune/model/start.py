@@ -17,7 +17,7 @@ from perceptmetrics.factory.build import Files, build_head, encoder_file, open_e
 from perceptmetrics.factory.encoder_pair import Material
 from perceptmetrics.factory.folder import find_spec
 from perceptmetrics.factory.tuned_encoder import TunedWeights
-from perceptmetrics.finetune.learner import Learner
+from perceptmetrics.finetune.model.learner import Learner
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.models.lora import attach_lora
 from perceptmetrics.models.metric import Metric
@@ -32,8 +32,7 @@ from perceptmetrics.weights.resolve import ResolveOptions, file_sha256, resolve
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perceptmetrics.finetune.recipe import Recipe
-    from perceptmetrics.finetune.recipe_sections import PromptsRecipe
+    from perceptmetrics.finetune.recipe import PromptsRecipe, Recipe
     from perceptmetrics.models.encoders import Encoder, TextEncoder
     from perceptmetrics.models.heads import Head
     from perceptmetrics.spec import AntonymHeadSpec, EncoderSpec

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from perceptmetrics.finetune.feeds import Feed, in_order
+from perceptmetrics.finetune.data.feeds import Feed, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from perceptmetrics.finetune.data import TrainingSet
-    from perceptmetrics.finetune.feeds import Sample
+    from perceptmetrics.finetune.data.batches import TrainingSet
+    from perceptmetrics.finetune.data.feeds import Sample
     from perceptmetrics.finetune.processes import Processes
     from perceptmetrics.models.heads import Head
     from perceptmetrics.models.metric import Metric

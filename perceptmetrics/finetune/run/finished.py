@@ -9,9 +9,9 @@ import torch
 
 from perceptmetrics.datasets import Split
 from perceptmetrics.errors import WeightsError
-from perceptmetrics.finetune.results import SplitResult, test_result
-from perceptmetrics.finetune.sealed_files import read_sealed, write_sealed
-from perceptmetrics.finetune.untouched import Untouched
+from perceptmetrics.finetune.run.results import SplitResult, test_result
+from perceptmetrics.finetune.run.untouched import Untouched
+from perceptmetrics.finetune.training.sealed_files import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
