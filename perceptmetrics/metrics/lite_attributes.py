@@ -39,8 +39,8 @@ LITE_ATTRIBUTES = MetricSpec(
         weights=PackageFile(
             package="perceptmetrics",
             filename="metrics/lite_attributes/model.safetensors",
-            sha256="0000000000000000000000000000000000000000000000000000000000000000",
-            size=1,
+            sha256="e6c49e3b32083749d64abc7c9627c7c936f6ae9cfa1523353d70939db53242a6",
+            size=37284,
             licence=LITE_IQA_LICENCE,
         ),
     ),
@@ -53,10 +53,10 @@ LITE_ATTRIBUTES = MetricSpec(
         "Online Crowdsourced Study of Subjective and Objective Picture Quality. IEEE TIP 2016",
         paper_url="https://arxiv.org/abs/1905.11946",
         licence="Apache-2.0; trained on images of LIVE In the Wild (see NOTICE)",
-        training_data="Degradation ladders of 627 photographs of LIVE In the Wild and of 26 CC0 photographs; no "
+        training_data="Degradation ladders of 300 photographs of LIVE In the Wild and of 26 CC0 photographs; no "
         "ratings.",
         limits="No person rated any of the attributes: the head learned to order synthetic degradations, and scores "
-        "are relative to the photographs of LIVE In the Wild, of which one in ten is below 0.1 and one in ten above "
-        "0.9 in each attribute. Not meant for drawings, screenshots, generated or medical images.",
+        "are relative to 300 photographs of LIVE In the Wild, of which one in ten is below 0.25 and one in ten above "
+        "0.75 in each attribute. Not meant for drawings, screenshots, generated or medical images.",
     ),
 )

@@ -245,8 +245,8 @@ def test_spread_puts_a_tenth_of_the_training_images_below_and_a_tenth_above(monk
     scores = line(run.raw[0][best])
     scores = expit(scores) if score_map == "logistic" else scores
     if score_map == "identity":
-        np.testing.assert_allclose(np.quantile(scores, [0.1, 0.9]), [0.1, 0.9])
-    assert (scores < 0.1).sum() == (scores > 0.9).sum() == 1  # of ten
+        np.testing.assert_allclose(np.quantile(scores, [0.1, 0.9]), [0.25, 0.75])
+    assert (scores < 0.25).sum() == (scores > 0.75).sum() == 1  # of ten
     assert run.scale.held_out(trial) == {}
     (all_images,) = run.scale.fit_to_held_out(trial, [{}])
     assert_same_line(all_images, line)

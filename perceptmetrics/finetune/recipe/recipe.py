@@ -67,7 +67,7 @@ class Recipe:
         score_map: How raw outputs of a head of layers become scores: `"identity"`, with a line fitted to the ratings
             and folded into the head, or `"logistic"`, which keeps scores inside [0, 1].
         calibration: What the scale of the scores means, for a head of layers: that of the `"ratings"`; or the
-            `"spread"` over training images: one in ten scores below 0.1 and one in ten above 0.9. Of ladders, and of
+            `"spread"` over training images: one in ten scores below 0.25 and one in ten above 0.75. Of ladders, and of
             other groups whose ratings only compare their own images, the best image of each counts. With several data
             sets that share a head, those of the first.
         icc: What colour profiles of images do: `"convert"` converts the colours to sRGB, `"ignore"` takes the numbers

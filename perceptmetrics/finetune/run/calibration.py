@@ -39,7 +39,7 @@ __all__ = [
 
 _MIN_SLOPE = 0.02  # for an output that learned nothing: its scores stay near the mean rating
 _SCALE_FREE = ("plcc", "ranking", "relative")
-_SPREAD = (0.1, 0.9)  # quantiles, and the scores that images at these quantiles get
+_QUANTILES, _SPREAD = (0.1, 0.9), (0.25, 0.75)  # and the scores that images at these quantiles get
 _MIN_STD = 1e-8
 
 HeldOut: TypeAlias = "dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]"
@@ -98,13 +98,13 @@ def _fit_column(raw: NDArray[np.float64], ratings: NDArray[np.float64], *, logis
 
 
 def fit_spread(raw: NDArray[np.float64], *, logistic: bool) -> Calibration:
-    """Fit a calibration that gives one image in ten a score below 0.1, and one in ten a score above 0.9.
+    """Fit a calibration that gives one image in ten a score below 0.25, and one in ten a score above 0.75.
 
     Args:
         raw: Shape (N, K), outputs for the images.
         logistic: Whether the metric applies a logistic function to the line.
     """
-    low, high = np.quantile(raw, _SPREAD, axis=0)
+    low, high = np.quantile(raw, _QUANTILES, axis=0)
     wanted = logit(_SPREAD) if logistic else np.array(_SPREAD)
     slope = (wanted[1] - wanted[0]) / (high - low + _MIN_STD)
     return Calibration(slope=slope, shift=wanted[0] - slope * low)
