@@ -64,13 +64,13 @@ class AttributeProfiles:
 
 
 def attribute_profiles(
-    metrics: Sequence[Metric], sources: Iterable[ImageSource], *, scorer: ScoreImages = score_images
+    metrics: Sequence[Metric], sources: ImageSource | Iterable[ImageSource], *, scorer: ScoreImages = score_images
 ) -> AttributeProfiles:
     """Score images with a metric with labels, or with several metrics.
 
     Args:
         metrics: Metrics with at least two scores in total.
-        sources: The images.
+        sources: The images: what `Metric.score` takes, such as a folder.
         scorer: How to score them.
 
     Returns:

@@ -17,6 +17,7 @@ from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOption
 from perceptmetrics.experiments.adjust import ADJUSTMENTS, Adjustment, adjustment
 from perceptmetrics.experiments.scored import single_column
 from perceptmetrics.functional.stats import srcc
+from perceptmetrics.images.find import find_images
 from perceptmetrics.images.load import load_image
 from perceptmetrics.scoring.results import ScoredImage
 from perceptmetrics.scoring.stream import ScoreImages, first_failure, score_images
@@ -85,7 +86,7 @@ class Ladders:
 
 def climb_ladders(
     metric: Metric,
-    sources: Sequence[ImageSource],
+    sources: str | os.PathLike[str] | Sequence[ImageSource],
     attributes: Sequence[str],
     *,
     steps: int = 7,
@@ -96,7 +97,7 @@ def climb_ladders(
 
     Args:
         metric: A metric with a single score, or one with a label for each attribute, such as `clipiqa` with prompts.
-        sources: The photographs; each is read once.
+        sources: The photographs, or the path of a folder, a pattern or a file; each is read once.
         attributes: The attributes to change: brightness, noise, colour, contrast, sharpness.
         steps: Number of steps, at least 3.
         label: The score to use, for a metric with labels; None for the label with the name of the attribute.
@@ -113,7 +114,8 @@ def climb_ladders(
     if not adjustments or len({item.attribute for item in adjustments}) < len(adjustments):
         raise InvalidOptionError(f"Expected one or more distinct attributes, got {list(attributes)}.")
     columns = [_column(metric, item, label) for item in adjustments]
-    variants = _Variants(sources, adjustments, steps)
+    photographs = list(find_images(sources)) if isinstance(sources, (str, os.PathLike)) else sources
+    variants = _Variants(photographs, adjustments, steps)
     rows = iter(list(scorer([metric], variants)))
     climbs: list[list[Climb]] = [[] for _ in adjustments]
     failed = list(variants.failed)

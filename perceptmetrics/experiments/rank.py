@@ -63,13 +63,17 @@ class Ranking:
 
 
 def rank_images(
-    metric: Metric, sources: Iterable[ImageSource], *, label: str | None = None, scorer: ScoreImages = score_images
+    metric: Metric,
+    sources: ImageSource | Iterable[ImageSource],
+    *,
+    label: str | None = None,
+    scorer: ScoreImages = score_images,
 ) -> Ranking:
     """Rank images by a metric.
 
     Args:
         metric: The metric.
-        sources: Images, such as `find_images(["photos/"])`.
+        sources: What `Metric.score` takes, such as a folder.
         label: The score to use, for a metric with labels.
         scorer: How to score them.
 

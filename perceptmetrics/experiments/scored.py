@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from perceptmetrics._util.files import refuse_empty
 from perceptmetrics.errors import DatasetError, InvalidOptionError, nearest_names
 from perceptmetrics.images.find import find_images
+from perceptmetrics.images.given import single_images
 from perceptmetrics.scoring.stream import ScoreImages, first_failure
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def images_of_folder(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def score_set(
-    metrics: Sequence[Metric], sources: Iterable[ImageSource], scorer: ScoreImages
+    metrics: Sequence[Metric], sources: ImageSource | Iterable[ImageSource], scorer: ScoreImages
 ) -> tuple[list[ScoredImage], list[ScoredImage]]:
     """Score images and separate the failures.
 
@@ -50,7 +51,7 @@ def score_set(
     """
     scored: list[ScoredImage] = []
     failed: list[ScoredImage] = []
-    for row in scorer(metrics, sources):
+    for row in scorer(metrics, single_images(sources)):
         (scored if row.error is None else failed).append(row)
     if not scored:
         raise DatasetError(f"None of {len(failed)} images could be scored.{first_failure(failed)}")

@@ -74,7 +74,7 @@ class Study:
 
 def make_study(
     metric: Metric,
-    sources: Iterable[ImageSource],
+    sources: ImageSource | Iterable[ImageSource],
     *,
     pairs: int = 40,
     seed: int = 0,
@@ -85,7 +85,7 @@ def make_study(
 
     Args:
         metric: The metric.
-        sources: The images, two or more.
+        sources: The images, two or more: what `Metric.score` takes, such as a folder.
         pairs: Number of pairs.
         seed: Seed of the choice; the same seed and scores give the same study.
         label: The score to use, for a metric with labels.

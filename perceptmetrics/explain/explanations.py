@@ -22,6 +22,7 @@ from perceptmetrics.explain.results import ExplainedHead, ExplainedImage, Explan
 from perceptmetrics.explain.saliency import check_differentiable, saliency_map
 from perceptmetrics.functional.image import resize, shrink_to_long_side
 from perceptmetrics.images.decode import decode_ahead
+from perceptmetrics.images.find import find_images
 from perceptmetrics.images.load import load_pixels, to_unit_float
 from perceptmetrics.models.encoders import Encoder
 from perceptmetrics.scoring.results import ScoredImage
@@ -40,7 +41,7 @@ METHODS: tuple[ExplainMethod, ...] = ("attention", "saliency", "crops")
 
 def explain_images(
     metric: Metric,
-    images: Sequence[str | os.PathLike[str]],
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     methods: Sequence[ExplainMethod] = METHODS,
     heads: Sequence[Head] | int = 3,
@@ -57,7 +58,7 @@ def explain_images(
 
     Args:
         metric: Any metric.
-        images: Image files.
+        images: One or more files, folders or patterns.
         methods: The methods to use. If the metric does not support one of several methods, it is left out with a note;
             a single unsupported method is an error.
         heads: The heads to explain, or their number: then the most important ones for these images, by an estimate.
@@ -79,12 +80,13 @@ def explain_images(
     """
     tell = progress or (lambda _what, _fraction: None)
     possible, notes = _possible(metric, methods, estimates_heads=isinstance(heads, int))
+    files = list(find_images(images))
     chosen: Sequence[Head] = ()
     if "attention" in possible:
-        chosen = _strongest(metric, images, heads, tell) if isinstance(heads, int) else list(heads)
-        ranked = _most_changed_first(metric, images, chosen, tell)
+        chosen = _strongest(metric, files, heads, tell) if isinstance(heads, int) else list(heads)
+        ranked = _most_changed_first(metric, files, chosen, tell)
     else:
-        ranked = _scored(metric, images)
+        ranked = _scored(metric, files)
     how = _How(possible, chosen, pretrained, label, max_side, saliency_side, samples, seed)
     explained = []
     for number, image in enumerate(ranked.images[:show]):

@@ -55,7 +55,8 @@ class MetricSuite(MetricBase[dict[str, Tensor]]):
     def __init__(self, metrics: Sequence[str | os.PathLike[str] | Metric], **create_options: Any) -> None:
         super().__init__()
         if isinstance(metrics, (str, os.PathLike, Metric)):
-            raise InvalidOptionError(f"A suite takes a list of metrics, got {metrics!r}. Write MetricSuite([...]).")
+            given = type(metrics).__name__
+            raise InvalidOptionError(f"A suite takes a list of metrics, got {given}. Write MetricSuite([...]).")
         made = [_metric(one, create_options) for one in metrics]
         names = [metric.metric_name for metric in made]
         repeated = sorted({name for name in names if names.count(name) > 1})

@@ -5,17 +5,18 @@ from __future__ import annotations
 import glob
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.addresses import is_address, is_address_pattern
 from perceptmetrics.images.selection import LeftOut, image_suffixes, is_left_out, is_selected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["find_images", "is_file_pattern"]
+__all__ = ["find_images", "is_file_pattern", "listed"]
 
 _log = logging.getLogger(__name__)
 
@@ -27,15 +28,32 @@ def is_file_pattern(path: str) -> bool:
     return glob.has_magic(path) and not Path(path).exists()
 
 
+def listed(paths: Any) -> Iterable[str | os.PathLike[str]]:
+    """Take one or more paths as an iterable: a single path is a list of one, not its characters.
+
+    Raises:
+        InvalidImageError: It is neither a path nor an iterable of paths.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        return [paths]
+    if isinstance(paths, bytes) or not isinstance(paths, Iterable):
+        raise InvalidImageError(f"Expected a path or an iterable of paths, got {type(paths).__name__}.")
+    return paths
+
+
 def find_images(
-    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True, fallback: Sequence[str] = ()
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = True,
+    fallback: Sequence[str] = (),
 ) -> Iterator[Path]:
     """Find the image files that paths stand for.
 
     Args:
-        paths: Files (with any suffix), folders (the image files in them, see `selection.image_suffixes`), or patterns
-            with `*`, `?`, `[...]`, and `**` for any depth. Hidden files and folders and those of thumbnails are left
-            out unless they are named; images in formats that cannot be read here are left out and named in the log.
+        paths: One or more: files (with any suffix), folders (the image files in them, see `selection.image_suffixes`),
+            or patterns with `*`, `?`, `[...]`, and `**` for any depth. Hidden files and folders and those of thumbnails
+            are left out unless they are named; images in formats that cannot be read here are left out and named in
+            the log.
         recursive: Whether to search folders to any depth. Links to folders are not followed. Folders that cannot be
             read are skipped with a warning in the log.
         fallback: Suffixes in lower case to look for in folders that hold no images.
@@ -48,7 +66,7 @@ def find_images(
         InvalidImageError: A path is empty, a folder holds no image, or a pattern matches no file. A single file is not
             checked; if it is missing or unreadable, loading it fails.
     """
-    for path in paths:
+    for path in listed(paths):
         name = os.fspath(path)
         if not name:
             raise InvalidImageError("A path is empty. Name an image, a folder ('.' for this one) or a pattern.")

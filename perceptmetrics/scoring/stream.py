@@ -12,6 +12,7 @@ from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.factory.suite import MetricSuite
 from perceptmetrics.images.batch import DEFAULT_BATCH_SIZE, DEFAULT_MAX_PIXELS, Batch, SizeBatcher, Windows
 from perceptmetrics.images.decode import decode_ahead
+from perceptmetrics.images.given import single_images
 from perceptmetrics.images.sources import NamedImage
 from perceptmetrics.images.sources.named import name_of
 from perceptmetrics.scoring.results import ScoredImage
@@ -29,7 +30,7 @@ NO_PROMPT = (
 
 __all__ = ["NO_PROMPT", "ScoreImages", "first_failure", "namesakes", "score_columns", "score_images"]
 
-ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource]], Iterator[ScoredImage]]"
+ScoreImages: TypeAlias = "Callable[[Sequence[Metric], Iterable[ImageSource | NamedImage]], Iterator[ScoredImage]]"
 """A way to score images: `score_images`, perhaps with other limits or with a progress bar."""
 
 
@@ -62,7 +63,7 @@ def first_failure(failed: Sequence[ScoredImage]) -> str:
 
 def score_images(
     metrics: Sequence[Metric],
-    sources: Iterable[ImageSource | NamedImage],
+    sources: ImageSource | Iterable[ImageSource | NamedImage],
     *,
     batch_size: int = DEFAULT_BATCH_SIZE,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -73,8 +74,8 @@ def score_images(
 
     Args:
         metrics: The metrics.
-        sources: Images: `sources.find_sources(["photos/", "shard-{0000..0099}.tar"])`, paths, or anything else that
-            `Metric.score` takes as a single image. Consumed lazily.
+        sources: Images: `sources.find_sources(["photos/", "shard-{0000..0099}.tar"])`, or whatever `Metric.score`
+            takes. Consumed lazily.
         batch_size: Largest number of images of equal size in one forward pass.
         max_pixels: Largest number of pixels in one forward pass; a larger image goes alone.
         workers: Number of decoding threads; 0 for none, None to choose.
@@ -97,7 +98,7 @@ def score_images(
             rows = _score_batch(suite, columns, batch, [waiting.pop(index) for index in batch.indices], prompts)
             ready.update(zip(batch.indices, rows, strict=True))
 
-    named = (_named(source, index, known) for index, source in enumerate(sources))
+    named = (_named(source, index, known) for index, source in enumerate(single_images(sources)))
     for index, decoded in enumerate(decode_ahead(named, workers, suite.decoding)):
         name = decoded.source.name
         if windows.begins(decoded.source.container):

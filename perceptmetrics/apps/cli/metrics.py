@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.apps.cli.options import EncoderOptions, MetricOptions, PromptOptions, ScoringOptions
     from perceptmetrics.images.load import ImageSource
+    from perceptmetrics.images.sources import NamedImage
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.scoring.results import ScoredImage
     from perceptmetrics.scoring.stream import ScoreImages
@@ -124,7 +125,7 @@ def chosen_device(device: str) -> str:
 def scorer_with_progress(options: ScoringOptions) -> ScoreImages:
     """A function that scores images, with a progress bar on a terminal."""
 
-    def scorer(metrics: Sequence[Metric], sources: Iterable[ImageSource]) -> Iterator[ScoredImage]:
+    def scorer(metrics: Sequence[Metric], sources: Iterable[ImageSource | NamedImage]) -> Iterator[ScoredImage]:
         rows = score_images(metrics, sources, batch_size=options.batch_size, workers=options.workers)
         with _progress() as progress:
             yield from progress.track(rows, total=operator.length_hint(sources) or None, description="scoring")

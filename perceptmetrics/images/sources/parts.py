@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perceptmetrics.errors import InvalidOptionError
 from perceptmetrics.images.addresses import find_at_address, is_address
-from perceptmetrics.images.find import find_images
+from perceptmetrics.images.find import find_images, listed
 from perceptmetrics.images.sources.csv_table import CSV_SUFFIXES, read_csv
 from perceptmetrics.images.sources.named import NamedImage, ReadOptions
 from perceptmetrics.images.sources.parquet import PARQUET_SUFFIXES, read_parquet
@@ -51,7 +51,10 @@ def is_container(path: str | os.PathLike[str]) -> bool:
 
 
 def find_parts(
-    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True, part_size: int = DEFAULT_PART_SIZE
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = True,
+    part_size: int = DEFAULT_PART_SIZE,
 ) -> Iterator[Part]:
     """Divide what paths stand for into parts of the work.
 
@@ -72,7 +75,7 @@ def find_parts(
     if part_size < 1:
         raise InvalidOptionError(f"part_size must be at least 1, got {part_size}.")
     files: list[str] = []
-    for file in _files(paths, recursive=recursive):
+    for file in _files(listed(paths), recursive=recursive):
         if files and (len(files) == part_size or is_container(file)):
             yield Part(files=tuple(files))
             files = []
@@ -103,7 +106,7 @@ def read_part(part: Part, options: ReadOptions | None = None, known: Container[s
 
 
 def find_sources(
-    paths: Iterable[str | os.PathLike[str]],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     recursive: bool = True,
     options: ReadOptions | None = None,

@@ -1,6 +1,6 @@
 """Draw the plots of the page on experiments, with its commands, from scikit-image's photographs.
 
-python docs/gallery.py
+python docs/experiment_plots.py
 """
 
 from __future__ import annotations
