@@ -39,8 +39,8 @@ LITE_ATTRIBUTES = MetricSpec(
         weights=PackageFile(
             package="perceptmetrics",
             filename="metrics/lite_attributes/model.safetensors",
-            sha256="e6c49e3b32083749d64abc7c9627c7c936f6ae9cfa1523353d70939db53242a6",
-            size=37284,
+            sha256="68bbb43e83df7155652f7c5cc1c39374103c069d35200c472f2571b166cf8412",
+            size=37_284,
             licence=LITE_IQA_LICENCE,
         ),
     ),
