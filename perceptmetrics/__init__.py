@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.views import register_view
     from perceptmetrics.spec import MetricSpec
     from perceptmetrics.spec.score_maps import register_score_map
+    from perceptmetrics.tripwire import find_broken
     from perceptmetrics.video import FrameSampling, VideoScores, score_video
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "__version__",
     "attention_maps",
     "create_metric",
+    "find_broken",
     "head_importance",
     "list_datasets",
     "list_metrics",
@@ -96,6 +98,7 @@ _MODULE_OF = {
     "WeightsError": "errors",
     "attention_maps": "explain",
     "create_metric": "factory.create",
+    "find_broken": "tripwire",
     "head_importance": "explain",
     "list_datasets": "datasets",
     "list_metrics": "metrics.registry",

@@ -38,8 +38,8 @@ OWN_ATTRIBUTE = {
 }
 """The attribute that a kind of degradation worsens."""
 _UNKNOWN = {
-    "blur": ("noisiness", "compression"),
-    "scale": ("noisiness", "compression"),
+    "blur": ("noisiness",),
+    "scale": ("noisiness",),
     "noise": (),
     "jpeg": ("sharpness", "noisiness"),
     "over": ("underexposure", "contrast", "colorfulness"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from perceptmetrics.spec import MetricSpec
 
-__all__ = ["interval_sentence", "loading_line", "model_card", "with_source"]
+__all__ = ["interval_sentence", "loading_line", "model_card", "with_plots", "with_source"]
 
 # Licences that the Hub knows by name; the terms of others are written out.
 _LICENCES = frozenset(
@@ -87,6 +88,18 @@ def loading_line(source: str) -> str:
     return f"create_metric({json.dumps(source, ensure_ascii=False)})"
 
 
+def with_plots(card: str, plots: Sequence[str]) -> str:
+    """Show plots at the end of a card's evaluation; those that it shows already stay where they are.
+
+    Args:
+        card: The card.
+        plots: Paths of the plots beside it.
+    """
+    new = [plot for plot in plots if f"]({plot})" not in card]
+    shown = "\n\n".join(f"![{PurePosixPath(plot).stem.replace('_', ' ')}]({plot})" for plot in new)
+    return card.replace("\n## Limits and bias\n", f"\n{shown}\n\n## Limits and bias\n", 1) if shown else card
+
+
 def with_source(card: str, source: str) -> str:
     """Replace the source in a card, for example by the Hub repository to which the metric is published."""
     return _LOADING.sub(lambda _: loading_line(source), card)
@@ -112,10 +125,28 @@ def _front_matter(spec: MetricSpec, results: Mapping[str, Mapping[str, float]], 
     fields |= _base_model(spec)
     if datasets:
         fields["datasets"] = list(datasets)
+    if index := _model_index(spec, results):
+        fields["model-index"] = index
     if statistics := sorted({statistic for values in results.values() for statistic in values}):
         fields["metrics"] = statistics
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
     return "\n".join(["---", *lines, "---"])
+
+
+def _model_index(spec: MetricSpec, results: Mapping[str, Mapping[str, float]]) -> list[dict[str, object]]:
+    """The figures in the form in which the Hub shows and compares them; empty where none was measured."""
+    entries = []
+    for name, values in results.items():
+        figures = [
+            {"type": key, "name": _HEADINGS.get(key, key), "value": round(value, 6)}
+            for key, value in values.items()
+            if math.isfinite(value)
+        ]
+        if figures:
+            data_set = {"name": name, "type": name.partition(":")[0]}
+            task = {"type": "image-classification", "name": f"Prediction of {spec.task}"}
+            entries.append({"task": task, "dataset": data_set, "metrics": figures})
+    return [{"name": spec.name, "results": entries}] if entries else []
 
 
 def _tags(spec: MetricSpec) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perceptmetrics.models.metric import Metric
     from perceptmetrics.spec import MetricSpec
 
-__all__ = ["base_fingerprint", "trained_weights_of"]
+__all__ = ["base_fingerprint", "head_parts", "trained_weights_of"]
 
 
 def trained_weights_of(
@@ -58,7 +58,7 @@ def trained_weights_of(
             f"The encoder of {spec.name!r} has adapters, which its specification does not mention. State "
             "encoder.lora, or in_trained_file=True for an encoder that holds them."
         )
-    head = _own(_head_parts(metric, spec, context))
+    head = _own(head_parts(metric, spec, context))
     lora = {} if encoder.lora is None else _own(lora_state(metric.encoder))
     if encoder.in_trained_file:
         state = without_lora(metric.encoder, merged=encoder.lora is None)
@@ -84,8 +84,9 @@ def base_fingerprint(metric: Metric) -> str | None:
     return fingerprint_of(library_state(state, spec))
 
 
-def _head_parts(metric: Metric, spec: MetricSpec, context: Tensor | None) -> dict[str, Tensor]:
+def head_parts(metric: Metric, spec: MetricSpec | None = None, context: Tensor | None = None) -> dict[str, Tensor]:
     """What a trained file holds beside the encoder: the head, and the regressor on its outputs."""
+    spec = spec or metric.spec
     parts: dict[str, Tensor] = {}
     if spec.head.is_trained:
         is_ours = isinstance(metric.head, Head)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError
 
 from perceptmetrics.errors import InvalidOptionError, PublishingError, WeightsError, first_line
-from perceptmetrics.export.card import loading_line, model_card, with_source
+from perceptmetrics.export.card import loading_line, model_card, with_plots, with_source
 from perceptmetrics.export.write import tolerance_of
 from perceptmetrics.factory.create import create_metric
 from perceptmetrics.factory.folder import (
     CARD_FILE,
+    CONFIG_FILE,
     EXPORTED_FILES,
     GOLDEN_FILE,
+    PLOTS,
     SPEC_FILE,
     WEIGHTS_FILE,
+    config_of,
     largest_deviation,
     read_folder,
 )
@@ -28,9 +32,9 @@ if TYPE_CHECKING:
 
     from perceptmetrics.spec import MetricSpec
 
-__all__ = ["Published", "publish"]
+__all__ = ["REPOSITORY", "Published", "publish"]
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REASONS = {
     401: "the Hub rejected the token: check HF_TOKEN, or log in with `hf auth login`",
     403: "the token has no write access to that account or organisation",
@@ -63,17 +67,24 @@ def publish(
     revision: str | None = None,
     dry_run: bool = False,
     encoder: Path | None = None,
+    token: str | None = None,
+    commit_message: str | None = None,
+    create_pr: bool = False,
 ) -> Published:
     """Check an exported metric and upload it in one commit; the repository is created if it does not exist.
 
     Args:
-        folder: The exported metric: specification, weights, golden scores, and optionally model card, recipe and
-            report. A missing card is written. Other files are not uploaded.
+        folder: The exported metric: specification, weights, golden scores, and optionally model card, recipe, report
+            and its plots (`plots/*.png`), which the card then shows. A missing card is written. Other files are not
+            uploaded.
         repository: `"organisation/name"`.
         private: Whether a new repository is private.
         revision: Branch to write to, created if it does not exist; None for the main branch.
         dry_run: Only check the folder, without contacting the Hub.
         encoder: File of the encoder for the check, instead of the one that would be looked up.
+        token: Token of the Hub; None for `HF_TOKEN`, or that of `hf auth login`.
+        commit_message: Summary of the commit; None for "Publish NAME".
+        create_pr: Whether to open a pull request in place of a commit on the branch.
 
     Returns:
         The published metric.
@@ -84,14 +95,16 @@ def publish(
         InvalidSpecError: Its specification cannot be read.
         PublishingError: The Hub cannot be reached, or refuses.
     """
-    if _REPOSITORY.fullmatch(repository) is None:
+    if REPOSITORY.fullmatch(repository) is None:
         raise InvalidOptionError(f"Expected a repository 'organisation/name', got {repository!r}.")
-    token = None if dry_run else _token()
+    token = None if dry_run else _token(token)
     spec, deviation = _checked(folder, encoder)
     branch = f"@{revision}" if revision else ""
     contents = _contents(folder, spec, f"hub:{repository}{branch}")
     url = f"{constants.ENDPOINT}/{repository}"
-    commit = None if token is None else _upload(contents, repository, spec, token, private=private, revision=revision)
+    message = commit_message or f"Publish {spec.name}"
+    upload = partial(_upload, contents, repository, message, private=private, revision=revision, create_pr=create_pr)
+    commit = None if token is None else upload(token)
     return Published(
         url=url,
         files={
@@ -103,13 +116,13 @@ def publish(
     )
 
 
-def _token() -> str:
+def _token(given: str | None) -> str:
     if constants.HF_HUB_OFFLINE:
         raise PublishingError(
             "A metric cannot be published offline, and HF_HUB_OFFLINE is set. Unset it, or only check the folder with "
             "--dry-run (dry_run=True)."
         )
-    token = get_token()
+    token = given or get_token()
     if token is None:
         raise PublishingError(
             "Publishing needs a token of the Hub: set HF_TOKEN to a token with write access (the Hub's settings, "
@@ -139,20 +152,24 @@ def _contents(folder: Path, spec: MetricSpec, source: str) -> dict[str, Path | b
     contents: dict[str, Path | bytes] = {
         name: folder / name for name in sorted(EXPORTED_FILES) if (folder / name).is_file()
     }
+    contents.setdefault(CONFIG_FILE, config_of(spec).encode())
+    plots = {f"{PLOTS}/{file.name}": file for file in sorted((folder / PLOTS).glob("*.png")) if file.is_file()}
+    contents |= plots
     written = folder / CARD_FILE
     card = written.read_text(encoding="utf-8") if written.is_file() else model_card(spec, source=source)
-    contents[CARD_FILE] = with_source(card, source).encode()
+    contents[CARD_FILE] = with_plots(with_source(card, source), list(plots)).encode()
     return contents
 
 
 def _upload(
     contents: dict[str, Path | bytes],
     repository: str,
-    spec: MetricSpec,
+    message: str,
     token: str,
     *,
     private: bool,
     revision: str | None,
+    create_pr: bool,
 ) -> str:
     """Upload in one commit; return its hash."""
     hub = HfApi(endpoint=constants.ENDPOINT, token=token)
@@ -161,7 +178,9 @@ def _upload(
         hub.create_repo(repository, private=private, exist_ok=True)
         if revision is not None:
             hub.create_branch(repository, branch=revision, exist_ok=True)
-        commit = hub.create_commit(repository, operations, commit_message=f"Publish {spec.name}", revision=revision)
+        commit = hub.create_commit(
+            repository, operations, commit_message=message, revision=revision, create_pr=create_pr
+        )
     except Exception as error:  # huggingface_hub also raises errors of its HTTP library
         raise PublishingError(f"{repository!r} was not published at {constants.ENDPOINT}: {_why(error)}.") from error
     return str(commit.oid)

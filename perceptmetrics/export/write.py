@@ -13,7 +13,7 @@ from perceptmetrics._util.atomic import replacing_folder
 from perceptmetrics._util.modules import evaluating
 from perceptmetrics.errors import InvalidOptionError, WeightsError
 from perceptmetrics.factory.build import Files, build_metric
-from perceptmetrics.factory.folder import EXPORTED_FILES, SPEC_FILE, largest_deviation, read_folder, write_folder
+from perceptmetrics.factory.folder import EXPORTED_FILES, PLOTS, SPEC_FILE, largest_deviation, read_folder, write_folder
 from perceptmetrics.models.encoders import Placement
 from perceptmetrics.weights.resolve import ResolveOptions
 from perceptmetrics.weights.tensor_files import read_tensors
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from perceptmetrics.spec import MetricSpec
     from perceptmetrics.weights.layouts import TrainedWeights
 
-__all__ = ["EXACT", "HALF", "check_destination", "export_metric", "tolerance_of"]
+__all__ = ["EXACT", "HALF", "MERGED", "check_destination", "export_metric", "tolerance_of"]
 
 # Largest allowed difference of a score, as a fraction of the range of the scores: same weights, or weights in float16.
 EXACT = 1e-5
 HALF = 1e-2
+MERGED = 1e-4  # after LoRA adapters were merged into the weights
 
 
 def export_metric(
@@ -101,7 +102,7 @@ def check_destination(folder: Path, *, overwrite: bool, keep_others: bool = Fals
     """
     if folder.is_dir():
         held = {entry.name for entry in folder.iterdir()}
-        foreign = set() if keep_others else held - EXPORTED_FILES
+        foreign = set() if keep_others else held - EXPORTED_FILES - _plots(folder)
         if foreign:
             raise InvalidOptionError(
                 f"{folder} contains more than an exported metric ({min(foreign)}), so it is not replaced. Choose "
@@ -113,6 +114,11 @@ def check_destination(folder: Path, *, overwrite: bool, keep_others: bool = Fals
             )
     elif folder.exists():
         raise InvalidOptionError(f"{folder} is a file; expected a folder to write.")
+
+
+def _plots(folder: Path) -> set[str]:
+    """The folder of plots, if it holds nothing else."""
+    return {PLOTS} if all(file.suffix == ".png" for file in (folder / PLOTS).glob("*")) else set()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 from perceptmetrics._util.files import check_regular, expand_home, refuse_empty
 from perceptmetrics.errors import InvalidOptionError, WeightsError, first_line
 from perceptmetrics.factory.build import Files, build_metric, pretrained_encoder
-from perceptmetrics.factory.folder import find_spec, is_on_hub, read_folder
+from perceptmetrics.factory.folder import find_spec, is_exported, is_on_hub, read_folder
 from perceptmetrics.factory.licence_notice import notice_licence
 from perceptmetrics.factory.options import apply_options, fetch_options, pin_revision
 from perceptmetrics.factory.recognise import is_weight_file, recognise
@@ -49,6 +49,7 @@ class MetricOptions(TypedDict, total=False):
     revision: str | None
     cache_dir: PathLike | None
     local_files_only: bool
+    token: str | None
     seed: int
     icc: IccHandling | None
     max_image_pixels: int | None
@@ -117,6 +118,7 @@ def create_metric(
     revision: str | None = None,
     cache_dir: PathLike | None = None,
     local_files_only: bool = False,
+    token: str | None = None,
     seed: int = 0,
     icc: IccHandling | None = None,
     max_image_pixels: int | None = None,
@@ -148,6 +150,7 @@ def create_metric(
         revision: Another revision of the encoder's Hub repository.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download. `HF_HUB_OFFLINE=1` has the same effect.
+        token: Token of the Hub, for private repositories; None for `HF_TOKEN` or that of `hf auth login`.
         seed: Seed of whatever the metric draws at random.
         icc: What colour profiles of images do that the metric reads: `"convert"` converts the colours to sRGB,
             `"ignore"` takes the numbers as they are, as most other libraries do. None to convert.
@@ -173,7 +176,8 @@ def create_metric(
     """
     _check_combination(as_loss, precision, loss_weight, loss_reduction, loss_target, loss_sign)
     refuse_empty(revision=revision)
-    lookup = _resolve_options(name, cache_dir, local_files_only, fetch_options(options.get("backbone"), revision))
+    fetched_with = fetch_options(options.get("backbone"), revision)
+    lookup = _resolve_options(name, cache_dir, local_files_only, fetched_with, token)
     spec, files = _look_up(lookup, checkpoint, backbone_checkpoint, random=_is_random(weights))
     spec = pin_revision(apply_options(spec, options), revision)
     if checkpoint is not None or files.random:
@@ -184,6 +188,8 @@ def create_metric(
     if not files.random:
         notice_licence(spec, published=is_on_hub(lookup.metric))
     metric.decoding = decode_options(icc, max_image_pixels)
+    if is_exported(lookup.metric) and checkpoint is None and not files.random:
+        metric.loaded_from = replace(lookup, token=None)
     if checkpointing:
         metric.encoder.checkpointing = True
     return PerceptualLoss(metric, loss_target, loss_weight, loss_reduction, sign=loss_sign) if as_loss else metric
@@ -255,12 +261,16 @@ def create_pretrained_encoder(
 
 
 def _resolve_options(
-    name: PathLike, cache_dir: PathLike | None, local_files_only: bool, fetched_with: str = ""
+    name: PathLike, cache_dir: PathLike | None, local_files_only: bool, fetched_with: str = "", token: str | None = None
 ) -> ResolveOptions:
     """How the files of a metric are looked up."""
-    refuse_empty(cache_dir=cache_dir)
+    refuse_empty(cache_dir=cache_dir, token=token)
     return ResolveOptions(
-        metric=os.fspath(name), fetch_options=fetched_with, cache_dir=cache_dir, local_files_only=local_files_only
+        metric=os.fspath(name),
+        fetch_options=fetched_with,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        token=token,
     )
 
 

@@ -1,13 +1,16 @@
 """Exported metrics: a folder, on disk or on the Hub, with all that a metric needs.
 
 - `spec.json`: the specification;
+- `config.json`: what other tools show of the specification; the Hub counts its downloads;
 - `model.safetensors`: what was trained, see `checkpoints.trained`;
 - `golden.safetensors`: a few images and their scores, by which a copy of the folder can be verified;
-- `README.md`: the model card, and, of a metric that was trained, `recipe.yaml` and `report.html`, where there are any.
+- `README.md`: the model card, and, of a metric that was trained, `recipe.yaml`, `report.html` and its plots
+  (`plots/*.png`), where there are any.
 """
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +25,7 @@ from perceptmetrics.metrics.registry import list_metrics, metric_info
 from perceptmetrics.spec import HubFile, MetricSpec
 from perceptmetrics.spec.json import LONGEST_SPEC, spec_from_json, spec_to_json
 from perceptmetrics.weights.layouts import TrainedWeights, write_trained
-from perceptmetrics.weights.resolve import ResolveOptions, resolve
+from perceptmetrics.weights.resolve import ResolveOptions, find_optional, resolve
 from perceptmetrics.weights.tensor_files import read_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -34,12 +37,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CARD_FILE",
+    "CONFIG_FILE",
     "EXPORTED_FILES",
     "GOLDEN_FILE",
+    "PLOTS",
     "SPEC_FILE",
     "WEIGHTS_FILE",
     "cloudy_images",
+    "config_of",
     "find_spec",
+    "is_exported",
     "is_on_hub",
     "largest_deviation",
     "read_folder",
@@ -50,10 +57,12 @@ __all__ = [
 _HUB_PREFIX = "hub:"
 
 SPEC_FILE = "spec.json"
+CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 GOLDEN_FILE = "golden.safetensors"
 CARD_FILE = "README.md"
-EXPORTED_FILES = frozenset({SPEC_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, "recipe.yaml", "report.html"})
+PLOTS = "plots"  # where training writes the plots of its report
+EXPORTED_FILES = frozenset({SPEC_FILE, CONFIG_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, "recipe.yaml", "report.html"})
 
 _GOLDEN_COUNT = 3
 _GOLDEN_SIZE = (240, 320)
@@ -84,6 +93,11 @@ def find_spec(lookup: ResolveOptions) -> tuple[MetricSpec, Path | None]:
         if Path(name).is_dir():
             return read_folder(Path(name))
     return metric_info(name), None
+
+
+def is_exported(name: str) -> bool:
+    """Whether a metric's name stands for an exported metric, on the Hub or in a folder."""
+    return is_on_hub(name) or (name not in list_metrics() and (Path(name) / SPEC_FILE).is_file())
 
 
 def is_on_hub(name: str) -> bool:
@@ -122,7 +136,11 @@ def read_hub(name: str, lookup: ResolveOptions) -> tuple[MetricSpec, Path | None
         InvalidSpecError: The specification cannot be read.
     """
     repo, _, revision = name.partition("@")
-    return _read(lambda file: resolve(HubFile(repo=repo, filename=file, revision=revision or "main"), lookup))
+    revision = revision or "main"
+    found = _read(lambda file: resolve(HubFile(repo=repo, filename=file, revision=revision), lookup))
+    # The Hub counts downloads by this file; nothing else depends on it.
+    find_optional(HubFile(repo=repo, filename=CONFIG_FILE, revision=revision), lookup)
+    return found
 
 
 def write_folder(
@@ -147,9 +165,24 @@ def write_folder(
     pictures = _golden_pictures()
     write_trained(folder / WEIGHTS_FILE, weights)
     (folder / SPEC_FILE).write_text(spec_to_json(spec), encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(config_of(spec), encoding="utf-8")
     save_tensors({"pictures": pictures, "scores": _golden_scores(golden, pictures)}, folder / GOLDEN_FILE)
     for name, content in (({} if card is None else {CARD_FILE: card}) | dict(extra_files or {})).items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def config_of(spec: MetricSpec) -> str:
+    """The content of `config.json`: what other tools show of a metric. It is never read here."""
+    facts = {
+        "library_name": "perceptmetrics",
+        "model_type": spec.name,
+        "task": spec.task,
+        "labels": list(spec.score.labels),
+        "score_range": [spec.score.lower, spec.score.upper],
+        "higher_is_better": spec.score.higher_is_better,
+        "encoder": spec.encoder.architecture,
+    }
+    return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
 
 
 def largest_deviation(folder: Path, metric: Metric) -> float:

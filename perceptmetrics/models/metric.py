@@ -16,6 +16,7 @@ from perceptmetrics.images.given import is_single_image
 from perceptmetrics.models.embeddings import checked_rows, score_rows
 from perceptmetrics.models.metric_base import MetricBase
 from perceptmetrics.models.pool import Pool
+from perceptmetrics.models.pretrained import Pretrained
 from perceptmetrics.spec import PoolSpec
 from perceptmetrics.spec.interval import FEWEST_IMAGES
 
@@ -40,7 +41,7 @@ class Prediction(TypedDict):
     probabilities: dict[str, float]
 
 
-class Metric(MetricBase[Tensor]):
+class Metric(Pretrained, MetricBase[Tensor]):
     """A no-reference metric of how people perceive images.
 
     Made by `create_metric`. Its parameters are frozen: it gives gradients to pixels, none to weights. Nothing that is

@@ -26,7 +26,7 @@ __all__ = [
 
 PositionalEmbedding = Literal["drop", "keep", "interpolate", "interpolate_table"]
 AttentionPart = Literal["q", "k", "v"]
-EncoderFeatures = Literal["stages", "pooled"]
+EncoderFeatures = Literal["stages", "blocks", "pooled"]
 
 POSITIONAL_EMBEDDINGS: tuple[PositionalEmbedding, ...] = ("drop", "keep", "interpolate", "interpolate_table")
 _LONGEST_NAME = 200
@@ -159,7 +159,8 @@ class TimmEncoderSpec(EncoderSpec):
 
     Attributes:
         features: What is read off the network: `"stages"`, the mean and standard deviation of every feature stage of a
-            convolutional network, or `"pooled"`, what the library itself would give to a classifier.
+            convolutional network, `"blocks"`, those of every block of an EfficientNet, or `"pooled"`, what the library
+            itself would give to a classifier.
         renames: Names in the file of `weights`, where they are not those of the library; the first that fits counts.
     """
 
@@ -175,7 +176,7 @@ class TimmEncoderSpec(EncoderSpec):
             f"TimmEncoderSpec.features must be one of {get_args(EncoderFeatures)}, got {shown(self.features)}.",
         )
         require(
-            self.lora is None or self.features != "stages",
+            self.lora is None or self.features == "pooled",
             "TimmEncoderSpec.lora needs a vision transformer, so features must be 'pooled'.",
         )
 

@@ -7,12 +7,13 @@ Hashes are remembered as long as a file does not change, so a large file is hash
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -32,7 +33,16 @@ from perceptmetrics.spec.sources import SOURCES
 from perceptmetrics.weights.cache import remember_of_file
 from perceptmetrics.weights.trust import hold_to_first_seen
 
-__all__ = ["ResolveOptions", "Store", "file_sha256", "find_cached", "how_to_get", "resolve", "source_url"]
+__all__ = [
+    "ResolveOptions",
+    "Store",
+    "file_sha256",
+    "find_cached",
+    "find_optional",
+    "how_to_get",
+    "resolve",
+    "source_url",
+]
 
 S = TypeVar("S", bound=WeightSource)
 
@@ -48,12 +58,14 @@ class ResolveOptions:
         fetch_options: Options that make `perceptmetrics fetch` get the same files, for that advice.
         cache_dir: Folder of the Hub's cache; None for its default.
         local_files_only: Never download.
+        token: Token of the Hub; None for that of the environment (`HF_TOKEN`, `hf auth login`).
     """
 
     metric: str
     fetch_options: str = ""
     cache_dir: str | os.PathLike[str] | None = None
     local_files_only: bool = False
+    token: str | None = field(default=None, repr=False)
 
 
 class Store(ABC, Generic[S]):
@@ -154,6 +166,21 @@ def resolve(source: WeightSource, options: ResolveOptions) -> Path:
     return path
 
 
+def find_optional(source: HubFile, options: ResolveOptions) -> Path | None:
+    """Find a file of the Hub on which no score depends, such as a card; its hash is not recorded.
+
+    Args:
+        source: The file.
+        options: How to look it up.
+
+    Returns:
+        Its path; None where it is missing or cannot be fetched.
+    """
+    with contextlib.suppress(WeightsError):
+        return _hub_path(source, options)
+    return None
+
+
 def find_cached(source: WeightSource, cache_dir: str | os.PathLike[str] | None = None) -> Path | None:
     """Find the local file of a source without a download and without reading it.
 
@@ -224,6 +251,7 @@ def _hub_path(source: HubFile, options: ResolveOptions) -> Path:
                 revision=source.revision,
                 cache_dir=_as_str(options.cache_dir),
                 local_files_only=offline,
+                token=options.token,
             )
         )
     except Exception as error:  # huggingface_hub also lets the errors of its HTTP library through

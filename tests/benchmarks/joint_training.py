@@ -21,7 +21,7 @@ import numpy as np
 
 from perceptmetrics.datasets import LabelledImages, load_dataset, make_splits
 from perceptmetrics.finetune import finetune, load_recipe
-from perceptmetrics.finetune.data import batches as batches
+from perceptmetrics.finetune.data import batches
 
 LARGE = "data=[{name: livec}, {name: csv}]"
 BASE = (

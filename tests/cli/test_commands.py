@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -124,13 +125,23 @@ def test_ctrl_c_ends_every_command_with_status_130() -> None:
     [
         (["--help"], 0, "Usage: perceptmetrics [OPTIONS] COMMAND", ""),
         (["list", "lite*"], 0, "lite_iqa", ""),
-        (["info", "clip-iqa"], 2, "", "Error: No metric is named 'clip-iqa'. Did you mean 'clipiqa'"),
         (["dataset", "check", "csv"], 2, "", "Usage: perceptmetrics dataset check"),
     ],
 )
 def test_python_m_perceptmetrics_is_the_command(arguments: list[str], status: int, out: str, error: str) -> None:
-    command = [sys.executable, "-W", "error", "-m", "perceptmetrics", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    result = python_m_perceptmetrics(*arguments)
     assert result.returncode == status
     assert out in result.stdout
     assert error in result.stderr
+
+
+def test_a_refusal_is_one_line_of_a_real_process() -> None:
+    result = python_m_perceptmetrics("score", "--samples", "-m", "lite_iqua")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert re.fullmatch(r"Error: No metric is named 'lite_iqua'\. Did you mean 'lite_iqa'.*\n", result.stderr)
+
+
+def python_m_perceptmetrics(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "perceptmetrics", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])

@@ -19,7 +19,7 @@ from tests.support.photographs import photographs
 from tests.support.released_files import NAMES, write_released
 
 IQA, MEM, EMO = NAMES
-FILES = ["golden.safetensors", "model.safetensors", "spec.json"]
+FILES = ["config.json", "golden.safetensors", "model.safetensors", "spec.json"]
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +68,8 @@ def test_a_released_file_says_by_its_name_what_it_is(
     assert sorted(os.listdir(folder)) == FILES
     assert sorted(os.listdir(folder.parent)) == [form]
     lines = result.stdout.splitlines()
-    assert [Path(line.split("  ")[0]).name for line in lines[:3]] == FILES
-    assert lines[3].startswith(f"{name}, {form}: its scores differ from the source's by at most ")
+    assert [Path(line.split("  ")[0]).name for line in lines[:4]] == FILES
+    assert lines[4].startswith(f"{name}, {form}: its scores differ from the source's by at most ")
     expected = create_metric(name, checkpoint=source)(images)
     for metric in (create_metric(folder), create_metric(name, checkpoint=folder)):
         torch.testing.assert_close(metric(images), expected, atol=1e-6, rtol=0)

@@ -1,7 +1,4 @@
-"""The commands of the papers' experiments, on real images where those are there.
-
-The first test starts a real process, as a user does; the others, to save time, run the same commands in this one.
-"""
+"""The commands of the papers' experiments, on real images where those are there."""
 
 from __future__ import annotations
 
@@ -26,7 +23,6 @@ from perceptmetrics.images.examples import blurred, noisy
 from perceptmetrics.metrics import lite
 from perceptmetrics.spec.json import spec_to_json
 from tests.cli.in_process import Command
-from tests.cli.run import real_process
 from tests.support.rated_data import data_folder
 from tests.support.registered_metrics import build
 
@@ -55,11 +51,11 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_rank_writes_page_picture_and_tables(gallery: Path, tmp_path: Path) -> None:
+def test_rank_writes_page_picture_and_tables(perceptmetrics: Command, gallery: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     shutil.copytree(gallery, pictures)
     shutil.copy(pictures / "coffee.png", pictures / "<b>$x$.png")
-    result = real_process("rank", pictures, "--top", "2", "-o", tmp_path / "out")
+    result = perceptmetrics("rank", pictures, "--top", "2", "-o", tmp_path / "out")
     assert result.returncode == 1, result.stderr  # two images are broken
     assert "broken.png is truncated" in result.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +19,6 @@ from perceptmetrics import create_metric
 from perceptmetrics.metrics import lite
 from perceptmetrics.weights.tensor_files import read_metadata, read_tensors, save_tensors
 from tests.cli.in_process import Command
-from tests.cli.run import real_process
 
 BUILT_IN_WEIGHTS = Path(lite.__file__).parent / "lite_iqa" / "model.safetensors"
 
@@ -29,8 +27,8 @@ def read_csv(text: str) -> dict[str, dict[str, str]]:
     return {row["image"]: row for row in csv.DictReader(io.StringIO(text))}
 
 
-def test_samples_fall_when_degraded() -> None:
-    result = real_process("score", "--samples")
+def test_samples_fall_when_degraded(perceptmetrics: Command) -> None:
+    result = perceptmetrics("score", "--samples")
     assert result.returncode == 0, result.stderr
     rows = [line.split() for line in result.stdout.splitlines()[2:]]
     assert len(rows) == 5
@@ -219,13 +217,6 @@ def test_bad_requests_say_what_to_do(perceptmetrics: Command, arguments: list[st
     assert result.returncode in (1, 2)
     assert message in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_a_refusal_is_one_line_of_a_real_process() -> None:
-    result = real_process("score", "--samples", "-m", "lite_iqua")
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert re.fullmatch(r"Error: No metric is named 'lite_iqua'\. Did you mean 'lite_iqa'.*\n", result.stderr)
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(gallery: Path) -> None:

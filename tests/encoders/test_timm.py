@@ -12,6 +12,7 @@ from torch import nn
 
 from perceptmetrics.errors import InvalidImageError, InvalidSpecError, WeightsError
 from perceptmetrics.models.encoders import (
+    TimmBlocks,
     TimmPooled,
     TimmStages,
     build_image_encoder,
@@ -70,6 +71,39 @@ def test_stages_are_the_statistics_of_timms_feature_maps(tmp_path, architecture)
     )
 
 
+@pytest.mark.parametrize("architecture", [LITE0, "mnasnet_small"])
+def test_blocks_are_the_statistics_of_every_block_of_timms_network(tmp_path, architecture):
+    network = timm_network(architecture)
+    encoder = encoder_of(write(network, tmp_path / "model.safetensors"), architecture, "blocks")
+    assert isinstance(encoder, TimmBlocks)
+    images, seen = pixels(64, 96), []
+    blocks = [block for stage in network.blocks for block in stage]
+    for block in blocks:
+        block.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    network(images)
+    assert len(seen) == len(blocks) > 5
+    expected = [part for maps in seen for part in (maps.mean((2, 3)), maps.std((2, 3), correction=0))]
+    torch.testing.assert_close(encoder(images), torch.cat(expected, dim=1), rtol=1e-3, atol=1e-3)
+    assert (
+        encoder.feature_size == feature_size_of(timm_spec(architecture, "blocks")) == sum(p.shape[1] for p in expected)
+    )
+
+
+def test_blocks_computed_again_for_the_gradient_give_the_same_gradient():
+    encoder = encoder_of(None, LITE0, "blocks")
+
+    def gradient(checkpointing):
+        encoder.checkpointing = checkpointing
+        kept, images = [], pixels(64).requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda one: one):
+            encoder(images).square().sum().backward()
+        return images.grad, len(kept)
+
+    (plain, many), (again, few) = gradient(False), gradient(True)
+    torch.testing.assert_close(again, plain)
+    assert few < many
+
+
 @pytest.mark.parametrize(("height", "width"), [(SIDE, SIDE), (64, 96), (16, 240)])
 def test_a_vision_transformer_interpolates_its_positional_embedding_as_timm_does(tmp_path, height, width):
     path = write(timm_network(VIT), tmp_path / "model.safetensors")
@@ -85,7 +119,8 @@ def test_a_vision_transformer_interpolates_its_positional_embedding_as_timm_does
 
 
 @pytest.mark.parametrize(
-    ("architecture", "features", "least"), [(VIT, "pooled", 16), (RESNET, "pooled", 32), (RESNET, "stages", 32)]
+    ("architecture", "features", "least"),
+    [(VIT, "pooled", 16), (RESNET, "pooled", 32), (RESNET, "stages", 32), (LITE0, "blocks", 32)],
 )
 def test_images_may_have_any_size_from_the_smallest(architecture, features, least):
     encoder = encoder_of(None, architecture, features)
@@ -101,7 +136,9 @@ def test_other_transformers_take_their_training_size_only():
         encoder(pixels(224, 240))
 
 
-@pytest.mark.parametrize(("architecture", "features"), [(VIT, "pooled"), (RESNET, "stages"), (LITE0, "pooled")])
+@pytest.mark.parametrize(
+    ("architecture", "features"), [(VIT, "pooled"), (RESNET, "stages"), (LITE0, "blocks"), (LITE0, "pooled")]
+)
 def test_gradients_reach_every_pixel_and_no_weight(architecture, features):
     encoder = encoder_of(None, architecture, features)
     images = pixels(64).requires_grad_()
@@ -111,14 +148,18 @@ def test_gradients_reach_every_pixel_and_no_weight(architecture, features):
     assert all(parameter.grad is None for parameter in encoder.parameters())
 
 
-@pytest.mark.parametrize(("architecture", "features"), [(VIT, "pooled"), (RESNET, "stages"), (RESNET, "pooled")])
+@pytest.mark.parametrize(
+    ("architecture", "features"), [(VIT, "pooled"), (RESNET, "stages"), (LITE0, "blocks"), (RESNET, "pooled")]
+)
 def test_the_batch_does_not_matter(architecture, features):
     encoder = encoder_of(None, architecture, features)
     images = pixels(64, count=3)
     torch.testing.assert_close(encoder(images)[1:2], encoder(images[1:2]), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("architecture", "features"), [(VIT, "pooled"), (RESNET, "stages"), (LITE0, "pooled")])
+@pytest.mark.parametrize(
+    ("architecture", "features"), [(VIT, "pooled"), (RESNET, "stages"), (LITE0, "blocks"), (LITE0, "pooled")]
+)
 def test_torch_compile_gives_the_same_graph_free_of_breaks(architecture, features):
     encoder = encoder_of(None, architecture, features)
     images = pixels(64, 80)
@@ -255,6 +296,9 @@ def test_statistics_of_batch_norms_are_everybodys_own(tmp_path):
         ("vit_tiny_patch17", "pooled", {}, "timm has no architecture 'vit_tiny_patch17'"),
         (VIT, "pooled", {"quick_gelu": True}, "timm builds test_vit without QuickGELU"),
         (VIT, "stages", {}, "'stages' is for convolutional networks, which 'test_vit' is not. Use 'pooled'"),
+        (VIT, "blocks", {}, "'blocks' is for convolutional networks, which 'test_vit' is not. Use 'pooled'"),
+        ("mobilenetv3_small_050", "blocks", {}, "which 'mobilenetv3_small_050' is not. Use 'stages'"),
+        (RESNET, "blocks", {}, "'blocks' is for networks that timm builds as EfficientNets, .* Use 'stages'"),
         ("nasnetalarge", "stages", {}, "no feature stages off 'nasnetalarge' .* Use features='pooled'"),
     ],
 )

@@ -34,6 +34,7 @@ ENCODERS = {
     "timm vit": lambda: timm_spec(VIT, "pooled"),
     "timm folded": lambda: timm_spec("tf_efficientnet_lite0", "pooled"),
     "timm folded stages": lambda: timm_spec("tf_efficientnet_lite0", "stages"),
+    "timm folded blocks": lambda: timm_spec("tf_efficientnet_lite0", "blocks"),
     "timm unfolded stages": lambda: timm_spec(RESNET, "stages"),
     "timm renamed stages": lambda: timm_spec("test_convnext", "stages"),
 }

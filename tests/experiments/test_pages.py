@@ -166,10 +166,23 @@ def test_images_that_vanish_after_scoring_do_not_stop_the_page(tmp_path):
     assert b"gone.png" in rank_makers(ranking, top=1, title="")["html"]()
 
 
-@pytest.mark.parametrize("module", ["matplotlib", "jinja2"])
-def test_a_missing_extra_names_the_command_that_installs_it(module):
-    program = f"import sys; sys.modules['{module}'] = None; from perceptmetrics.apps.cli import main; main()"
-    result = subprocess.run([sys.executable, "-c", program, "rank", "x"], capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert 'pip install "perceptmetrics[plots]"' in result.stderr
+WITHOUT = """
+import sys
+from perceptmetrics.apps.cli import main
+for module in ("matplotlib", "jinja2"):
+    for name in [name for name in sys.modules if name.startswith("perceptmetrics.reports")]:
+        del sys.modules[name]
+    sys.modules[module] = None
+    try:
+        main()
+    except SystemExit as ended:
+        print(module, ended.code)
+    del sys.modules[module]
+"""
+
+
+def test_a_missing_extra_names_the_command_that_installs_it():
+    result = subprocess.run([sys.executable, "-c", WITHOUT, "rank", "x"], capture_output=True, text=True, check=False)
+    assert result.stdout.split() == ["matplotlib", "2", "jinja2", "2"]
+    assert result.stderr.count('pip install "perceptmetrics[plots]"') == 2
     assert "Traceback" not in result.stderr

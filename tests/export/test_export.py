@@ -19,7 +19,7 @@ from tests.support.photographs import photographs
 
 pytestmark = pytest.mark.usefixtures("cache")
 
-FILES = {"spec.json", "model.safetensors", "golden.safetensors", "README.md"}
+FILES = {"config.json", "spec.json", "model.safetensors", "golden.safetensors", "README.md"}
 
 
 @pytest.fixture

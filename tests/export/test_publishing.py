@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 REPO = "me/livec-quality"
-FILES = {"spec.json", "model.safetensors", "golden.safetensors", "README.md"}
+FILES = {"config.json", "spec.json", "model.safetensors", "golden.safetensors", "README.md"}
 
 
 @pytest.fixture

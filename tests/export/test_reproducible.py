@@ -23,7 +23,7 @@ def exported(folder, **options):
 
 def test_two_exports_are_equal_byte_for_byte(tmp_path):
     first = exported(tmp_path / "one")
-    assert set(first) == {"README.md", "golden.safetensors", "model.safetensors", "spec.json"}
+    assert set(first) == {"README.md", "config.json", "golden.safetensors", "model.safetensors", "spec.json"}
     for number in range(3):
         assert exported(tmp_path / str(number)) == first
 

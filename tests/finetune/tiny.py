@@ -18,6 +18,7 @@ from perceptmetrics.datasets.pooled import Pooled
 from perceptmetrics.evaluation import ratings
 from perceptmetrics.finetune import Recipe, load_recipe
 from perceptmetrics.finetune.run import headline
+from perceptmetrics.functional import curves
 from tests.support.every_encoder import VIT, timm_network, write
 
 if TYPE_CHECKING:
@@ -98,10 +99,11 @@ def tiny_recipe(folder: Path, *settings: str, text: str = RECIPE) -> Recipe:
 
 
 def hurry(setattr_: Callable[[object, str, object], None] = setattr) -> None:
-    """Leave out what takes longer than the training: bootstrap intervals, and random weights before a file's."""
+    """Leave out what takes longer than training: intervals, most starts of a curve, random weights before a file's."""
     setattr_(VisionTransformer, "init_weights", lambda *_, **__: None)
     setattr_(ratings, "bootstrap_interval", lambda *_, **__: (math.nan, math.nan))
     setattr_(headline, "_DRAWS", 20)
+    setattr_(curves, "_promising", lambda _: [])
 
 
 def epochs_of(run: Path) -> list[dict[str, object]]:

@@ -111,9 +111,9 @@ def test_enlarging_brings_the_short_side_to_the_limit_and_never_shrinks(height: 
         return
     new_height, new_width = enlarged.shape[-2:]
     assert min(new_height, new_width) == side
-    scale = side / min(height, width)
-    assert abs(new_height - height * scale) <= 0.5
-    assert abs(new_width - width * scale) <= 0.5
+    short = min(height, width)  # the scale is side / short; whole numbers have no rounding of their own
+    assert 2 * abs(new_height * short - height * side) <= short
+    assert 2 * abs(new_width * short - width * side) <= short
 
 
 @pytest.mark.parametrize("side", [3, 9])

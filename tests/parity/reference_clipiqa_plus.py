@@ -19,21 +19,32 @@ CONTEXT = 16
 CLASS_TOKENS = 3  # of "Good photo." without CoOp's own full stop
 
 
-def vit_l_clip(state: dict[str, Tensor]) -> openai_clip.CLIP:
-    """ViT-L/14 CLIP with the given weights, which are not copied."""
+VIT_L = {
+    "embed_dim": 768,
+    "image_resolution": 224,
+    "vision_layers": 24,
+    "vision_width": 1024,
+    "vision_patch_size": 14,
+    "context_length": 77,
+    "vocab_size": 49408,
+    "transformer_width": 768,
+    "transformer_heads": 12,
+    "transformer_layers": 12,
+}
+SMALL_VIT = VIT_L | {
+    "embed_dim": 64,
+    "vision_layers": 3,
+    "vision_width": 128,
+    "transformer_width": 128,
+    "transformer_heads": 2,
+    "transformer_layers": 2,
+}
+
+
+def vit_clip(sizes: dict[str, int], state: dict[str, Tensor]) -> openai_clip.CLIP:
+    """A CLIP with a vision transformer and the given weights, which are not copied."""
     with torch.device("meta"):
-        model = openai_clip.CLIP(
-            embed_dim=768,
-            image_resolution=224,
-            vision_layers=24,
-            vision_width=1024,
-            vision_patch_size=14,
-            context_length=77,
-            vocab_size=49408,
-            transformer_width=768,
-            transformer_heads=12,
-            transformer_layers=12,
-        )
+        model = openai_clip.CLIP(**sizes)
     model.load_state_dict(state, assign=True)
     mask = torch.full((77, 77), float("-inf")).triu_(1)
     for block in model.transformer.resblocks:

@@ -8,11 +8,9 @@ from __future__ import annotations
 import warnings
 
 import torch
-from peft import LoraConfig, get_peft_model
 from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
-from transformers import CLIPVisionConfig, CLIPVisionModel
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -61,6 +59,9 @@ class ReferencePerceptClip(nn.Module):
 
 
 def _tower_with_lora() -> nn.Module:
+    from peft import LoraConfig, get_peft_model  # takes seconds, which tests of other methods need not wait
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
     config = CLIPVisionConfig(
         hidden_size=WIDTH,
         intermediate_size=MLP_WIDTH,

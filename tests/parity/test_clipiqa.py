@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from piq.feature_extractors import clip as openai_clip
@@ -14,6 +16,8 @@ from tests.support.full_size_clip import random_clip_state
 from tests.support.photographs import photographs
 
 TOLERANCE = 1e-5
+SIZES = [(224, 224), (384, 512)]
+LARGE = (1024, 1024)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +32,11 @@ def metric(tmp_path_factory: pytest.TempPathFactory) -> Metric:
     return create_metric("clipiqa", backbone_checkpoint=path)
 
 
-@pytest.mark.parametrize("size", [(224, 224), (384, 512), (1024, 1024)], ids=str)
-@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize(
+    ("size", "batch"),
+    [*product(SIZES, (1, 4)), (LARGE, 1), pytest.param(LARGE, 4, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_scores_equal_the_reference(
     metric: Metric, reference: openai_clip.CLIP, size: tuple[int, int], batch: int
 ) -> None:
@@ -39,7 +46,7 @@ def test_scores_equal_the_reference(
     assert difference <= TOLERANCE
 
 
-@pytest.mark.parametrize("size", [(224, 224), (384, 512), (1024, 1024)], ids=str)
+@pytest.mark.parametrize("size", [*SIZES, pytest.param(LARGE, marks=pytest.mark.slow)], ids=str)
 def test_gradients_equal_the_reference(metric: Metric, reference: openai_clip.CLIP, size: tuple[int, int]) -> None:
     images = photographs(*size)[:1]
     gradients = [gradient(score, images) for score in (metric, lambda x: reference_score(reference, x))]

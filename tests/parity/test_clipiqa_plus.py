@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 from piq.feature_extractors import clip as openai_clip
 from safetensors.torch import save_file
 from torch import Tensor
 
-from perceptmetrics import Metric, create_metric
+from perceptmetrics import Metric, create_metric, metric_info
 from tests.parity import reference_clipiqa_plus as plus
 from tests.parity.reference_clipiqa import BAD_PHOTO, GOOD_PHOTO, build_reference
 from tests.support.full_size_clip import random_clip_state, random_vit_clip_state
 from tests.support.photographs import photographs
+from tests.support.registered_metrics import temporary_metrics
 
 TOLERANCE = 1e-5
 NOTICED = 50 * TOLERANCE
@@ -152,8 +157,16 @@ def pair_features(model: openai_clip.CLIP) -> Tensor:
     return features / features.norm(dim=-1, keepdim=True)
 
 
-@pytest.mark.parametrize("size", [(500, 623), (384, 700), (150, 211)], ids=str)
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize(
+    ("size", "seed"),
+    [
+        ((500, 623), 0),
+        ((384, 700), 3),
+        ((150, 211), 0),
+        *(pytest.param(size, seed, marks=pytest.mark.slow) for size, seed in [((500, 623), 3), ((384, 700), 0)]),
+    ],
+    ids=str,
+)
 def test_the_three_views_of_clip_uiqa(
     folder: Path, reference: openai_clip.CLIP, size: tuple[int, int], seed: int
 ) -> None:
@@ -165,11 +178,34 @@ def test_the_three_views_of_clip_uiqa(
     torch.testing.assert_close(metric.score(images), expected, atol=TOLERANCE, rtol=0)
 
 
-def test_a_full_size_vision_transformer(folder: Path) -> None:
+@pytest.fixture
+def small_vit(tmp_path: Path) -> Iterator[str]:
+    """Name of a small transformer, which stands in for ViT-L/14 in the block."""
+    sizes, name = plus.SMALL_VIT, "parity-small-vit"
+    image = {"image_size": 224, "layers": sizes["vision_layers"], "width": sizes["vision_width"], "patch_size": 14}
+    text = {"context_length": 77, "vocab_size": sizes["vocab_size"], "width": sizes["transformer_width"]}
+    text |= {"heads": sizes["transformer_heads"], "layers": sizes["transformer_layers"]}
+    config = {"embed_dim": sizes["embed_dim"], "vision_cfg": image, "text_cfg": text}
+    (tmp_path / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path)
+    spec = metric_info("clipiqa+_vitL14_512")
+    with temporary_metrics(replace(spec, encoder=replace(spec.encoder, architecture=name))):
+        yield name
+
+
+def test_a_small_vision_transformer(small_vit: str, tmp_path: Path) -> None:
+    assert_equal_on_a_transformer(random_vit_clip_state(small_vit), plus.SMALL_VIT, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_full_size_vision_transformer(tmp_path: Path) -> None:
     """ViT-L/14 takes 1.7 GB, so it is built once and sees three small images of different sizes."""
-    state = random_vit_clip_state()
+    assert_equal_on_a_transformer(random_vit_clip_state(), plus.VIT_L, tmp_path)
+
+
+def assert_equal_on_a_transformer(state: dict[str, Tensor], sizes: dict[str, int], folder: Path) -> None:
     save_file(state, folder / "vit.safetensors")
-    reference = plus.vit_l_clip(state)
+    reference = plus.vit_clip(sizes, state)
     path, context = write("pyiqa, one context a prompt", folder / "vit_512", reference)
     metric = create_metric("clipiqa+_vitL14_512", checkpoint=path, backbone_checkpoint=folder / "vit.safetensors")
     text = plus.prompt_features(reference, context)

@@ -15,8 +15,17 @@ if TYPE_CHECKING:
 
 MOST = 4  # workers; each needs up to 4 GB of memory
 
-TOGETHER = ("tests/parity/test_perceptclip",)
-LONG = (*TOGETHER, "tests/integrations/test_ray.py", "tests/portable/test_programs.py")
+TOGETHER = ("tests/parity/test_perceptclip", "tests/parity/test_clipiqa")
+LONG = (
+    *TOGETHER,
+    "tests/integrations/test_ray.py",
+    "tests/portable/test_programs.py",
+    "tests/finetune/test_training.py",
+    "tests/finetune/test_resume.py",
+    "tests/examples/test_examples.py",  # from here on: few tests, which would otherwise come last
+    "tests/soak/test_soak.py",
+    "tests/examples/test_tour.py",
+)
 
 
 def worker_count(config: pytest.Config) -> int | None:

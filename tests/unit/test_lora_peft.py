@@ -7,7 +7,6 @@ import math
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from perceptmetrics.functional.low_rank import draw_kept
@@ -53,19 +52,25 @@ class Ours(nn.Module):
         return self.attn(tokens, tokens, tokens, need_weights=False)[0]
 
 
+def adapted_by_peft(network, **config):
+    import peft  # takes seconds, which tests on other workers need not wait
+
+    return peft.get_peft_model(network, peft.LoraConfig(**config))
+
+
 def pair(spec):
     """Our attention and peft's with the same weights, in float64; and the matrices of both, side by side."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         attention = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
         nn.init.normal_(attention.in_proj_bias)
-        config = LoraConfig(
+        theirs = adapted_by_peft(
+            ThreeLayers(attention),
             r=spec.rank,
             lora_alpha=spec.alpha,
             lora_dropout=spec.dropout,
             target_modules=[f"{part}_proj" for part in spec.targets],
         )
-        theirs = get_peft_model(ThreeLayers(attention), config)
         ours = Ours(attention)
         attach_lora(ours, spec)
     ours.double()
@@ -96,8 +101,8 @@ def test_adapters_start_as_pefts_do():
     size = 400
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        config = LoraConfig(r=16, lora_alpha=8, target_modules=["0"])
-        layer = get_peft_model(nn.Sequential(nn.Linear(size, size)), config).base_model.model[0]
+        network = nn.Sequential(nn.Linear(size, size))
+        layer = adapted_by_peft(network, r=16, lora_alpha=8, target_modules=["0"]).base_model.model[0]
         theirs = layer.lora_A["default"].weight, layer.lora_B["default"].weight
         ours = lora.LoraProjection(nn.Linear(size, 3 * size), spec_of(rank=16)).updates()
     for down, up in [theirs, *ours.values()]:

@@ -31,8 +31,11 @@ PRIVATE = [
     ("torch._utils:_rebuild_parameter", "weights.tensor_files"),
     ("open_clip.transformer:QuickGELU", "models.encoders.clip_vit, models.encoders.build"),
     ("open_clip.transformer:ResidualAttentionBlock", "models.encoders.clip_vit"),
-    ("open_clip.modified_resnet:ModifiedResNet", "models.encoders.clip_resnet, models.encoders.fold"),
-    ("open_clip.modified_resnet:Bottleneck", "models.encoders.fold"),
+    (
+        "open_clip.modified_resnet:ModifiedResNet",
+        "models.encoders.clip_resnet, models.encoders.fold, models.encoders.strips",
+    ),
+    ("open_clip.modified_resnet:Bottleneck", "models.encoders.fold, models.encoders.strips"),
     ("open_clip.constants:HF_SAFE_WEIGHTS_NAME", "models.encoders.open_clip_tags"),
     ("timm.models.vision_transformer:Attention", "models.encoders.transformer"),
     ("timm.models.vision_transformer:Block", "models.encoders.transformer"),

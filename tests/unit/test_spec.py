@@ -103,7 +103,7 @@ INVALID = [
     (TimmEncoderSpec, {"quick_gelu": None}, "TimmEncoderSpec.quick_gelu must be stated as True or False, got None"),
     (ClipEncoderSpec, {"positional_embedding": None}, r"must be one of \('drop', .*\), got None"),
     (ClipEncoderSpec, {"positional_embedding": "shift"}, "got 'shift'"),
-    (TimmEncoderSpec, {"features": None}, r"features must be one of \('stages', 'pooled'\), got None"),
+    (TimmEncoderSpec, {"features": None}, r"features must be one of \('stages', 'blocks', 'pooled'\), got None"),
     (TimmEncoderSpec, {"lora": LoraSpec(rank=16, alpha=8.0)}, "lora needs a vision transformer"),
     (LoraSpec, {"rank": 0}, "LoraSpec.rank must be positive, got 0"),
     (LoraSpec, {"alpha": -8.0}, "LoraSpec.alpha must be positive, got -8.0"),

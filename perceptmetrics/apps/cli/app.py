@@ -17,11 +17,13 @@ from perceptmetrics.apps.cli.benchmark import benchmark
 from perceptmetrics.apps.cli.cache import clear as clear_cache
 from perceptmetrics.apps.cli.cache import info as cache_info
 from perceptmetrics.apps.cli.catalogue import fetch, info, list_metrics
+from perceptmetrics.apps.cli.check import check
 from perceptmetrics.apps.cli.compare import compare
 from perceptmetrics.apps.cli.console import fail
 from perceptmetrics.apps.cli.convert import convert
 from perceptmetrics.apps.cli.correlate import correlate
-from perceptmetrics.apps.cli.dataset import check, list_datasets
+from perceptmetrics.apps.cli.dataset import check as check_dataset
+from perceptmetrics.apps.cli.dataset import list_datasets
 from perceptmetrics.apps.cli.demo import demo
 from perceptmetrics.apps.cli.explain import explain
 from perceptmetrics.apps.cli.export import export
@@ -47,7 +49,15 @@ GROUPS = {
     "cache": "What this package keeps to save time: show it, remove it.",
 }
 COMMANDS: dict[str, dict[str, Callable[..., None] | dict[str, Callable[..., None]]]] = {
-    "Score": {"score": score, "list": list_metrics, "info": info, "fetch": fetch, "explain": explain, "heads": heads},
+    "Score": {
+        "score": score,
+        "check": check,
+        "list": list_metrics,
+        "info": info,
+        "fetch": fetch,
+        "explain": explain,
+        "heads": heads,
+    },
     "Experiments": {
         "rank": rank,
         "attributes": attributes,
@@ -57,7 +67,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | dict[str, Callable[..., None
         "study": {"make": make_study, "score": score_study},
     },
     "Train": {
-        "dataset": {"list": list_datasets, "check": check},
+        "dataset": {"list": list_datasets, "check": check_dataset},
         "finetune": finetune,
         "benchmark": benchmark,
     },

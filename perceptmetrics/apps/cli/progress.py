@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.progress import ProgressColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
 from perceptmetrics.apps.cli.console import messages, printable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Task
 
-__all__ = ["TimeLeft", "loading", "seconds_left"]
+__all__ = ["TimeLeft", "image_progress", "loading", "seconds_left"]
 
 _SETTLED = 2.0  # seconds before which there is no estimate
 
@@ -50,3 +50,17 @@ def loading(name: str) -> AbstractContextManager[object]:
     if not messages.is_terminal:
         return nullcontext()
     return messages.status(f"loading {printable(name)}")
+
+
+def image_progress() -> Progress:
+    """The bar of commands that go through images; nothing where there is no terminal. Its tasks have a field `rate`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f} images/s"),
+        TimeLeft(),
+        console=messages,
+        disable=not messages.is_terminal,
+        transient=True,
+    )

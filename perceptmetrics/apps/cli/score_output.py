@@ -7,11 +7,10 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from perceptmetrics.apps.cli.console import foreign, messages, new_table, print_failure, printable, results
-from perceptmetrics.apps.cli.progress import TimeLeft
+from perceptmetrics.apps.cli.progress import image_progress
 from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
 from perceptmetrics.scoring.results import format_row, format_start
 from perceptmetrics.scoring.results_file import ResultsFile
@@ -101,7 +100,7 @@ class _Tally:
         """Pass rows on until the end or, with `fail_fast`, until the first failure."""
         failed = seen = 0
         start = shown = time.monotonic()
-        with _progress() as progress:
+        with image_progress() as progress:
             task = progress.add_task("scoring", total=self._total, rate=0.0)
             for row in rows:
                 seen += 1
@@ -188,16 +187,3 @@ def _cells(scores: Mapping[str, float], shown: Columns, *, are_means: bool = Fal
             for column in columns:
                 yield f"{scores[column]:.4f}"
                 yield from ("" if are_means else f"{scores[end]:.4f}" for end in shown.ends(column))
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f} images/s"),
-        TimeLeft(),
-        console=messages,
-        disable=not messages.is_terminal,
-        transient=True,
-    )

@@ -11,7 +11,7 @@ from perceptmetrics._util.atomic import replacing
 from perceptmetrics.evaluation import ClassStatistics
 from perceptmetrics.export.card import model_card
 from perceptmetrics.export.collect import trained_weights_of
-from perceptmetrics.export.write import EXACT, export_metric
+from perceptmetrics.export.write import EXACT, MERGED, export_metric
 from perceptmetrics.factory.folder import CARD_FILE, read_folder
 from perceptmetrics.factory.tuned_encoder import encoder_fingerprint
 from perceptmetrics.finetune.recipe import recipe_to_yaml
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["Exporter", "export_trained", "held_out_interval"]
 
 COVERAGE = 0.9  # of the intervals of predictions
-_MERGED = 1e-4  # tolerance for scores after LoRA adapters were merged into the weights
 
 
 class Exporter:
@@ -194,7 +193,7 @@ def export_trained(
         encoder=encoder,
         overwrite=True,
         keep_others=True,
-        tolerance=EXACT if spec.encoder.lora is None else _MERGED,
+        tolerance=EXACT if spec.encoder.lora is None else MERGED,
     )
 
 

@@ -23,7 +23,7 @@ from perceptmetrics.models.encoders.clip_resnet import ClipResNet
 from perceptmetrics.models.encoders.clip_text import TextEncoder
 from perceptmetrics.models.encoders.clip_vit import ClipVisionTransformer
 from perceptmetrics.models.encoders.layout import is_folded, library_state
-from perceptmetrics.models.encoders.timm_networks import TimmPooled, TimmStages
+from perceptmetrics.models.encoders.timm_networks import TimmBlocks, TimmPooled, TimmStages
 from perceptmetrics.models.encoders.transformer import Transformer, TransformerBlock
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "ImageAndText",
     "Placement",
     "TextEncoder",
+    "TimmBlocks",
     "TimmBuilder",
     "TimmPooled",
     "TimmStages",

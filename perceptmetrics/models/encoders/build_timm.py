@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import timm
 import torch
+from timm.models.efficientnet import EfficientNetFeatures
 
 from perceptmetrics._util.seeding import seeded
 from perceptmetrics.errors import InvalidSpecError
 from perceptmetrics.models.encoders.base import EncoderBuilder, register_encoder
-from perceptmetrics.models.encoders.timm_networks import TimmEncoder, TimmPooled, TimmStages
+from perceptmetrics.models.encoders.timm_networks import TimmBlocks, TimmEncoder, TimmPooled, TimmStages
 from perceptmetrics.spec import TimmEncoderSpec
 from perceptmetrics.weights.layouts import read_efficientnet_lite0, read_timm
 from perceptmetrics.weights.layouts.strict import without_counters
@@ -52,10 +53,12 @@ class TimmBuilder(EncoderBuilder[TimmEncoderSpec]):
         with seeded(seed):
             return _network(spec)
 
-    def wrap(self, network: nn.Module, spec: TimmEncoderSpec) -> TimmStages | TimmPooled:
+    def wrap(self, network: nn.Module, spec: TimmEncoderSpec) -> TimmEncoder:
         """See `EncoderBuilder.wrap`."""
         if spec.features == "stages":
             return TimmStages(network).eval()
+        if spec.features == "blocks":
+            return TimmBlocks(network).eval()
         is_convolutional = is_any_size_convolutional(spec.architecture)
         any_size = not is_convolutional and _interpolates(network)
         return TimmPooled(network, convolutional=is_convolutional, any_size=any_size).eval()
@@ -90,8 +93,14 @@ def is_any_size_convolutional(architecture: str) -> bool:
 def _network(spec: TimmEncoderSpec) -> nn.Module:
     """The network as the encoder uses it, on the current default device."""
     _check(spec)
-    if spec.features == "stages":
-        return _created(spec, features_only=True)
+    if spec.features != "pooled":
+        network = _created(spec, features_only=True)
+        if spec.features == "blocks" and not isinstance(network, EfficientNetFeatures):
+            raise InvalidSpecError(
+                f"features='blocks' is for networks that timm builds as EfficientNets, which {spec.architecture!r} is "
+                "not. Use 'stages'."
+            )
+        return network
     try:
         return _created(spec, num_classes=0, dynamic_img_size=True)
     except TypeError:  # not a transformer that interpolates its positional embedding
@@ -115,7 +124,7 @@ def _shapes(architecture: str, classifier: bool = False) -> dict[str, tuple[int,
 def _names_in_files(spec: TimmEncoderSpec) -> dict[str, str]:
     """Names in files by the names inside the encoder's network."""
     own = without_counters(_without_memory(lambda: _network(spec)).state_dict())
-    if spec.features != "stages":
+    if spec.features == "pooled":
         return {name: name for name in own}
     whole = {_flat(name): name for name in _shapes(spec.architecture)}
     if unknown := [name for name in own if _flat(name) not in whole]:
@@ -136,9 +145,10 @@ def _check(spec: TimmEncoderSpec) -> None:
         raise InvalidSpecError(f"timm has no architecture {spec.architecture!r}; see timm.list_models().")
     if spec.quick_gelu:
         raise InvalidSpecError(f"timm builds {spec.architecture} without QuickGELU; state quick_gelu=False.")
-    if spec.features == "stages" and not is_any_size_convolutional(spec.architecture):
+    if spec.features != "pooled" and not is_any_size_convolutional(spec.architecture):
         raise InvalidSpecError(
-            f"features='stages' is for convolutional networks, which {spec.architecture!r} is not. Use 'pooled'."
+            f"features={spec.features!r} is for convolutional networks, which {spec.architecture!r} is not. "
+            "Use 'pooled'."
         )
 
 

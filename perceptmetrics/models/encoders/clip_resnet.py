@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from perceptmetrics._util.modules import transforming
 from perceptmetrics.models.encoders.base import Encoder, channels_last
 from perceptmetrics.models.encoders.fold import fold_batch_norms
 from perceptmetrics.models.encoders.positional import positional_embedding_for
+from perceptmetrics.models.encoders.strips import StripSizes, map_in_strips
 
 if TYPE_CHECKING:
     from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
@@ -97,10 +99,14 @@ class ClipResNet(Encoder):
     Args:
         visual: open_clip's network with its weights. It is taken apart: do not use it afterwards.
         mode: What becomes of the positional embedding: CLIP-IQA drops it (section 3.2).
+
+    Attributes:
+        strips: Above which size images pass through the trunk in strips, which bounds the memory.
     """
 
     convolutional = True
     min_size = _STRIDE
+    strips = StripSizes(whole=4_000_000, strip=400_000)
 
     def __init__(self, visual: ModifiedResNet, mode: PositionalEmbedding) -> None:
         super().__init__()
@@ -123,6 +129,10 @@ class ClipResNet(Encoder):
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """From normalised pixels, shape (N, 3, H, W), to what the attention pool sees, shape (N, C, h, w)."""
+        rows = self._strip_rows(pixels)
+        in_strips = None if rows is None else map_in_strips(self.trunk, pixels, rows)
+        if in_strips is not None:
+            return in_strips
         feature_map = channels_last(pixels)
         if self.checkpointing and torch.is_grad_enabled():
             trunk = self.trunk
@@ -132,5 +142,19 @@ class ClipResNet(Encoder):
         mapped: Tensor = self.trunk(feature_map)
         return mapped
 
+    def _strip_rows(self, pixels: Tensor) -> int | None:
+        """Rows of the strips in which to encode images; None for whole images.
+
+        Programs that are traced, and transformations of `torch.func`, see whole images.
+        """
+        if torch.compiler.is_compiling() or transforming() or _is_traced():
+            return None
+        return self.strips.rows(pixels.shape[-2], pixels.shape[-1], _STRIDE)
+
     def _switch_checkpointing(self, wanted: bool) -> None:
         """It can be done: each stage keeps its input alone."""
+
+
+def _is_traced() -> bool:
+    """Whether `torch.jit.trace` is at work."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]

@@ -1,4 +1,4 @@
-"""Encoders of timm's networks: by the statistics of their stages, or by the features that a classifier would get."""
+"""Encoders of timm's networks: by statistics of stages or of blocks, or by the features that a classifier would get."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.models.encoders.base import Encoder, channels_last
@@ -16,7 +17,7 @@ from perceptmetrics.models.encoders.transformer import TimmTransformer
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TimmEncoder", "TimmPooled", "TimmStages"]
+__all__ = ["TimmBlocks", "TimmEncoder", "TimmPooled", "TimmStages"]
 
 _STRIDE = 32  # of convolutional networks
 _VARIANCE_FLOOR = 1e-6  # keeps the gradient of the standard deviation finite where a channel is constant
@@ -80,11 +81,46 @@ class TimmStages(TimmEncoder):
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode images: for each stage its C means, then its C standard deviations."""
         _fix_size(pixels)
-        statistics: list[Tensor] = []
-        for stage in self.network(self.laid_out(pixels)):
-            variance, mean = torch.var_mean(stage, dim=(-2, -1), correction=0)
-            statistics += [mean, (variance + _VARIANCE_FLOOR).sqrt()]
+        statistics = [_mean_and_deviation(stage) for stage in self.network(self.laid_out(pixels))]
         return torch.cat(statistics, dim=-1)
+
+
+class TimmBlocks(TimmEncoder):
+    """Mean and standard deviation over space of every channel of every block, any size from 32 x 32.
+
+    Args:
+        network: timm's EfficientNet built with `features_only=True`, with its weights.
+    """
+
+    min_size = _STRIDE
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network, convolutional=True)
+        channels = [_channels(block) for stage in network.blocks for block in stage]  # type: ignore[union-attr]
+        self.feature_size = 2 * sum(channels)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Encode images: for each block its C means, then its C standard deviations."""
+        _fix_size(pixels)
+        shown = self.network.bn1(self.network.conv_stem(self.laid_out(pixels)))  # type: ignore[operator]
+        statistics: list[Tensor] = []
+        for stage in self.network.blocks:  # type: ignore[union-attr]
+            for block in stage:
+                shown = checkpoint(block, shown, use_reentrant=False) if self.checkpointing else block(shown)
+                statistics.append(_mean_and_deviation(shown))
+        return torch.cat(statistics, dim=-1)
+
+
+def _channels(block: nn.Module) -> int:
+    """Channels of a block's output, which are those of its last convolution."""
+    *_, last = (module for module in block.modules() if isinstance(module, nn.Conv2d))
+    return last.out_channels
+
+
+def _mean_and_deviation(feature_map: Tensor) -> Tensor:
+    """Mean and standard deviation over space of each of C channels: shape (N, 2C)."""
+    variance, mean = torch.var_mean(feature_map, dim=(-2, -1), correction=0)
+    return torch.cat([mean, (variance + _VARIANCE_FLOOR).sqrt()], dim=-1)
 
 
 def _fix_size(pixels: Tensor) -> None:
