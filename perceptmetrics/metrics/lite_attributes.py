@@ -39,7 +39,7 @@ LITE_ATTRIBUTES = MetricSpec(
         weights=PackageFile(
             package="perceptmetrics",
             filename="metrics/lite_attributes/model.safetensors",
-            sha256="68bbb43e83df7155652f7c5cc1c39374103c069d35200c472f2571b166cf8412",
+            sha256="556c019825a69d6b0db88eae04a2ae0745edb8d66c99d3a8e8e954afbdbba8a5",
             size=37_284,
             licence=LITE_IQA_LICENCE,
         ),

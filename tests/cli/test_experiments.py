@@ -19,7 +19,7 @@ from perceptmetrics import create_metric, metric_info
 from perceptmetrics.apps.cli.app import app
 from perceptmetrics.errors import PerceptMetricsError
 from perceptmetrics.experiments import read_pairs
-from perceptmetrics.images.examples import blurred, noisy
+from perceptmetrics.images.examples import blurred, noisy, sample_photographs
 from perceptmetrics.metrics import lite
 from perceptmetrics.spec.json import spec_to_json
 from tests.cli.in_process import Command
@@ -195,14 +195,15 @@ def test_attributes_without_a_metric_are_the_offline_ones(gallery: Path, tmp_pat
     assert (tmp_path / "out" / "attributes.png").stat().st_size > 0
 
 
-def test_a_metric_with_labels_climbs_the_ladders_that_it_has_labels_for(gallery: Path, tmp_path: Path) -> None:
+def test_a_metric_with_labels_climbs_the_ladders_that_it_has_labels_for(tmp_path: Path) -> None:
     options = ("-m", "lite_attributes", "--steps", "3")
-    result = run("ladder", gallery / "chelsea.png", *options, "-o", tmp_path / "ladder.json")
+    sample_photographs()["chelsea"].save(tmp_path / "chelsea.png")
+    result = run("ladder", tmp_path / "chelsea.png", *options, "-o", tmp_path / "ladder.json")
     assert result.exit_code == 0, result.output
     ladders = json.loads((tmp_path / "ladder.json").read_text())["ladders"]
     assert [one["attribute"] for one in ladders] == ["noise", "colour", "contrast", "sharpness"]
     assert [one["mean_srcc"] for one in ladders] == [-1, 1, 1, 1]
-    refused = run("ladder", gallery / "chelsea.png", *options, "-a", "brightness")
+    refused = run("ladder", tmp_path / "chelsea.png", *options, "-a", "brightness")
     assert "has no label for brightness" in str(refused.exception)
 
 
