@@ -12,13 +12,13 @@ from pathlib import Path
 
 from PIL import ImageFilter
 
-from perceptmetrics.images.examples import sample_photographs
+from perceptmetrics.images.examples import blurred, compressed, noisy, sample_photographs
 
 IMAGES = Path(__file__).parent / "images"
 
 
 def draw() -> None:
-    """Write `ladder.png`, `compare.png` and `compare_methods.png`."""
+    """Write `ladder.png`, `compare.png`, `compare_methods.png` and `attributes.png`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind in ("sharp", "blurred", "jpeg_30", "jpeg_25"):
@@ -32,8 +32,18 @@ def draw() -> None:
         run(folder, "compare", "sharp", "blurred", "--output", "compare.png")
         folders = ("sharp", "blurred", "jpeg_30", "jpeg_25")
         run(folder, "compare", *folders, "--output", "compare_methods.png")
-        for plot in ("ladder.png", "compare.png", "compare_methods.png"):
+        draw_attributes(folder)
+        for plot in ("ladder.png", "compare.png", "compare_methods.png", "attributes.png"):
             (IMAGES / plot).write_bytes((folder / plot).read_bytes())
+
+
+def draw_attributes(folder: Path) -> None:
+    """Write `attributes.png` into a folder: a photograph, and what blur, noise and compression do to it."""
+    cat = sample_photographs()["chelsea"]
+    images = {"cat": cat, "blurred": blurred(cat), "noisy": noisy(cat), "compressed": compressed(cat)}
+    for title, image in images.items():
+        image.save(folder / f"{title}.png")
+    run(folder, "attributes", *(f"{title}.png" for title in images), "--output", "attributes.png")
 
 
 def run(folder: Path, *words: str) -> None:

@@ -32,6 +32,10 @@ PURPOSES = {
         "degradations; also as a loss",
         ("arniqa-kadid", "arniqa-tid", "arniqa-live", "arniqa-csiq", "lite_iqa", "clipiqa", "liqe_mix", "qualiclip"),
     ),
+    "attributes": (
+        "how sharp, clean, well exposed, colourful",
+        ("lite_attributes", 'clipiqa, prompts=["sharpness"]'),
+    ),
     "generated images": (
         "which image of a prompt people prefer",
         ("hpsv2.1", "laion_aes", "pickscore"),
@@ -57,6 +61,7 @@ LIQE = "[LIQE's README](https://github.com/zwx8981/LIQE/blob/a64655f/README.md)"
 PERCEPTCLIP = "[paper](https://arxiv.org/abs/2503.13260)"
 FIGURES = {
     "lite_iqa": "SRCC LIVE-itW .782 (ten splits), BIQ2021 .641 (never trained on): [measured here](lite_iqa.md)",
+    "lite_attributes": "ladders of left-out photographs in order: [measured here](lite_attributes.md)",
     "clipiqa": f"SRCC KonIQ-10k .695, LIVE-itW .612, SPAQ .738: {CLIP_IQA}; AGIQA-3K .658: {LIQE}",
     "clipiqa+": f"SRCC KonIQ-10k .895, LIVE-itW .805, SPAQ .864: {CLIP_IQA}; AGIQA-3K .683: {LIQE}",
     "clipiqa+_rn50_512": f"SRCC KonIQ-10k .885, LIVE-itW .818: {PYIQA_NR}",

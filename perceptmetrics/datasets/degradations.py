@@ -1,4 +1,4 @@
-"""Degrade photographs in six ways, and build ladders: five increasing strengths of one degradation.
+"""Degrade photographs in eight ways, and build ladders: five increasing strengths of one degradation.
 
 Pixels are float32 arrays (H, W, 3) in [0, 1].
 """
@@ -17,15 +17,29 @@ from scipy.ndimage import gaussian_filter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["KINDS", "STRENGTHS", "Degradation", "Manner", "Pixels", "degrade", "draw_ladder", "fixed_ladder", "resize"]
+__all__ = [
+    "ALL_KINDS",
+    "KINDS",
+    "STRENGTHS",
+    "Degradation",
+    "Manner",
+    "Pixels",
+    "degrade",
+    "draw_ladder",
+    "fixed_ladder",
+    "resize",
+]
 
 Pixels = NDArray[np.float32]
 
 KINDS = ("blur", "noise", "jpeg", "scale", "over", "under")
+"""Degradations that always cost quality."""
+ALL_KINDS = (*KINDS, "contrast", "colour")
+"""Also those that change the look; seeds depend on the order."""
 STRENGTHS = 5
 
 # Ranges from which the weakest and the strongest step of a random ladder are drawn: standard deviation in pixels;
-# standard deviation; 100 - quality; down-scaling factor; stops.
+# standard deviation; 100 - quality; down-scaling factor; stops; fraction of contrast or colour that is taken away.
 _RANGES = {
     "blur": ((0.5, 1.2), (2.5, 7.0)),
     "noise": ((0.01, 0.03), (0.08, 0.25)),
@@ -33,6 +47,8 @@ _RANGES = {
     "scale": ((1 / 0.85, 1 / 0.6), (1 / 0.35, 1 / 0.11)),
     "over": ((0.25, 0.6), (1.4, 2.6)),
     "under": ((0.25, 0.6), (1.4, 2.6)),
+    "contrast": ((0.1, 0.3), (0.65, 0.9)),
+    "colour": ((0.1, 0.3), (0.75, 1.0)),
 }
 _GEOMETRIC = ("blur", "noise", "scale")
 _FILTERS = {
@@ -41,6 +57,7 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +86,9 @@ class Degradation:
     """A degradation of a photograph.
 
     Attributes:
-        kind: One of `KINDS`.
-        strength: Standard deviation of the blur (pixels) or noise, JPEG quality, scale factor, or stops.
+        kind: One of `ALL_KINDS`.
+        strength: Standard deviation of the blur (pixels) or noise, JPEG quality, scale factor, stops, or the fraction
+            of contrast or colour that is taken away.
         manner: Its other parameters.
         noise: Seed of the noise; empty for other kinds.
     """
@@ -139,6 +157,10 @@ def degrade(image: Pixels, degradation: Degradation) -> Pixels:
     elif kind == "scale":
         small = (max(1, round(height * strength)), max(1, round(width * strength)))
         degraded = resize(resize(image, small, manner.shrink_with), (height, width), manner.enlarge_with)
+    elif kind == "contrast":
+        degraded = image + np.float32(strength) * ((image @ _LUMA).mean() - image)
+    elif kind == "colour":
+        degraded = image + np.float32(strength) * ((image @ _LUMA)[..., None] - image)
     else:
         gain = 2.0 ** (strength if kind == "over" else -strength)
         degraded = _to_srgb(_to_linear(image) * gain) if manner.linear_light else image * gain

@@ -1,40 +1,46 @@
-"""Ladders of degradations: any folder of photographs, each degraded with increasing strength in six ways.
+"""Ladders of degradations: any folder of photographs, each degraded with increasing strength in six ways or more.
 
 Layout: a folder of photographs at any depth. Nothing is written: degraded photographs are rendered when they are read.
 
 Each photograph has random ladders for training. For each way of showing it (whole; shrunk to a long side of 480 to 960
 pixels; a crop of 384 to 640 pixels; whole and mirrored) and each kind (blur, noise, JPEG, scaling down and up, over-
-and under-exposure) there is an undegraded rung and five rungs of increasing strength. Strengths and manner (filters,
-chroma subsampling, linear light, ...) are drawn for each ladder. The ladders of three fixed protocols are for testing
-only: "wide" and "mild" show photographs at a long side of 1280 pixels, "small" at 640.
+and under-exposure; if they are named also less contrast and less colour) there is an undegraded rung and five rungs of
+increasing strength. Strengths and manner (filters, chroma subsampling, linear light, ...) are drawn for each ladder.
+The ladders of three fixed protocols are for testing only: "wide" and "mild" show photographs at a long side of 1280
+pixels, "small" at 640.
 
 Scale: 0 for the undegraded rung, 4 to 8 for the degraded ones, lower is better; rungs are comparable only within a
 ladder. The first step is the largest because it is the hardest to see and the most important: whether the image was
-degraded at all. Splits: none are published; random splits keep all ladders of a photograph together.
+degraded at all. With `attributes` there are seven ratings instead, of which each ladder changes its own by an amount
+that depends on the strength, see `ladder_attributes`. Splits: none are published; random splits keep all ladders of a
+photograph together.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perceptmetrics.datasets.degradations import KINDS, Degradation, Manner, draw_ladder, fixed_ladder
+from perceptmetrics.datasets.degradations import ALL_KINDS, KINDS, Degradation, draw_ladder, fixed_ladder
 from perceptmetrics.datasets.degraded import DegradedPhotograph, Showing
 from perceptmetrics.datasets.info import DatasetInfo
 from perceptmetrics.datasets.labelled import LabelledImages, Scale
+from perceptmetrics.datasets.ladder_attributes import ATTRIBUTES, attribute_ratings
+from perceptmetrics.datasets.ladder_protocols import PROTOCOLS
 from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError, nearest_names
 from perceptmetrics.images.find import find_images
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
     from perceptmetrics.datasets.listing import Missing
 
-__all__ = ["INFO", "PROTOCOLS", "SHOWINGS", "Protocol", "make_ladders", "read"]
+__all__ = ["INFO", "PROTOCOLS", "SHOWINGS", "LadderChoice", "make_ladders", "read"]
 
 INFO = DatasetInfo(
     name="ladders",
@@ -51,61 +57,6 @@ _DEGRADATION = np.array([0.0, 4.0, 5.0, 6.0, 7.0, 8.0])  # of each rung
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """Fixed ladders for testing.
-
-    Attributes:
-        long_side: Longest side of the photographs in pixels.
-        manner: Parameters of the degradations.
-        strengths: Increasing strengths of each kind.
-    """
-
-    long_side: int
-    manner: Manner
-    strengths: dict[str, tuple[float, ...]]
-
-
-PROTOCOLS = {
-    "wide": Protocol(
-        long_side=1280,
-        manner=Manner(chroma_subsampling=2, shrink_with="bicubic", enlarge_with="bicubic", linear_light=True),
-        strengths={
-            "blur": (0.8, 1.6, 2.6, 4, 6),
-            "noise": (0.02, 0.04, 0.08, 0.12, 0.2),
-            "jpeg": (80, 50, 30, 15, 7),
-            "scale": (0.75, 0.5, 0.35, 0.25, 0.15),
-            "over": (0.5, 1, 1.5, 2, 2.5),
-            "under": (0.5, 1, 1.5, 2, 2.5),
-        },
-    ),
-    "mild": Protocol(
-        long_side=1280,
-        manner=Manner(),
-        strengths={
-            "blur": (0.5, 1, 1.5, 2, 3),
-            "noise": (0.01, 0.02, 0.03, 0.05, 0.08),
-            "jpeg": (90, 75, 60, 40, 20),
-            "scale": (0.8, 0.65, 0.5, 0.4, 0.3),
-            "over": (0.3, 0.6, 0.9, 1.2, 1.5),
-            "under": (0.3, 0.6, 0.9, 1.2, 1.5),
-        },
-    ),
-    "small": Protocol(
-        long_side=640,
-        manner=Manner(fresh_noise=False, chroma_subsampling=2, shrink_with="bilinear"),
-        strengths={
-            "blur": (1, 2, 3, 4, 5),
-            "noise": (5 / 255, 10 / 255, 20 / 255, 30 / 255, 50 / 255),
-            "jpeg": (70, 50, 30, 20, 10),
-            "scale": (1 / 1.5, 1 / 2, 1 / 3, 1 / 4, 1 / 6),
-            "over": (0.4, 0.8, 1.2, 1.6, 2),
-            "under": (0.4, 0.8, 1.2, 1.6, 2),
-        },
-    ),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Ladder:
     """A ladder: its name, what its rungs show, their degradations, and whether it is for testing only."""
 
@@ -116,10 +67,14 @@ class _Ladder:
     test_only: bool
 
     @property
+    def all_steps(self) -> tuple[Degradation | None, ...]:
+        return (None, *self.steps)
+
+    @property
     def rungs(self) -> list[DegradedPhotograph]:
         return [
             DegradedPhotograph(photograph=self.photograph, showing=self.showing, degradation=step)
-            for step in (None, *self.steps)
+            for step in self.all_steps
         ]
 
 
@@ -130,6 +85,9 @@ def read(
     kinds: Sequence[str] = KINDS,
     showings: Sequence[str] = SHOWINGS,
     protocols: Sequence[str] = tuple(PROTOCOLS),
+    drawn: int | None = None,
+    photographs: int | None = None,
+    attributes: bool = False,
     seed: int = 0,
 ) -> LabelledImages:
     """List the ladders of a folder of photographs.
@@ -141,21 +99,59 @@ def read(
         showings: Ways of showing a photograph, each with a random ladder of every kind. A repeated showing or kind is
             drawn again each time.
         protocols: Fixed ladders, for testing only.
+        drawn: How many of the kinds each showing of a photograph has, drawn at random; None for all.
+        photographs: How many of the photographs to use, drawn at random; None for all.
+        attributes: Whether the ratings are seven attributes, of which each ladder changes its own, instead of quality.
         seed: Seed of the random ladders, together with the photograph's name.
     """
     found = _photographs(root)
     names = [photograph.relative_to(root).as_posix() for photograph in found]
-    return make_ladders(INFO, found, names, kinds, showings, protocols, seed)
+    choice = LadderChoice(
+        kinds=kinds,
+        showings=showings,
+        protocols=protocols,
+        drawn=drawn,
+        photographs=photographs,
+        attributes=attributes,
+        seed=seed,
+    )
+    return make_ladders(INFO, found, names, choice)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderChoice:
+    """Which ladders a photograph has; the options of `read`."""
+
+    kinds: Sequence[str]
+    showings: Sequence[str]
+    protocols: Sequence[str]
+    drawn: int | None
+    photographs: int | None
+    attributes: bool
+    seed: int
+
+    def checked(self) -> LadderChoice:
+        """With lists in place of single names.
+
+        Raises:
+            InvalidOptionError: An option is none of its choices.
+        """
+        kinds = _chosen("kinds", self.kinds, ALL_KINDS)
+        showings = _chosen("showings", self.showings, SHOWINGS)
+        protocols = tuple(dict.fromkeys(_chosen("protocols", self.protocols, tuple(PROTOCOLS))))
+        if self.seed < 0:
+            raise InvalidOptionError(f"Expected a seed of 0 or more, got {self.seed!r}.")
+        if not kinds or not (showings or protocols):
+            raise InvalidOptionError("Expected at least one kind, and at least one showing or protocol.")
+        if self.drawn is not None and not 0 < self.drawn <= len(kinds):
+            raise InvalidOptionError(f"drawn: expected 1 to {len(kinds)}, the number of kinds, got {self.drawn!r}.")
+        if self.photographs is not None and self.photographs < 1:
+            raise InvalidOptionError(f"photographs: expected 1 or more, got {self.photographs!r}.")
+        return replace(self, kinds=kinds, showings=showings, protocols=protocols)
 
 
 def make_ladders(
-    info: DatasetInfo,
-    photographs: Sequence[Path],
-    names: Sequence[str],
-    kinds: Sequence[str],
-    showings: Sequence[str],
-    protocols: Sequence[str],
-    seed: int,
+    info: DatasetInfo, photographs: Sequence[Path], names: Sequence[str], choice: LadderChoice
 ) -> LabelledImages:
     """Build a data set from the ladders of photographs.
 
@@ -163,41 +159,46 @@ def make_ladders(
         info: Facts about the data set.
         photographs: Files of the photographs.
         names: Their names; splits keep all ladders of a name together.
-        kinds: Kinds of degradation; see `read`, also for the other arguments.
-        showings: Ways of showing a photograph.
-        protocols: Fixed ladders.
-        seed: Seed of the random ladders.
+        choice: Which ladders each has.
     """
-    kinds = _chosen("kinds", kinds, KINDS)
-    showings = _chosen("showings", showings, SHOWINGS)
-    protocols = tuple(dict.fromkeys(_chosen("protocols", protocols, tuple(PROTOCOLS))))
-    if seed < 0:
-        raise InvalidOptionError(f"Expected a seed of 0 or more, got {seed!r}.")
-    if not kinds or not (showings or protocols):
-        raise InvalidOptionError("Expected at least one kind, and at least one showing or protocol.")
+    choice = choice.checked()
+    order = sorted(names, key=lambda name: np.random.default_rng((choice.seed, _key(name))).random())
+    used = set(order[: choice.photographs])
     made = [
         (name, ladder)
         for name, photograph in zip(names, photographs, strict=True)
+        if name in used
         for ladder in [
-            *_random_ladders(photograph, (seed, _key(name)), kinds, showings),
-            *_fixed_ladders(photograph, _key(name), tuple(dict.fromkeys(kinds)), protocols),
+            *_random_ladders(photograph, (choice.seed, _key(name)), choice),
+            *_fixed_ladders(photograph, _key(name), tuple(dict.fromkeys(choice.kinds)), choice.protocols),
         ]
     ]
     rungs = len(_DEGRADATION)
-    scale = Scale(lower=0, upper=_DEGRADATION[-1], higher_is_better=False)
+    labels, scales, ratings = _rate([ladder for _, ladder in made], attributes=choice.attributes)
     return LabelledImages(
         name=info.name,
-        task=info.task,
+        task="attribute" if choice.attributes else info.task,
         images=tuple(rung for _, ladder in made for rung in ladder.rungs),
         names=tuple(f"{name}/{ladder.name}/{rung}" for name, ladder in made for rung in range(rungs)),
-        labels=("quality",),
-        ratings=scale.normalise(np.tile(_DEGRADATION, len(made)))[:, None],
-        scales=(scale,),
+        labels=labels,
+        ratings=ratings,
+        scales=scales,
         groups=tuple(f"{name}/{ladder.name}" for name, ladder in made for _ in range(rungs)),
         contents=tuple(name for name, _ in made for _ in range(rungs)),
         ranks_within_groups=True,
         test_only=np.repeat([ladder.test_only for _, ladder in made], rungs),
     )
+
+
+def _rate(
+    ladders: Sequence[_Ladder], *, attributes: bool
+) -> tuple[tuple[str, ...], tuple[Scale, ...], NDArray[np.float64]]:
+    """Labels, their scales and the normalised ratings of all rungs."""
+    if attributes:
+        ratings = np.concatenate([attribute_ratings(ladder.all_steps) for ladder in ladders])
+        return ATTRIBUTES, (Scale(lower=0, upper=1),) * len(ATTRIBUTES), ratings
+    scale = Scale(lower=0, upper=_DEGRADATION[-1], higher_is_better=False)
+    return ("quality",), (scale,), scale.normalise(np.tile(_DEGRADATION, len(ladders)))[:, None]
 
 
 def _photographs(root: Path) -> list[Path]:
@@ -214,16 +215,18 @@ def _key(name: str) -> int:
     return zlib.crc32(name.encode("utf-8", "surrogatepass"))
 
 
-def _random_ladders(
-    photograph: Path, seed: tuple[int, ...], kinds: Sequence[str], showings: Sequence[str]
-) -> list[_Ladder]:
+def _random_ladders(photograph: Path, seed: tuple[int, ...], choice: LadderChoice) -> list[_Ladder]:
     """Draw ladders that depend only on the seed, the showing, the kind, and the repetition of these."""
     made = []
-    for showing, showing_repeat in _counted(showings):
+    for showing, showing_repeat in _counted(choice.showings):
         own = (*seed, SHOWINGS.index(showing), showing_repeat)
         shown = _draw_showing(showing, own)
-        for kind, repeat in _counted(kinds):
-            steps = tuple(draw_ladder(kind, (*own, KINDS.index(kind), *[repeat] * bool(repeat))))
+        kinds = _counted(choice.kinds)
+        if choice.drawn is not None:
+            order = np.random.default_rng((*own, len(ALL_KINDS))).permutation(len(kinds))
+            kinds = [kinds[index] for index in sorted(order[: choice.drawn])]
+        for kind, repeat in kinds:
+            steps = tuple(draw_ladder(kind, (*own, ALL_KINDS.index(kind), *[repeat] * bool(repeat))))
             name = f"{_numbered(showing, showing_repeat)}/{_numbered(kind, repeat)}"
             made.append(_Ladder(name=name, photograph=photograph, showing=shown, steps=steps, test_only=False))
     return made

@@ -46,6 +46,9 @@ def read(
     *,
     kinds: Sequence[str] = KINDS,
     showings: Sequence[str] = ("whole",),
+    drawn: int | None = None,
+    photographs: int | None = None,
+    attributes: bool = False,
     seed: int = 0,
 ) -> LabelledImages:
     """List the ladders of LIVEC's images.
@@ -56,8 +59,20 @@ def read(
         kinds: Kinds of degradation.
         showings: Ways of showing an image, each with a random ladder of every kind. A repeated showing or kind is drawn
             again each time.
+        drawn: How many of the kinds each showing of an image has, drawn at random; None for all.
+        photographs: How many of the images to use, drawn at random; None for all.
+        attributes: Whether the ratings are seven attributes, of which each ladder changes its own, instead of quality.
         seed: Seed of the random ladders, together with the image's name.
     """
     rated = livec.read(root, missing)
     files = [image for image in rated.images if isinstance(image, Path)]
-    return replace(ladders.make_ladders(INFO, files, rated.names, kinds, showings, (), seed), missing=rated.missing)
+    choice = ladders.LadderChoice(
+        kinds=kinds,
+        showings=showings,
+        protocols=(),
+        drawn=drawn,
+        photographs=photographs,
+        attributes=attributes,
+        seed=seed,
+    )
+    return replace(ladders.make_ladders(INFO, files, rated.names, choice), missing=rated.missing)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from perceptmetrics.errors import DatasetError, InvalidImageError, InvalidOptionError
-from perceptmetrics.experiments.adjust import Adjustment, adjustment
+from perceptmetrics.experiments.adjust import ADJUSTMENTS, Adjustment, adjustment
 from perceptmetrics.experiments.scored import single_column
 from perceptmetrics.functional.stats import srcc
 from perceptmetrics.images.find import find_images
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perceptmetrics.images.load import ImageSource
     from perceptmetrics.models.metric import Metric
 
-__all__ = ["AttributeLadder", "Climb", "Ladders", "climb_ladders"]
+__all__ = ["AttributeLadder", "Climb", "Ladders", "climb_ladders", "measured_attributes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +145,27 @@ def climb_ladders(
     )
 
 
+def measured_attributes(metric: Metric, label: str | None = None) -> list[str]:
+    """The attributes that a metric can be tested on: those that it has a label for.
+
+    Args:
+        metric: The metric.
+        label: The score to use for all attributes; None for the label with the name of each.
+
+    Returns:
+        Names for `climb_ladders`; all of them for a metric with a single score, or if the score is stated.
+    """
+    everything = label is not None or not metric.labels
+    return [name for name, item in ADJUSTMENTS.items() if everything or _own_label(metric, item) is not None]
+
+
+def _own_label(metric: Metric, item: Adjustment) -> str | None:
+    return next((name for name in (item.prompt, item.attribute) if name in metric.labels), None)
+
+
 def _column(metric: Metric, item: Adjustment, label: str | None) -> str:
     if label is None and metric.labels:
-        label = next((name for name in (item.prompt, item.attribute) if name in metric.labels), None)
+        label = _own_label(metric, item)
         if label is None:
             raise InvalidOptionError(
                 f"{metric.metric_name!r} has no label for {item.attribute}: expected {item.prompt!r}, got "

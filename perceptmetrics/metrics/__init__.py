@@ -11,6 +11,7 @@ from perceptmetrics.metrics.laion_aes import LAION_AES
 from perceptmetrics.metrics.laion_aes_v1 import LAION_AES_V1, LAION_AES_V1_B16, LAION_AES_V1_B32
 from perceptmetrics.metrics.liqe import LIQE, LIQE_MIX
 from perceptmetrics.metrics.lite import LITE_IQA
+from perceptmetrics.metrics.lite_attributes import LITE_ATTRIBUTES
 from perceptmetrics.metrics.maclip import MACLIP
 from perceptmetrics.metrics.perceptclip import PERCEPTCLIP_EMO, PERCEPTCLIP_IQA, PERCEPTCLIP_MEM
 from perceptmetrics.metrics.pickscore import PICKSCORE
@@ -26,6 +27,7 @@ BUILTIN_SPECS = (
     CLIPIQA_PLUS_VITL14_512,
     CLIP_UIQA,
     LITE_IQA,
+    LITE_ATTRIBUTES,
     PERCEPTCLIP_IQA,
     PERCEPTCLIP_MEM,
     PERCEPTCLIP_EMO,

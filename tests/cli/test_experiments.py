@@ -19,7 +19,7 @@ from perceptmetrics import create_metric, metric_info
 from perceptmetrics.apps.cli.app import app
 from perceptmetrics.errors import PerceptMetricsError
 from perceptmetrics.experiments import read_pairs
-from perceptmetrics.images.examples import blurred, noisy
+from perceptmetrics.images.examples import blurred, noisy, sample_photographs
 from perceptmetrics.metrics import lite
 from perceptmetrics.spec.json import spec_to_json
 from tests.cli.in_process import Command
@@ -184,6 +184,29 @@ def test_attributes_of_several_metrics_with_one_score_each(gallery: Path, tmp_pa
         assert row["lite_iqa"] == row["other_iqa"]
 
 
+def test_attributes_without_a_metric_are_the_offline_ones(gallery: Path, tmp_path: Path) -> None:
+    result = run("attributes", gallery / "chelsea.png", gallery / "coffee.png", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("lite_attributes:\n")
+    (row, _) = read_rows(tmp_path / "out" / "attributes.csv")
+    expected = create_metric("lite_attributes").score(gallery / "chelsea.png")[0].tolist()
+    assert list(row)[1:] == list(metric_info("lite_attributes").score.labels)
+    assert [float(value) for value in list(row.values())[1:]] == pytest.approx(expected, abs=2e-6)
+    assert (tmp_path / "out" / "attributes.png").stat().st_size > 0
+
+
+def test_a_metric_with_labels_climbs_the_ladders_that_it_has_labels_for(tmp_path: Path) -> None:
+    options = ("-m", "lite_attributes", "--steps", "3")
+    sample_photographs()["chelsea"].save(tmp_path / "chelsea.png")
+    result = run("ladder", tmp_path / "chelsea.png", *options, "-o", tmp_path / "ladder.json")
+    assert result.exit_code == 0, result.output
+    ladders = json.loads((tmp_path / "ladder.json").read_text())["ladders"]
+    assert [one["attribute"] for one in ladders] == ["noise", "colour", "contrast", "sharpness"]
+    assert [one["mean_srcc"] for one in ladders] == [-1, 1, 1, 1]
+    refused = run("ladder", tmp_path / "chelsea.png", *options, "-a", "brightness")
+    assert "has no label for brightness" in str(refused.exception)
+
+
 @pytest.fixture
 def tiny_clip(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """CLIP becomes a tiny random one; what `create_metric` was asked for is recorded."""
@@ -270,7 +293,8 @@ def test_learned_prompts_are_left_alone(gallery: Path, tmp_path: Path, tiny_clip
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["attributes", "x.png"], "Use a metric with several labels"),
+        (["attributes", "x.png", "-m", "lite_iqa"], "Use a metric with several labels"),
+        (["attributes", "x.png", "--prompts", "quality"], "'lite_attributes' has no option 'prompts'"),
         (["rank", "x.png", "-o", "x.gif"], "ends in .html, .png"),
         (["rank", "nothing*.png"], "No file matches"),
         (["rank", "missing.png"], "None of 1 images could be scored"),
@@ -291,7 +315,7 @@ def test_bad_requests_say_what_to_do(arguments: list[str], message: str) -> None
 
 
 def test_an_error_is_one_line_and_status_two(perceptmetrics: Command, tmp_path: Path) -> None:
-    result = perceptmetrics("attributes", tmp_path / "x.png")
+    result = perceptmetrics("attributes", tmp_path / "x.png", "-m", "lite_iqa")
     assert result.returncode == 2
     assert result.stderr.startswith("Error: Expected two or more scores")
     assert "Traceback" not in result.stderr

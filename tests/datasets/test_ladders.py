@@ -14,7 +14,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from perceptmetrics.datasets import LabelledImages, Split, check_dataset, load_dataset, make_splits
-from perceptmetrics.datasets.degradations import KINDS
+from perceptmetrics.datasets.degradations import ALL_KINDS, KINDS
+from perceptmetrics.datasets.ladder_attributes import ATTRIBUTES
 from perceptmetrics.datasets.ladders import PROTOCOLS, SHOWINGS
 from perceptmetrics.errors import DatasetError, InvalidOptionError
 
@@ -60,15 +61,18 @@ def test_each_photograph_has_a_ladder_of_each_showing_protocol_and_kind(everythi
         assert everything.ratings[start : start + RUNGS, 0] == pytest.approx([1, 0.5, 0.375, 0.25, 0.125, 0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.fixture(scope="module")
+def attributes(photographs: Path) -> LabelledImages:
+    return load_dataset("ladders", photographs, kinds=ALL_KINDS, attributes=True)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("number", [3, 7])
-def test_each_rung_is_farther_from_the_untouched_photograph(
-    photographs: Path, everything: LabelledImages, kind: str, number: int
-) -> None:
+def test_each_rung_is_farther_from_the_untouched_photograph(attributes: LabelledImages, kind: str, number: int) -> None:
     mine = [f"{number:02}.png/{ladder}/{kind}" for ladder in (*SHOWINGS, *PROTOCOLS)]
     for ladder in mine:
-        start = everything.names.index(f"{ladder}/0")
-        rungs = [pixels_of(everything, start + rung) for rung in range(RUNGS)]
+        start = attributes.names.index(f"{ladder}/0")
+        rungs = [pixels_of(attributes, start + rung) for rung in range(RUNGS)]
         assert all(rung.dtype == torch.uint8 and rung.shape == rungs[0].shape for rung in rungs)
         errors = [(rung.double() - rungs[0].double()).square().mean().item() for rung in rungs]
         psnr = [math.inf if error == 0 else -10 * math.log10(error / 255**2) for error in errors]
@@ -201,3 +205,64 @@ def test_options_that_make_no_sense_are_refused(photographs: Path, options: dict
 def test_a_folder_without_photographs_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"Expected photographs in .*, got none"):
         load_dataset("ladders", tmp_path)
+
+
+OWN = {
+    "blur": "sharpness",
+    "scale": "sharpness",
+    "noise": "noisiness",
+    "jpeg": "compression",
+    "over": "overexposure",
+    "under": "underexposure",
+    "contrast": "contrast",
+    "colour": "colorfulness",
+}
+
+
+def test_a_ladder_worsens_its_own_attribute_and_no_other(attributes: LabelledImages) -> None:
+    assert attributes.task == "attribute"
+    assert attributes.labels == ATTRIBUTES
+    assert attributes.ratings is not None
+    assert attributes.groups is not None
+    for start in range(0, len(attributes), RUNGS):
+        rungs = attributes.ratings[start : start + RUNGS]
+        own = ATTRIBUTES.index(OWN[attributes.groups[start].split("/")[-1]])
+        assert rungs[0, own] == 1
+        assert (np.diff(rungs[:, own]) < 0).all()
+        assert rungs[-1, own] > -0.05
+        others = np.delete(rungs, own, axis=1)
+        assert ((others == 1) | np.isnan(others)).all()
+        assert (np.isnan(others) == np.isnan(others[0])).all()
+
+
+def test_attributes_show_the_same_images_as_quality(everything: LabelledImages, attributes: LabelledImages) -> None:
+    assert set(identities(everything)) < set(identities(attributes))
+
+
+def test_kinds_may_be_drawn_for_each_showing(photographs: Path, attributes: LabelledImages) -> None:
+    options = {"kinds": ALL_KINDS, "attributes": True, "protocols": []}
+    drawn = load_dataset("ladders", photographs, drawn=2, **options)
+    assert drawn.groups is not None
+    by_showing: dict[str, set[str]] = {}
+    for group in drawn.groups:
+        showing, _, kind = group.rpartition("/")
+        by_showing.setdefault(showing, set()).add(kind)
+    assert len(by_showing) == 12 * len(SHOWINGS)
+    assert {len(kinds) for kinds in by_showing.values()} == {2}
+    assert set.union(*by_showing.values()) == set(ALL_KINDS)
+    assert set(identities(drawn)) < set(identities(attributes))
+    for wrong in (0, 9):
+        with pytest.raises(InvalidOptionError, match="drawn: expected 1 to 8"):
+            load_dataset("ladders", photographs, drawn=wrong, **options)
+
+
+def test_photographs_may_be_drawn(photographs: Path, everything: LabelledImages) -> None:
+    some = load_dataset("ladders", photographs, photographs=5)
+    assert some.contents is not None
+    assert len(set(some.contents)) == 5
+    assert set(identities(some)) < set(identities(everything))
+    other = load_dataset("ladders", photographs, photographs=5, seed=1)
+    assert other.contents is not None
+    assert set(other.contents) != set(some.contents)
+    with pytest.raises(InvalidOptionError, match="photographs: expected 1 or more"):
+        load_dataset("ladders", photographs, photographs=0)

@@ -46,7 +46,7 @@ def test_the_table_of_parity_has_every_metric_that_others_have_and_small_deviati
     assert all(float(row[4]) <= 1e-4 for row in rows)
     assert all(float(row[5]) > 10 * float(row[4]) for row in rows)
     shown = {row[0].strip("| `").split(",")[0] for row in rows}
-    assert set(perceptmetrics.list_metrics()) - shown == {"clip_uiqa", "lite_iqa"}
+    assert set(perceptmetrics.list_metrics()) - shown == {"clip_uiqa", "lite_attributes", "lite_iqa"}
 
 
 def test_the_tables_of_finetuning_follow_the_recipes_and_their_settings() -> None:

@@ -153,6 +153,7 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
         Effect(other=("loss=charbonnier",), sees=first_loss),
         Effect(other=("loss=plcc",), sees=first_loss),
         Effect(other=("loss=ranking",), sees=first_loss),
+        Effect(other=("loss=relative",), sees=first_loss),
     ),
     "metric": Effect(
         base=("encoder=null", "views=[]", "head=null"), one=("metric=FIRST",), other=("metric=SECOND",), sees=first_loss
@@ -170,6 +171,7 @@ EFFECTS: dict[str, Effect | tuple[Effect, ...]] = {
         Effect(other=("score_map=logistic",), sees=weights),
         Effect(other=("score_map=logistic",), sees=spec(lambda one: one.score.map)),
     ),
+    "calibration": Effect(other=("calibration=spread",), sees=weights),
     "checkpointing": Effect(base=FULL, other=("checkpointing=true",), sees=lambda run: run.encoder_calls),
     "shuffle_labels": Effect(other=("shuffle_labels=true",), sees=first_loss),
     "seed": (Effect(other=("seed=1",), sees=parts), Effect(other=("seed=1",), sees=lambda run: run.before)),

@@ -11,7 +11,13 @@ from scipy.optimize import curve_fit
 from scipy.special import expit
 
 from perceptmetrics.finetune.run import calibration as calibration_module
-from perceptmetrics.finetune.run.calibration import Calibration, RatingScale, fit_calibration, fold_calibration
+from perceptmetrics.finetune.run.calibration import (
+    Calibration,
+    RatingScale,
+    best_of_groups,
+    fit_calibration,
+    fold_calibration,
+)
 from perceptmetrics.models.pool import Pool
 from perceptmetrics.spec import IdentityMap, LogisticMap, PoolSpec, RegressorSpec
 from tests.support.mean_colour_metric import tiny_metric
@@ -109,7 +115,16 @@ class Run:
     """A run of `RatingScale`, whose models give known outputs."""
 
     def __init__(
-        self, monkeypatch, *, heads=1, sets=1, loss="plcc", losses=None, score_map="identity", calibrated=False
+        self,
+        monkeypatch,
+        *,
+        heads=1,
+        sets=1,
+        loss="plcc",
+        losses=None,
+        score_map="identity",
+        calibrated=False,
+        calibration="ratings",
     ):
         rng = np.random.default_rng(5)
         self.raw = [rng.normal(3 * index, 1 + index, (60, 1)) for index in range(sets)]
@@ -126,7 +141,7 @@ class Run:
             pool=SimpleNamespace(regressor=None),
             score=SimpleNamespace(map=LogisticMap() if score_map == "logistic" else IdentityMap()),
         )
-        recipe = SimpleNamespace(loss=loss, data=entries, score_map=score_map)
+        recipe = SimpleNamespace(loss=loss, data=entries, score_map=score_map, calibration=calibration)
         self.specs = [spec] * heads
         self.scale = RatingScale(SimpleNamespace(recipe=recipe, specs=self.specs, processes=None))
 
@@ -218,3 +233,31 @@ def test_model_of_all_images_is_calibrated_by_what_the_splits_held_out(monkeypat
         np.testing.assert_array_equal(ratings, run.ratings[index][TEST])
         line = run.scale.fit_to_held_out(run.trial(factor=3.0), held_out)[index]
         assert_same_line(line, fit_calibration(3 * test, ratings, logistic=False))
+
+
+@pytest.mark.parametrize("score_map", ["identity", "logistic"])
+def test_spread_puts_a_tenth_of_the_training_images_below_and_a_tenth_above(monkeypatch, score_map):
+    run = Run(monkeypatch, loss="mse", score_map=score_map, calibration="spread")
+    trial = run.trial()
+    trial.sets[0].dataset = ladders_of(3, ratings=run.ratings[0])
+    (line,) = run.scale.fit(trial)
+    best = [start + int(run.ratings[0][start : start + 3].argmax()) for start in TRAIN[::3]]
+    scores = line(run.raw[0][best])
+    scores = expit(scores) if score_map == "logistic" else scores
+    if score_map == "identity":
+        np.testing.assert_allclose(np.quantile(scores, [0.1, 0.9]), [0.25, 0.75])
+    assert (scores < 0.25).sum() == (scores > 0.75).sum() == 1  # of ten
+    assert run.scale.held_out(trial) == {}
+    (all_images,) = run.scale.fit_to_held_out(trial, [{}])
+    assert_same_line(all_images, line)
+
+
+def ladders_of(rungs, ratings):
+    groups = tuple(str(index // rungs) for index in range(len(ratings)))
+    return SimpleNamespace(ratings=ratings, groups=groups, ranks_within_groups=True)
+
+
+def test_images_that_are_comparable_all_count_for_the_spread():
+    dataset = ladders_of(3, np.random.default_rng(0).random((12, 2)))
+    dataset.ranks_within_groups = False
+    assert best_of_groups(dataset, np.arange(3, 9)).tolist() == list(range(3, 9))

@@ -98,8 +98,13 @@ def cost(outputs, better, worse):
     return 0.25 * np.log1p(np.exp((0.15 - (standard[better] - standard[worse])) / 0.25))
 
 
-LOSSES = {"plcc": plcc, "mse": mse, "charbonnier": charbonnier, "ranking": ranking}
-FEWEST = {"plcc": 2, "ranking": 2, "mse": 1, "charbonnier": 1}
+def relative(outputs, ratings):
+    """Squared error once neither has a mean."""
+    return np.mean(((outputs - outputs.mean()) - (ratings - ratings.mean())) ** 2)
+
+
+LOSSES = {"plcc": plcc, "mse": mse, "charbonnier": charbonnier, "ranking": ranking, "relative": relative}
+FEWEST = {"plcc": 2, "ranking": 2, "relative": 2, "mse": 1, "charbonnier": 1}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -296,3 +301,21 @@ def test_confidence_that_no_data_set_knows_of_is_refused():
         check_confidence([plain], "raters")
     with pytest.raises(DatasetError, match="spread needs standard errors"):
         check_confidence([plain, counted], "spread")
+
+
+def test_relative_loss_asks_only_for_the_differences_within_a_group():
+    dataset = ratings_set([[0.1], [0.5], [0.9], [0.2], [0.2]], groups=("a", "a", "b", "b", "b"), within=True)
+    ratings, objective = torch.from_numpy(dataset.ratings), Objective(dataset, "relative")
+    lifted = ratings + torch.tensor([[3.0], [3.0], [-7.0], [-7.0], [-7.0]], dtype=torch.float64)
+    assert float(objective(lifted, [0, 1, 2, 3, 4])) == pytest.approx(0, abs=1e-12)
+    lifted[4] += 0.3  # of a tie
+    assert float(objective(lifted, [0, 1, 2, 3, 4])) == pytest.approx((0.2**2 + 2 * 0.1**2) / 5, rel=1e-5)
+    assert float(objective(lifted[[4, 0, 3, 1, 2]], [4, 0, 3, 1, 2])) == pytest.approx(0.06 / 5, rel=1e-5)
+
+
+def test_pairs_of_a_group_count_in_every_column_in_which_they_differ():
+    dataset = ratings_set([[1, NAN], [0.5, NAN], [1, 1], [1, 0.5]], groups=("a", "a", "b", "b"), within=True)
+    outputs = np.array([[2.0, 0.0], [1.0, 9.0], [0.0, 1.0], [5.0, 2.0]])
+    assert can_select(dataset, np.arange(4))
+    assert selection_statistic(dataset, outputs, np.arange(4)) == 0.5
+    assert selection_statistic(dataset, outputs[:2], np.arange(2)) == 1

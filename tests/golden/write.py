@@ -13,19 +13,22 @@ from pathlib import Path
 from perceptmetrics import create_metric
 from perceptmetrics.images.examples import DEGRADATIONS, sample_photographs
 
-GOLDEN = Path(__file__).parent / "lite_iqa.json"
+GOLDEN = {name: Path(__file__).parent / f"{name}.json" for name in ("lite_iqa", "lite_attributes")}
 
 
-def golden_scores() -> dict[str, float]:
-    """Scores of lite_iqa on the sample photographs and their degraded copies."""
-    metric = create_metric("lite_iqa")
+def golden_scores(name: str) -> dict[str, float]:
+    """Scores of a metric on the sample photographs and their degraded copies; with the label where it has labels."""
+    metric = create_metric(name)
     scores = {}
-    for name, photograph in sample_photographs().items():
-        scores[name] = metric.score(photograph).item()
-        for kind, degrade in DEGRADATIONS.items():
-            scores[f"{name} {kind}"] = metric.score(degrade(photograph)).item()
+    for title, photograph in sample_photographs().items():
+        degraded = {f"{title} {kind}": degrade(photograph) for kind, degrade in DEGRADATIONS.items()}
+        for shown, image in {title: photograph, **degraded}.items():
+            values = zip(metric.labels or ("",), metric.score(image).flatten().tolist(), strict=True)
+            scores |= {f"{shown} {label}".strip(): value for label, value in values}
     return scores
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps({key: round(value, 6) for key, value in golden_scores().items()}, indent=2) + "\n")
+    for name, path in GOLDEN.items():
+        rounded = {key: round(value, 6) for key, value in golden_scores(name).items()}
+        path.write_text(json.dumps(rounded, indent=2) + "\n")

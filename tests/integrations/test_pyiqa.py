@@ -47,7 +47,9 @@ def test_every_metric_is_listed_and_none_of_theirs_changes():
     names = register_with_pyiqa()
     assert names == [f"perceptmetrics/{name}" for name in list_metrics()]
     assert pyiqa.list_models(filter="perceptmetrics/*") == sorted(names, key=pyiqa.api_helpers._natural_key)
-    assert pyiqa.list_models("NR", filter="perceptmetrics/lite*") == ["perceptmetrics/lite_iqa"]
+    assert pyiqa.list_models("NR", filter="perceptmetrics/lite*") == [
+        f"perceptmetrics/lite_{one}" for one in ("attributes", "iqa")
+    ]
     assert not set(names) & set(pyiqa.list_models("FR"))
     assert {name: DEFAULT_CONFIGS[name] for name in THEIRS} == THEIRS
 

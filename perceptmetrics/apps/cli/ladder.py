@@ -26,7 +26,8 @@ def ladder(
         typer.Option(
             "--attribute",
             "-a",
-            help="brightness, noise, colour, contrast or sharpness; repeat for several. Default: all.",
+            help="brightness, noise, colour, contrast or sharpness; repeat for several. "
+            "Default: all, or those that the metric has a label for.",
             show_default=False,
         ),
     ] = None,
@@ -48,6 +49,7 @@ def ladder(
     from perceptmetrics.apps.cli.output import check_before, finish
     from perceptmetrics.experiments import climb_ladders
     from perceptmetrics.experiments.adjust import ADJUSTMENTS, adjustment
+    from perceptmetrics.experiments.ladder import measured_attributes
     from perceptmetrics.images.find import find_images
     from perceptmetrics.reports import LADDER_FORMATS, ladder_makers
 
@@ -58,7 +60,7 @@ def ladder(
     ladders = climb_ladders(
         created,
         found,
-        [item.attribute for item in chosen],
+        [item.attribute for item in chosen] if attribute else measured_attributes(created, label) or list(ADJUSTMENTS),
         steps=steps,
         label=label,
         scorer=scorer_with_progress(options),

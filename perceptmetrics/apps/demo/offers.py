@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from perceptmetrics.spec import WeightSource
 
-__all__ = ["PAPER_ATTRIBUTES", "Offer", "offers"]
+__all__ = ["ATTRIBUTES", "PAPER_ATTRIBUTES", "Offer", "offers"]
 
 PAPER_ATTRIBUTES = ("quality", "brightness", "noisiness", "colorfulness", "sharpness", "contrast")
 """The attributes of CLIP-IQA's Fig. 1, shown as a radar plot."""
+ATTRIBUTES = "lite_attributes"
+"""The attributes that need no download."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def offers(folders: Sequence[Path] = (), cache_dir: Path | None = None) -> list[
         cache_dir: Folder for downloaded weights; None for the Hugging Face cache.
 
     Returns:
-        The metrics, those that are ready to use first.
+        The metrics, those that are ready to use first; those of the folders before the registered ones.
 
     Raises:
         WeightsError: A folder holds no metric.
@@ -67,7 +69,7 @@ def offers(folders: Sequence[Path] = (), cache_dir: Path | None = None) -> list[
         spec, _ = read_folder(folder)
         found.append(Offer(name=spec.name, metric=str(folder), spec=spec))
     taken = {offer.name for offer in found}
-    for name in list_metrics():
+    for name in dict.fromkeys(("lite_iqa", *list_metrics())):
         if name not in taken:
             found += _registered(name, cache_dir)
     return sorted(found, key=lambda offer: bool(offer.missing))

@@ -117,7 +117,7 @@ def _compare_tab(studio: Studio) -> None:
 def _metrics(studio: Studio) -> Any:
     return gradio.CheckboxGroup(
         studio.ready,
-        value=studio.ready[:1],
+        value=studio.suggested,
         label="Metrics",
         info="Metrics whose weights are on this machine. The tab Metrics lists the others.",
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 from PIL import Image
 
 from perceptmetrics._util.text import printable
+from perceptmetrics.apps.demo.offers import ATTRIBUTES
 from perceptmetrics.apps.demo.shown import ShownImage, differences, radar_png, shown_metrics
 from perceptmetrics.errors import InvalidImageError, InvalidOptionError, PerceptMetricsError
 from perceptmetrics.explain import explain_images
@@ -120,6 +121,11 @@ class Studio:
     def ready(self) -> list[str]:
         """Names of the metrics that can be chosen."""
         return [offer.name for offer in self.offers if not offer.missing]
+
+    @property
+    def suggested(self) -> list[str]:
+        """Names of the metrics that are chosen at first: the first one, and attributes for the radar plot."""
+        return [*self.ready[:1], *(name for name in self.ready[1:] if name == ATTRIBUTES)]
 
     @_explained
     def scores(self, paths: Sequence[str | Path] | None, chosen: Sequence[str]) -> str:

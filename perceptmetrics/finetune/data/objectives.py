@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from perceptmetrics.finetune.recipe.training_sections import Confidence, Loss
 
 __all__ = [
+    "LOSSES_WITHIN_GROUPS",
     "Objective",
     "can_select",
     "check_confidence",
@@ -29,6 +30,9 @@ __all__ = [
     "confidence_weights",
     "selection_statistic",
 ]
+
+LOSSES_WITHIN_GROUPS = ("ranking", "relative")
+"""Losses for ratings that are comparable only within a group."""
 
 _MARGIN, _SOFTNESS = 0.15, 0.25  # of the ranking loss, in standard deviations of a batch's predictions
 _MIN_DIFFERENCE = 1e-6  # ratings closer than this are tied
@@ -60,7 +64,8 @@ class Objective:
 
         Ladders are kept whole in a batch, so one is enough to be ranked.
         """
-        return least if self._loss == "plcc" or (self._loss == "ranking" and self._groups is None) else 1
+        compares = self._loss == "plcc" or (self._loss in LOSSES_WITHIN_GROUPS and self._groups is None)
+        return least if compares else 1
 
     def __call__(self, outputs: Tensor, indices: list[int]) -> Tensor:
         """Compute the loss.
@@ -96,6 +101,8 @@ class Objective:
     def _column(self, outputs: Tensor, ratings: Tensor, groups: Tensor | None, weights: Tensor | None) -> Tensor:
         if self._loss == "ranking":
             return _pairwise(outputs, ratings, groups, weights)
+        if self._loss == "relative":
+            return _relative(outputs, ratings, groups, weights)
         if self._loss == "mse":
             if weights is None:
                 return F.mse_loss(outputs, ratings)
@@ -130,6 +137,18 @@ def _pairwise(outputs: Tensor, ratings: Tensor, groups: Tensor | None, weights: 
     return ranking_loss(scaled[better], scaled[worse], margin=_MARGIN, softness=_SOFTNESS, weight=weight)
 
 
+def _relative(outputs: Tensor, ratings: Tensor, groups: Tensor | None, weights: Tensor | None) -> Tensor:
+    """Mean squared error after both have been centred within their groups, or over the batch without groups."""
+    errors = outputs - ratings
+    ones = torch.ones_like(errors)
+    members = torch.zeros(len(errors), dtype=torch.long, device=errors.device)
+    if groups is not None:
+        members = torch.unique(groups, return_inverse=True)[1]
+    sums, counts = (torch.zeros_like(errors).index_add(0, members, values) for values in (errors, ones))
+    squares = (errors - (sums / counts.clamp(min=1))[members]).square()
+    return (squares if weights is None else weights * squares).mean()
+
+
 def selection_statistic(dataset: LabelledImages, outputs: NDArray[np.float64], indices: NDArray[np.intp]) -> float:
     """Compute the statistic by which models are selected; higher is better.
 
@@ -151,7 +170,7 @@ def selection_statistic(dataset: LabelledImages, outputs: NDArray[np.float64], i
         return float("nan")
     ratings = dataset.ratings[indices]
     if dataset.ranks_within_groups and dataset.groups is not None:
-        return _fraction_in_order(outputs[:, 0], ratings[:, 0], np.array(dataset.groups)[indices])
+        return _fraction_in_order(outputs, ratings, np.array(dataset.groups)[indices])
     columns = []
     for column in _differing(ratings):
         known = ~np.isnan(ratings[:, column])
@@ -166,7 +185,7 @@ def can_select(dataset: LabelledImages, indices: NDArray[np.intp]) -> bool:
     ratings = dataset.ratings[indices]
     if dataset.ranks_within_groups and dataset.groups is not None:
         groups = np.array(dataset.groups)[indices]
-        return not np.isnan(_fraction_in_order(ratings[:, 0], ratings[:, 0], groups))
+        return not np.isnan(_fraction_in_order(ratings, ratings, groups))
     return len(_differing(ratings)) > 0
 
 
@@ -176,6 +195,7 @@ def _differing(ratings: NDArray[np.float64]) -> list[int]:
 
 
 def _fraction_in_order(outputs: NDArray[np.float64], ratings: NDArray[np.float64], groups: NDArray[np.str_]) -> float:
+    """Fraction of the pairs of a group whose ratings differ, in any column, that the outputs have in the same order."""
     right = count = 0
     for group in np.unique(groups):
         inside = groups == group

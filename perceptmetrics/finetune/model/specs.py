@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from perceptmetrics.errors import DatasetError, InvalidOptionError, InvalidSpecError
 from perceptmetrics.factory.folder import find_spec
-from perceptmetrics.finetune.data.objectives import check_confidence
+from perceptmetrics.finetune.data.objectives import LOSSES_WITHIN_GROUPS, check_confidence
 from perceptmetrics.metrics.clip_encoders import CLIP_MEAN, CLIP_STD, OPENAI_CLIP_WEIGHTS
 from perceptmetrics.models.encoders.named import encoder_width, named_encoder
 from perceptmetrics.models.prompts import resolve_prompts
@@ -179,10 +179,10 @@ def _check_labels(dataset: LabelledImages, loss: Loss) -> None:
     if classes != (loss == "cross_entropy"):
         kind = "classes, which need loss: cross_entropy" if classes else "ratings, which need another loss"
         raise DatasetError(f"{dataset.name} has {kind}; the recipe says {loss}.")
-    if dataset.ranks_within_groups and loss != "ranking":
+    if dataset.ranks_within_groups and loss not in LOSSES_WITHIN_GROUPS:
         raise DatasetError(
-            f"Ratings of {dataset.name} are comparable only within a group of images, which needs loss: ranking; the "
-            f"recipe says {loss}. Type --set loss=ranking."
+            f"Ratings of {dataset.name} are comparable only within a group of images, which needs loss: ranking or "
+            f"relative; the recipe says {loss}. Type --set loss=ranking."
         )
 
 

@@ -9,6 +9,7 @@ from perceptmetrics.finetune.recipe.choices import one_of
 from perceptmetrics.finetune.recipe.model_sections import EncoderRecipe, HeadRecipe, PromptsRecipe
 from perceptmetrics.finetune.recipe.training_sections import (
     AugmentationRecipe,
+    CalibrationTarget,
     Confidence,
     DataRecipe,
     Loss,
@@ -41,7 +42,9 @@ class Recipe:
         train: What is trained: `"lora"` (adapters and head), `"head"` alone, `"full"` (encoder and head), or
             `"prompts"`.
         loss: Loss: `"plcc"` (half of one minus the correlation over a batch), `"mse"`, `"charbonnier"`, `"ranking"`
-            (over pairs whose order is known, within ladders over neighbours), or `"cross_entropy"` for classes.
+            (over pairs whose order is known, within ladders over neighbours), `"relative"` (the squared error within
+            a ladder or another group of images, after the mean of the group has been subtracted from outputs and
+            ratings: for ratings whose zero differs from group to group), or `"cross_entropy"` for classes.
         confidence: How much an image counts in the loss, where its label is made from the answers of several people:
             as much as every other (`"none"`), in proportion to the number of `"raters"`, or to the inverse square of
             the label's standard error (`"spread"`), which rests on their number and on how far they differ. Data sets
@@ -63,6 +66,10 @@ class Recipe:
         report: What the table of results shows.
         score_map: How raw outputs of a head of layers become scores: `"identity"`, with a line fitted to the ratings
             and folded into the head, or `"logistic"`, which keeps scores inside [0, 1].
+        calibration: What the scale of the scores means, for a head of layers: that of the `"ratings"`; or the
+            `"spread"` over training images: one in ten scores below 0.25 and one in ten above 0.75. Of ladders, and of
+            other groups whose ratings only compare their own images, the best image of each counts. With several data
+            sets that share a head, those of the first.
         icc: What colour profiles of images do: `"convert"` converts the colours to sRGB, `"ignore"` takes the numbers
             as they are. Score with the same option.
         checkpointing: Activation checkpointing of the encoder: recompute activations in the backward pass to save
@@ -93,6 +100,7 @@ class Recipe:
     splits: SplitRecipe = field(default_factory=SplitRecipe)
     report: ReportRecipe = field(default_factory=ReportRecipe)
     score_map: Literal["identity", "logistic"] = "identity"
+    calibration: CalibrationTarget = "ratings"
     icc: IccHandling = "convert"
     checkpointing: bool = False
     shuffle_labels: bool = False
@@ -142,6 +150,13 @@ class Recipe:
         require(
             self.score_map in ("identity", "logistic"),
             f"score_map must be 'identity' or 'logistic', got {self.score_map!r}.",
+        )
+        require(
+            self.calibration in get_args(CalibrationTarget), one_of("calibration", self.calibration, CalibrationTarget)
+        )
+        require(
+            self.calibration == "ratings" or (self.head is not None and self.loss != "cross_entropy"),
+            f"calibration: {self.calibration} goes with ratings and a new head of layers (head:).",
         )
         require(self.icc in get_args(IccHandling), one_of("icc", self.icc, IccHandling))
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed!r}.")

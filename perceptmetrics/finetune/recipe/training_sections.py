@@ -10,6 +10,7 @@ from perceptmetrics.spec.checks import require, require_text
 
 __all__ = [
     "AugmentationRecipe",
+    "CalibrationTarget",
     "Confidence",
     "DataRecipe",
     "Loss",
@@ -20,7 +21,8 @@ __all__ = [
     "TrainingPrecision",
 ]
 
-Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking"]
+Loss = Literal["plcc", "mse", "charbonnier", "cross_entropy", "ranking", "relative"]
+CalibrationTarget = Literal["ratings", "spread"]
 Confidence = Literal["none", "raters", "spread"]
 TrainedPart = Literal["lora", "prompts", "head", "full"]
 Schedule = Literal["constant", "cosine", "cosine_restarts"]

@@ -1,7 +1,8 @@
 """Calibration: map the raw outputs of a trained head to the scale of the ratings.
 
 A loss such as the correlation ignores the scale. After training with it, a line from outputs to ratings is fitted on
-images that were not trained on, and folded into the last layer.
+images that were not trained on, and folded into the last layer. Ratings that are comparable only within a group have no
+common scale: then a recipe may ask for scores that are spread over [0, 1] instead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
-from scipy.special import expit
+from scipy.special import expit, logit
 from torch import nn
 
 from perceptmetrics.finetune.model.learner import predict
@@ -21,14 +22,24 @@ from perceptmetrics.finetune.model.learner import predict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perceptmetrics.datasets import LabelledImages
     from perceptmetrics.finetune.training.trainer import RunContext
     from perceptmetrics.finetune.training.trial import Trial
     from perceptmetrics.models.metric import Metric
 
-__all__ = ["Calibration", "HeldOut", "RatingScale", "fit_calibration", "fold_calibration"]
+__all__ = [
+    "Calibration",
+    "HeldOut",
+    "RatingScale",
+    "best_of_groups",
+    "fit_calibration",
+    "fit_spread",
+    "fold_calibration",
+]
 
 _MIN_SLOPE = 0.02  # for an output that learned nothing: its scores stay near the mean rating
-_SCALE_FREE = ("plcc", "ranking")
+_SCALE_FREE = ("plcc", "ranking", "relative")
+_QUANTILES, _SPREAD = (0.1, 0.9), (0.25, 0.75)  # and the scores that images at these quantiles get
 _MIN_STD = 1e-8
 
 HeldOut: TypeAlias = "dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]"
@@ -86,6 +97,29 @@ def _fit_column(raw: NDArray[np.float64], ratings: NDArray[np.float64], *, logis
     return slope / std, float(shift) - slope * mean / std
 
 
+def fit_spread(raw: NDArray[np.float64], *, logistic: bool) -> Calibration:
+    """Fit a calibration that gives one image in ten a score below 0.25, and one in ten a score above 0.75.
+
+    Args:
+        raw: Shape (N, K), outputs for the images.
+        logistic: Whether the metric applies a logistic function to the line.
+    """
+    low, high = np.quantile(raw, _QUANTILES, axis=0)
+    wanted = logit(_SPREAD) if logistic else np.array(_SPREAD)
+    slope = (wanted[1] - wanted[0]) / (high - low + _MIN_STD)
+    return Calibration(slope=slope, shift=wanted[0] - slope * low)
+
+
+def best_of_groups(dataset: LabelledImages, images: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of each group whose ratings compare only its own images, the image with the best mean rating; else all images."""
+    if dataset.ratings is None or dataset.groups is None or not dataset.ranks_within_groups:
+        return images
+    means = np.nanmean(dataset.ratings[images], axis=1)
+    order = np.argsort(-means, kind="stable")
+    _, first = np.unique(np.array(dataset.groups)[images][order], return_index=True)
+    return np.sort(images[order[first]])
+
+
 def fold_calibration(metric: Metric, calibration: Calibration) -> None:
     """Fold a calibration into the metric's last layer, in place."""
     part = metric.head if metric.pool.regressor is None else metric.pool.regressor
@@ -122,7 +156,9 @@ class RatingScale:
 
     def held_out(self, trial: Trial) -> HeldOut:
         """What `fit_to_held_out` needs from the model of a split."""
-        found = {}
+        found: HeldOut = {}
+        if self._recipe.calibration == "spread":  # needs no ratings, so no images that were not trained on
+            return found
         for index in range(len(self._specs)):
             one = trial.sets[index]
             if self._calibrates(index) and one.dataset.ratings is not None:
@@ -133,6 +169,8 @@ class RatingScale:
 
     def fit_to_held_out(self, trial: Trial, held_out: Sequence[HeldOut]) -> list[Calibration | None]:
         """For each head of a model trained on all images, its calibration, fitted on the test images of the splits."""
+        if self._recipe.calibration == "spread":
+            return self.fit(trial)[: len(self._specs)]
         calibrations: list[Calibration | None] = [None] * len(self._specs)
         for index in held_out[0]:
             fit = self._fit_held_out(index, held_out)
@@ -156,6 +194,9 @@ class RatingScale:
         one = trial.sets[rated]
         if not self._calibrates(index) or one.dataset.ratings is None:
             return None
+        if self._recipe.calibration == "spread":
+            raw = self._predict(trial, rated, best_of_groups(one.dataset, one.split.train))
+            return fit_spread(raw, logistic=self._recipe.score_map == "logistic")
         images = one.split.validation if len(one.split.validation) else one.split.train
         raw = self._predict(trial, rated, images)
         return fit_calibration(raw, one.dataset.ratings[images], logistic=self._recipe.score_map == "logistic")
@@ -165,7 +206,8 @@ class RatingScale:
         loss = self._recipe.data[self._rated(index)].loss or self._recipe.loss
         spec = self._specs[0]
         is_free = not spec.head.is_calibrated or spec.pool.regressor is not None
-        return is_free and (loss in _SCALE_FREE or self._recipe.score_map == "logistic")
+        asked = self._recipe.score_map == "logistic" or self._recipe.calibration == "spread"
+        return is_free and (loss in _SCALE_FREE or asked)
 
     def _rated(self, index: int) -> int:
         """Index of the data set whose ratings calibrate a head: its own, or the first of those that share the head."""
