@@ -28,8 +28,10 @@ ORDER = {
     "rank_photographs": "ranking/rank.png",
     "degradation_ladder": "ladders/ladder.png",
     "compare_methods": "methods/compare.png",
+    "attributes_radar": "attributes/radar.png",
     "explain_a_score": "saliency.png",
     "image_as_parameter": "before_and_after.png",
+    "find_broken_images": "outputs.png",
     "train_on_ratings": "runs/mine/plots/scatter_csv.png",
 }
 KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
