@@ -48,7 +48,7 @@ ImageIndex: TypeAlias = tuple[int, int]
 """Index of a data set among several, and of an image in it."""
 Group: TypeAlias = tuple[ImageIndex, ...]
 
-SIMILAR = 0.95  # least cosine; copies of 3,279 photographs at JPEG quality 10 reach it, other scenes stay below
+SIMILAR = 0.95  # least cosine: copies at JPEG quality 10 are to reach it, other scenes are to stay below
 CONTRAST = 1.35  # largest ratio
 COLOUR = 14.0  # largest difference of the mean of a channel, of 255
 DETAIL = 100.0  # least length of the coefficients; noise of half a grey level has about this length

@@ -163,7 +163,10 @@ def pair_features(model: openai_clip.CLIP) -> Tensor:
         ((500, 623), 0),
         ((384, 700), 3),
         ((150, 211), 0),
-        *(pytest.param(size, seed, marks=pytest.mark.slow) for size, seed in [((500, 623), 3), ((384, 700), 0)]),
+        *(
+            pytest.param(size, seed, marks=pytest.mark.slow)
+            for size, seed in [((500, 623), 3), ((384, 700), 0), ((150, 211), 3)]
+        ),
     ],
     ids=str,
 )
