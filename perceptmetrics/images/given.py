@@ -45,8 +45,8 @@ def single_images(images: Any) -> Iterable[ImageSource | NamedImage]:
     if isinstance(images, Tensor):
         check_tensor(images)
         return images if images.ndim == 4 else [images]
-    if isinstance(images, np.ndarray):
-        return images if images.ndim == 4 else [images]
+    if isinstance(images, np.ndarray):  # one of objects or strings is a column of a table
+        return images if images.ndim == 4 or images.dtype.kind in "OSU" else [images]
     if isinstance(images, Iterable) and not isinstance(images, Mapping):
         return images
     raise InvalidImageError(

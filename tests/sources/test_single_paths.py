@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from perceptmetrics.errors import InvalidImageError
@@ -39,6 +41,15 @@ def test_a_single_path_is_scored_ranked_and_explained(folder: Path) -> None:
     assert [climb.image for climb in climb_ladders(metric, str(folder), ["noise"], steps=3).ladders[0].climbs] == names
     found = explain_images(metric, str(folder), methods=["saliency"], samples=1)
     assert [image.name for image in found.images] == names
+
+
+def test_a_column_of_a_table_is_several_images(folder: Path) -> None:
+    files = [folder / "0.png", folder / "1.png"]
+    paths, encoded = np.array([*map(str, files)]), np.array([file.read_bytes() for file in files], dtype=object)
+    expected = tiny_metric().score(files)
+    for column in (paths, paths.astype(object), encoded):
+        assert torch.equal(tiny_metric().score(column), expected)
+        assert len(list(score_images([tiny_metric()], column))) == 2
 
 
 @pytest.mark.parametrize("given", [None, b"photos", 3], ids=["nothing", "bytes", "a number"])
