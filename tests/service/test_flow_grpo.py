@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import pickle
@@ -140,3 +141,29 @@ def test_a_token_is_text_that_a_header_can_carry(token: str) -> None:
     with pytest.raises(InvalidOptionError, match="token must be printable ASCII"):
         ServiceSettings(token=token)
     assert "secret" not in repr(ServiceSettings(token="secret"))
+
+
+@pytest.mark.parametrize("parts", [[], [b"\x80\x04"], [b"--x\r\n"]], ids=["nothing", "two bytes", "a boundary"])
+@pytest.mark.parametrize("path", ["/", "/score"])
+def test_a_client_that_leaves_in_the_middle_is_no_fault_of_the_service(path: str, parts: list[bytes]) -> None:
+    app = create_app([tiny_metric()], ServiceSettings(flow_grpo=True, allowed_hosts=()))
+    left, statuses = list(parts), []
+
+    async def receive() -> dict[str, Any]:
+        if left:
+            return {"type": "http.request", "body": left.pop(0), "more_body": True}
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+
+    async def ask() -> None:
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)  # type: ignore[arg-type]
+
+    asyncio.run(ask())
+    assert statuses == [400]

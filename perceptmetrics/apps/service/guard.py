@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
+
 from perceptmetrics.apps.service.problems import Refused, problem_response
 from perceptmetrics.apps.slow_bodies import SlowBodyError, TimedBody
 
@@ -46,6 +48,8 @@ class Guard:
             await asyncio.wait_for(self._app(scope, request.receive, request.send), self._settings.time_limit)
         except asyncio.TimeoutError:
             await self._refuse(self._too_slow(request), request, scope)
+        except ClientDisconnect:  # nobody may be there to read the answer, and it is no fault of the service
+            await self._refuse(self._cut_short(request), request, scope)
         except Refused as refused:
             await self._refuse(refused, request, scope)
         finally:
@@ -65,6 +69,14 @@ class Guard:
                 fix="Send the request again shortly.",
                 retry_after=1,
             )
+
+    def _cut_short(self, request: _Watched) -> Refused:
+        return Refused(
+            400,
+            expected="a whole request",
+            got=f"{request.body.size} bytes of it, then the end of the connection",
+            fix="Send it again.",
+        )
 
     def _too_slow(self, request: _Watched) -> Refused:
         seconds = f"{self._settings.time_limit:g} s"
