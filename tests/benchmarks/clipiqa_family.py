@@ -94,7 +94,7 @@ def build(name: str, path: Path, attributes: list[str]) -> Callable[[Tensor], Te
     texts = [
         text for attribute in attributes for text in (ATTRIBUTES[attribute].positive, ATTRIBUTES[attribute].negative)
     ]
-    return Straightforward(texts)
+    return Straightforward(texts, path)
 
 
 def peers() -> list[str]:
