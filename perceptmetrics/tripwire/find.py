@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from perceptmetrics.errors import InvalidImageError
 from perceptmetrics.images.decode import decode_ahead
 from perceptmetrics.images.given import single_images
 from perceptmetrics.images.sources import NamedImage
@@ -19,8 +20,6 @@ from perceptmetrics.tripwire.verdicts import KINDS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from perceptmetrics.errors import InvalidImageError
 
 __all__ = ["check_images", "find_broken"]
 
@@ -55,20 +54,26 @@ def check_images(images: Any, *, workers: int | None = None) -> Iterator[Verdict
 
     Yields:
         One verdict per image, in the order of the images.
+
+    Raises:
+        InvalidImageError: `images` stands for no images.
     """
+    found = False
     sources = single_images(images)
     named = (
         source if isinstance(source, NamedImage) else NamedImage(name_of(source, index), source)
         for index, source in enumerate(sources)
     )
     for decoded in decode_ahead(named, workers):
-        name = decoded.source.name
+        found, name = True, decoded.source.name
         if decoded.pixels is not None:
             yield _judge(name, decoded.pixels.detach().cpu().numpy())
         elif decoded.error is not None:
             yield _refused(name, decoded.source.source, decoded.error)
         else:
             yield _unreadable(name, "expected an image, got nothing (None)")
+    if not found:
+        raise InvalidImageError("There is nothing to check: the sequence of images is empty.")
 
 
 def _refused(name: str, source: object, error: InvalidImageError) -> Verdict:

@@ -14,7 +14,7 @@ from PIL import Image
 
 import perceptmetrics.factory.create
 import perceptmetrics.tripwire  # noqa: F401 - pytester forgets what is first imported within it, kinds are registered once
-from perceptmetrics.errors import InvalidOptionError
+from perceptmetrics.errors import InvalidImageError, InvalidOptionError
 from perceptmetrics.images.examples import blurred, noisy, sample_photographs
 from perceptmetrics.integrations.pytest import ImageQuality
 
@@ -79,6 +79,11 @@ def test_images_that_do_not_pair_are_named(quality: ImageQuality, images: Path) 
         quality.assert_no_worse([np.zeros((40, 40, 3))], [np.zeros((40, 40, 3))] * 2, 0.1)
     with pytest.raises(AssertionError, match=r"1 of 1 images of the images failed:\n.*none.png"):
         quality.assert_no_worse("none.png", "none.png", 0.1)
+
+
+def test_no_images_at_all_do_not_pass(quality: ImageQuality) -> None:
+    with pytest.raises(InvalidImageError, match="nothing to check"):
+        quality.assert_not_broken([])
 
 
 def test_kinds_that_are_allowed_are_no_fault(quality: ImageQuality) -> None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from perceptmetrics.apps.cli.options import Icc, MaxImagePixels, Workers, command
+from perceptmetrics.apps.cli.options import (
+    Icc,
+    ImageColumn,
+    KeyColumn,
+    MaxImagePixels,
+    OutsidePaths,
+    Workers,
+    command,
+)
 from perceptmetrics.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -32,22 +40,9 @@ class CheckOptions:
     """What is checked, how it is read, and where the verdicts go."""
 
     recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True
-    image_column: Annotated[
-        str | None, typer.Option(help="Parquet, CSV: column with the images. Default: detected.", show_default=False)
-    ] = None
-    key_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Parquet, CSV: column with their names. Default: the row number, in a CSV the path.",
-            show_default=False,
-        ),
-    ] = None
-    outside_paths: Annotated[
-        bool,
-        typer.Option(
-            "--outside-paths", help="Parquet, CSV: also read paths and addresses outside the folder of the table."
-        ),
-    ] = False
+    image_column: ImageColumn = None
+    key_column: KeyColumn = None
+    outside_paths: OutsidePaths = False
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write, with every image: .csv or .jsonl.", show_default=False),

@@ -36,12 +36,15 @@ __all__ = [
     "EncoderOptions",
     "Host",
     "Icc",
+    "ImageColumn",
+    "KeyColumn",
     "Label",
     "MaxImagePixels",
     "MetricName",
     "MetricNames",
     "MetricOptions",
     "Output",
+    "OutsidePaths",
     "Overwrite",
     "Paths",
     "Precision",
@@ -101,6 +104,21 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Maximum number of images (o
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Decoding threads. Default: one per CPU core, at most 8.", show_default=False),
+]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Parquet, CSV: column with the images. Default: detected.", show_default=False)
+]
+KeyColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Parquet, CSV: column with their names. Default: the row number, in a CSV the path.", show_default=False
+    ),
+]
+OutsidePaths = Annotated[
+    bool,
+    typer.Option(
+        "--outside-paths", help="Parquet, CSV: also read paths and addresses outside the folder of the table."
+    ),
 ]
 Precision = Annotated[
     Literal["int8"] | None,

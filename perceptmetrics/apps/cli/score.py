@@ -13,7 +13,10 @@ from perceptmetrics.apps.cli.options import (
     BatchSize,
     EmbeddingOptions,
     EncoderOptions,
+    ImageColumn,
+    KeyColumn,
     MetricNames,
+    OutsidePaths,
     PromptOptions,
     Workers,
     command,
@@ -46,17 +49,8 @@ class InputOptions(EmbeddingOptions):
         bool, typer.Option("--samples", help="Score sample photographs and degraded copies of them.")
     ] = False
     recursive: Annotated[bool, typer.Option(help="Search folders to any depth.")] = True
-    image_column: Annotated[
-        str | None,
-        typer.Option(help="Parquet, CSV: column with the images. Default: detected.", show_default=False),
-    ] = None
-    key_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Parquet, CSV: column with their names. Default: the row number, in a CSV the path.",
-            show_default=False,
-        ),
-    ] = None
+    image_column: ImageColumn = None
+    key_column: KeyColumn = None
     prompt_column: Annotated[
         str | None,
         typer.Option(
@@ -65,12 +59,7 @@ class InputOptions(EmbeddingOptions):
             show_default=False,
         ),
     ] = None
-    outside_paths: Annotated[
-        bool,
-        typer.Option(
-            "--outside-paths", help="Parquet, CSV: also read paths and addresses outside the folder of the table."
-        ),
-    ] = False
+    outside_paths: OutsidePaths = False
     fps: Annotated[
         float | None, typer.Option(help="Videos: frames per second to score. Default: 1.", show_default=False)
     ] = None
